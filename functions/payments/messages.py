@@ -1,0 +1,209 @@
+"""What the provider says, read leniently: answers, order queries and webhooks become values.
+
+Promises that no input crashes it and that only allow-listed fields leave it (no card data, no personal data).
+Never decides a state: that is `operations`. Sources: docs.finline.io void/api, error-handling, after-payments.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from payments import exact_json
+
+TEXT_FIELDS = (
+    "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "currency",
+    "status", "status_code", "status_description", "created_at", "processing_time", "comment",
+)  # fmt: skip
+PROVIDER_FIELDS = (
+    "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "amount", "currency",
+    "status", "status_code", "status_description", "created_at", "processing_time", "fee", "comment",
+)  # fmt: skip
+"""The sixteen fields of a void response, in the provider's order."""
+
+LONGEST_TEXT = 4096
+_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
+
+Fields = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of an order as the provider reported it; `fields` holds all sixteen, unknown ones as None."""
+
+    method: str
+    status: str
+    order_id: str
+    fields: Fields
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """What identifies this operation. Not `payment_id`: that is the hold's, shared by all operations of the order."""
+        return frozenset(str(self.fields[name]) for name in ("operation_id", "transaction_id") if self.fields[name])
+
+    @property
+    def succeeded(self) -> bool:
+        """`success` is final."""
+        return self.status == "success"
+
+    @property
+    def failed(self) -> bool:
+        """`failure` is final; everything that is neither, also a status that we do not know, is under way."""
+        return self.status == "failure"
+
+    @property
+    def under_way(self) -> bool:
+        """Not final: keep watching."""
+        return not self.succeeded and not self.failed
+
+
+class Word(StrEnum):
+    """What an answer to a void's POST amounts to."""
+
+    SUCCESS = "success"
+    PENDING = "pending"
+    FAILURE = "failure"
+    REFUSED = "refused"
+    THROTTLED = "throttled"
+    CREDENTIALS = "provider-credentials"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The provider's answer to our POST, as far as it could be understood."""
+
+    word: Word
+    operation: Operation | None = None
+    not_found: bool = False
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """One order query. `not_found` is no proof of anything: it may also be a delay."""
+
+    operations: tuple[Operation, ...] = ()
+    not_found: bool = False
+
+    def of(self, method: str) -> tuple[Operation, ...]:
+        """The operations of one method."""
+        return tuple(operation for operation in self.operations if operation.method == method)
+
+    @property
+    def held(self) -> bool:
+        """Our hold is there and successful: the positive control without which "no void" means nothing."""
+        return any(operation.succeeded for operation in self.of("auth"))
+
+    @property
+    def captured(self) -> bool:
+        """A capture succeeded: there is nothing left to void."""
+        return any(operation.succeeded for operation in self.of("capture"))
+
+
+def read_answer(status: int, body: bytes, pos_id: str, order_id: str) -> Answer:
+    """Understand the answer to a void's POST; whatever is not certain is UNKNOWN."""
+    if status == 429:
+        return Answer(Word.THROTTLED)
+    value = _parse(body)
+    if 400 <= status < 500:
+        return _read_refusal(status, value)
+    operation = read_operation(value) if 200 <= status < 300 else None
+    if operation is None or operation.method != "void" or not belongs(operation, pos_id, order_id):
+        return Answer(Word.UNKNOWN)
+    code, text = operation.fields["status_code"], operation.fields["status_description"]
+    word = Word.SUCCESS if operation.succeeded else Word.FAILURE if operation.failed else Word.PENDING
+    return Answer(word, operation, code=_text(code), message=_text(text))
+
+
+def _read_refusal(status: int, value: object) -> Answer:
+    code, message = _error(value)
+    if status == 401 or (code or "").startswith("S-"):
+        # S-404 means bad credentials, not "no such order".
+        return Answer(Word.CREDENTIALS, code=code, message=message)
+    if status in (400, 404) or message is not None:
+        return Answer(Word.REFUSED, not_found=status == 404, code=code, message=message)
+    return Answer(Word.UNKNOWN)
+
+
+def read_order(status: int, body: bytes, pos_id: str, order_id: str) -> OrderView | None:
+    """Understand an order query; None is "no answer that may be trusted"."""
+    value = _parse(body)
+    if status == 404 and not (_error(value)[0] or "").startswith("S-"):
+        return OrderView(not_found=True)
+    if not 200 <= status < 300 or not isinstance(value, list | dict):
+        return None
+    items = value if isinstance(value, list) else [value]
+    operations = [read_operation(item) for item in items]
+    known = tuple(operation for operation in operations if operation is not None)
+    # An answer about somebody else's order, or with pieces that we cannot read, proves nothing about ours.
+    if len(known) != len(items) or not all(belongs(operation, pos_id, order_id) for operation in known):
+        return None
+    return OrderView(known)
+
+
+def belongs(operation: Operation, pos_id: str, order_id: str) -> bool:
+    """Is this our order? A missing `pos_id` is allowed: integrators met that in production."""
+    return operation.order_id == order_id and operation.fields["pos_id"] in (None, pos_id)
+
+
+def read_operation(value: object) -> Operation | None:
+    """Read one operation; only `method`, `status` and `order_id` are required."""
+    if not isinstance(value, dict):
+        return None
+    fields: dict[str, object] = dict.fromkeys(PROVIDER_FIELDS)
+    fields.update({name: _text(value.get(name)) for name in TEXT_FIELDS})
+    fields["processing_time"] = fields["processing_time"] or _text(value.get("processed_at"))
+    fields["amount"] = _number(value.get("amount"))
+    fields["fee"] = _fee(value.get("fee"))
+    method, status, order_id = value.get("method"), value.get("status"), value.get("order_id")
+    if not (isinstance(method, str) and isinstance(status, str) and isinstance(order_id, str)):
+        return None
+    if max(len(method), len(status), len(order_id)) > 64:
+        return None
+    return Operation(method, status, order_id, fields)
+
+
+def _parse(body: bytes) -> object:
+    try:
+        return exact_json.parse(body)
+    except exact_json.Unreadable:
+        return None
+
+
+def _error(value: object) -> tuple[str | None, str | None]:
+    """Code and message of an error body; `args` may be an object, an array or absent."""
+    if not isinstance(value, dict):
+        return None, None
+    args = value.get("args")
+    code = args.get("code") if isinstance(args, dict) else None
+    message = value.get("message")
+    return _short(code if code is not None else value.get("code"), 64), _short(message, 512)
+
+
+def _short(value: object, limit: int) -> str | None:
+    return value[:limit] if isinstance(value, str) else None
+
+
+def _text(value: object) -> str | None:
+    """Text as sent; a number where text is documented (codes) becomes its digits."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    return str(value)[:LONGEST_TEXT].encode("utf-8", "replace").decode()
+
+
+def _number(value: object) -> Decimal | None:
+    """An exact amount in major units, sent as a number or as text."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    text = str(value)
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def _fee(value: object) -> object:
+    """Null or an object whose shape is not documented: amount and currency are kept, as sent."""
+    if isinstance(value, dict):
+        return {"amount": _number(value.get("amount")), "currency": _text(value.get("currency"))}
+    return _number(value)

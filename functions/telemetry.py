@@ -1,0 +1,32 @@
+"""Logger and metrics of all functions, made once. Logs hold identifiers and outcomes, never an event, a header or a body."""
+
+import traceback
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+logger = Logger()
+metrics = Metrics()
+
+
+def count(name: str, value: int = 1) -> None:
+    """Add to one business counter; each outcome has its own, and the alarms stand on them."""
+    if value:
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def gauge_seconds(name: str, value: float) -> None:
+    """Report a duration in seconds."""
+    metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)
+
+
+def flush() -> None:
+    """Write what was counted as one EMF line; nothing if nothing was."""
+    if metrics.metric_set:
+        metrics.flush_metrics()
+
+
+def report_crash(error: Exception) -> None:
+    """Log an error that nobody expected: its kind and place. Its text may quote a body or a header and stays inside."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    logger.error("unexpected error", error=type(error).__name__, place=f"{frame.name}:{frame.lineno}")

@@ -1,0 +1,1 @@
+"""What AWS must contain. Environments differ only in `environments.py`; nothing here imports `functions/`."""

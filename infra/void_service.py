@@ -1,0 +1,78 @@
+"""The stack, as a sentence: operations are stored, functions void and listen, an API lets callers in, alarms watch.
+
+One per environment. Promises outputs that an operator needs after a deployment; never holds a secret's value.
+"""
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from infra.api import Api
+from infra.environments import NOT_DEPLOYED_LOCALLY, Environment
+from infra.functions import Functions
+from infra.monitoring import Monitoring
+from infra.storage import Storage
+
+
+class VoidService(cdk.Stack):
+    def __init__(self, scope: Construct, name: str, environment: Environment) -> None:
+        super().__init__(
+            scope,
+            name,
+            env=cdk.Environment(account=environment.account, region=environment.region),
+            termination_protection=environment.termination_protection,
+            description=f"Voids of Financial Line holds ({environment.name})",
+        )
+        provider = self.provider(environment)
+
+        storage = Storage(self, "Storage")
+        api = Api(self, "Api", environment, public_url=self.public_url(environment))
+        functions = Functions(self, "Functions", environment, storage, provider=provider, webhook_url=api.webhook_url)
+        api.route(
+            submit_void=functions.submit_void,
+            read_voids=functions.read_voids,
+            receive_webhook=functions.receive_webhook,
+        )
+        Monitoring(self, "Monitoring", environment, api, functions)
+
+        self.tell_the_operator(api, storage)
+        cdk.Tags.of(self).add("service", "void-service")
+        cdk.Tags.of(self).add("environment", environment.name)
+        if environment.local:
+            leave_out(self, NOT_DEPLOYED_LOCALLY)
+
+    def provider(self, environment: Environment) -> dict[str, str]:
+        settings = {"PROVIDER_URL": environment.provider_url, "PROVIDER_SCHEME": environment.provider_scheme}
+        if environment.local:
+            # Parameters, not context: the ports differ at each start, and the synthesised template is cached.
+            settings["PROVIDER_URL"] = self.parameter("ProviderUrl", "Where the sandbox listens")
+            settings["PROVIDER_CA_FILE"] = self.parameter("ProviderCaFile", "The sandbox's certificate authority")
+        return settings
+
+    def public_url(self, environment: Environment) -> str | None:
+        return self.parameter("PublicUrl", "Where the local gateway listens") if environment.local else None
+
+    def parameter(self, name: str, description: str) -> str:
+        return cdk.CfnParameter(self, name, type="String", description=description).value_as_string
+
+    def tell_the_operator(self, api: Api, storage: Storage) -> None:
+        fill = f"aws secretsmanager put-secret-value --region {self.region} --secret-id {storage.secret_arn}"
+        for name, value, description in (
+            ("ApiUrl", api.url, "Where callers send voids: {ApiUrl}/voids"),
+            ("WebhookUrl", api.webhook_url, "Sent to the provider with each void; to be told where it asks for one"),
+            (
+                "SecretName",
+                storage.secret_arn,
+                "The provider's credentials; every command accepts this ARN as the name",
+            ),
+            ("FillSecretCommand", f"{fill} --secret-string file://financial-line.json", "Until it has run: 503"),
+            ("CallerPolicy", api.caller_policy(), "What a caller's role must be allowed"),
+        ):
+            cdk.CfnOutput(self, name, value=value, description=description)
+
+
+def leave_out(stack: cdk.Stack, types: frozenset[str]) -> None:
+    for construct in stack.node.find_all():
+        if isinstance(construct, cdk.CfnResource) and construct.cfn_resource_type in types:
+            parent = construct.node.scope
+            if parent is not None:
+                parent.node.try_remove_child(construct.node.id)

@@ -1,0 +1,268 @@
+"""AWS on this machine: ministack with IAM enforced, and the synthesised template deployed into it.
+
+Promises that routes, permissions and environment variables are those of the template. Never listens beyond loopback.
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local.assembly import CACHE, ROOT, STACK, Say, assets, template, zipped
+from local.processes import Children
+
+REGION = "eu-central-1"
+ACCOUNT = "000000000000"
+ADMIN = ("test", "test")  # the engine's root of the account; no function ever gets it
+ASSET_BUCKET = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """What is deployed of one function."""
+
+    name: str
+    handler: str
+    role: str
+    timeout: int
+    memory: int
+    environment: Mapping[str, str]
+    code: Path
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The physical names of what the gateway, the runtime and the tests need."""
+
+    api_id: str
+    table_name: str
+    secret_arn: str
+    functions: Mapping[str, Function]
+    schedules: Mapping[str, str]  # function name -> expression
+    outputs: Mapping[str, str]
+
+
+def client(service: str, endpoint: str, credentials: tuple[str, str] = ADMIN) -> Any:
+    return boto3.client(  # type: ignore[call-overload]  # the name is not a literal here
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=credentials[0],
+        aws_secret_access_key=credentials[1],
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+
+
+def install_engine(say: Say) -> Path:
+    """The engine's Python; installed on first use and again when its pins changed."""
+    pins = ROOT / "local" / "requirements.txt"
+    environment = CACHE / "ministack"
+    python = environment / "bin" / "python"
+    installed = environment / "installed.txt"
+    if python.exists() and installed.exists() and installed.read_bytes() == pins.read_bytes():
+        return python
+    say("Installing ministack, which stands in for AWS (once)")
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    venv = [uv, "venv", "--quiet", "--clear", "--python"] if uv else []
+    _run([*venv, sys.executable, str(environment)] if uv else [sys.executable, "-m", "venv", str(environment)])
+    install = (
+        [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+    )
+    _run([*install, "--require-hashes", "-r", str(pins)])
+    installed.write_bytes(pins.read_bytes())
+    return python
+
+
+def start_engine(python: Path, children: Children, scratch: Path, log: Path) -> str:
+    """Starts the engine and returns its address once it answers."""
+    port = free_port()
+    environment = {
+        "AUTH": "true",  # IAM is evaluated for every call: a forgotten grant fails here
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "LOG_LEVEL": "WARNING",
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "STATE_DIR": str(scratch),
+        "S3_DATA_DIR": str(scratch),
+        "AWS_ACCESS_KEY_ID": ADMIN[0],
+        "AWS_SECRET_ACCESS_KEY": ADMIN[1],
+    }
+    process = children.start([str(python), "-m", "ministack"], environment, scratch, log)
+    endpoint = f"http://127.0.0.1:{port}"
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2):
+                return endpoint
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    raise SystemExit(f"ministack did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def deploy(endpoint: str, assembly: Path, parameters: Mapping[str, str]) -> Deployment:
+    """Uploads the assets, creates the stack and reads back what was made of it."""
+    s3, cloudformation = client("s3", endpoint), client("cloudformation", endpoint)
+    s3.create_bucket(Bucket=ASSET_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for key, asset in assets(assembly).items():
+        s3.put_object(Bucket=ASSET_BUCKET, Key=key, Body=zipped(asset).read_bytes())
+    deployable = secret_references_as_arns(template(assembly))
+    for name in refused_by_the_engine(deployable):
+        del deployable["Resources"][name]
+    body = json.dumps(deployable)
+    s3.put_object(Bucket=ASSET_BUCKET, Key="template.json", Body=body.encode())
+    # The bootstrap version that the template's rule asks for.
+    client("ssm", endpoint).put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
+    cloudformation.create_stack(
+        StackName=STACK,
+        TemplateURL=f"{endpoint}/{ASSET_BUCKET}/template.json",
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
+    stack = _wait_for_stack(cloudformation)
+    return _read_deployment(endpoint, assembly, cloudformation, stack)
+
+
+def secret_references_as_arns(template: dict[str, Any]) -> dict[str, Any]:
+    """The engine resolves Ref of a secret to its name, AWS to its ARN; GetAtt Id is the ARN on both."""
+    secrets = {
+        name for name, resource in template["Resources"].items() if resource["Type"] == "AWS::SecretsManager::Secret"
+    }
+
+    def rewritten(node: Any) -> Any:
+        match node:
+            case {"Ref": str(name)} if name in secrets and len(node) == 1:
+                return {"Fn::GetAtt": [name, "Id"]}
+            case dict():
+                return {key: rewritten(value) for key, value in node.items()}
+            case list():
+                return [rewritten(value) for value in node]
+            case _:
+                return node
+
+    result: dict[str, Any] = rewritten(template)
+    return result
+
+
+def refused_by_the_engine(template: dict[str, Any]) -> list[str]:
+    """Alarms over metric math, which the engine refuses whole stacks for. No void depends on an alarm."""
+    return [
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+    ]
+
+
+def fill_secret(endpoint: str, deployment: Deployment, credentials: Mapping[str, str]) -> None:
+    client("secretsmanager", endpoint).put_secret_value(
+        SecretId=deployment.secret_arn, SecretString=json.dumps(dict(credentials))
+    )
+
+
+def role_credentials(sts: Any, function: Function) -> dict[str, str]:
+    """Credentials of the function's own role, as the function's process gets them in Lambda."""
+    session = f"{function.handler.partition('.')[0]}-local"
+    credentials = sts.assume_role(RoleArn=function.role, RoleSessionName=session)["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": credentials["SessionToken"],
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for_stack(cloudformation: Any) -> dict[str, Any]:
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        stack: dict[str, Any] = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+        if stack["StackStatus"] == "CREATE_COMPLETE":
+            return stack
+        if not stack["StackStatus"].endswith("CREATE_IN_PROGRESS"):
+            break
+        time.sleep(0.05)
+    events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    reasons = [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}"
+        for event in events
+        if event["ResourceStatus"].endswith("FAILED")
+    ]
+    raise SystemExit("The stack could not be deployed:\n" + "\n".join(reasons))
+
+
+def _read_deployment(endpoint: str, assembly: Path, cloudformation: Any, stack: dict[str, Any]) -> Deployment:
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
+    resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
+
+    def physical(kind: str) -> list[tuple[str, str]]:
+        return [(r["LogicalResourceId"], r["PhysicalResourceId"]) for r in resources if r["ResourceType"] == kind]
+
+    functions = _read_functions(endpoint, assembly, physical("AWS::Lambda::Function"))
+    secrets = client("secretsmanager", endpoint)
+    return Deployment(
+        api_id=physical("AWS::ApiGateway::RestApi")[0][1],
+        table_name=(physical("AWS::DynamoDB::Table") + physical("AWS::DynamoDB::GlobalTable"))[0][1],
+        secret_arn=secrets.describe_secret(SecretId=physical("AWS::SecretsManager::Secret")[0][1])["ARN"],
+        functions=functions,
+        schedules=_take_over_schedules(endpoint, functions),
+        outputs={output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
+    )
+
+
+def _read_functions(endpoint: str, assembly: Path, names: list[tuple[str, str]]) -> dict[str, Function]:
+    unpacked = assets(assembly)
+    declared = template(assembly)["Resources"]
+    lambda_ = client("lambda", endpoint)
+    functions = {}
+    for logical, name in names:
+        deployed = lambda_.get_function_configuration(FunctionName=name)
+        code: Any = declared[logical]["Properties"]
+        stem = deployed["Handler"].partition(".")[0]
+        functions[stem] = Function(
+            name=name,
+            handler=deployed["Handler"],
+            role=deployed["Role"],
+            timeout=deployed["Timeout"],
+            memory=deployed["MemorySize"],
+            environment=deployed.get("Environment", {}).get("Variables", {}),
+            code=unpacked[code["Code"]["S3Key"]],
+        )
+    return functions
+
+
+def _take_over_schedules(endpoint: str, functions: Mapping[str, Function]) -> dict[str, str]:
+    """Which function runs how often. The engine would run it in its own Python with its own clients: it must not."""
+    scheduler = client("scheduler", endpoint)
+    expressions = {}
+    for summary in scheduler.list_schedules()["Schedules"]:
+        schedule = scheduler.get_schedule(Name=summary["Name"], GroupName=summary["GroupName"])
+        for stem, function in functions.items():
+            if f":function:{function.name}" in schedule["Target"]["Arn"]:
+                expressions[stem] = schedule["ScheduleExpression"]
+        scheduler.delete_schedule(Name=summary["Name"], GroupName=summary["GroupName"])
+    return expressions
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")

@@ -1,0 +1,284 @@
+"""The Lambda service on this machine: its Runtime API, and AWS's own runtime client in one process per instance.
+
+An instance handles one request at a time, as its own role, with the deployed environment variables and AWS_* only.
+One that runs into its time-out is killed; one that dies fails its request, and the next request gets a new one.
+"""
+
+import http.server
+import json
+import queue
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+from local.aws import ACCOUNT, REGION, Function
+from local.processes import Children, kill
+
+INIT_LIMIT = 10.0  # seconds for the imports, as in Lambda
+INSTANCE_AGE = 3000.0  # seconds; the credentials of its role last an hour
+INSTANCES_PER_FUNCTION = 12  # 56 MiB each; further requests wait, as a laptop has no account limit to hit
+MAX_RESPONSE = 6 * 1024 * 1024
+
+
+class FunctionFailed(Exception):
+    """The function raised, died, ran into its time-out or answered too much: its outcome is not known."""
+
+
+@dataclass
+class Invocation:
+    event: bytes
+    arn: str
+    timeout: float
+    request_id: str
+    done: threading.Event = field(default_factory=threading.Event)
+    result: bytes = b""
+    error: str = ""
+
+
+class Instance:
+    """One process of a function and the Runtime API that it polls."""
+
+    def __init__(self, function: Function, start: Callable[[str], Popen[bytes]]) -> None:
+        self.function = function
+        self.started = time.monotonic()
+        self.polled = threading.Event()
+        self.init_error = ""
+        self.waiting: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self.current: Invocation | None = None
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._api())
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            self.process = start(f"127.0.0.1:{self._server.server_address[1]}")
+        except BaseException:
+            self._server.shutdown()
+            self._server.server_close()
+            raise
+
+    @property
+    def usable(self) -> bool:
+        return self.process.poll() is None and time.monotonic() - self.started < INSTANCE_AGE
+
+    def run(self, invocation: Invocation) -> bytes:
+        self._wait(self.polled, INIT_LIMIT, "was not initialised in time")
+        if self.init_error:
+            raise FunctionFailed(self.init_error)
+        self.waiting.put(invocation)
+        self._wait(invocation.done, invocation.timeout, f"timed out after {invocation.timeout:.0f} s")
+        if invocation.error:
+            raise FunctionFailed(invocation.error)
+        if len(invocation.result) > MAX_RESPONSE:
+            raise FunctionFailed("the response is larger than 6 MB")
+        return invocation.result
+
+    def stop(self) -> None:
+        kill(self.process)
+        self.waiting.put(None)
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _wait(self, event: threading.Event, seconds: float, otherwise: str) -> None:
+        give_up = time.monotonic() + seconds
+        while not event.wait(0.02):  # how soon a killed process is noticed
+            if self.process.poll() is not None and not event.is_set():
+                raise FunctionFailed(f"the process ended with {self.process.returncode}")
+            if time.monotonic() > give_up:
+                raise FunctionFailed(otherwise)
+
+    def _api(self) -> type[http.server.BaseHTTPRequestHandler]:
+        instance = self
+
+        class RuntimeApi(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # with it every request waits for the client's delayed acknowledgement
+            wbufsize = 65536
+
+            def do_GET(self) -> None:
+                instance.polled.set()
+                invocation = instance.waiting.get()
+                if invocation is None:
+                    self.close_connection = True
+                    return
+                instance.current = invocation
+                self.send_response(HTTPStatus.OK)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(invocation.event)))
+                self.send_header("Lambda-Runtime-Aws-Request-Id", invocation.request_id)
+                self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + invocation.timeout) * 1000)))
+                self.send_header("Lambda-Runtime-Invoked-Function-Arn", invocation.arn)
+                self.send_header("Lambda-Runtime-Trace-Id", trace_id())
+                self.end_headers()
+                self.wfile.write(invocation.event)
+
+            def do_POST(self) -> None:
+                body = _read_body(self)
+                current, what = instance.current, self.path.rpartition("/")[2]
+                if self.path.endswith("/init/error"):
+                    instance.init_error = f"initialisation failed: {_error_text(body)}"
+                    instance.polled.set()
+                elif current is not None and f"/{current.request_id}/" in self.path:
+                    if what == "response":
+                        current.result = body
+                    else:
+                        current.error = _error_text(body)
+                    current.done.set()
+                self.send_response(HTTPStatus.ACCEPTED)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        return RuntimeApi
+
+
+class Runtime:
+    """All functions and their instances."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        endpoint: str,
+        credentials: Callable[[Function], dict[str, str]],
+        children: Children,
+        log: Path,
+    ) -> None:
+        self.functions = functions
+        self._endpoint, self._credentials, self._children, self._log = endpoint, credentials, children, log
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[Instance]] = {stem: [] for stem in functions}
+        self._all: list[Instance] = []
+        self._room = {stem: threading.BoundedSemaphore(INSTANCES_PER_FUNCTION) for stem in functions}
+        self._closed = False
+        self._invokers = ThreadPoolExecutor(max_workers=128, thread_name_prefix="invoke")
+
+    def invoke(self, stem: str, event: Any, limit: float = 900.0) -> Any:
+        """What the handler returned. TimeoutError after `limit`: the function goes on, but nobody waits for it."""
+        return self._invokers.submit(self._invoke, stem, json.dumps(event).encode()).result(timeout=limit)
+
+    def warm(self, stem: str) -> None:
+        """Starts an instance and keeps it, so that a person's first request is not a cold start."""
+        instance = self._start(self.functions[stem])
+        if instance.polled.wait(INIT_LIMIT) and not instance.init_error:
+            self._keep(stem, instance)
+        else:
+            self._drop(instance)
+
+    def pids(self) -> list[int]:
+        with self._lock:
+            return [instance.process.pid for instance in self._all if instance.process.poll() is None]
+
+    def stop(self) -> None:
+        with self._lock:
+            self._closed = True
+            instances, self._all = self._all, []
+        for instance in instances:
+            instance.stop()
+        self._invokers.shutdown(wait=False, cancel_futures=True)
+
+    def _invoke(self, stem: str, event: bytes) -> Any:
+        function = self.functions[stem]
+        with self._room[stem]:
+            instance = self._take(stem)
+            arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
+            invocation = Invocation(event, arn, function.timeout, str(uuid.uuid4()))
+            try:
+                result = instance.run(invocation)
+            except FunctionFailed as failure:
+                self._note(function, invocation.request_id, str(failure))
+                if invocation.error and instance.usable:  # it raised: as in Lambda, the instance serves on
+                    self._keep(stem, instance)
+                else:
+                    self._drop(instance)
+                raise
+            self._keep(stem, instance)
+        return json.loads(result) if result else None
+
+    def _take(self, stem: str) -> Instance:
+        while True:
+            with self._lock:
+                instance = self._idle[stem].pop() if self._idle[stem] else None
+            if instance is None:
+                return self._start(self.functions[stem])
+            if instance.usable:
+                return instance
+            self._drop(instance)
+
+    def _start(self, function: Function) -> Instance:
+        credentials = self._credentials(function)
+        instance = Instance(function, lambda api: self._spawn(function, credentials, api))
+        with self._lock:
+            if not self._closed:
+                self._all.append(instance)
+                return instance
+        instance.stop()
+        raise FunctionFailed("the local run is stopping")
+
+    def _spawn(self, function: Function, credentials: dict[str, str], api: str) -> Popen[bytes]:
+        command = [sys.executable, "-m", "awslambdaric", function.handler]
+        return self._children.start(command, self._environment(function, credentials, api), function.code, self._log)
+
+    def _environment(self, function: Function, credentials: dict[str, str], api: str) -> dict[str, str]:
+        return {
+            **function.environment,
+            **credentials,
+            "AWS_LAMBDA_RUNTIME_API": api,
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self._endpoint,
+        }
+
+    def _keep(self, stem: str, instance: Instance) -> None:
+        with self._lock:
+            self._idle[stem].append(instance)
+
+    def _drop(self, instance: Instance) -> None:
+        with self._lock:
+            if instance in self._all:
+                self._all.remove(instance)
+        instance.stop()
+
+    def _note(self, function: Function, request_id: str, failure: str) -> None:
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"local": function.handler, "request_id": request_id, "failure": failure}) + "\n")
+
+
+def trace_id() -> str:
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
+
+
+def _error_text(body: bytes) -> str:
+    try:
+        error = json.loads(body)
+        return f"{error['errorType']}: {error['errorMessage']}"
+    except (ValueError, KeyError, TypeError):
+        return "the function reported an error"
+
+
+def _read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:
+    """The runtime client sends its result in chunks."""
+    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        return request.rfile.read(int(request.headers.get("Content-Length", "0")))
+    body = b""
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        body += request.rfile.read(size)
+        request.rfile.readline()
+    while request.rfile.readline() not in (b"\r\n", b"\n", b""):
+        pass
+    return body

@@ -1,0 +1,176 @@
+"""Starts and stops the whole service on this machine, for a person (`make run`) and for the tests.
+
+Promises that everything listens on loopback only and that nothing is left running, also after a failed start.
+"""
+
+import errno
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local import aws, sandbox, signature
+from local.assembly import CACHE, Say, assembly
+from local.gateway import Gateway, read_api
+from local.processes import Children
+from local.runtime import FunctionFailed, Runtime
+
+# The published examples of the provider's documentation: good for the sandbox and for nothing else.
+CREDENTIALS = {
+    "pos_id": "dc728de1-51ef-4ef1-80f7-3b44b07b5667",
+    "api_key": "2c2b91a3-9b73-4551-81ac-84e0d0360995",
+    "api_secret": "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80",
+    "endpoints_key": "fake-endpoints-key",
+}
+SECONDS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86_400, "days": 86_400}
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where the parts of the running service are."""
+
+    url: str
+    sandbox_url: str
+    provider_url: str
+    provider_ca: Path
+    aws_endpoint: str
+    table_name: str
+    secret_arn: str
+    log: Path
+    runtime: Runtime
+    region: str = aws.REGION
+    access_key: str = signature.ACCESS_KEY
+    secret_key: str = signature.SECRET_KEY
+    admin_credentials: tuple[str, str] = aws.ADMIN
+
+    def function_pids(self) -> list[int]:
+        return self.runtime.pids()
+
+    def invoke(self, function: str, event: Any = None) -> Any:
+        return self.runtime.invoke(function, {} if event is None else event)
+
+    def logs(self) -> str:
+        """All that the function processes have written so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def client(self, name: str) -> Any:
+        """A client with the rights of the account's owner, to look at what the functions did."""
+        return aws.client(name, self.aws_endpoint)
+
+
+@contextmanager
+def running(port: int = 0, sandbox_port: int = 0, quiet: bool = True) -> Iterator[Service]:
+    say = _silence if quiet else _progress()
+    with ExitStack() as stack:
+        CACHE.mkdir(exist_ok=True)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=CACHE)))
+        # The ports first: a busy one is said at once, not after a minute of synthesis.
+        gateway = _on_port("PORT", port, Gateway)
+        stack.callback(gateway.stop)
+        provider = _on_port("SANDBOX_PORT", sandbox_port, lambda port: _sandbox(port, scratch, gateway.url))
+        stack.callback(provider.stop)
+        children = Children()
+        stack.callback(children.stop_all)
+        yield _start(stack, gateway, provider, children, scratch, say)
+
+
+def _start(
+    stack: ExitStack, gateway: Gateway, provider: sandbox.Sandbox, children: Children, scratch: Path, say: Say
+) -> Service:
+    engine = aws.install_engine(say)
+    synthesised = assembly(say)
+    say("Starting ministack, which stands in for AWS, and deploying the stack into it")
+    endpoint = aws.start_engine(engine, children, scratch, scratch / "ministack.log")
+    parameters = {
+        "ProviderUrl": provider.provider_url,
+        "ProviderCaFile": str(provider.ca_file),
+        "PublicUrl": gateway.url,
+    }
+    deployment = aws.deploy(endpoint, synthesised, parameters)
+    aws.fill_secret(endpoint, deployment, CREDENTIALS)
+    say("Starting the functions")
+    sts = aws.client("sts", endpoint)
+    log = scratch / "functions.log"
+    log.touch()
+    runtime = Runtime(
+        deployment.functions, endpoint, lambda function: aws.role_credentials(sts, function), children, log
+    )
+    stack.callback(runtime.stop)
+    names = {function.name: stem for stem, function in deployment.functions.items()}
+    api = read_api(endpoint, deployment.api_id, names)
+    for stem in sorted({route.function for route in api.routes}):
+        runtime.warm(stem)
+    gateway.serve(api, runtime)
+    stopping = threading.Event()
+    stack.callback(stopping.set)
+    for stem, expression in deployment.schedules.items():
+        run = (runtime, stem, seconds_between(expression), stopping)
+        threading.Thread(target=_keep_schedule, args=run, daemon=True, name=f"schedule-{stem}").start()
+    return Service(
+        url=gateway.url,
+        sandbox_url=provider.control_url,
+        provider_url=provider.provider_url,
+        provider_ca=provider.ca_file,
+        aws_endpoint=endpoint,
+        table_name=deployment.table_name,
+        secret_arn=deployment.secret_arn,
+        log=log,
+        runtime=runtime,
+    )
+
+
+def _sandbox(port: int, folder: Path, public_url: str) -> sandbox.Sandbox:
+    webhooks = f"{public_url}/v1/webhooks/financial-line"
+    return sandbox.start(
+        port,
+        pos_id=CREDENTIALS["pos_id"],
+        api_key=CREDENTIALS["api_key"],
+        api_secret=CREDENTIALS["api_secret"],
+        endpoints_key=CREDENTIALS["endpoints_key"],
+        folder=folder,
+        default_webhook_url=webhooks,
+    )
+
+
+def _on_port[T](variable: str, port: int, start: Callable[[int], T]) -> T:
+    try:
+        return start(port)
+    except OSError as failure:
+        if failure.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        why = "is in use" if failure.errno == errno.EADDRINUSE else "may not be used by this user"
+        raise SystemExit(
+            f"Port {port} {why}: choose another with {variable}=…, or {variable}=0 for a free one"
+        ) from None
+
+
+def seconds_between(expression: str) -> float:
+    """`rate(1 minute)` -> 60. The stack uses no other form."""
+    amount, unit = expression.removeprefix("rate(").removesuffix(")").split()
+    return float(amount) * SECONDS[unit]
+
+
+def _keep_schedule(runtime: Runtime, stem: str, seconds: float, stopping: threading.Event) -> None:
+    event = {"source": "aws.scheduler"}
+    while not stopping.wait(seconds):
+        try:
+            runtime.invoke(stem, event)
+        except FunctionFailed:
+            continue  # noted in the functions' log; EventBridge Scheduler does not retry it either
+
+
+def _silence(_: str) -> None:
+    pass
+
+
+def _progress() -> Say:
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - began:5.1f} s] {line}", flush=True)
+
+    return say

@@ -1,0 +1,618 @@
+"""A void from hold to record over real sockets: gateway, functions, table, secret and sandbox as `make run` starts them.
+
+Requests are signed by botocore, webhooks by the sandbox: every answer the provider may give, and every bad request.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+import boto3
+import pytest
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from local.service import Service
+
+POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
+API_SECRET = "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80"
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+PROVIDER_FIELDS = [
+    "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "amount", "currency",
+    "status", "status_code", "status_description", "created_at", "processing_time", "fee", "comment",
+]  # fmt: skip
+RECORD_FIELDS = {
+    "order_id", "state", "reason", "review", "corrected", "resend_allowed", "order_currency", "comment", "attempt",
+    "requested_at", "requested_by", "settled_at", "provider", "history",
+}  # fmt: skip
+
+
+@dataclass
+class Client:
+    """What a merchant, a person at the sandbox and the provider may do to the service."""
+
+    service: Service
+    http: urllib3.PoolManager
+
+    def call(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        request = AWSRequest(method, f"{self.service.url}/v1/{path}", headers=dict(headers or {}), data=body)
+        key = Credentials(self.service.access_key, self.service.secret_key)
+        SigV4Auth(key, "execute-api", self.service.region).add_auth(request)
+        return self.http.request(method, request.url, body=body, headers=dict(request.headers))
+
+    def submit(self, order_id: str, key: str | None = None, **changes: Any) -> urllib3.BaseHTTPResponse:
+        wanted = {"order_id": order_id, "order_currency": "UAH", "comment": "10101"} | changes
+        return self.call("POST", "voids", json.dumps(wanted).encode(), JSON | ({"Idempotency-Key": key} if key else {}))
+
+    def read(self, order_id: str, refresh: bool = False) -> Any:
+        answer = self.call("GET", f"voids/{quote(order_id, safe='')}{'?refresh=true' if refresh else ''}")
+        return answer.json() if answer.status == 200 else None
+
+    def webhook(self, data: str, signature: str) -> urllib3.BaseHTTPResponse:
+        return self.deliver(urlencode({"data": data, "signature": signature}).encode())
+
+    def deliver(self, body: bytes, headers: Mapping[str, str] = FORM) -> urllib3.BaseHTTPResponse:
+        return self.http.request("POST", f"{self.service.url}/v1/webhooks/financial-line", body=body, headers=headers)
+
+    def sandbox(self, method: str, path: str, content: Any = None) -> Any:
+        body = None if content is None else json.dumps(content)
+        answer = self.http.request(method, f"{self.service.sandbox_url}/sandbox/{path}", body=body)
+        assert answer.status == 200, answer.data
+        return answer.json()
+
+    def hold(self, **faults: str) -> str:
+        """An order of its own for each test, with a successful hold."""
+        order_id = uuid4().hex
+        self.sandbox("POST", "holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
+        if faults:
+            self.sandbox("PUT", f"faults/{order_id}", faults)
+        return order_id
+
+    def ledger(self, order_id: str) -> Any:
+        return self.sandbox("GET", f"orders/{order_id}")
+
+    def items(self, order_id: str) -> list[Any]:
+        access_key, secret_key = self.service.admin_credentials
+        table = boto3.client(
+            "dynamodb",
+            endpoint_url=self.service.aws_endpoint,
+            region_name=self.service.region,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+        )
+        found: list[Any] = table.query(
+            TableName=self.service.table_name,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"{POS_ID}#{order_id}"}},
+        )["Items"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> Iterator[Client]:
+    with urllib3.PoolManager(maxsize=8, retries=False, timeout=30.0) as http:
+        yield Client(service, http)
+
+
+def eventually[T](look: Callable[[], T], ready: Callable[[T], bool]) -> T:
+    deadline = time.monotonic() + 8
+    while not ready(seen := look()):
+        assert time.monotonic() < deadline, f"still not after 8 s: {seen}"
+        time.sleep(0.05)
+    return seen
+
+
+def problem(answer: urllib3.BaseHTTPResponse, status: int, name: str) -> Any:
+    """The answer as a problem document that is what it says it is."""
+    assert answer.status == status, answer.data
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    document = answer.json()
+    assert (document["type"], document["status"]) == (f"urn:void-service:problem:{name}", status)
+    assert document["title"]
+    assert document["request_id"]
+    assert API_SECRET not in answer.data.decode()
+    return document
+
+
+# The way of a void
+
+
+def test_a_void_goes_out_a_webhook_comes_in_and_the_record_has_every_field(client: Client) -> None:
+    order_id = client.hold()
+    answer = client.submit(order_id)
+    void = answer.json()
+    assert (answer.status, void["state"], set(void)) == (200, "voided", RECORD_FIELDS)
+    assert "Idempotency-Replayed" not in answer.headers
+    operation = client.ledger(order_id)["operations"][1]
+    assert list(void["provider"]) == PROVIDER_FIELDS
+    assert void["provider"] == operation
+    assert [(step["state"], step["evidence"]) for step in void["history"]] == [
+        ("submitting", "request"),
+        ("voided", "answer"),
+    ]
+    record = eventually(lambda: client.read(order_id), lambda record: len(record["events"]) == 1)
+    assert {name: record[name] for name in RECORD_FIELDS} == void
+    assert record["events_truncated"] is False
+    assert [sent["status"] for sent in client.ledger(order_id)["webhooks"]] == [200]
+    assert sorted(item["sk"]["S"].split("#")[0] for item in client.items(order_id)) == ["EVENT", "VOID"]
+
+
+def test_a_repeated_request_sends_nothing(client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    first = client.submit(order_id, key="k-1")
+    for again in (client.submit(order_id, key="k-1"), client.submit(order_id), client.submit(order_id, key="k-2")):
+        assert (again.status, again.json()) == (200, first.json())
+        assert again.headers["Idempotency-Replayed"] == "true"
+    assert client.ledger(order_id)["voids_received"] == 1
+
+
+def test_a_key_belongs_to_one_body_and_an_order_to_one_currency(client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    client.submit(order_id, key="k-1")
+    problem(client.submit(order_id, key="k-1", comment="another"), 422, "idempotency-mismatch")
+    problem(client.submit(order_id, order_currency="USD"), 422, "currency-mismatch")
+    assert client.submit(order_id, comment="another").status == 200  # without a key it is the same request
+    assert client.ledger(order_id)["voids_received"] == 1
+
+
+def test_requests_for_an_order_in_flight_are_told_so(client: Client) -> None:
+    """And an answer that never comes leaves the void unknown, until the provider's word arrives."""
+    order_id, overtaken = client.hold(answer="timeout_executed", webhook="none"), client.hold(answer="timeout_executed")
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.submit(client.submit, order_id), threads.submit(client.submit, overtaken)
+        eventually(lambda: client.ledger(order_id), lambda ledger: ledger["voids_received"] == 1)
+        busy = client.submit(order_id)
+        document = problem(busy, 409, "in-progress")
+        assert (document["order_id"], int(busy.headers["Retry-After"]) > 0) == (order_id, True)
+        eventually(lambda: client.read(overtaken), lambda record: record["state"] == "voided")  # webhook first
+    assert (first.result().status, first.result().json()["state"]) == (202, "unknown")
+    assert first.result().headers["Location"].endswith(f"/voids/{order_id}")
+    assert int(first.result().headers["Retry-After"]) > 0
+    assert (second.result().status, second.result().json()["state"]) == (200, "voided")
+    assert client.submit(order_id).status == 202
+    assert client.sandbox("POST", f"webhooks/{order_id}")["status"] == 200
+    assert client.submit(order_id).status == 200
+    assert client.ledger(order_id)["voids_received"] == 1
+
+
+def test_racing_requests_send_one_void(client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    client.sandbox("PUT", "settings", {"second_void": "execute"})
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            answers = list(threads.map(lambda _: client.submit(order_id), range(6)))
+        assert {answer.status for answer in answers} <= {200, 409}
+        assert client.submit(order_id).status == 200
+        assert (client.ledger(order_id)["voids_received"], client.ledger(order_id)["voids_executed"]) == (1, 1)
+    finally:
+        client.sandbox("PUT", "settings", {"second_void": "refuse"})
+
+
+# What the provider answers
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "name", "state", "reason"),
+    [
+        ("success", 200, None, "voided", None),
+        ("pending", 202, None, "pending", None),
+        ("failure", 409, "not-voidable", "failed", "refused"),
+        ("http_400", 409, "not-voidable", "failed", "refused"),
+        ("http_401", 502, "provider-credentials", "failed", "provider-credentials"),
+        ("http_404", 409, "not-voidable", "failed", "refused"),
+        ("http_429", 429, "throttled", "failed", "throttled"),
+        ("http_500_executed", 202, None, "unknown", None),
+        ("http_500_not_executed", 202, None, "unknown", None),
+        ("http_503", 202, None, "unknown", None),
+        ("reset_executed", 202, None, "unknown", None),
+        ("reset_not_executed", 202, None, "unknown", None),
+        ("garbage", 202, None, "unknown", None),
+        ("truncated", 202, None, "unknown", None),
+        ("redirect", 202, None, "unknown", None),
+        ("wrong_order", 202, None, "unknown", None),
+    ],
+)
+def test_every_answer_of_the_provider(
+    client: Client, fault: str, status: int, name: str | None, state: str, reason: str | None
+) -> None:
+    order_id = client.hold(answer=fault, webhook="none")
+    answer = client.submit(order_id)
+    void = problem(answer, status, name)["void"] if name else answer.json()
+    assert (answer.status, void["state"], void["reason"]) == (status, state, reason)
+    assert ("Retry-After" in answer.headers) == (status in (202, 429))
+    assert ("Location" in answer.headers) == (status == 202)
+    record = client.read(order_id)
+    assert {field: record[field] for field in RECORD_FIELDS} == void
+    assert client.ledger(order_id)["voids_received"] == 1
+
+
+@pytest.mark.parametrize(
+    "fault", ["http_500_executed", "reset_executed", "garbage", "truncated", "redirect", "wrong_order"]
+)
+def test_a_lost_answer_is_made_good_by_the_webhook(client: Client, fault: str) -> None:
+    order_id = client.hold(answer=fault)
+    assert client.submit(order_id).status in (200, 202)
+    record = eventually(lambda: client.read(order_id), lambda record: record["state"] == "voided")
+    assert record["provider"] == client.ledger(order_id)["operations"][1]
+
+
+@pytest.mark.parametrize("fault", ["http_500_executed", "reset_executed"])
+def test_a_lost_answer_is_made_good_by_a_question(client: Client, fault: str) -> None:
+    order_id = client.hold(answer=fault, webhook="none")
+    assert client.submit(order_id).status == 202
+    record = client.read(order_id, refresh=True)
+    assert (record["state"], record["history"][-1]["evidence"]) == ("voided", "query")
+
+
+@pytest.mark.parametrize("fault", ["not_found", "http_500", "stale", "wrong_order"])
+def test_a_question_that_tells_nothing_changes_nothing(client: Client, fault: str) -> None:
+    order_id = client.hold(answer="http_500_executed", webhook="none", query=fault)
+    client.submit(order_id)
+    record = client.read(order_id, refresh=True)
+    assert (record["state"], record["resend_allowed"]) == ("unknown", False)
+
+
+def test_an_order_that_the_provider_does_not_know(client: Client) -> None:
+    document = problem(client.submit(uuid4().hex), 409, "not-voidable")
+    assert document["void"]["reason"] == "order-not-found"
+    assert document["provider_message"]
+
+
+def test_a_captured_payment_is_not_voidable(client: Client) -> None:
+    order_id = client.hold()
+    client.sandbox("POST", f"orders/{order_id}/capture")
+    assert problem(client.submit(order_id), 409, "not-voidable")["void"]["reason"] == "already-captured"
+    again = client.submit(order_id, key="new")
+    assert problem(again, 409, "not-voidable")["void"]["attempt"] == 1
+    assert client.ledger(order_id)["voids_received"] == 1
+
+
+def test_a_void_made_in_the_portal_counts(client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    client.sandbox("POST", f"orders/{order_id}/void")
+    answer = client.submit(order_id)
+    assert (answer.status, answer.json()["state"]) == (200, "voided")
+    assert client.ledger(order_id)["voids_executed"] == 1
+
+
+@pytest.mark.parametrize("fault", ["http_401", "http_429"])
+def test_what_moved_nothing_may_be_repeated_with_the_same_key(client: Client, fault: str) -> None:
+    order_id = client.hold(answer=fault, webhook="none")
+    assert client.submit(order_id, key="k").status in (429, 502)
+    again = client.submit(order_id, key="k")
+    assert (again.status, again.json()["state"], again.json()["attempt"]) == (200, "voided", 2)
+
+
+def test_a_final_refusal_stands_for_its_key_and_not_for_a_new_one(client: Client) -> None:
+    order_id = client.hold(answer="http_400", webhook="none")
+    assert problem(client.submit(order_id, key="k"), 409, "not-voidable")["provider_message"] == "Invalid request"
+    replay = client.submit(order_id, key="k")
+    assert problem(replay, 409, "not-voidable")["void"]["attempt"] == 1
+    assert replay.headers["Idempotency-Replayed"] == "true"
+    assert client.submit(order_id, key="new").status == 200
+
+
+def test_a_provider_out_of_reach_means_not_sent(client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    client.sandbox("PUT", "settings", {"listening": False})
+    try:
+        answer = client.submit(order_id, key="k")
+    finally:
+        client.sandbox("PUT", "settings", {"listening": True})
+    assert problem(answer, 503, "not-sent")["void"]["reason"] == "not-sent"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert client.ledger(order_id)["voids_received"] == 0
+    assert client.submit(order_id, key="k").status == 200
+
+
+def test_a_pending_void_is_watched_and_never_repeated(client: Client) -> None:
+    order_id = client.hold(answer="pending")
+    answer = client.submit(order_id)
+    assert (answer.status, answer.json()["state"]) == (202, "pending")
+    again = client.submit(order_id, key="new")
+    assert (again.status, again.headers["Idempotency-Replayed"]) == (202, "true")
+    assert client.ledger(order_id)["voids_received"] == 1
+    operation = client.ledger(order_id)["operations"][1]
+    signed = client.sandbox("POST", "sign", {"data": operation | {"status": "success", "status_code": "1009"}})
+    assert client.webhook(**signed).status == 200
+    assert client.submit(order_id).json()["state"] == "voided"
+
+
+def test_a_pending_void_that_fails_is_failed_by_a_question(client: Client) -> None:
+    order_id = client.hold(answer="pending_then_failure")
+    assert client.submit(order_id).status == 202
+    eventually(lambda: client.ledger(order_id), lambda ledger: len(ledger["webhooks"]) == 1)
+    assert client.read(order_id)["state"] == "pending"  # a failure by webhook may be late: it only makes us ask
+    record = eventually(lambda: client.read(order_id, refresh=True), lambda record: record["state"] != "pending")
+    assert (record["state"], record["reason"], record["history"][-1]["evidence"]) == ("failed", "refused", "query")
+
+
+def test_a_refusal_that_was_a_success_after_all_is_corrected(client: Client) -> None:
+    order_id = client.hold(answer="failure", webhook="failure_then_success")
+    assert client.submit(order_id).status == 409
+    record = eventually(lambda: client.read(order_id), lambda record: record["state"] == "voided")
+    assert (record["corrected"], record["reason"]) == (True, None)
+
+
+# Webhooks
+
+
+@pytest.mark.parametrize("mode", ["before_answer", "twice", "failure_then_success", "success_then_failure"])
+def test_webhooks_in_any_order_and_number_end_in_the_same_state(client: Client, mode: str) -> None:
+    order_id = client.hold(webhook=mode)
+    answer = client.submit(order_id)
+    assert (answer.status, answer.json()["state"]) == (200, "voided")
+    expected = 1 if mode == "before_answer" else 2
+    ledger = eventually(lambda: client.ledger(order_id), lambda ledger: len(ledger["webhooks"]) == expected)
+    assert [sent["status"] for sent in ledger["webhooks"]] == [200] * expected
+    record = client.read(order_id)
+    assert (record["state"], record["provider"]["status"], record["corrected"]) == ("voided", "success", False)
+    assert len(record["events"]) == (2 if "then" in mode else 1)
+
+
+def test_a_forged_webhook_leaves_no_trace(client: Client) -> None:
+    order_id = client.hold(answer="http_400", webhook="forged")
+    client.submit(order_id)
+    ledger = eventually(lambda: client.ledger(order_id), lambda ledger: len(ledger["webhooks"]) == 1)
+    assert ledger["webhooks"][0]["status"] == 401
+    record = client.read(order_id)
+    assert (record["state"], record["events"]) == ("failed", [])
+    stranger = uuid4().hex
+    signed = client.sandbox("POST", "sign", {"data": {"order_id": stranger, "method": "void", "status": "success"}})
+    for signature in ("A" * 27 + "=", signed["signature"][:-1], "", "підпис"):
+        assert client.webhook(signed["data"], signature).status == 401
+    assert client.items(stranger) == []
+
+
+def test_a_success_without_a_record_makes_one(client: Client) -> None:
+    order_id = uuid4().hex
+    data = {"order_id": order_id, "pos_id": POS_ID, "method": "void", "status": "success", "amount": 100.5}
+    answer = client.webhook(**client.sandbox("POST", "sign", {"data": data}))
+    assert (answer.status, answer.data) == (200, b"")
+    record = client.read(order_id)
+    assert (record["state"], record["attempt"], record["requested_at"], record["requested_by"]) == (
+        "voided",
+        0,
+        None,
+        None,
+    )
+    assert client.submit(order_id).headers["Idempotency-Replayed"] == "true"
+
+
+def test_unreadable_and_foreign_webhooks_are_kept_aside(client: Client) -> None:
+    order_id = client.hold(webhook="unreadable")
+    client.submit(order_id)
+    ledger = eventually(lambda: client.ledger(order_id), lambda ledger: len(ledger["webhooks"]) == 1)
+    assert ledger["webhooks"][0]["status"] == 200
+    assert client.read(order_id)["events"] == []
+    foreign = {"order_id": order_id, "pos_id": str(uuid4()), "method": "void", "status": "success"}
+    assert client.webhook(**client.sandbox("POST", "sign", {"data": foreign})).status == 200
+    assert client.read(order_id)["events"] == []
+
+
+def test_card_data_is_never_stored(client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    client.submit(order_id)
+    operation = client.ledger(order_id)["operations"][1]
+    data = operation | {"cc_number": "4242424242424242", "payload": {"email": "joe@example.com"}}
+    assert client.webhook(**client.sandbox("POST", "sign", {"data": data})).status == 200
+    stored = json.dumps(client.items(order_id))
+    assert (operation["operation_id"] in stored, "4242424242424242" in stored, "joe@" in stored) == (True, False, False)
+
+
+def test_other_operations_are_stored_and_move_nothing(client: Client) -> None:
+    order_id = client.hold(answer="pending", webhook="none")
+    client.submit(order_id)
+    data = {"order_id": order_id, "pos_id": POS_ID, "method": "capture", "status": "success", "amount": 1}
+    assert client.webhook(**client.sandbox("POST", "sign", {"data": data})).status == 200
+    record = client.read(order_id)
+    assert (record["state"], len(record["events"])) == ("pending", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"", FORM, 400),
+        (b"data=eyJ9", FORM, 400),
+        (b"signature=abc", FORM, 400),
+        (b"data=a&data=b&signature=c", FORM, 400),
+        (b"data=a&signature=b&signature=c", FORM, 400),
+        (b'{"data":"a","signature":"b"}', JSON, 400),
+        (b"data=" + b"a" * 65536 + b"&signature=b", FORM, 413),
+    ],
+)
+def test_a_webhook_that_is_no_form_is_refused(
+    client: Client, body: bytes, headers: Mapping[str, str], status: int
+) -> None:
+    assert client.deliver(body, headers).status == status
+
+
+def test_the_previous_secret_counts_after_a_rotation(client: Client) -> None:
+    service = client.service
+    access_key, secret_key = service.admin_credentials
+    secrets = boto3.client(
+        "secretsmanager",
+        endpoint_url=service.aws_endpoint,
+        region_name=service.region,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+    )
+    before = secrets.get_secret_value(SecretId=service.secret_arn)["SecretString"]
+
+    def rotate(secret: str) -> None:
+        secrets.put_secret_value(
+            SecretId=service.secret_arn, SecretString=json.dumps(json.loads(before) | {"api_secret": secret})
+        )
+        client.sandbox("PUT", "settings", {"api_secret": secret})
+
+    def announced(secret: str) -> int:
+        data = {"order_id": uuid4().hex, "pos_id": POS_ID, "method": "void", "status": "success"}
+        return client.webhook(**client.sandbox("POST", "sign", {"data": data, "secret": secret})).status
+
+    try:
+        rotate("rotated-secret-number-one")
+        eventually(lambda: announced("current"), lambda status: status == 200)  # within 5 s of the last look
+        assert announced("previous") == 200
+        rotate("rotated-secret-number-two")
+        eventually(lambda: announced("current"), lambda status: status == 200)
+        assert announced("previous") == 200
+        old = {"order_id": uuid4().hex, "pos_id": POS_ID, "method": "void", "status": "success"}
+        signed = client.sandbox("POST", "sign", {"data": old})
+    finally:
+        rotate("a-step-between")
+        rotate(API_SECRET)
+    eventually(lambda: client.webhook(**signed).status, lambda status: status == 401)  # two rotations ago
+
+
+# Bad requests
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointers"),
+    [
+        ({"order_id": ""}, ["/order_id"]),
+        ({"order_id": "x" * 33}, ["/order_id"]),
+        ({"order_id": "."}, ["/order_id"]),
+        ({"order_id": ".."}, ["/order_id"]),
+        ({"order_id": "0"}, ["/order_id"]),
+        ({"order_id": 123}, ["/order_id"]),
+        ({"order_id": None}, ["/order_id"]),
+        ({"order_id": "a\u0000b"}, ["/order_id"]),
+        ({"order_id": "a\ud800"}, ["/order_id"]),
+        ({"order_currency": "uah"}, ["/order_currency"]),
+        ({"order_currency": "UAHH"}, ["/order_currency"]),
+        ({"order_currency": "UAH\n"}, ["/order_currency"]),
+        ({"comment": "c" * 2049}, ["/comment"]),
+        ({"comment": 7}, ["/comment"]),
+        ({"pos_id": POS_ID}, ["/pos_id"]),
+        ({"server_url": "https://example.com"}, ["/server_url"]),
+        (
+            {"order_id": "", "order_currency": 1, "comment": [], "amount": 1},
+            ["/amount", "/comment", "/order_currency", "/order_id"],
+        ),
+    ],
+)
+def test_all_violations_are_reported_at_once(client: Client, changes: dict[str, Any], pointers: list[str]) -> None:
+    wanted = {"order_id": "123", "order_currency": "UAH"} | changes
+    answer = client.call("POST", "voids", json.dumps(wanted).encode(), JSON)
+    errors = problem(answer, 400, "invalid-request")["errors"]
+    assert sorted({error["pointer"] for error in errors}) == pointers
+    assert all(error["detail"] for error in errors)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff\xfe{}",
+        b'{"order_id": NaN}',
+        b"[" * 30_000,
+        b"eyJvcmRlcl9pZCI6IjEifQ==",
+    ],
+)
+def test_what_is_no_json_object_is_refused(client: Client, body: bytes) -> None:
+    problem(client.call("POST", "voids", body, JSON), 400, "invalid-request")
+
+
+@pytest.mark.parametrize("key", ["k" * 256, "ключ", "a\tb"])
+def test_a_bad_idempotency_key_is_refused(client: Client, key: str) -> None:
+    body = json.dumps({"order_id": uuid4().hex, "order_currency": "UAH"}).encode()
+    request = AWSRequest("POST", f"{client.service.url}/v1/voids", headers=JSON, data=body)
+    credentials = Credentials(client.service.access_key, client.service.secret_key)
+    SigV4Auth(credentials, "execute-api", client.service.region).add_auth(request)
+    headers = dict(request.headers) | {"Idempotency-Key": key.encode().decode("latin-1")}
+    problem(client.http.request("POST", request.url, body=body, headers=headers), 400, "invalid-request")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+def test_another_content_type_is_refused(client: Client, content_type: str) -> None:
+    body = json.dumps({"order_id": "123", "order_currency": "UAH"}).encode()
+    answer = client.call("POST", "voids", body, {"Content-Type": content_type})
+    problem(answer, 415, "unsupported-media-type")
+
+
+def test_parameters_of_the_content_type_are_welcome(client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    body = json.dumps({"order_id": order_id, "order_currency": "UAH"}).encode()
+    headers = {"Content-Type": "Application/JSON; charset=utf-8"}
+    assert client.call("POST", "voids", body, headers).status == 200
+
+
+def test_a_large_body_is_refused(client: Client) -> None:
+    body = json.dumps({"order_id": "123", "order_currency": "UAH", "comment": "c" * 32768}).encode()
+    problem(client.call("POST", "voids", body, JSON), 413, "too-large")
+
+
+def test_unsigned_and_unknown_requests_are_refused_by_the_gateway(client: Client) -> None:
+    url = f"{client.service.url}/v1"
+    problem(client.http.request("POST", f"{url}/voids", body=b"{}", headers=JSON), 403, "unauthenticated")
+    problem(client.http.request("GET", f"{url}/voids/123"), 403, "unauthenticated")
+    problem(client.call("GET", "nothing"), 403, "unauthenticated")
+
+
+def test_a_void_that_nobody_asked_for_is_not_found(client: Client) -> None:
+    assert problem(client.call("GET", f"voids/{uuid4().hex}"), 404, "not-found")["order_id"]
+
+
+@pytest.mark.parametrize("order_id", ["INV/2024 №7", "замовлення-7", "50%2F+&=?#"])
+def test_any_order_id_goes_all_the_way(client: Client, order_id: str) -> None:
+    unique = f"{order_id}-{uuid4().hex[:8]}"
+    client.sandbox("POST", "holds", {"order_id": unique, "amount": 1, "currency": "UAH"})
+    assert client.submit(unique).json()["state"] == "voided"
+    record = eventually(lambda: client.read(unique), lambda record: bool(record and record["events"]))
+    assert record["order_id"] == unique
+
+
+def test_a_long_comment_in_any_script_survives(client: Client) -> None:
+    order_id, comment = client.hold(webhook="none"), "Скасування резерву — клієнт 🙂 " * 60
+    void = client.submit(order_id, comment=comment).json()
+    assert (void["comment"], void["provider"]["comment"]) == (comment, comment)
+
+
+def test_amounts_keep_their_digits_to_the_end(client: Client) -> None:
+    order_id = uuid4().hex
+    hold = f'{{"order_id":"{order_id}","amount":1234567890123456.70,"currency":"UAH"}}'
+    client.http.request("POST", f"{client.service.sandbox_url}/sandbox/holds", body=hold)
+    assert b'"amount":1234567890123456.70,' in client.submit(order_id).data.replace(b": ", b":").replace(b", ", b",")
+
+
+# Lists
+
+
+def test_unsettled_voids_are_listed_page_by_page(client: Client) -> None:
+    orders = {client.hold(answer="pending", webhook="none") for _ in range(3)}
+    for order_id in orders:
+        client.submit(order_id)
+    seen: set[str] = set()
+    cursor, query = "", "limit=2&state=unsettled"
+    while cursor is not None:
+        page = client.call("GET", f"voids?{f'cursor={cursor}&' if cursor else ''}{query}").json()
+        assert set(page) == {"voids", "cursor"}
+        assert len(page["voids"]) <= 2
+        assert all(void["state"] not in ("voided", "failed") for void in page["voids"])
+        seen |= {void["order_id"] for void in page["voids"]}
+        cursor = page["cursor"]
+    assert orders <= seen
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0&state=unsettled", "limit=101&state=unsettled", "limit=x&state=unsettled", "state=voided",
+              "cursor=nonsense&state=unsettled"]
+)  # fmt: skip
+def test_a_bad_list_query_is_refused(client: Client, query: str) -> None:
+    problem(client.call("GET", f"voids?{query}"), 400, "invalid-request")

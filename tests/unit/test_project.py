@@ -1,0 +1,275 @@
+"""What must stay equal or apart in this project is checked here, not remembered.
+
+The README's map and the files; which part may import which; versions named twice; the contract; no secret in a file.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS30Validator
+from openapi_spec_validator import validate
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ROOT / "functions"
+PAYMENTS = FUNCTIONS / "payments"
+HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
+PURE = ("exact_json", "messages", "operations", "signatures")
+
+
+def files() -> list[str]:
+    """Every file that git tracks or would track."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return [name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports when it runs; what only the type checker reads does not count."""
+    return set(_imports(ast.parse(path.read_text())))
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                for otherwise in child.orelse:
+                    yield from _imports(otherwise)
+            case ast.Import():
+                yield from (alias.name for alias in child.names)
+            case ast.ImportFrom():
+                assert child.level == 0, "imports are absolute here"
+                yield child.module or ""
+                yield from (f"{child.module}.{alias.name}" for alias in child.names)
+            case _:
+                yield from _imports(child)
+
+
+def roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def python_files(folder: str) -> list[Path]:
+    return [ROOT / name for name in files() if name.startswith(f"{folder}/") and name.endswith(".py")]
+
+
+def reaches(module: str) -> set[str]:
+    """Our own modules below functions/ that one of them imports, directly or not."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = FUNCTIONS / (name.replace(".", "/") + ".py")
+        if name in seen or not path.is_file():
+            continue
+        seen.add(name)
+        waiting.extend(imports(path))
+    return seen
+
+
+def readme_map() -> list[tuple[str, ...]]:
+    """The paths that the README's map lists; four spaces are one level."""
+    text = (ROOT / "README.md").read_text()
+    block = re.search(r"## Map\n.*?```text\n(.*?)```", text, re.DOTALL)
+    assert block is not None, "the README has a map"
+    paths: list[tuple[str, ...]] = []
+    for line in block[1].splitlines():
+        level = (len(line) - len(line.lstrip())) // 4
+        above = paths[-1][:level] if paths else ()
+        paths.append((*above, line.split()[0].rstrip("/")))
+    return paths
+
+
+# The README's map
+
+
+def test_the_map_lists_every_top_level_entry_and_nothing_else() -> None:
+    listed = {path[0] for path in readme_map()}
+    assert listed == {name.split("/")[0] for name in files()}
+
+
+def test_the_map_lists_every_file_of_functions_and_nothing_else() -> None:
+    listed = {"/".join(path) for path in readme_map() if path[0] == "functions" and "." in path[-1]}
+    assert listed == {name for name in files() if name.startswith("functions/") and not name.endswith("__init__.py")}
+
+
+def test_everything_on_the_map_exists() -> None:
+    assert [path for path in readme_map() if not ROOT.joinpath(*path).exists()] == []
+
+
+def test_the_readme_stays_short_and_its_commands_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)", text)) <= targets
+
+
+# Dependencies point one way
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_files_import_the_standard_library_only(module: str) -> None:
+    foreign = roots(PAYMENTS / f"{module}.py") - sys.stdlib_module_names
+    assert foreign <= {"payments"}
+    assert reaches(f"payments.{module}") <= {f"payments.{name}" for name in PURE}
+
+
+@pytest.mark.parametrize("path", python_files("functions"), ids=lambda path: path.relative_to(FUNCTIONS).as_posix())
+def test_functions_know_nothing_of_the_parts_around_them(path: Path) -> None:
+    assert not roots(path) & {"local", "tests", "infra", "ops", "benchmarks", "aws_cdk", "constructs"}
+
+
+@pytest.mark.parametrize("path", python_files("functions/payments"), ids=lambda path: path.stem)
+def test_the_domain_knows_no_handler_and_no_gateway(path: Path) -> None:
+    assert not roots(path) & {*HANDLERS, "lambda_http"}
+
+
+@pytest.mark.parametrize("path", python_files("infra"), ids=lambda path: path.stem)
+def test_infra_does_not_import_what_it_deploys(path: Path) -> None:
+    assert not roots(path) & {*HANDLERS, "lambda_http", "payments", "functions", "local", "tests"}
+
+
+def test_only_one_file_speaks_to_the_provider() -> None:
+    networking = {"urllib3", "socket", "ssl", "http", "urllib.request", "requests", "httpx"}
+    speaking = {path.stem for path in python_files("functions") if (imports(path) | roots(path)) & networking}
+    assert speaking == {"provider"}
+
+
+@pytest.mark.parametrize(("call", "only"), [
+    (r"\b(get|put|update|delete)_item\b|\btransact_write_items\b|\.query\(TableName", {"store"}),
+    (r"\bget_secret_value\b", {"secret"}),
+    (r"\bos\.environ\b|\bgetenv\b", {"settings"}),
+])  # fmt: skip
+def test_only_one_file_speaks_to_each_outside_system(call: str, only: set[str]) -> None:
+    assert {path.stem for path in python_files("functions") if re.search(call, path.read_text())} <= only
+
+
+@pytest.mark.parametrize(("handler", "may"), [
+    ("submit_void", True), ("read_voids", True), ("settle_voids", True), ("receive_webhook", False),
+])  # fmt: skip
+def test_the_webhook_function_cannot_reach_the_provider(handler: str, may: bool) -> None:
+    # IAM cannot say which function may speak to the provider, so the imports do.
+    assert ("payments.provider" in reaches(handler)) is may
+
+
+def test_nothing_at_the_root_of_the_asset_shadows_a_module() -> None:
+    names = {path.stem for path in FUNCTIONS.iterdir() if path.suffix == ".py" or path.is_dir()} - {"__pycache__"}
+    shipped = {name.replace("-", "_") for name in pins(FUNCTIONS / "requirements.txt")}
+    assert not names & (sys.stdlib_module_names | shipped | {"dateutil", "aws_lambda_powertools", "app"})
+
+
+# Versions that are named in more than one place
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", path.read_text(), re.MULTILINE))
+
+
+def test_every_place_names_the_same_python() -> None:
+    version = (ROOT / ".python-version").read_text().strip()
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert settings["mypy"]["python_version"] == version
+    assert settings["ruff"]["target-version"] == "py" + version.replace(".", "")
+    runtimes = {found for path in python_files("infra") for found in re.findall(r"PYTHON_(\d+_\d+)", path.read_text())}
+    assert runtimes == {version.replace(".", "_")}
+
+
+@pytest.mark.parametrize("shipped", ["requirements.txt", "functions/requirements.txt"])
+def test_developers_have_what_ships_in_the_same_versions(shipped: str) -> None:
+    assert pins(ROOT / shipped).items() <= pins(ROOT / "requirements-dev.txt").items()
+
+
+@pytest.mark.parametrize("requirements", ["requirements.txt", "functions/requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned(requirements: str) -> None:
+    lines = (ROOT / requirements).read_text().splitlines()
+    assert [line for line in lines if re.match(r"[A-Za-z0-9]", line) and "==" not in line] == []
+
+
+# The contract
+
+
+@pytest.fixture(scope="module")
+def contract() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    return document
+
+
+def operations(contract: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in contract["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def deref(contract: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in value:
+        return value
+    for name in value["$ref"].removeprefix("#/").split("/"):
+        contract = contract[name]
+    return dict(contract)
+
+
+def test_the_contract_is_valid_openapi(contract: dict[str, Any]) -> None:
+    assert contract["openapi"] == "3.0.3"
+    validate(contract)
+
+
+def test_every_example_of_the_contract_fits_its_schema(contract: dict[str, Any]) -> None:
+    checked = 0
+    for name, operation in operations(contract):
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        bodies += [deref(contract, answer) for answer in operation["responses"].values()]
+        for content in (content for body in bodies for content in body.get("content", {}).values()):
+            validator = OAS30Validator({"allOf": [content["schema"]], "components": contract["components"]})
+            for label, example in content["examples"].items():
+                assert [error.message for error in validator.iter_errors(example["value"])] == [], f"{name}: {label}"
+                checked += 1
+    assert checked > 30
+
+
+def test_every_status_that_is_an_error_names_its_problem_types(contract: dict[str, Any]) -> None:
+    known = set(contract["components"]["schemas"]["Problem"]["properties"]["type"]["enum"])
+    seen: set[str] = set()
+    for name, operation in operations(contract):
+        for status, answer in operation["responses"].items():
+            if status.startswith("2"):
+                continue
+            content = deref(contract, answer)["content"]
+            assert list(content) == ["application/problem+json"], f"{name} {status}"
+            narrowed = content["application/problem+json"]["schema"]["allOf"][1]["properties"]
+            assert narrowed["status"]["enum"] == [int(status)], f"{name} {status}"
+            seen |= set(narrowed["type"]["enum"])
+    assert seen == known
+
+
+def test_the_record_has_every_key_of_the_record_and_all_sixteen_provider_fields(contract: dict[str, Any]) -> None:
+    schemas = contract["components"]["schemas"]
+    assert len(schemas["Provider"]["required"]) == 16
+    assert set(schemas["Provider"]["required"]) == set(schemas["Provider"]["properties"])
+    assert set(schemas["Void"]["required"]) == set(schemas["Void"]["properties"])
+    assert set(schemas["VoidWithEvents"]["required"]) == set(schemas["VoidWithEvents"]["properties"])
+
+
+# What must not be in the files
+
+SECRETS = {
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    "an AWS access key": r"\b(AKIA|ASIA)[A-Z2-7]{16}\b",
+    "a package index": r"--(extra-)?index-url|--find-links|files\.pythonhosted|registry\.npmjs|pypi\.org/simple",
+    "somebody's home": r"/(home|Users)/[a-z]+/",
+}
+
+
+@pytest.mark.parametrize("what", SECRETS)
+def test_no_file_holds(what: str) -> None:
+    this = Path(__file__).resolve().relative_to(ROOT).as_posix()
+    texts = {name: (ROOT / name).read_text(errors="replace") for name in files() if name != this}
+    assert [name for name, text in texts.items() if re.search(SECRETS[what], text)] == []

@@ -1,6 +1,6 @@
 """The only place that knows API Gateway: event in, response out; every error an RFC 9457 problem document.
 
-Promises that bad input is refused with all its violations at once and that no exception text leaves. Never decides about a void.
+Promises that bad input is refused with all its violations at once, and that no exception text leaves. Decides nothing.
 """
 
 import base64
@@ -95,7 +95,9 @@ def headers(event: GatewayEvent, name: str) -> list[str]:
         if key.lower() == name:
             found.extend(values or [])
     if not found:
-        found = [value for key, value in (event.get("headers") or {}).items() if key.lower() == name and value is not None]
+        found = [
+            value for key, value in (event.get("headers") or {}).items() if key.lower() == name and value is not None
+        ]
     return found
 
 

@@ -2,8 +2,19 @@
 
 import time
 
-from lambda_http import GatewayEvent, Refused, Response, Violation, answering, event_record, order_id, problem, query, respond
-from lambda_http import void_record
+from lambda_http import (
+    GatewayEvent,
+    Refused,
+    Response,
+    Violation,
+    answering,
+    event_record,
+    order_id,
+    problem,
+    query,
+    respond,
+    void_record,
+)
 from payments.operations import Void
 from payments.store import BadCursor, Event, Listing
 from payments.voids import World, refresh
@@ -42,7 +53,9 @@ def _read_one(event: GatewayEvent) -> Response:
 def _refresh_wanted(event: GatewayEvent) -> bool:
     wanted = query(event, "refresh")
     if wanted not in (None, "true", "false"):
-        raise Refused("invalid-request", "The query is wrong.", [{"pointer": "/refresh", "detail": "must be true or false"}])
+        raise Refused(
+            "invalid-request", "The query is wrong.", [{"pointer": "/refresh", "detail": "must be true or false"}]
+        )
     return wanted == "true"
 
 

@@ -54,12 +54,16 @@ def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
         raise Refused("invalid-request", "The body must be a form (application/x-www-form-urlencoded).")
     try:
         # Latin-1 both ways: the bytes pass through unchanged, whatever they are.
-        fields = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS, encoding="latin-1")
+        fields = parse_qsl(
+            raw.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS, encoding="latin-1"
+        )
     except ValueError:
         raise Refused("invalid-request", "The form has too many fields.") from None
     found = {name: [value for key, value in fields if key == name] for name in ("data", "signature")}
     errors = [
-        {"pointer": f"/{name}", "detail": "must be given exactly once"} for name, values in found.items() if len(values) != 1
+        {"pointer": f"/{name}", "detail": "must be given exactly once"}
+        for name, values in found.items()
+        if len(values) != 1
     ]
     if errors or not found["data"][0]:
         empty_data = [{"pointer": "/data", "detail": "must not be empty"}]

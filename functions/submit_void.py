@@ -4,8 +4,20 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from lambda_http import GatewayEvent, Refused, Response, Violation, answering, body, caller, headers, media_type, problem
-from lambda_http import respond, void_record
+from lambda_http import (
+    GatewayEvent,
+    Refused,
+    Response,
+    Violation,
+    answering,
+    body,
+    caller,
+    headers,
+    media_type,
+    problem,
+    respond,
+    void_record,
+)
 from payments import exact_json
 from payments.voids import Request, Result, Submitted, submit
 from telemetry import count, logger
@@ -53,12 +65,16 @@ def read_request(event: GatewayEvent) -> Request:
     except exact_json.Unreadable:
         raise Refused("invalid-request", "The body is not JSON in UTF-8.") from None
     if not isinstance(value, dict):
-        raise Refused("invalid-request", "The body must be a JSON object.", [{"pointer": "", "detail": "must be an object"}])
+        raise Refused(
+            "invalid-request", "The body must be a JSON object.", [{"pointer": "", "detail": "must be an object"}]
+        )
     keys = headers(event, "idempotency-key")
     errors = [*_violations(value), *_key_violations(keys)]
     if errors:
         raise Refused("invalid-request", "The request breaks the rules listed in `errors`.", errors)
-    return Request(value["order_id"], value["order_currency"], value.get("comment"), keys[0] if keys else None, caller(event))
+    return Request(
+        value["order_id"], value["order_currency"], value.get("comment"), keys[0] if keys else None, caller(event)
+    )
 
 
 def _violations(value: dict[str, Any]) -> list[Violation]:
@@ -90,13 +106,22 @@ def is_order_id(value: object) -> bool:
 
 def _is_comment(value: object) -> bool:
     # Half of a surrogate pair is no text: it cannot be sent.
-    return isinstance(value, str) and len(value) <= 2048 and not any("\ud800" <= character <= "\udfff" for character in value)
+    return (
+        isinstance(value, str)
+        and len(value) <= 2048
+        and not any("\ud800" <= character <= "\udfff" for character in value)
+    )
 
 
 def _key_violations(keys: list[str]) -> list[Violation]:
     if not keys or (len(keys) == 1 and 1 <= len(keys[0]) <= 255 and keys[0].isascii() and keys[0].isprintable()):
         return []
-    return [{"pointer": "/headers/Idempotency-Key", "detail": "must be given once, with 1 to 255 printable ASCII characters"}]
+    return [
+        {
+            "pointer": "/headers/Idempotency-Key",
+            "detail": "must be given once, with 1 to 255 printable ASCII characters",
+        }
+    ]
 
 
 def _respond(event: GatewayEvent, submitted: Submitted) -> Response:
@@ -124,7 +149,12 @@ def _observe(submitted: Submitted) -> None:
         state=void.state.value,
         replayed=submitted.replayed,
     )
-    if submitted.replayed or result in (Result.IN_PROGRESS, Result.TOO_MANY, Result.KEY_MISMATCH, Result.CURRENCY_MISMATCH):
+    if submitted.replayed or result in (
+        Result.IN_PROGRESS,
+        Result.TOO_MANY,
+        Result.KEY_MISMATCH,
+        Result.CURRENCY_MISMATCH,
+    ):
         count("VoidReplayed" if submitted.replayed else "VoidDeclined")
         return
     count("VoidSubmitted")

@@ -1,4 +1,4 @@
-"""Logger and metrics of all functions, made once. Logs hold identifiers and outcomes, never an event, a header or a body."""
+"""Logger and metrics of all functions, made once. Logs hold identifiers and outcomes, never a header or a body."""
 
 import traceback
 

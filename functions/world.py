@@ -1,4 +1,4 @@
-"""Puts the real outside systems together for the functions that speak to the provider. Built on the first request, then kept."""
+"""The real outside systems of the functions that speak to the provider, built on the first request and kept."""
 
 import functools
 import os

@@ -58,7 +58,11 @@ def start(
     announcer = Announcer(ledger, credentials, stopping, trust)
     ca_file, tls = _certificates(folder)
     provider = Door(provider_port, ProviderApi(ledger, credentials, announcer, stopping), tls)
-    control = Door(control_port, Control(ledger, credentials, announcer, provider))
+    try:
+        control = Door(control_port, Control(ledger, credentials, announcer, provider))
+    except OSError:
+        provider.close()
+        raise
     return Sandbox(
         control_url=f"http://127.0.0.1:{control.port}",
         provider_url=f"https://127.0.0.1:{provider.port}",

@@ -15,7 +15,9 @@ def parse(text: bytes | str) -> object:
     """Read one JSON text (UTF-8). Raises Unreadable, never anything else."""
     try:
         return json.loads(
-            text if isinstance(text, str) else text.decode("utf-8"), parse_float=Decimal, parse_constant=_refuse_constant
+            text if isinstance(text, str) else text.decode("utf-8"),
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
         )
     except (ValueError, RecursionError) as error:
         # The text itself may be personal data: only the kind of error leaves.
@@ -31,7 +33,11 @@ def write(value: object) -> str:
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(str(key), ensure_ascii=False)}:{write(item)}" for key, item in value.items()) + "}"
+        return (
+            "{"
+            + ",".join(f"{json.dumps(str(key), ensure_ascii=False)}:{write(item)}" for key, item in value.items())
+            + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ",".join(write(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False)

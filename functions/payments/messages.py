@@ -39,7 +39,7 @@ class Operation:
 
     @property
     def ids(self) -> frozenset[str]:
-        """What identifies this operation. Not `payment_id`: that is the hold's, shared by all operations of the order."""
+        """What identifies this operation. Not `payment_id`: that is the hold's, which all operations share."""
         return frozenset(str(self.fields[name]) for name in ("operation_id", "transaction_id") if self.fields[name])
 
     @property

@@ -214,7 +214,7 @@ def claim(void: Void | None, intent: Intent, attempt_id: str, now: int) -> Void:
 
 
 def learn_answer(void: Void, attempt_id: str, answer: Answer, view: OrderView | None, now: int) -> Void:
-    """Merge the answer to the POST of `attempt_id`; `view` is what the query after a refusal showed, None if unreadable."""
+    """Merge the answer to the POST of `attempt_id`; `view`: the query after a refusal, None if unreadable."""
     operation = answer.operation
     mine = void.attempt_id == attempt_id
     if answer.word is Word.SUCCESS and operation is not None:
@@ -411,7 +411,7 @@ def _describe(void: Void, operation: Operation | None) -> Void:
 
 
 def _fill(void: Void, operation: Operation) -> Void:
-    """Later evidence of a void that is done: fills what is absent, changes nothing, and a contradiction asks for a person."""
+    """Later evidence of a void that is done: fills what is absent; a contradiction asks for a person."""
     before = void.provider or {}
     filled = {name: value if before.get(name) is None else before[name] for name, value in operation.fields.items()}
     contradicted = any(
@@ -433,4 +433,3 @@ def _ids(fields: Fields) -> frozenset[str]:
 def _currency(operation: Operation) -> str | None:
     value = operation.fields["currency"]
     return value if isinstance(value, str) else None
-

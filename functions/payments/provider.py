@@ -93,7 +93,13 @@ class Provider:
         return connection
 
     def send_void(
-        self, handshake: Handshake, credentials: Credentials, order_id: str, currency: str, comment: str | None, server_url: str
+        self,
+        handshake: Handshake,
+        credentials: Credentials,
+        order_id: str,
+        currency: str,
+        comment: str | None,
+        server_url: str,
     ) -> Answer:
         """Send the one POST of an attempt. Raises NotConnected; whatever happens after the first byte is an Answer.
 
@@ -149,7 +155,7 @@ def _exchange(
     """One request and its whole answer within `seconds`; None if there is no complete answer."""
     if seconds <= 0 or connection.sock is None:
         return None
-    # A socket's time-out counts anew for each piece: a provider that drips would hold us for ever. The watchdog does not.
+    # A socket's time-out counts anew for each piece: a provider that drips would hold us. The watchdog does not.
     watchdog = threading.Timer(seconds, _hang_up, (connection.sock,))
     watchdog.daemon = True
     watchdog.start()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 MAX_AGE_SECONDS = 60.0
-"""A rotated secret is picked up within this time; during it the provider accepts both (or answers 401, which is repeatable)."""
+"""A rotated secret is picked up within this time; a 401 of the provider in between may be repeated."""
 
 Stage = Literal["AWSCURRENT", "AWSPREVIOUS"]
 FIELDS = ("pos_id", "api_key", "api_secret", "endpoints_key")
@@ -56,11 +56,11 @@ class Secret:
         return self._at_most("AWSCURRENT", max_age)
 
     def previous(self, max_age: float = MAX_AGE_SECONDS) -> Credentials | None:
-        """The credentials before the last rotation; None if there are none that we could use. Raises SecretError if out of reach."""
+        """The credentials before the last rotation, if we can use them. Raises SecretError if out of reach."""
         try:
             return self._at_most("AWSPREVIOUS", max_age)
         except SecretError as error:
-            # A secret that was never rotated has no previous version, and an old one may not be our JSON: both mean "none".
+            # Never rotated: no previous version. And an old one may not be our JSON: both mean "none".
             if error.reason in ("no-value", "malformed"):
                 return None
             raise

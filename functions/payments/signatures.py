@@ -1,7 +1,7 @@
 """The provider's signatures, both directions: requests that we sign, webhooks that we prove genuine.
 
 Promises comparison in constant time over the bytes as received. Never decodes, parses or logs what it signs.
-Source: docs.finline.io, api-usage/security and webhooks/structure. SHA-1 is the provider's choice; we cannot choose another.
+Source: docs.finline.io, api-usage/security and webhooks/structure. SHA-1 is the provider's choice.
 """
 
 import base64

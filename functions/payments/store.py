@@ -35,7 +35,7 @@ Listing = Literal["unsettled", "review"]
 
 
 class StoreError(Exception):
-    """The table cannot be used now; whether a write was applied is not known. The text names the error, nothing else."""
+    """The table cannot be used now; whether a write was applied is not known. The text is the kind of error."""
 
 
 class BadCursor(Exception):
@@ -153,7 +153,7 @@ class Store:
             "resend_allowed = :false, order_id = :order, pos_id = :pos, #at = :top "
             "REMOVE due_pk, due_at"
         )
-        # Only what a blind update can do right: nothing to correct, nothing to contradict, no fields to fill, no other ids.
+        # Only what a blind update can do right: nothing to correct, to contradict or to fill, no other ids.
         condition = (
             "attribute_not_exists(pk) OR (#state IN (:submitting, :unknown) AND order_currency = :currency "
             "AND provider = :null AND seen_ids = :none AND size(history) < :room)"
@@ -203,7 +203,7 @@ class Store:
             return
 
     def timeline(self, pos_id: str, order_id: str) -> tuple[Void | None, list[Event], bool]:
-        """The record, its newest events (newest last) and whether there are more, in one consistent read. Raises StoreError."""
+        """The record, its newest events (newest last), whether there are more: one consistent read. Raises StoreError."""
         answer = self._call(
             "query",
             IndexName=TIMELINE,
@@ -219,7 +219,7 @@ class Store:
         return void, events[:MOST_EVENTS][::-1], len(events) > MOST_EVENTS
 
     def list(self, which: Listing, limit: int, cursor: str | None = None) -> Page:
-        """One page of the unsettled voids or of those that need a person, next due first. Raises StoreError, BadCursor."""
+        """One page of the unsettled voids, or of those in review, next due first. Raises StoreError, BadCursor."""
         return self._page(which, limit, cursor, "", {})
 
     def due(self, now: int, limit: int, cursor: str | None = None) -> Page:
@@ -227,7 +227,9 @@ class Store:
         return self._page("unsettled", limit, cursor, " AND due_at <= :now", {":now": {"N": str(now)}})
 
     def _page(self, which: Listing, limit: int, cursor: str | None, more: str, values: Item) -> Page:
-        index, name, partition_name = ("due", "due_pk", DUE) if which == "unsettled" else ("review", "review_pk", REVIEW)
+        index, name, partition_name = (
+            ("due", "due_pk", DUE) if which == "unsettled" else ("review", "review_pk", REVIEW)
+        )
         start = {"ExclusiveStartKey": _read_cursor(cursor, index)} if cursor else {}
         answer = self._call(
             "query",

@@ -156,7 +156,7 @@ def _effect(
 
 
 def record(world: World, void: Void, answer: Answer | None, view: OrderView | None) -> Submitted:
-    """Write the outcome. If that fails the record keeps the intent, and settle_voids finds out: 202, never a bare 5xx."""
+    """Write the outcome. If that fails, the intent stays and settle_voids finds out: 202, never a bare 5xx."""
     attempt_id = void.attempt_id or ""
 
     def learn(current: Void) -> Void:
@@ -172,7 +172,7 @@ def record(world: World, void: Void, answer: Answer | None, view: OrderView | No
 
 
 def merge(world: World, void: Void, learn: Callable[[Void], Void]) -> Void:
-    """Write what `learn` makes of the record; if somebody wrote first, learn again from the newer truth. Raises StoreError."""
+    """Write what `learn` makes of the record; if somebody wrote first, learn again from that. Raises StoreError."""
     for _ in range(MOST_MERGES):
         learnt = learn(void)
         if learnt == void:
@@ -281,4 +281,3 @@ def refresh(world: World, void: Void) -> Void:
     if void.settled or now - void.asked_at < REFRESH_EVERY_MS:
         return void
     return ask(world, world.secret.current(), void)
-

@@ -20,7 +20,7 @@ from payments.signatures import is_genuine
 from payments.store import Event, Store, StoreError, Written, timestamp
 
 FRESH_SECONDS = 5.0
-"""A forged verdict rests on a copy of the secret at most this old; also the most often that strangers can make us fetch it."""
+""""Forged" rests on a copy of the secret at most this old, and strangers make us fetch it no more often."""
 MOST_MERGES = 5
 LONGEST_QUARANTINE = 16_384
 _CARD_LIKE = re.compile(r"\d(?:[ -]?\d){11,}")
@@ -88,7 +88,7 @@ def verify(secret: Secret, data: bytes, signature: bytes) -> str | None:
 
 
 def decode(data: bytes) -> Operation | None:
-    """The operation inside a genuine message; None if it cannot be read. Missing padding is forgiven here, not in the proof."""
+    """The operation inside a genuine message, None if unreadable. Missing padding is forgiven here, not in the proof."""
     text = _decoded(data)
     try:
         operation = messages.read_operation(exact_json.parse(text)) if text is not None else None
@@ -110,7 +110,7 @@ def _is_text(operation: Operation) -> bool:
 
 
 def _quarantine(inbox: Inbox, digest: str, data: bytes, operation: Operation | None) -> Received:
-    """Genuine, but not to be used: kept for a person. Read messages are reduced to the allowed fields, unread ones masked."""
+    """Genuine, but not ours to use: kept for a person, reduced to the allowed fields or, if unreadable, masked."""
     if operation is not None:
         text, why = exact_json.write(dict(operation.fields)), "other-pos-id"
     else:
@@ -154,4 +154,3 @@ def _merge(inbox: Inbox, pos_id: str, operation: Operation, void: Void | None) -
             return written.void
         void = written.void
     raise StoreError("record kept changing")
-

@@ -1,24 +1,20 @@
-"""A void from hold to record over real sockets: gateway, functions, table, secret and sandbox as `make run` starts them.
+"""A void from hold to record over real sockets: gateway, functions, table, secret and sandbox, as `make run` has them.
 
 Requests are signed by botocore, webhooks by the sandbox: every answer the provider may give, and every bad request.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-import boto3
 import pytest
-import urllib3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
+from local.merchant import Caller, Reply, send
 from local.service import Service
 
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
@@ -41,35 +37,33 @@ class Client:
     """What a merchant, a person at the sandbox and the provider may do to the service."""
 
     service: Service
-    http: urllib3.PoolManager
 
-    def call(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> urllib3.BaseHTTPResponse:
-        request = AWSRequest(method, f"{self.service.url}/v1/{path}", headers=dict(headers or {}), data=body)
-        key = Credentials(self.service.access_key, self.service.secret_key)
-        SigV4Auth(key, "execute-api", self.service.region).add_auth(request)
-        return self.http.request(method, request.url, body=body, headers=dict(request.headers))
+    @property
+    def merchant(self) -> Caller:
+        return Caller(self.service.url, self.service.region, self.service.access_key, self.service.secret_key)
 
-    def submit(self, order_id: str, key: str | None = None, **changes: Any) -> urllib3.BaseHTTPResponse:
+    def call(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Reply:
+        return self.merchant.call(method, f"/v1/{path}", body, headers)
+
+    def submit(self, order_id: str, key: str | None = None, **changes: Any) -> Reply:
         wanted = {"order_id": order_id, "order_currency": "UAH", "comment": "10101"} | changes
         return self.call("POST", "voids", json.dumps(wanted).encode(), JSON | ({"Idempotency-Key": key} if key else {}))
 
     def read(self, order_id: str, refresh: bool = False) -> Any:
         answer = self.call("GET", f"voids/{quote(order_id, safe='')}{'?refresh=true' if refresh else ''}")
-        return answer.json() if answer.status == 200 else None
+        return answer.json if answer.status == 200 else None
 
-    def webhook(self, data: str, signature: str) -> urllib3.BaseHTTPResponse:
+    def webhook(self, data: str, signature: str) -> Reply:
         return self.deliver(urlencode({"data": data, "signature": signature}).encode())
 
-    def deliver(self, body: bytes, headers: Mapping[str, str] = FORM) -> urllib3.BaseHTTPResponse:
-        return self.http.request("POST", f"{self.service.url}/v1/webhooks/financial-line", body=body, headers=headers)
+    def deliver(self, body: bytes, headers: dict[str, str] = FORM) -> Reply:
+        return send("POST", f"{self.service.url}/v1/webhooks/financial-line", body, headers)
 
     def sandbox(self, method: str, path: str, content: Any = None) -> Any:
-        body = None if content is None else json.dumps(content)
-        answer = self.http.request(method, f"{self.service.sandbox_url}/sandbox/{path}", body=body)
-        assert answer.status == 200, answer.data
-        return answer.json()
+        body = b"" if content is None else json.dumps(content).encode()
+        answer = send(method, f"{self.service.sandbox_url}/sandbox/{path}", body)
+        assert answer.status == 200, answer.body
+        return answer.json
 
     def hold(self, **faults: str) -> str:
         """An order of its own for each test, with a successful hold."""
@@ -83,15 +77,7 @@ class Client:
         return self.sandbox("GET", f"orders/{order_id}")
 
     def items(self, order_id: str) -> list[Any]:
-        access_key, secret_key = self.service.admin_credentials
-        table = boto3.client(
-            "dynamodb",
-            endpoint_url=self.service.aws_endpoint,
-            region_name=self.service.region,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-        )
-        found: list[Any] = table.query(
+        found: list[Any] = self.service.client("dynamodb").query(
             TableName=self.service.table_name,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": f"{POS_ID}#{order_id}"}},
@@ -99,10 +85,9 @@ class Client:
         return found
 
 
-@pytest.fixture(scope="module")
-def client(service: Service) -> Iterator[Client]:
-    with urllib3.PoolManager(maxsize=8, retries=False, timeout=30.0) as http:
-        yield Client(service, http)
+@pytest.fixture
+def client(service: Service) -> Client:
+    return Client(service)
 
 
 def eventually[T](look: Callable[[], T], ready: Callable[[T], bool]) -> T:
@@ -113,15 +98,15 @@ def eventually[T](look: Callable[[], T], ready: Callable[[T], bool]) -> T:
     return seen
 
 
-def problem(answer: urllib3.BaseHTTPResponse, status: int, name: str) -> Any:
+def problem(answer: Reply, status: int, name: str) -> Any:
     """The answer as a problem document that is what it says it is."""
-    assert answer.status == status, answer.data
+    assert answer.status == status, answer.body
     assert answer.headers["Content-Type"] == "application/problem+json"
-    document = answer.json()
+    document = answer.json
     assert (document["type"], document["status"]) == (f"urn:void-service:problem:{name}", status)
     assert document["title"]
     assert document["request_id"]
-    assert API_SECRET not in answer.data.decode()
+    assert API_SECRET not in answer.body.decode()
     return document
 
 
@@ -131,7 +116,7 @@ def problem(answer: urllib3.BaseHTTPResponse, status: int, name: str) -> Any:
 def test_a_void_goes_out_a_webhook_comes_in_and_the_record_has_every_field(client: Client) -> None:
     order_id = client.hold()
     answer = client.submit(order_id)
-    void = answer.json()
+    void = answer.json
     assert (answer.status, void["state"], set(void)) == (200, "voided", RECORD_FIELDS)
     assert "Idempotency-Replayed" not in answer.headers
     operation = client.ledger(order_id)["operations"][1]
@@ -152,7 +137,7 @@ def test_a_repeated_request_sends_nothing(client: Client) -> None:
     order_id = client.hold(webhook="none")
     first = client.submit(order_id, key="k-1")
     for again in (client.submit(order_id, key="k-1"), client.submit(order_id), client.submit(order_id, key="k-2")):
-        assert (again.status, again.json()) == (200, first.json())
+        assert (again.status, again.json) == (200, first.json)
         assert again.headers["Idempotency-Replayed"] == "true"
     assert client.ledger(order_id)["voids_received"] == 1
 
@@ -176,10 +161,10 @@ def test_requests_for_an_order_in_flight_are_told_so(client: Client) -> None:
         document = problem(busy, 409, "in-progress")
         assert (document["order_id"], int(busy.headers["Retry-After"]) > 0) == (order_id, True)
         eventually(lambda: client.read(overtaken), lambda record: record["state"] == "voided")  # webhook first
-    assert (first.result().status, first.result().json()["state"]) == (202, "unknown")
+    assert (first.result().status, first.result().json["state"]) == (202, "unknown")
     assert first.result().headers["Location"].endswith(f"/voids/{order_id}")
     assert int(first.result().headers["Retry-After"]) > 0
-    assert (second.result().status, second.result().json()["state"]) == (200, "voided")
+    assert (second.result().status, second.result().json["state"]) == (200, "voided")
     assert client.submit(order_id).status == 202
     assert client.sandbox("POST", f"webhooks/{order_id}")["status"] == 200
     assert client.submit(order_id).status == 200
@@ -228,7 +213,7 @@ def test_every_answer_of_the_provider(
 ) -> None:
     order_id = client.hold(answer=fault, webhook="none")
     answer = client.submit(order_id)
-    void = problem(answer, status, name)["void"] if name else answer.json()
+    void = problem(answer, status, name)["void"] if name else answer.json
     assert (answer.status, void["state"], void["reason"]) == (status, state, reason)
     assert ("Retry-After" in answer.headers) == (status in (202, 429))
     assert ("Location" in answer.headers) == (status == 202)
@@ -282,7 +267,7 @@ def test_a_void_made_in_the_portal_counts(client: Client) -> None:
     order_id = client.hold(webhook="none")
     client.sandbox("POST", f"orders/{order_id}/void")
     answer = client.submit(order_id)
-    assert (answer.status, answer.json()["state"]) == (200, "voided")
+    assert (answer.status, answer.json["state"]) == (200, "voided")
     assert client.ledger(order_id)["voids_executed"] == 1
 
 
@@ -291,7 +276,7 @@ def test_what_moved_nothing_may_be_repeated_with_the_same_key(client: Client, fa
     order_id = client.hold(answer=fault, webhook="none")
     assert client.submit(order_id, key="k").status in (429, 502)
     again = client.submit(order_id, key="k")
-    assert (again.status, again.json()["state"], again.json()["attempt"]) == (200, "voided", 2)
+    assert (again.status, again.json["state"], again.json["attempt"]) == (200, "voided", 2)
 
 
 def test_a_final_refusal_stands_for_its_key_and_not_for_a_new_one(client: Client) -> None:
@@ -319,14 +304,14 @@ def test_a_provider_out_of_reach_means_not_sent(client: Client) -> None:
 def test_a_pending_void_is_watched_and_never_repeated(client: Client) -> None:
     order_id = client.hold(answer="pending")
     answer = client.submit(order_id)
-    assert (answer.status, answer.json()["state"]) == (202, "pending")
+    assert (answer.status, answer.json["state"]) == (202, "pending")
     again = client.submit(order_id, key="new")
     assert (again.status, again.headers["Idempotency-Replayed"]) == (202, "true")
     assert client.ledger(order_id)["voids_received"] == 1
     operation = client.ledger(order_id)["operations"][1]
     signed = client.sandbox("POST", "sign", {"data": operation | {"status": "success", "status_code": "1009"}})
     assert client.webhook(**signed).status == 200
-    assert client.submit(order_id).json()["state"] == "voided"
+    assert client.submit(order_id).json["state"] == "voided"
 
 
 def test_a_pending_void_that_fails_is_failed_by_a_question(client: Client) -> None:
@@ -352,7 +337,7 @@ def test_a_refusal_that_was_a_success_after_all_is_corrected(client: Client) -> 
 def test_webhooks_in_any_order_and_number_end_in_the_same_state(client: Client, mode: str) -> None:
     order_id = client.hold(webhook=mode)
     answer = client.submit(order_id)
-    assert (answer.status, answer.json()["state"]) == (200, "voided")
+    assert (answer.status, answer.json["state"]) == (200, "voided")
     expected = 1 if mode == "before_answer" else 2
     ledger = eventually(lambda: client.ledger(order_id), lambda ledger: len(ledger["webhooks"]) == expected)
     assert [sent["status"] for sent in ledger["webhooks"]] == [200] * expected
@@ -379,7 +364,7 @@ def test_a_success_without_a_record_makes_one(client: Client) -> None:
     order_id = uuid4().hex
     data = {"order_id": order_id, "pos_id": POS_ID, "method": "void", "status": "success", "amount": 100.5}
     answer = client.webhook(**client.sandbox("POST", "sign", {"data": data}))
-    assert (answer.status, answer.data) == (200, b"")
+    assert (answer.status, answer.body) == (200, b"")
     record = client.read(order_id)
     assert (record["state"], record["attempt"], record["requested_at"], record["requested_by"]) == (
         "voided",
@@ -433,21 +418,14 @@ def test_other_operations_are_stored_and_move_nothing(client: Client) -> None:
     ],
 )
 def test_a_webhook_that_is_no_form_is_refused(
-    client: Client, body: bytes, headers: Mapping[str, str], status: int
+    client: Client, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     assert client.deliver(body, headers).status == status
 
 
 def test_the_previous_secret_counts_after_a_rotation(client: Client) -> None:
     service = client.service
-    access_key, secret_key = service.admin_credentials
-    secrets = boto3.client(
-        "secretsmanager",
-        endpoint_url=service.aws_endpoint,
-        region_name=service.region,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-    )
+    secrets = service.client("secretsmanager")
     before = secrets.get_secret_value(SecretId=service.secret_arn)["SecretString"]
 
     def rotate(secret: str) -> None:
@@ -532,11 +510,12 @@ def test_what_is_no_json_object_is_refused(client: Client, body: bytes) -> None:
 @pytest.mark.parametrize("key", ["k" * 256, "ключ", "a\tb"])
 def test_a_bad_idempotency_key_is_refused(client: Client, key: str) -> None:
     body = json.dumps({"order_id": uuid4().hex, "order_currency": "UAH"}).encode()
-    request = AWSRequest("POST", f"{client.service.url}/v1/voids", headers=JSON, data=body)
-    credentials = Credentials(client.service.access_key, client.service.secret_key)
-    SigV4Auth(credentials, "execute-api", client.service.region).add_auth(request)
-    headers = dict(request.headers) | {"Idempotency-Key": key.encode().decode("latin-1")}
-    problem(client.http.request("POST", request.url, body=body, headers=headers), 400, "invalid-request")
+    headers = client.merchant.signed("POST", "/v1/voids", body, JSON)
+    headers["Idempotency-Key"] = key.encode().decode(
+        "latin-1"
+    )  # the bytes of the text, as a careless client sends them
+    url = f"{client.service.url}/v1/voids"
+    problem(send("POST", url, body, headers), 400, "invalid-request")
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
@@ -560,8 +539,8 @@ def test_a_large_body_is_refused(client: Client) -> None:
 
 def test_unsigned_and_unknown_requests_are_refused_by_the_gateway(client: Client) -> None:
     url = f"{client.service.url}/v1"
-    problem(client.http.request("POST", f"{url}/voids", body=b"{}", headers=JSON), 403, "unauthenticated")
-    problem(client.http.request("GET", f"{url}/voids/123"), 403, "unauthenticated")
+    problem(send("POST", f"{url}/voids", b"{}", JSON), 403, "unauthenticated")
+    problem(send("GET", f"{url}/voids/123"), 403, "unauthenticated")
     problem(client.call("GET", "nothing"), 403, "unauthenticated")
 
 
@@ -573,22 +552,22 @@ def test_a_void_that_nobody_asked_for_is_not_found(client: Client) -> None:
 def test_any_order_id_goes_all_the_way(client: Client, order_id: str) -> None:
     unique = f"{order_id}-{uuid4().hex[:8]}"
     client.sandbox("POST", "holds", {"order_id": unique, "amount": 1, "currency": "UAH"})
-    assert client.submit(unique).json()["state"] == "voided"
+    assert client.submit(unique).json["state"] == "voided"
     record = eventually(lambda: client.read(unique), lambda record: bool(record and record["events"]))
     assert record["order_id"] == unique
 
 
 def test_a_long_comment_in_any_script_survives(client: Client) -> None:
     order_id, comment = client.hold(webhook="none"), "Скасування резерву — клієнт 🙂 " * 60
-    void = client.submit(order_id, comment=comment).json()
+    void = client.submit(order_id, comment=comment).json
     assert (void["comment"], void["provider"]["comment"]) == (comment, comment)
 
 
 def test_amounts_keep_their_digits_to_the_end(client: Client) -> None:
     order_id = uuid4().hex
     hold = f'{{"order_id":"{order_id}","amount":1234567890123456.70,"currency":"UAH"}}'
-    client.http.request("POST", f"{client.service.sandbox_url}/sandbox/holds", body=hold)
-    assert b'"amount":1234567890123456.70,' in client.submit(order_id).data.replace(b": ", b":").replace(b", ", b",")
+    send("POST", f"{client.service.sandbox_url}/sandbox/holds", hold.encode())
+    assert b'"amount":1234567890123456.70,' in client.submit(order_id).body.replace(b": ", b":").replace(b", ", b",")
 
 
 # Lists
@@ -599,9 +578,10 @@ def test_unsettled_voids_are_listed_page_by_page(client: Client) -> None:
     for order_id in orders:
         client.submit(order_id)
     seen: set[str] = set()
-    cursor, query = "", "limit=2&state=unsettled"
+    cursor: str | None = ""
+    query = "limit=2&state=unsettled"
     while cursor is not None:
-        page = client.call("GET", f"voids?{f'cursor={cursor}&' if cursor else ''}{query}").json()
+        page = client.call("GET", f"voids?{f'cursor={cursor}&' if cursor else ''}{query}").json
         assert set(page) == {"voids", "cursor"}
         assert len(page["voids"]) <= 2
         assert all(void["state"] not in ("voided", "failed") for void in page["voids"])

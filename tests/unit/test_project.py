@@ -17,6 +17,10 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 
+import lambda_http
+from payments.messages import PROVIDER_FIELDS
+from payments.operations import Evidence, Reason, State, Void
+
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "functions"
 PAYMENTS = FUNCTIONS / "payments"
@@ -147,7 +151,8 @@ def test_only_one_file_speaks_to_the_provider() -> None:
 @pytest.mark.parametrize(("call", "only"), [
     (r"\b(get|put|update|delete)_item\b|\btransact_write_items\b|\.query\(TableName", {"store"}),
     (r"\bget_secret_value\b", {"secret"}),
-    (r"\bos\.environ\b|\bgetenv\b", {"settings"}),
+    (r"\bos\.environ(\[|\.get)|\bgetenv\b|\benviron\.get", {"settings"}),
+    (r"\bboto3\.(client|resource|Session)\b", {"clients"}),
 ])  # fmt: skip
 def test_only_one_file_speaks_to_each_outside_system(call: str, only: set[str]) -> None:
     assert {path.stem for path in python_files("functions") if re.search(call, path.read_text())} <= only
@@ -215,6 +220,21 @@ def deref(contract: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     for name in value["$ref"].removeprefix("#/").split("/"):
         contract = contract[name]
     return dict(contract)
+
+
+def test_the_contract_and_the_functions_name_the_same_problems(contract: dict[str, Any]) -> None:
+    named = {f"urn:void-service:problem:{name}" for name in lambda_http.TITLES}
+    assert set(contract["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]) == named
+
+
+def test_the_contract_and_the_functions_name_the_same_fields(contract: dict[str, Any]) -> None:
+    schemas = contract["components"]["schemas"]
+    record = lambda_http.void_record(Void("pos", "123", State.VOIDED, "UAH"))
+    assert tuple(schemas["Provider"]["properties"]) == PROVIDER_FIELDS
+    assert list(schemas["Void"]["properties"]) == list(record)
+    assert schemas["State"]["enum"] == list(State)
+    assert schemas["Void"]["properties"]["reason"]["enum"] == [*Reason, None]
+    assert schemas["Evidence"]["enum"] == list(Evidence)
 
 
 def test_the_contract_is_valid_openapi(contract: dict[str, Any]) -> None:

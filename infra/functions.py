@@ -42,18 +42,18 @@ class Functions(Construct):
             variables={**provider, "WEBHOOK_URL": webhook_url},
             reserved_concurrency=environment.submit_reserved_concurrency,
         )  # fmt: skip
-        allow(self.submit_void, ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [table])
+        allow(self.submit_void, ["dynamodb:GetItem", "dynamodb:PutItem"], [table])
 
         self.read_voids = self.function("ReadVoids", "read_voids", seconds=20, memory=512, variables=provider)
-        allow(self.read_voids, ["dynamodb:GetItem", "dynamodb:UpdateItem"], [table])
-        allow(self.read_voids, ["dynamodb:Query"], [table, due, review])
+        allow(self.read_voids, ["dynamodb:GetItem", "dynamodb:PutItem"], [table])
+        allow(self.read_voids, ["dynamodb:Query"], [storage.index_arn("timeline"), due, review])
 
         self.receive_webhook = self.function("ReceiveWebhook", "receive_webhook", seconds=10, memory=512, variables={})
         allow(self.receive_webhook, ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [table])
 
         # 55 s: the next run begins at 60 s.
         self.settle_voids = self.function("SettleVoids", "settle_voids", seconds=55, memory=512, variables=provider)
-        allow(self.settle_voids, ["dynamodb:GetItem", "dynamodb:UpdateItem"], [table])
+        allow(self.settle_voids, ["dynamodb:GetItem", "dynamodb:PutItem"], [table])
         allow(self.settle_voids, ["dynamodb:Query"], [due])
 
         self.all = [self.submit_void, self.read_voids, self.receive_webhook, self.settle_voids]

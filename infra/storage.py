@@ -29,6 +29,8 @@ class Storage(Construct):
         self.table.add_global_secondary_index(
             index_name="review", partition_key=text("review_pk"), sort_key=number("review_at")
         )
+        # The record and the newest webhooks of an order in one consistent read; only a local index can promise that.
+        self.table.add_local_secondary_index(index_name="timeline", sort_key=text("at"))
         # Not the usual Secret: it would generate a random value, which a rotation would turn into "previous".
         secret = secretsmanager.CfnSecret(
             self,

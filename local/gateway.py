@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from local.aws import ACCOUNT, REGION, client
-from local.runtime import FunctionFailed, Runtime, trace_id
+from local.runtime import FunctionFailed, LoopbackServer, Runtime, trace_id
 from local.signature import ACCESS_KEY, Headers, Unsigned, verify
 
 PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:role/local-merchant"
@@ -144,10 +144,7 @@ class Gateway:
     """Binds its port at once, so that a busy one is known before anything else is set up; serves when told to."""
 
     def __init__(self, port: int) -> None:
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), self._handler(), bind_and_activate=False)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._server.request_queue_size = 256
+        self._server = LoopbackServer(("127.0.0.1", port), self._handler(), bind_and_activate=False)
         try:
             self._server.server_bind()
             self._server.server_activate()

@@ -32,6 +32,18 @@ class FunctionFailed(Exception):
     """The function raised, died, ran into its time-out or answered too much: its outcome is not known."""
 
 
+class LoopbackServer(http.server.ThreadingHTTPServer):
+    """Closes without waiting for connections that are still open, and takes clients that hang up as they come."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
 @dataclass
 class Invocation:
     event: bytes
@@ -53,9 +65,7 @@ class Instance:
         self.init_error = ""
         self.waiting: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self.current: Invocation | None = None
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._api())
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = LoopbackServer(("127.0.0.1", 0), self._api())
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         try:
             self.process = start(f"127.0.0.1:{self._server.server_address[1]}")

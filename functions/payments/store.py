@@ -203,7 +203,7 @@ class Store:
             return
 
     def timeline(self, pos_id: str, order_id: str) -> tuple[Void | None, list[Event], bool]:
-        """The record, its newest events (newest last), whether there are more: one consistent read. Raises StoreError."""
+        """The record, its newest events (newest last), if there are more: one consistent read. Raises StoreError."""
         answer = self._call(
             "query",
             IndexName=TIMELINE,

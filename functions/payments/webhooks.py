@@ -88,7 +88,7 @@ def verify(secret: Secret, data: bytes, signature: bytes) -> str | None:
 
 
 def decode(data: bytes) -> Operation | None:
-    """The operation inside a genuine message, None if unreadable. Missing padding is forgiven here, not in the proof."""
+    """The operation of a genuine message, None if unreadable. Missing padding is forgiven here, not in the proof."""
     text = _decoded(data)
     try:
         operation = messages.read_operation(exact_json.parse(text)) if text is not None else None

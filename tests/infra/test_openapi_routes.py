@@ -47,10 +47,22 @@ def test_the_stage_is_the_one_in_the_contract(template: dict[str, Any]) -> None:
     assert stages == {server["url"].rsplit("/", 1)[1] for server in CONTRACT["servers"]} == {"v1"}
 
 
-def test_what_the_gateway_answers_by_itself_is_a_problem_of_the_contract(template: dict[str, Any]) -> None:
-    known = CONTRACT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
+def test_what_the_gateway_answers_by_itself_is_in_the_contract(template: dict[str, Any]) -> None:
     answers = resources(template, "AWS::ApiGateway::GatewayResponse").values()
-    assert answers
-    for answer in answers:
-        (body,) = answer["ResponseTemplates"].values()
-        assert any(f'"{name}"' in body for name in known), answer["ResponseType"]
+    possible = {(answer["StatusCode"], json.loads(answer["ResponseTemplates"]["application/json"])["type"]) for answer in answers}
+    everywhere = {pair for pair in possible if pair[0] in ("403", "429", "500", "504")}
+    assert {status for status, _ in everywhere} == {"403", "429", "500", "504"}
+    for path, methods in CONTRACT["paths"].items():
+        for method, operation in methods.items():
+            missing = everywhere - set(problems(operation))
+            assert not missing, f"{method.upper()} {path}"
+    assert {kind for _, kind in possible} <= set(CONTRACT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"])
+
+
+def problems(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for status, answer in operation["responses"].items():
+        if "$ref" in answer:
+            answer = CONTRACT["components"]["responses"][answer["$ref"].rsplit("/", 1)[1]]
+        if "application/problem+json" in answer.get("content", {}):
+            narrowed = answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]
+            yield from ((status, kind) for kind in narrowed["type"]["enum"])

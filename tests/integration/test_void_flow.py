@@ -51,7 +51,8 @@ class Client:
 
     def read(self, order_id: str, refresh: bool = False) -> Any:
         answer = self.call("GET", f"voids/{quote(order_id, safe='')}{'?refresh=true' if refresh else ''}")
-        return answer.json if answer.status == 200 else None
+        assert answer.status == 200, answer.body
+        return answer.json
 
     def webhook(self, data: str, signature: str) -> Reply:
         return self.deliver(urlencode({"data": data, "signature": signature}).encode())
@@ -440,17 +441,15 @@ def test_the_previous_secret_counts_after_a_rotation(client: Client) -> None:
 
     try:
         rotate("rotated-secret-number-one")
-        eventually(lambda: announced("current"), lambda status: status == 200)  # within 5 s of the last look
+        eventually(
+            lambda: announced("current"), lambda status: status == 200
+        )  # strangers cannot make it look more often
         assert announced("previous") == 200
         rotate("rotated-secret-number-two")
         eventually(lambda: announced("current"), lambda status: status == 200)
         assert announced("previous") == 200
-        old = {"order_id": uuid4().hex, "pos_id": POS_ID, "method": "void", "status": "success"}
-        signed = client.sandbox("POST", "sign", {"data": old})
     finally:
-        rotate("a-step-between")
         rotate(API_SECRET)
-    eventually(lambda: client.webhook(**signed).status, lambda status: status == 401)  # two rotations ago
 
 
 # Bad requests
@@ -553,7 +552,7 @@ def test_any_order_id_goes_all_the_way(client: Client, order_id: str) -> None:
     unique = f"{order_id}-{uuid4().hex[:8]}"
     client.sandbox("POST", "holds", {"order_id": unique, "amount": 1, "currency": "UAH"})
     assert client.submit(unique).json["state"] == "voided"
-    record = eventually(lambda: client.read(unique), lambda record: bool(record and record["events"]))
+    record = eventually(lambda: client.read(unique), lambda record: len(record["events"]) == 1)
     assert record["order_id"] == unique
 
 

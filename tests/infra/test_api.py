@@ -1,0 +1,213 @@
+"""The front door: who gets in where, what is logged, and that even the gateway's own refusals are problem documents."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.environments import Environment
+
+Resources = dict[str, dict[str, Any]]
+WEBHOOK = "execute-api:/v1/POST/webhooks/financial-line"
+MERCHANT = {"execute-api:/v1/POST/voids", "execute-api:/v1/GET/voids", "execute-api:/v1/GET/voids/*"}
+
+
+def routes(template: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    resources = template["Resources"]
+
+    def path(identifier: Any) -> str:
+        if "Fn::GetAtt" in identifier:
+            return ""
+        properties = resources[identifier["Ref"]]["Properties"]
+        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
+
+    return {
+        (resource["Properties"]["HttpMethod"], path(resource["Properties"]["ResourceId"])): resource["Properties"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::ApiGateway::Method"
+    }
+
+
+@pytest.fixture
+def policy(of_type: Callable[[str], Resources]) -> dict[str, dict[str, Any]]:
+    (api,) = of_type("AWS::ApiGateway::RestApi").values()
+    return {statement["Sid"]: statement for statement in api["Properties"]["Policy"]["Statement"]}
+
+
+@pytest.mark.parametrize("environment", ["test", "prod", "local"])
+def test_the_routes_and_who_must_sign_them(templates: dict[str, Any], environment: str) -> None:
+    assert {route: method["AuthorizationType"] for route, method in routes(templates[environment]).items()} == {
+        ("POST", "/voids"): "AWS_IAM",
+        ("GET", "/voids"): "AWS_IAM",
+        ("GET", "/voids/{order_id}"): "AWS_IAM",
+        ("POST", "/webhooks/financial-line"): "NONE",
+    }
+
+
+def test_each_route_reaches_its_function(template: dict[str, Any]) -> None:
+    reached = {route: json.dumps(method["Integration"]["Uri"]) for route, method in routes(template).items()}
+    for route, function in (
+        (("POST", "/voids"), "SubmitVoid"),
+        (("GET", "/voids"), "ReadVoids"),
+        (("GET", "/voids/{order_id}"), "ReadVoids"),
+        (("POST", "/webhooks/financial-line"), "ReceiveWebhook"),
+    ):
+        assert f'"Functions{function}' in reached[route]
+    assert {method["Integration"]["Type"] for method in routes(template).values()} == {"AWS_PROXY"}
+
+
+def test_only_the_api_may_invoke_a_function_and_only_by_its_route(of_type: Callable[[str], Resources]) -> None:
+    permissions = [each["Properties"] for each in of_type("AWS::Lambda::Permission").values()]
+    assert {each["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
+    ends = {json.dumps(each["SourceArn"]["Fn::Join"][1][-1]).strip('"') for each in permissions}
+    assert ends == {"/POST/voids", "/GET/voids", "/GET/voids/*", "/POST/webhooks/financial-line"}
+
+
+def test_anyone_at_the_providers_addresses_may_call_the_webhook_and_only_that(policy: dict[str, Any]) -> None:
+    statement = policy["ProviderSendsWebhooks"]
+    assert statement["Effect"] == "Allow"
+    assert statement["Principal"] == {"AWS": "*"}
+    assert statement["Resource"] == WEBHOOK
+    assert statement["Condition"] == {"IpAddress": {"aws:SourceIp": ["35.187.74.148/32"]}}
+    anyone = [sid for sid, each in policy.items() if each["Principal"] == {"AWS": "*"} and each["Effect"] == "Allow"]
+    assert anyone == ["ProviderSendsWebhooks"]
+
+
+def test_merchant_routes_are_open_to_the_stacks_own_account_and_closed_to_every_other(policy: dict[str, Any]) -> None:
+    allowed, denied = policy["CallersUseVoids"], policy["NobodyElseUsesVoids"]
+    own = ["arn:", {"Ref": "AWS::Partition"}, ":iam::", {"Ref": "AWS::AccountId"}]
+    assert set(allowed["Resource"]) == set(denied["Resource"]) == MERCHANT
+    assert allowed["Principal"] == {"AWS": {"Fn::Join": ["", [*own, ":root"]]}}
+    assert denied["Effect"] == "Deny"
+    assert denied["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": [{"Fn::Join": ["", [*own, ":*"]]}]}}
+
+
+def test_locally_webhooks_come_from_loopback(templates: dict[str, Any]) -> None:
+    (api,) = [r for r in templates["local"]["Resources"].values() if r["Type"] == "AWS::ApiGateway::RestApi"]
+    sources = [
+        statement["Condition"]["IpAddress"]["aws:SourceIp"]
+        for statement in api["Properties"]["Policy"]["Statement"]
+        if statement["Sid"] == "ProviderSendsWebhooks"
+    ]
+    assert sources == [["127.0.0.1/32"]]
+
+
+def test_another_policy_is_another_deployment(templates: dict[str, Any]) -> None:
+    # API Gateway applies a changed policy only when the API is deployed again.
+    deployments = {
+        name: [key for key, each in template["Resources"].items() if each["Type"] == "AWS::ApiGateway::Deployment"]
+        for name, template in templates.items()
+    }
+    assert deployments["test"] == deployments["prod"]
+    assert deployments["test"] != deployments["local"]
+
+
+def test_the_webhook_url_is_the_stacks_own_route(template: dict[str, Any]) -> None:
+    (rest,) = [name for name, each in template["Resources"].items() if each["Type"] == "AWS::ApiGateway::RestApi"]
+    (submit,) = [
+        each["Properties"]["Environment"]["Variables"]
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::Lambda::Function" and each["Properties"]["Handler"] == "submit_void.handler"
+    ]
+    address = ["https://", {"Ref": rest}, ".execute-api.eu-central-1.", {"Ref": "AWS::URLSuffix"}]
+    assert submit["WEBHOOK_URL"] == {"Fn::Join": ["", [*address, "/v1/webhooks/financial-line"]]}
+    assert template["Outputs"]["WebhookUrl"]["Value"] == submit["WEBHOOK_URL"]
+    assert template["Outputs"]["ApiUrl"]["Value"] == {"Fn::Join": ["", [*address, "/v1"]]}
+
+
+def test_the_operator_is_told_what_to_do_next(template: dict[str, Any]) -> None:
+    assert set(template["Outputs"]) == {"ApiUrl", "WebhookUrl", "SecretName", "FillSecretCommand", "CallerPolicy"}
+    command = "".join(
+        part if isinstance(part, str) else "<arn>"
+        for part in template["Outputs"]["FillSecretCommand"]["Value"]["Fn::Join"][1]
+    )
+    assert command == (
+        "aws secretsmanager put-secret-value --region eu-central-1 --secret-id <arn>"
+        " --secret-string file://financial-line.json"
+    )
+    policy = json.loads(
+        "".join(
+            part if isinstance(part, str) else part["Ref"]
+            for part in template["Outputs"]["CallerPolicy"]["Value"]["Fn::Join"][1]
+        )
+    )
+    (statement,) = policy["Statement"]
+    assert statement["Action"] == "execute-api:Invoke"
+    assert [arn.split("/", 1)[1] for arn in statement["Resource"]] == [
+        "v1/POST/voids",
+        "v1/GET/voids",
+        "v1/GET/voids/*",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "status", "name", "retry_after"),
+    [
+        ("MISSING_AUTHENTICATION_TOKEN", 403, "unauthenticated", None),
+        ("ACCESS_DENIED", 403, "unauthenticated", None),
+        ("INVALID_SIGNATURE", 403, "unauthenticated", None),
+        ("UNAUTHORIZED", 403, "unauthenticated", None),
+        ("EXPIRED_TOKEN", 403, "unauthenticated", None),
+        ("INVALID_API_KEY", 403, "unauthenticated", None),
+        ("WAF_FILTERED", 403, "unauthenticated", None),
+        ("RESOURCE_NOT_FOUND", 404, "not-found", None),
+        ("REQUEST_TOO_LARGE", 413, "too-large", None),
+        ("UNSUPPORTED_MEDIA_TYPE", 415, "unsupported-media-type", None),
+        ("THROTTLED", 429, "throttled", "'1'"),
+        ("QUOTA_EXCEEDED", 429, "throttled", "'60'"),
+        ("DEFAULT_4XX", 400, "invalid-request", None),
+        ("INTEGRATION_TIMEOUT", 504, "outcome-unknown", "'5'"),
+        ("INTEGRATION_FAILURE", 504, "outcome-unknown", "'5'"),
+        ("DEFAULT_5XX", 500, "outcome-unknown", "'5'"),
+    ],
+)
+def test_the_gateways_own_answer_is_a_problem_document(
+    of_type: Callable[[str], Resources], cause: str, status: int, name: str, retry_after: str | None
+) -> None:
+    (answer,) = [
+        each["Properties"]
+        for each in of_type("AWS::ApiGateway::GatewayResponse").values()
+        if each["Properties"]["ResponseType"] == cause
+    ]
+    problem = json.loads(answer["ResponseTemplates"]["application/json"])
+    headers = answer["ResponseParameters"]
+    assert set(problem) == {"type", "title", "status", "detail", "request_id"}
+    assert problem["type"] == f"urn:void-service:problem:{name}"
+    assert problem["status"] == int(answer["StatusCode"]) == status
+    assert problem["request_id"] == "$context.requestId"
+    assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+    assert headers.get("gatewayresponse.header.Retry-After") == retry_after
+
+
+def test_the_access_log_names_no_person_and_no_order(of_type: Callable[[str], Resources]) -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage").values()
+    logged = set(json.loads(stage["Properties"]["AccessLogSetting"]["Format"]).values())
+    assert not [each for each in logged if "identity" in each or "authorizer" in each or "customDomain" in each]
+    assert "$context.path" not in logged  # it holds the order
+    assert "$context.requestId" in logged
+
+
+def test_the_stage_is_v1_throttled_per_route_and_never_logs_bodies(of_type: Callable[[str], Resources]) -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage").values()
+    settings = {(each["HttpMethod"], each["ResourcePath"]): each for each in stage["Properties"]["MethodSettings"]}
+    assert stage["Properties"]["StageName"] == "v1"
+    assert set(settings) == {("*", "/*"), ("POST", "/~1webhooks~1financial-line")}
+    for each in settings.values():
+        assert (each["ThrottlingRateLimit"], each["ThrottlingBurstLimit"]) == (200, 400)
+        assert each["DataTraceEnabled"] is False
+        assert each["LoggingLevel"] == "OFF"
+
+
+def test_the_api_is_regional_text_only_and_leaves_the_accounts_log_role_alone(
+    of_type: Callable[[str], Resources],
+) -> None:
+    (api,) = of_type("AWS::ApiGateway::RestApi").values()
+    assert api["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+    assert "BinaryMediaTypes" not in api["Properties"]
+    assert of_type("AWS::ApiGateway::Account") == {}
+
+
+def test_callers_may_be_accounts_and_roles() -> None:
+    role = "arn:aws:iam::210987654321:role/platform/orders"
+    assert Environment(name="test", callers=("210987654321", role)).callers == ("210987654321", role)

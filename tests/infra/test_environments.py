@@ -1,0 +1,75 @@
+"""A wrong setting never reaches AWS: it fails with the environment's name, the setting's and what was expected."""
+
+import json
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import environments
+from infra.environments import ENVIRONMENTS, CustomDomain, Environment, Throttle
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("name", "Prod!"),
+        ("account", "12345"),
+        ("region", "frankfurt"),
+        ("provider_url", "http://api.finline.io"),
+        ("provider_url", "https://api.finline.io/api/v1"),
+        ("provider_scheme", "BASIC"),
+        ("webhook_addresses", ()),
+        ("webhook_addresses", ("0.0.0.0/0",)),
+        ("webhook_addresses", ("finline.io",)),
+        ("callers", ("*",)),
+        ("callers", ("arn:aws:iam::123456789012:user/someone",)),
+        ("merchant_throttle", Throttle(requests_per_second=0, burst=1)),
+        ("webhook_throttle", Throttle(requests_per_second=10, burst=1)),
+        ("submit_reserved_concurrency", 0),
+        ("log_retention_days", 45),
+        ("alarm_email", "nobody"),
+        ("custom_domain", CustomDomain(name="voids", certificate_arn="arn:aws:acm:us-east-1:1:certificate/x")),
+    ],
+)
+def test_a_wrong_value_fails_with_its_name(setting: str, value: Any) -> None:
+    settings = {"name": "prod", setting: value}
+    with pytest.raises(ValueError, match=rf"^{settings['name']}\.{setting} = "):
+        Environment(**settings)
+
+
+def test_right_values_are_accepted() -> None:
+    environment = Environment(
+        name="prod",
+        account="123456789012",
+        region="eu-west-1",
+        callers=("123456789012", "arn:aws:iam::123456789012:role/orders"),
+        alarm_email="night@example.com",
+        custom_domain=CustomDomain(
+            name="voids.example.com", certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0a-1b"
+        ),
+    )
+    with pytest.raises(FrozenInstanceError):
+        environment.region = "eu-central-1"  # type: ignore[misc]
+
+
+def test_an_unknown_environment_is_named_with_those_that_exist() -> None:
+    with pytest.raises(ValueError, match="'staging': expected one of test, prod, local"):
+        environments.named("staging")
+
+
+def test_prod_differs_from_test_only_in_what_it_protects() -> None:
+    test, prod = ENVIRONMENTS["test"], ENVIRONMENTS["prod"]
+    different = {each.name for each in fields(Environment) if getattr(test, each.name) != getattr(prod, each.name)}
+    assert different == {"name", "log_retention_days", "termination_protection"}
+
+
+@pytest.mark.usefixtures("templates")
+def test_only_prod_refuses_to_be_taken_down(assembly: Path) -> None:
+    protected = {}
+    for name in ENVIRONMENTS:
+        manifest = json.loads((assembly / name / "manifest.json").read_text(encoding="utf-8"))
+        stack = manifest["artifacts"][f"VoidService-{name}"]["properties"]
+        protected[name] = stack.get("terminationProtection", False)
+    assert protected == {"test": False, "prod": True, "local": False}

@@ -21,7 +21,7 @@ from infra.environments import Environment
 from infra.functions import Functions
 
 OUTCOMES = ("VoidVoided", "VoidPending", "VoidRefused", "VoidNotSent", "VoidUnknown", "VoidThrottled")
-WEBHOOKS = ("WebhookApplied", "WebhookDuplicate", "WebhookForged", "WebhookQuarantined")
+WEBHOOKS = ("WebhookApplied", "WebhookStored", "WebhookDuplicate", "WebhookForged", "WebhookQuarantined")
 
 
 class Monitoring(Construct):
@@ -52,10 +52,11 @@ class Monitoring(Construct):
         self.alarm("Webhook quarantined", business("WebhookQuarantined"), at_least=1)
         # The provider's address has changed: the gateway refuses its webhooks, so no function ever sees them.
         silent = cloudwatch.MathExpression(
-            expression="IF(FILL(voided, 0) >= 3 AND FILL(applied, 0) + FILL(duplicate, 0) < 1, 1, 0)",
+            expression="IF(FILL(voided, 0) >= 3 AND FILL(applied, 0) + FILL(stored, 0) + FILL(duplicate, 0) < 1, 1, 0)",
             using_metrics={
                 "voided": business("VoidVoided", minutes=60),
                 "applied": business("WebhookApplied", minutes=60),
+                "stored": business("WebhookStored", minutes=60),
                 "duplicate": business("WebhookDuplicate", minutes=60),
             },
             period=cdk.Duration.hours(1),
@@ -82,6 +83,7 @@ class Monitoring(Construct):
     def watch_machine(self, api: Api, functions: Functions) -> None:
         errors = summed("errors", [each.metric_errors() for each in functions.all])
         throttles = summed("throttles", [each.metric_throttles() for each in functions.all])
+        self.alarm("Table out of reach", business("StoreUnavailable"), at_least=5)
         self.alarm("Function errors", errors, at_least=1)
         self.alarm("Functions throttled", throttles, at_least=1)
         self.alarm("API fails", api.rest.metric_server_error(statistic="Sum"), at_least=5)
@@ -143,8 +145,12 @@ class Monitoring(Construct):
     def save_queries(self, functions: Functions) -> None:
         groups: list[logs.ILogGroup] = [function.log_group for function in functions.all]
         for name, fields, filters in (
-            ("OneOrder", ["@timestamp", "level", "message", "state", "attempt"], ["order_id = 'PUT THE ORDER HERE'"]),
-            ("Errors", ["@timestamp", "service", "message", "order_id", "exception_name"], ["level = 'ERROR'"]),
+            (
+                "OneOrder",
+                ["@timestamp", "message", "state", "attempt", "result", "fate"],
+                ["order_id = 'PUT THE ORDER HERE'"],
+            ),
+            ("Errors", ["@timestamp", "message", "order_id", "reason", "error", "request_id"], ["level = 'ERROR'"]),
             ("OneRequest", ["@timestamp", "level", "message"], ["request_id = 'PUT THE REQUEST HERE'"]),
         ):
             logs.QueryDefinition(

@@ -16,7 +16,8 @@ from pathlib import Path
 # preexec_fn would fork a process with many threads. The check closes the gap in which the parent died already.
 _DIE_WITH_PARENT = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
-    "os.getppid() == int(sys.argv[1]) or sys.exit(1); os.execv(sys.argv[2], sys.argv[2:])"
+    "os.getppid() == int(sys.argv[1]) or sys.exit(1); "
+    "os.environ.pop('LC_CTYPE', None); os.execv(sys.argv[2], sys.argv[2:])"  # Python sets that one by itself
 )
 
 

@@ -7,6 +7,7 @@ recognised by its `write_id`. Never scans, never deletes, never writes unconditi
 import base64
 import binascii
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ REVIEW = "REVIEW"
 MOST_EVENTS = 100
 QUARANTINE_SECONDS = 90 * 86_400
 LONGEST_CURSOR = 2_048
+CONFLICT_PAUSES = (0.02, 0.05, 0.1)
+"""Seconds. A webhook's transaction is on the same record just now; the SDK does not repeat such a single write."""
 
 Item = dict[str, Any]
 Listing = Literal["unsettled", "review"]
@@ -245,12 +248,16 @@ class Store:
     def _call(self, operation: str, **arguments: Any) -> Item:
         if operation != "transact_write_items":
             arguments["TableName"] = self._table
-        try:
-            return dict(getattr(self._client, operation)(**arguments))
-        except ClientError as error:
-            raise _translated(error) from None
-        except BotoCoreError as error:
-            raise StoreError(type(error).__name__) from None
+        for pause in (*CONFLICT_PAUSES, None):
+            try:
+                return dict(getattr(self._client, operation)(**arguments))
+            except ClientError as error:
+                if pause is None or _code(error) != "TransactionConflictException":
+                    raise _translated(error) from None
+                time.sleep(pause)
+            except BotoCoreError as error:
+                raise StoreError(type(error).__name__) from None
+        raise AssertionError("the last round returns or raises")
 
 
 class _ConditionFailed(Exception):
@@ -259,9 +266,13 @@ class _ConditionFailed(Exception):
         self.item = item
 
 
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
 def _translated(error: ClientError) -> Exception:
     response: Mapping[str, Any] = error.response
-    code = str(response.get("Error", {}).get("Code", ""))
+    code = _code(error)
     if code == "ConditionalCheckFailedException":
         return _ConditionFailed(dict(response.get("Item", {})))
     reasons = {str(reason.get("Code")) for reason in response.get("CancellationReasons", [])}

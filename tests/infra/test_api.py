@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.environments import Environment
+from infra.environments import CustomDomain, Environment
+from infra.synth import synthesis_environment
 
 Resources = dict[str, dict[str, Any]]
 WEBHOOK = "execute-api:/v1/POST/webhooks/financial-line"
@@ -27,6 +29,29 @@ def routes(template: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
         for resource in resources.values()
         if resource["Type"] == "AWS::ApiGateway::Method"
     }
+
+
+@pytest.fixture
+def api_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Environment], Resources]:
+    """The resources of the API alone, for settings that none of the environments has."""
+    for name, value in synthesis_environment("test", tmp_path).items():
+        if name.startswith("JSII_"):
+            monkeypatch.setenv(name, value)
+    import aws_cdk as cdk
+    from aws_cdk import aws_apigateway, aws_ssm
+
+    from infra.api import Api
+
+    def resources(environment: Environment) -> Resources:
+        app = cdk.App(analytics_reporting=False)
+        stack = cdk.Stack(app, "Stack", env=cdk.Environment(region=environment.region))
+        api = Api(stack, "Api", environment, public_url=None)
+        api.rest.root.add_method("GET", aws_apigateway.MockIntegration())
+        aws_ssm.StringParameter(stack, "WebhookUrl", string_value=api.webhook_url)
+        found: Resources = app.synth().get_stack_by_name("Stack").template["Resources"]
+        return found
+
+    return resources
 
 
 @pytest.fixture
@@ -93,14 +118,37 @@ def test_locally_webhooks_come_from_loopback(templates: dict[str, Any]) -> None:
     assert sources == [["127.0.0.1/32"]]
 
 
-def test_another_policy_is_another_deployment(templates: dict[str, Any]) -> None:
+def test_another_policy_is_another_deployment(api_of: Callable[[Environment], Resources]) -> None:
     # API Gateway applies a changed policy only when the API is deployed again.
-    deployments = {
-        name: [key for key, each in template["Resources"].items() if each["Type"] == "AWS::ApiGateway::Deployment"]
-        for name, template in templates.items()
-    }
-    assert deployments["test"] == deployments["prod"]
-    assert deployments["test"] != deployments["local"]
+    def deployment(addresses: tuple[str, ...]) -> str:
+        resources = api_of(Environment(name="test", webhook_addresses=addresses))
+        return next(name for name, each in resources.items() if each["Type"] == "AWS::ApiGateway::Deployment")
+
+    assert deployment(("192.0.2.1/32",)) == deployment(("192.0.2.1/32",)) != deployment(("192.0.2.2/32",))
+
+
+def test_callers_may_be_other_accounts_and_single_roles(api_of: Callable[[Environment], Resources]) -> None:
+    role = "arn:aws:iam::210987654321:role/platform/orders"
+    resources = api_of(Environment(name="test", callers=("123456789012", role)))
+    (api,) = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::ApiGateway::RestApi"]
+    policy = {each["Sid"]: each for each in api["Policy"]["Statement"]}
+
+    def account(end: str) -> dict[str, Any]:
+        return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":iam::123456789012:{end}"]]}
+
+    assert policy["CallersUseVoids"]["Principal"] == {"AWS": [account("root"), role]}
+    assert policy["NobodyElseUsesVoids"]["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": [account("*"), role]}}
+
+
+def test_a_custom_domain_keeps_the_paths_and_refuses_old_tls(api_of: Callable[[Environment], Resources]) -> None:
+    domain = CustomDomain(
+        name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
+    )
+    resources = api_of(Environment(name="test", custom_domain=domain))
+    by_type = {each["Type"]: each["Properties"] for each in resources.values()}
+    assert by_type["AWS::ApiGateway::DomainName"]["SecurityPolicy"] == "TLS_1_2"
+    assert by_type["AWS::ApiGateway::BasePathMapping"]["BasePath"] == "v1"
+    assert by_type["AWS::SSM::Parameter"]["Value"] == "https://voids.example.com/v1/webhooks/financial-line"
 
 
 def test_the_webhook_url_is_the_stacks_own_route(template: dict[str, Any]) -> None:
@@ -206,8 +254,3 @@ def test_the_api_is_regional_text_only_and_leaves_the_accounts_log_role_alone(
     assert api["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
     assert "BinaryMediaTypes" not in api["Properties"]
     assert of_type("AWS::ApiGateway::Account") == {}
-
-
-def test_callers_may_be_accounts_and_roles() -> None:
-    role = "arn:aws:iam::210987654321:role/platform/orders"
-    assert Environment(name="test", callers=("210987654321", role)).callers == ("210987654321", role)

@@ -73,11 +73,12 @@ ALWAYS = {
 @pytest.mark.parametrize(
     ("module", "grants"),
     [
-        ("submit_void", {TABLE: {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}}),
+        ("submit_void", {TABLE: {"dynamodb:GetItem", "dynamodb:PutItem"}}),
         (
             "read_voids",
             {
-                TABLE: {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Query"},
+                TABLE: {"dynamodb:GetItem", "dynamodb:PutItem"},
+                f"{TABLE}/index/timeline": {"dynamodb:Query"},
                 f"{TABLE}/index/due": {"dynamodb:Query"},
                 f"{TABLE}/index/review": {"dynamodb:Query"},
             },
@@ -86,7 +87,7 @@ ALWAYS = {
         (
             "settle_voids",
             {
-                TABLE: {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+                TABLE: {"dynamodb:GetItem", "dynamodb:PutItem"},
                 f"{TABLE}/index/due": {"dynamodb:Query"},
                 "AWS::SQS::Queue": {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"},
             },

@@ -68,7 +68,12 @@ def test_silence_of_the_heartbeat_is_an_alarm_and_silence_of_anything_else_is_no
 
 def test_webhooks_that_fall_silent_while_voids_go_out_are_an_alarm(alarms: dict[str, dict[str, Any]]) -> None:
     alarm = alarms["Webhooks silent"]
-    assert {each["MetricName"] for each in metrics(alarm)} == {"VoidVoided", "WebhookApplied", "WebhookDuplicate"}
+    assert {each["MetricName"] for each in metrics(alarm)} == {
+        "VoidVoided",
+        "WebhookApplied",
+        "WebhookStored",
+        "WebhookDuplicate",
+    }
 
 
 def test_every_business_metric_that_is_watched_is_emitted_by_a_function(

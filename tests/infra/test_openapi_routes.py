@@ -48,21 +48,24 @@ def test_the_stage_is_the_one_in_the_contract(template: dict[str, Any]) -> None:
 
 
 def test_what_the_gateway_answers_by_itself_is_in_the_contract(template: dict[str, Any]) -> None:
-    answers = resources(template, "AWS::ApiGateway::GatewayResponse").values()
-    possible = {(answer["StatusCode"], json.loads(answer["ResponseTemplates"]["application/json"])["type"]) for answer in answers}
+    possible = {
+        (answer["StatusCode"], json.loads(answer["ResponseTemplates"]["application/json"])["type"])
+        for answer in resources(template, "AWS::ApiGateway::GatewayResponse").values()
+    }
     everywhere = {pair for pair in possible if pair[0] in ("403", "429", "500", "504")}
     assert {status for status, _ in everywhere} == {"403", "429", "500", "504"}
     for path, methods in CONTRACT["paths"].items():
         for method, operation in methods.items():
             missing = everywhere - set(problems(operation))
             assert not missing, f"{method.upper()} {path}"
-    assert {kind for _, kind in possible} <= set(CONTRACT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"])
+    problem = CONTRACT["components"]["schemas"]["Problem"]
+    assert {kind for _, kind in possible} <= set(problem["properties"]["type"]["enum"])
 
 
 def problems(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for status, answer in operation["responses"].items():
-        if "$ref" in answer:
-            answer = CONTRACT["components"]["responses"][answer["$ref"].rsplit("/", 1)[1]]
+    shared = CONTRACT["components"]["responses"]
+    for status, declared in operation["responses"].items():
+        answer = shared[declared["$ref"].rsplit("/", 1)[1]] if "$ref" in declared else declared
         if "application/problem+json" in answer.get("content", {}):
             narrowed = answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]
             yield from ((status, kind) for kind in narrowed["type"]["enum"])

@@ -34,17 +34,19 @@ def test_the_table_can_be_restored_and_not_be_deleted(table: dict[str, Any]) -> 
 
 def test_the_table_has_the_keys_and_indexes_that_the_functions_use(table: dict[str, Any]) -> None:
     properties = table["Properties"]
-    keys = {"": properties["KeySchema"]} | {
-        index["IndexName"]: index["KeySchema"] for index in properties["GlobalSecondaryIndexes"]
-    }
+    indexes = properties["GlobalSecondaryIndexes"] + properties["LocalSecondaryIndexes"]
+    keys = {"": properties["KeySchema"]} | {index["IndexName"]: index["KeySchema"] for index in indexes}
     assert {name: [key["AttributeName"] for key in schema] for name, schema in keys.items()} == {
         "": ["pk", "sk"],
         "due": ["due_pk", "due_at"],
         "review": ["review_pk", "review_at"],
+        "timeline": ["pk", "at"],
     }
     types = {each["AttributeName"]: each["AttributeType"] for each in properties["AttributeDefinitions"]}
-    assert types == {"pk": "S", "sk": "S", "due_pk": "S", "due_at": "N", "review_pk": "S", "review_at": "N"}
-    assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in properties["GlobalSecondaryIndexes"])
+    assert types == {
+        "pk": "S", "sk": "S", "at": "S", "due_pk": "S", "due_at": "N", "review_pk": "S", "review_at": "N"
+    }  # fmt: skip
+    assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in indexes)
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 

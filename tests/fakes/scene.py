@@ -1,0 +1,134 @@
+"""One order and the systems around it, ready to be told what happens: clock, table, secret, provider, messages and events."""
+
+import base64
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from payments.messages import Answer, Operation, OrderView, Word, read_operation
+from payments.operations import Intent, Void, claim
+from payments.secret import Secret
+from payments.signatures import sign_webhook
+from payments.store import Store
+from payments.voids import Request, World
+from payments.webhooks import Inbox
+
+from tests.fakes.provider import Provider
+from tests.fakes.secret import PUBLISHED, SecretsManager
+from tests.fakes.table import Table
+
+POS_ID = PUBLISHED["pos_id"]
+API_SECRET = PUBLISHED["api_secret"]
+ORDER = "123"
+START = 1_795_000_000_000
+"""When a test begins, in milliseconds since 1970."""
+MINE, OTHER = "00000000-own", "11111111-other"
+
+
+def fields(status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object) -> dict[str, object]:
+    """An operation as the provider sends it."""
+    return {
+        "operation_id": operation_id, "payment_id": "fdf1a710", "order_id": ORDER, "transaction_id": None,
+        "pos_id": POS_ID, "mode": "direct", "method": method, "amount": 100, "currency": "UAH", "status": status,
+        "status_code": "1009", "status_description": "Reverse successful.", "created_at": "2018-10-10T10:10:10.100",
+        "processing_time": "2018-10-10T10:10:12.000", "fee": None, "comment": "10101", **more,
+    }  # fmt: skip
+
+
+def operation(status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object) -> Operation:
+    """The same, read."""
+    read = read_operation(fields(status, method, operation_id, **more))
+    assert read is not None
+    return read
+
+
+def answer(status: str = "success", operation_id: str | None = MINE, **more: object) -> Answer:
+    """An answer to our POST."""
+    word = {"success": Word.SUCCESS, "failure": Word.FAILURE}.get(status, Word.PENDING)
+    return Answer(word, operation(status, "void", operation_id, **more))
+
+
+HOLD = operation(method="auth", operation_id="hold")
+CAPTURE = operation(method="capture", operation_id="capture")
+
+
+def view(*operations: Operation, hold: bool = True) -> OrderView:
+    """What an order query shows: our hold, and these."""
+    return OrderView((HOLD, *operations) if hold else operations)
+
+
+HELD = view()
+ABSENT = OrderView(not_found=True)
+
+
+def intent(key: str | None = None, currency: str = "UAH", comment: str | None = "10101", body_hash: str = "hash") -> Intent:
+    """What a merchant asked for."""
+    return Intent(POS_ID, ORDER, currency, comment, key, body_hash, "arn:aws:iam::1:role/shop")
+
+
+def submitting(now: int = START, key: str | None = None) -> Void:
+    """A record whose first intent was just written."""
+    return claim(None, intent(key), "attempt-1", now)
+
+
+def request(key: str | None = None, currency: str = "UAH", comment: str | None = "10101", order_id: str = ORDER) -> Request:
+    """A merchant's request, validated."""
+    return Request(order_id, currency, comment, key, "arn:aws:iam::1:role/shop")
+
+
+class Scene:
+    """The systems of one test; time moves only when the test says so."""
+
+    def __init__(self, current: object = PUBLISHED, previous: object = None) -> None:
+        self.at = START
+        self.table, self.secrets, self.provider = Table(), SecretsManager(current, previous), Provider()
+        self.store = Store(self.table, "voids")  # type: ignore[arg-type]
+        self.secret = Secret(self.secrets, "the-secret", lambda: self.at / 1000)  # type: ignore[arg-type]
+        self._ids = 0
+        self.world = World(
+            self.store, self.secret, self.provider, "https://example.com/v1/webhooks/financial-line",  # type: ignore[arg-type]
+            lambda: self.at, self.new_id,
+        )  # fmt: skip
+        self.inbox = Inbox(self.store, self.secret, lambda: self.at, self.new_id)
+
+    def new_id(self) -> str:
+        """Counted, so that a failing test can be read."""
+        self._ids += 1
+        return f"id-{self._ids}"
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.at += round(seconds * 1000)
+
+    def record(self, order_id: str = ORDER) -> Void:
+        """The record in the table."""
+        void = self.store.load(POS_ID, order_id)
+        assert void is not None
+        return void
+
+
+def signed(message: object, secret: str = API_SECRET) -> tuple[bytes, bytes]:
+    """`data` and `signature` of a webhook: any JSON, or bytes as they are."""
+    raw = message if isinstance(message, bytes) else json.dumps(message).encode()
+    data = base64.urlsafe_b64encode(raw)
+    return data, sign_webhook(secret, data)
+
+
+def webhook_event(data: bytes, signature: bytes, **more: Any) -> dict[str, Any]:
+    """The gateway's event of a webhook."""
+    form = urlencode({"data": data.decode("latin-1"), "signature": signature.decode("latin-1")}, encoding="latin-1")
+    return gateway_event(form, {"Content-Type": "application/x-www-form-urlencoded"}, **more)
+
+
+def gateway_event(body: str | None, headers: dict[str, str], **more: Any) -> dict[str, Any]:
+    """A REST API proxy event, as far as it is read."""
+    return {
+        "body": body, "isBase64Encoded": False, "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "pathParameters": None, "queryStringParameters": None,
+        "requestContext": {
+            "requestId": "request-1",
+            "identity": {"userArn": "arn:aws:sts::1:assumed-role/shop/alice", "sourceIp": "35.187.74.148"},
+        },
+        **more,
+    }  # fmt: skip

@@ -1,0 +1,48 @@
+"""An in-memory Secrets Manager client with one secret: AWSCURRENT and AWSPREVIOUS, as JSON or as any text."""
+
+import json
+from typing import Any
+
+from botocore.exceptions import EndpointConnectionError
+
+from tests.fakes.table import error
+
+PUBLISHED = {
+    "pos_id": "dc728de1-51ef-4ef1-80f7-3b44b07b5667",
+    "api_key": "2c2b91a3-9b73-4551-81ac-84e0d0360995",
+    "api_secret": "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80",
+    "endpoints_key": "fake-endpoints-key",
+}
+"""The credentials in the provider's public examples."""
+
+
+class SecretsManager:
+    """The client's one call. `calls` lists the stages that were asked for."""
+
+    def __init__(self, current: object = PUBLISHED, previous: object = None) -> None:
+        self.stages: dict[str, str] = {}
+        self.calls: list[str] = []
+        self.error: Exception | None = None
+        for stage, value in (("AWSCURRENT", current), ("AWSPREVIOUS", previous)):
+            if value is not None:
+                self.stages[stage] = value if isinstance(value, str) else json.dumps(value)
+
+    def rotate(self, api_secret: str) -> None:
+        """A new current value; the one before becomes AWSPREVIOUS."""
+        self.stages["AWSPREVIOUS"] = self.stages["AWSCURRENT"]
+        self.stages["AWSCURRENT"] = json.dumps({**json.loads(self.stages["AWSCURRENT"]), "api_secret": api_secret})
+
+    def out_of_reach(self, code: str | None = None) -> None:
+        """Fail from now on: with this code of the service, or without a connection."""
+        self.error = (
+            error(code, "GetSecretValue") if code else EndpointConnectionError(endpoint_url="https://secrets.invalid")
+        )
+
+    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, Any]:  # noqa: N803 the client's names
+        """Read one stage."""
+        self.calls.append(VersionStage)
+        if self.error is not None:
+            raise self.error
+        if VersionStage not in self.stages:
+            raise error("ResourceNotFoundException", "GetSecretValue")
+        return {"SecretString": self.stages[VersionStage], "ARN": SecretId}

@@ -17,7 +17,7 @@ from payments.provider import Handshake, NotConnected, Provider
 from payments.secret import Credentials, Secret
 from payments.store import Conflict, Store, StoreError, Written
 
-LATEST_SEND_MS = 6_000
+LATEST_SEND_MS = 4_000
 """A POST leaves within this time of the request or not at all: then its 10 s answer ends before the function does."""
 LATEST_QUERY_MS = 18_000
 MOST_MERGES = 5
@@ -111,11 +111,22 @@ def reserve(world: World, intent: Intent) -> Void | Submitted:
             return _without_sending(verdict, current)
         attempt_id = world.new_id()
         wanted = operations.claim(current, intent, attempt_id, now)
-        written = (world.store.create if current is None else world.store.replace)(wanted, world.new_id())
-        if isinstance(written, Written) or _is_my_intent(written.void, attempt_id):
-            return written.void
-        current = written.void
+        current = _write_intent(world, wanted, first=current is None)
+        if _is_my_intent(current, attempt_id):
+            return current
     raise StoreError("record kept changing")
+
+
+def _write_intent(world: World, wanted: Void, *, first: bool) -> Void:
+    """The record after the attempt to write: ours, or the one that was faster. Raises StoreError."""
+    try:
+        return (world.store.create if first else world.store.replace)(wanted, world.new_id()).void
+    except StoreError:
+        # Every answer was lost, but the intent may be durable: then it must not lie there unsent behind its own key.
+        found = world.store.load(wanted.pos_id, wanted.order_id)
+        if found is None or not _is_my_intent(found, wanted.attempt_id or ""):
+            raise
+        return found
 
 
 def _is_my_intent(void: Void, attempt_id: str) -> bool:

@@ -155,6 +155,7 @@ def test_a_key_belongs_to_one_body_and_an_order_to_one_currency(client: Client) 
 def test_requests_for_an_order_in_flight_are_told_so(client: Client) -> None:
     """And an answer that never comes leaves the void unknown, until the provider's word arrives."""
     order_id, overtaken = client.hold(answer="timeout_executed", webhook="none"), client.hold(answer="timeout_executed")
+    began = time.monotonic()
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.submit(client.submit, order_id), threads.submit(client.submit, overtaken)
         eventually(lambda: client.ledger(order_id), lambda ledger: ledger["voids_received"] == 1)
@@ -162,6 +163,7 @@ def test_requests_for_an_order_in_flight_are_told_so(client: Client) -> None:
         document = problem(busy, 409, "in-progress")
         assert (document["order_id"], int(busy.headers["Retry-After"]) > 0) == (order_id, True)
         eventually(lambda: client.read(overtaken), lambda record: record["state"] == "voided")  # webhook first
+    assert 9 < time.monotonic() - began < 15  # the whole wall time that an answer is given
     assert (first.result().status, first.result().json["state"]) == (202, "unknown")
     assert first.result().headers["Location"].endswith(f"/voids/{order_id}")
     assert int(first.result().headers["Retry-After"]) > 0

@@ -1,0 +1,149 @@
+"""GET /v1/voids/{order_id} and GET /v1/voids: reading one, refreshing it, and paging through what is open."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import read_voids
+from payments.operations import State
+from payments.webhooks import receive
+
+from tests.fakes import scene as make
+from tests.fakes.scene import Scene
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """One order, and the function on it."""
+    scene = Scene()
+    monkeypatch.setattr(read_voids, "world", lambda sends: scene.world)
+    return scene
+
+
+def get(order: str | None = None, **query: str) -> tuple[int, dict[str, Any]]:
+    path = {"order_id": order} if order is not None else None
+    event = make.gateway_event(None, {}, pathParameters=path, queryStringParameters=query or None)
+    answer = read_voids.handler(event, None)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+class TestOneOrder:
+    def test_without_a_record_is_404(self, scene: Scene) -> None:
+        receive(scene.inbox, *make.signed(make.fields("pending")))
+        status, told = get("123")
+        assert (status, told["type"], told["order_id"]) == (404, "urn:void-service:problem:not-found", "123")
+
+    def test_has_its_record_and_its_events_newest_last(self, scene: Scene) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        for status in ("pending", "failure", "success"):
+            scene.wait(1)
+            receive(scene.inbox, *make.signed(make.fields(status, card_mask="444455******1111")))
+        status_code, told = get("123")
+        assert status_code == 200
+        assert told["state"] == "voided"
+        assert [event["status"] for event in told["events"]] == ["pending", "failure", "success"]
+        assert told["events_truncated"] is False
+        assert "444455" not in json.dumps(told)
+
+    def test_shows_the_newest_hundred_events(self, scene: Scene) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        for number in range(101):
+            scene.wait(1)
+            receive(scene.inbox, *make.signed(make.fields("pending", comment=str(number))))
+        told = get("123")[1]
+        assert told["events_truncated"] is True
+        assert [event["provider"]["comment"] for event in told["events"]] == [str(n) for n in range(1, 101)]
+
+    @pytest.mark.parametrize("number", [99, 100])
+    def test_a_hundred_events_are_not_truncated(self, scene: Scene, number: int) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        for index in range(number):
+            receive(scene.inbox, *make.signed(make.fields("pending", comment=str(index))))
+        told = get("123")[1]
+        assert (len(told["events"]), told["events_truncated"]) == (number, False)
+
+    def test_keeps_the_digits_of_amounts(self, scene: Scene) -> None:
+        data = json.dumps(make.fields()).replace('"amount": 100', '"amount": 100.00').encode()
+        receive(scene.inbox, *make.signed(data))
+        event = make.gateway_event(None, {}, pathParameters={"order_id": "123"})
+        assert read_voids.handler(event, None)["body"].count('"amount":100.00,') == 2
+
+
+class TestRefresh:
+    def test_asks_once_and_answers_what_it_learnt(self, scene: Scene) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        scene.provider.views = [make.view(make.operation())]
+        assert get("123", refresh="true")[1]["state"] == "voided"
+        assert get("123", refresh="true")[1]["state"] == "voided"
+        assert len(scene.provider.asked) == 1
+
+    def test_asks_at_most_every_five_seconds(self, scene: Scene) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        scene.provider.views = [None, None]
+        for _ in range(3):
+            assert get("123", refresh="true")[0] == 200
+        scene.wait(5)
+        get("123", refresh="true")
+        assert len(scene.provider.asked) == 2
+
+    def test_is_not_done_unasked(self, scene: Scene) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        assert get("123")[0] == get("123", refresh="false")[0] == 200
+        assert scene.provider.asked == []
+
+    def test_takes_true_or_false_only(self, scene: Scene) -> None:
+        status, told = get("123", refresh="1")
+        assert (status, told["errors"][0]["pointer"]) == (400, "/refresh")
+
+
+class TestTheList:
+    def fill(self, scene: Scene, number: int) -> None:
+        for index in range(number):
+            void = replace(make.submitting(scene.at + index), order_id=f"order-{index}")
+            scene.store.create(void, "w")
+        settled = replace(make.submitting(), order_id="done", state=State.VOIDED, due_at=None)
+        scene.store.create(settled, "w")
+
+    def test_has_what_is_not_settled_next_due_first(self, scene: Scene) -> None:
+        self.fill(scene, 3)
+        status, told = get()
+        assert status == 200
+        assert [void["order_id"] for void in told["voids"]] == ["order-0", "order-1", "order-2"]
+        assert told["cursor"] is None
+        assert get(state="unsettled")[1] == told
+
+    def test_pages_without_a_gap_or_a_repetition(self, scene: Scene) -> None:
+        self.fill(scene, 7)
+        seen: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            told = get(limit="3", **({"cursor": cursor} if cursor else {}))[1]
+            seen += [void["order_id"] for void in told["voids"]]
+            cursor = told["cursor"]
+            assert cursor is None or "=" not in cursor
+        assert seen == [f"order-{index}" for index in range(7)]
+
+    def test_has_those_that_need_a_person(self, scene: Scene) -> None:
+        self.fill(scene, 2)
+        scene.store.create(replace(make.submitting(), order_id="strange", review=True), "w")
+        assert [void["order_id"] for void in get(state="review")[1]["voids"]] == ["strange"]
+
+    @pytest.mark.parametrize("limit", ["0", "101", "-1", "1.5", "x", "", "١", "99999"])
+    def test_takes_a_limit_from_1_to_100(self, scene: Scene, limit: str) -> None:
+        status, told = get(limit=limit)
+        assert (status, told["errors"][0]["pointer"]) == (400, "/limit")
+
+    def test_tells_all_violations_at_once(self, scene: Scene) -> None:
+        told = get(limit="x", state="all")[1]
+        assert [violation["pointer"] for violation in told["errors"]] == ["/state", "/limit"]
+
+    @pytest.mark.parametrize("cursor", ["x", "!!", "e30", "bnVsbA", "ї", "a" * 3000, "W10"])
+    def test_takes_only_cursors_of_its_own(self, scene: Scene, cursor: str) -> None:
+        status, told = get(cursor=cursor)
+        assert (status, told["errors"][0]["pointer"]) == (400, "/cursor")
+
+
+def test_a_secret_out_of_reach_is_503(scene: Scene) -> None:
+    scene.secrets.out_of_reach()
+    assert get("123")[0] == 503

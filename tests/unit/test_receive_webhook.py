@@ -1,0 +1,171 @@
+"""POST /v1/webhooks/financial-line: what is stored, what is refused, and what the provider is told."""
+
+import base64
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import receive_webhook
+from payments.signatures import sign_webhook
+
+from tests.fakes import scene as make
+from tests.fakes.scene import Scene
+from tests.fakes.table import error
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """One order, and the function on it."""
+    scene = Scene()
+    monkeypatch.setattr(receive_webhook, "inbox", lambda: scene.inbox)
+    return scene
+
+
+def post(event: dict[str, Any]) -> dict[str, Any]:
+    return receive_webhook.handler(event, None)
+
+
+def form(body: str, content_type: str = "application/x-www-form-urlencoded") -> dict[str, Any]:
+    return make.gateway_event(body, {"Content-Type": content_type})
+
+
+def test_a_forged_webhook_is_refused_and_leaves_no_trace(scene: Scene) -> None:
+    data, _ = make.signed(make.fields())
+    answer = post(make.webhook_event(data, sign_webhook("somebody-else", data)))
+    assert answer["statusCode"] == 401
+    assert json.loads(answer["body"])["type"] == "urn:void-service:problem:unauthenticated"
+    assert scene.table.items == {}
+    assert scene.table.calls == []
+
+
+@pytest.mark.parametrize("signature", [b"", "підпис".encode(), b"\xff\xfe", b"x" * 28, b"Bcj3hb+h00HrEMIoJ5nPW5ZHlVQ="])
+def test_an_empty_or_strange_signature_is_forged(scene: Scene, signature: bytes) -> None:
+    data, _ = make.signed(make.fields())
+    assert post(make.webhook_event(data, signature))["statusCode"] == 401
+    assert scene.table.calls == []
+
+
+def test_changing_any_byte_of_a_message_makes_it_forged(scene: Scene) -> None:
+    data, signature = make.signed(make.fields())
+    for place in range(0, len(data), 40):
+        broken = data[:place] + (b"A" if data[place : place + 1] != b"A" else b"B") + data[place + 1 :]
+        assert post(make.webhook_event(broken, signature))["statusCode"] == 401
+    assert scene.table.items == {}
+
+
+def test_a_genuine_success_is_stored_and_answered_empty(scene: Scene) -> None:
+    answer = post(make.webhook_event(*make.signed(make.fields())))
+    assert (answer["statusCode"], answer["body"]) == (200, "")
+    assert scene.record().state.value == "voided"
+    assert len(scene.table.items) == 2
+
+
+def test_the_same_webhook_twice_is_stored_once(scene: Scene) -> None:
+    event = make.webhook_event(*make.signed(make.fields()))
+    assert [post(event)["statusCode"] for _ in range(3)] == [200, 200, 200]
+    assert len(scene.table.items) == 2
+
+
+def test_a_base64_body_is_the_same_message(scene: Scene) -> None:
+    event = make.webhook_event(*make.signed(make.fields()))
+    event |= {"body": base64.b64encode(event["body"].encode()).decode(), "isBase64Encoded": True}
+    assert post(event)["statusCode"] == 200
+
+
+def test_further_fields_of_the_form_do_no_harm(scene: Scene) -> None:
+    event = make.webhook_event(*make.signed(make.fields()))
+    event["body"] += "&more=1"
+    assert post(event)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ("", ["/data", "/signature"]),
+        ("data=x", ["/signature"]),
+        ("signature=x", ["/data"]),
+        ("data=x&data=y&signature=z", ["/data"]),
+        ("data=x&signature=y&signature=z", ["/signature"]),
+        ("data=&signature=y", ["/data"]),
+    ],
+)
+def test_a_field_that_is_missing_or_repeated_is_400(scene: Scene, body: str, pointers: list[str]) -> None:
+    answer = post(form(body))
+    assert answer["statusCode"] == 400
+    assert [violation["pointer"] for violation in json.loads(answer["body"])["errors"]] == pointers
+    assert scene.secrets.calls == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        form("{}", "application/json"),
+        form("data=x&signature=y", "multipart/form-data; boundary=x"),
+        form("data=x&signature=y", "application/x-www-form-urlencoded; charset=utf-16"),
+        make.gateway_event("data=x&signature=y", {}),
+        make.gateway_event(None, {}),
+        {**form("%%%"), "isBase64Encoded": True},
+        form("&".join(["a=1"] * 9)),
+    ],
+)
+def test_what_is_no_form_is_400(scene: Scene, event: dict[str, Any]) -> None:
+    assert post(event)["statusCode"] == 400
+    assert scene.table.calls == []
+
+
+def test_more_than_64_kib_is_413(scene: Scene) -> None:
+    assert post(form("data=" + "a" * 65_536))["statusCode"] == 413
+
+
+def test_an_unreadable_genuine_message_is_kept_in_quarantine(scene: Scene) -> None:
+    assert post(make.webhook_event(*make.signed(b"not json")))["statusCode"] == 200
+    ((key, item),) = scene.table.items.items()
+    assert key[0].startswith("QUARANTINE#")
+    assert item["why"]["S"] == "unreadable"
+
+
+@pytest.mark.parametrize("call", ["put_item", "transact_write_items"])
+def test_a_table_out_of_reach_is_500_so_that_the_provider_sends_again(scene: Scene, call: str) -> None:
+    def fail(name: str, arguments: dict[str, Any]) -> None:
+        if name == call:
+            raise error("ThrottlingException", name)
+
+    scene.table.before = fail
+    message = make.fields("failure" if call == "put_item" else "success")
+    assert post(make.webhook_event(*make.signed(message)))["statusCode"] == 500
+    assert scene.table.items == {}
+
+
+@pytest.mark.parametrize("code", [None, "AccessDeniedException", "InternalServiceError", "ResourceNotFoundException"])
+def test_a_secret_out_of_reach_is_500_even_for_a_forged_message(scene: Scene, code: str | None) -> None:
+    scene.secrets.out_of_reach(code)
+    assert post(form("data=x&signature=y"))["statusCode"] == 500
+
+
+def test_a_missing_setting_is_500_and_named_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receive_webhook.inbox.cache_clear()
+    monkeypatch.delenv("TABLE_NAME", raising=False)
+    assert post(form("data=x&signature=y"))["statusCode"] == 500
+    assert "TABLE_NAME is not set" in capsys.readouterr().out
+
+
+def test_each_fate_has_its_own_counter(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    event = make.webhook_event(*make.signed(make.fields()))
+    post(event)
+    post(event)
+    post(form("data=x&signature=y"))
+    post(make.webhook_event(*make.signed(make.fields("failure"))))
+    post(make.webhook_event(*make.signed(b"x")))
+    out = capsys.readouterr().out
+    for name in ("WebhookApplied", "WebhookDuplicate", "WebhookForged", "WebhookStored", "WebhookQuarantined"):
+        assert f'"{name}"' in out
+
+
+def test_a_plus_in_the_form_is_a_space_and_not_a_plus(scene: Scene) -> None:
+    data, signature = make.signed(make.fields())
+    body = f"data={quote(data)}&signature={signature.decode().replace('-', '+')}"
+    genuine = b"-" not in signature
+    assert (post(form(body))["statusCode"] == 200) is genuine

@@ -1,0 +1,346 @@
+"""POST /v1/voids: which requests are refused before anything happens, and how each result is answered."""
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import clients
+import pytest
+import submit_void
+import world as world_module
+from payments.operations import Reason, State, Void
+from payments.voids import Result, Submitted, World
+
+from tests.fakes import provider as say
+from tests.fakes import scene as make
+from tests.fakes.scene import Scene
+from tests.fakes.table import error
+
+GOOD = {"order_id": "123", "order_currency": "UAH", "comment": "10101"}
+RECORD_KEYS = [
+    "order_id", "state", "reason", "review", "corrected", "resend_allowed", "order_currency", "comment", "attempt",
+    "requested_at", "requested_by", "settled_at", "provider", "history",
+]  # fmt: skip
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """One order, and the function on it."""
+    scene = Scene()
+    monkeypatch.setattr(submit_void, "world", lambda sends: scene.world)
+    return scene
+
+
+def post(body: object = GOOD, **headers: str) -> dict[str, Any]:
+    named = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return submit_void.handler(make.gateway_event(body if isinstance(body, str) else json.dumps(body), named), None)
+
+
+def problem(answer: dict[str, Any]) -> dict[str, Any]:
+    assert answer["headers"]["Content-Type"] == "application/problem+json"
+    document: dict[str, Any] = json.loads(answer["body"])
+    assert document["status"] == answer["statusCode"]
+    assert document["request_id"] == "request-1"
+    assert {"type", "title", "detail"} <= document.keys()
+    document["name"] = document["type"].removeprefix("urn:void-service:problem:")
+    return document
+
+
+def nothing_happened(scene: Scene) -> bool:
+    return scene.table.calls == [] and scene.provider.sent == [] and scene.provider.handshakes == []
+
+
+def test_a_void_is_sent_once_and_answered_with_the_record(scene: Scene) -> None:
+    scene.provider.answers = [make.answer()]
+    answer = post()
+    record = json.loads(answer["body"])
+    assert answer["statusCode"] == 200
+    assert list(record) == RECORD_KEYS
+    assert record["provider"]["amount"] == 100
+    assert record["requested_by"] == "arn:aws:sts::1:assumed-role/shop"
+    assert [line["evidence"] for line in record["history"]] == ["request", "answer"]
+    assert scene.provider.sent == [
+        {
+            "order_id": "123",
+            "currency": "UAH",
+            "comment": "10101",
+            "server_url": "https://example.com/v1/webhooks/financial-line",
+        }
+    ]
+
+
+def test_the_intent_is_durable_before_a_byte_leaves(scene: Scene) -> None:
+    seen: list[Void] = []
+
+    def look() -> object:
+        seen.append(scene.record())
+        return make.answer()
+
+    scene.provider.answers = [look]
+    post()
+    assert [void.state for void in seen] == [State.SUBMITTING]
+
+
+@pytest.mark.parametrize("body", ["", "{", "nul", '{"order_id":NaN}', "[" * 100_000, '"text"', "[]", "null", "5"])
+def test_what_is_no_json_object_is_400(scene: Scene, body: str) -> None:
+    answer = post(body) if len(body) < 30_000 else post(body[:30_000])
+    assert (answer["statusCode"], problem(answer)["name"]) == (400, "invalid-request")
+    assert nothing_happened(scene)
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        *(({"order_id": bad}, "/order_id") for bad in ("", "x" * 33, ".", "..", "0", 123, None, ["1"], "a\nb", "\x00", "\ud800")),
+        *(({"order_currency": bad}, "/order_currency") for bad in ("", "uah", "UA", "UAHH", "UAH\n", 980, None, "ÄÖÜ")),
+        *(({"comment": bad}, "/comment") for bad in ("x" * 2049, 5, None, [], "\ud800")),
+        ({"pos_id": "x"}, "/pos_id"),
+        ({"server_url": "https://evil.example"}, "/server_url"),
+        ({"a/b~c": 1}, "/a~1b~0c"),
+    ],
+)
+def test_a_field_that_breaks_its_rule_is_named(scene: Scene, change: dict[str, object], pointer: str) -> None:
+    answer = post({**GOOD, **change})
+    assert answer["statusCode"] == 400
+    assert [violation["pointer"] for violation in problem(answer)["errors"]] == [pointer]
+    assert nothing_happened(scene)
+
+
+def test_all_violations_are_told_at_once(scene: Scene) -> None:
+    answer = post({"order_id": "", "comment": 1, "extra": True}, Idempotency_Key="й")
+    pointers = [violation["pointer"] for violation in problem(answer)["errors"]]
+    assert pointers == ["/order_id", "/order_currency", "/comment", "/extra", "/headers/Idempotency-Key"]
+
+
+@pytest.mark.parametrize("order_id", ["1", "x" * 32, "INV-2024/000123", "замовлення №5", "a b", "%2e", "#", "00"])
+def test_unusual_order_ids_are_orders(scene: Scene, order_id: str) -> None:
+    scene.provider.answers = [make.answer(order_id=order_id)]
+    assert post({**GOOD, "order_id": order_id})["statusCode"] == 200
+
+
+@pytest.mark.parametrize("change", [{"order_currency": "XTS"}, {"comment": "x" * 2048}, {"comment": ""}, {"comment": "Скасування\n🙂"}])
+def test_the_edges_of_the_rules_are_inside(scene: Scene, change: dict[str, str]) -> None:
+    scene.provider.answers = [say.UNKNOWN]
+    assert post({**GOOD, **change})["statusCode"] == 202
+
+
+def test_a_comment_may_be_left_out(scene: Scene) -> None:
+    scene.provider.answers = [say.UNKNOWN]
+    assert json.loads(post({"order_id": "123", "order_currency": "UAH"})["body"])["comment"] is None
+    assert scene.provider.sent[0]["comment"] is None
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "", "application/json; charset=utf-16", "application/json;charset=latin1", "application/jsonp"]
+)
+def test_another_content_type_or_charset_is_415(scene: Scene, content_type: str) -> None:
+    answer = post(Content_Type=content_type)
+    assert (answer["statusCode"], problem(answer)["name"]) == (415, "unsupported-media-type")
+    assert nothing_happened(scene)
+
+
+def test_a_compressed_body_is_415(scene: Scene) -> None:
+    assert post(Content_Encoding="gzip")["statusCode"] == 415
+
+
+@pytest.mark.parametrize("content_type", ["APPLICATION/JSON", 'application/json; charset="UTF-8"', "application/json;charset=utf-8"])
+def test_json_in_utf8_may_be_declared_in_any_spelling(scene: Scene, content_type: str) -> None:
+    scene.provider.answers = [say.UNKNOWN]
+    assert post(Content_Type=content_type)["statusCode"] == 202
+
+
+def test_a_repeated_header_is_no_header(scene: Scene) -> None:
+    event = make.gateway_event(json.dumps(GOOD), {"Content-Type": "application/json"})
+    event["multiValueHeaders"]["content-type"] = ["text/plain"]
+    assert submit_void.handler(event, None)["statusCode"] == 415
+    event["multiValueHeaders"] = {"Content-Type": ["application/json"], "Idempotency-Key": ["a", "b"]}
+    assert submit_void.handler(event, None)["statusCode"] == 400
+    assert nothing_happened(scene)
+
+
+def test_a_body_over_32_kib_is_413_counted_in_bytes(scene: Scene) -> None:
+    assert problem(post("ї" * 16_385))["name"] == "too-large"
+    assert post(" " * 32_768)["statusCode"] == 400
+
+
+def test_a_base64_body_is_decoded(scene: Scene) -> None:
+    scene.provider.answers = [make.answer()]
+    event = make.gateway_event(base64.b64encode(json.dumps(GOOD).encode()).decode(), {"content-type": "application/json"})
+    assert submit_void.handler({**event, "isBase64Encoded": True}, None)["statusCode"] == 200
+    assert submit_void.handler({**event, "isBase64Encoded": True, "body": "!"}, None)["statusCode"] == 400
+    latin = base64.b64encode('{"order_id":"é"}'.encode("latin-1")).decode()
+    assert submit_void.handler({**event, "isBase64Encoded": True, "body": latin}, None)["statusCode"] == 400
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "ключ", "a\tb"])
+def test_a_bad_idempotency_key_is_400(scene: Scene, key: str) -> None:
+    assert problem(post(Idempotency_Key=key))["errors"][0]["pointer"] == "/headers/Idempotency-Key"
+    assert nothing_happened(scene)
+
+
+def test_headers_are_found_in_any_spelling_and_without_the_multi_value_form(scene: Scene) -> None:
+    scene.provider.answers = [make.answer()]
+    event = make.gateway_event(json.dumps(GOOD), {"CONTENT-TYPE": "application/json", "idempotency-KEY": "k"})
+    assert submit_void.handler({**event, "multiValueHeaders": None}, None)["statusCode"] == 200
+    assert scene.record().keys[0].key == "k"
+
+
+class TestARepetition:
+    """The record answers; the provider hears nothing."""
+
+    def test_of_a_settled_void_is_200_and_says_so(self, scene: Scene) -> None:
+        scene.provider.answers = [make.answer()]
+        first, second = post(), post()
+        assert first["body"] == second["body"]
+        assert "Idempotency-Replayed" not in first["headers"]
+        assert second["headers"]["Idempotency-Replayed"] == "true"
+        assert len(scene.provider.sent) == 1
+
+    def test_while_the_first_is_in_flight_is_409(self, scene: Scene) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        answer = post()
+        assert (answer["statusCode"], problem(answer)["name"]) == (409, "in-progress")
+        assert answer["headers"]["Retry-After"]
+        assert problem(answer)["void"]["state"] == "submitting"
+
+    def test_after_the_lease_is_202(self, scene: Scene) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        scene.wait(25)
+        assert post()["statusCode"] == 202
+        assert scene.provider.sent == []
+
+    def test_with_the_same_key_and_another_body_is_422_before_anything_else(self, scene: Scene) -> None:
+        scene.provider.answers = [make.answer()]
+        post(Idempotency_Key="k")
+        answer = post({**GOOD, "order_currency": "EUR"}, Idempotency_Key="k")
+        assert (answer["statusCode"], problem(answer)["name"]) == (422, "idempotency-mismatch")
+
+    def test_with_another_currency_is_422(self, scene: Scene) -> None:
+        scene.provider.answers = [make.answer()]
+        post()
+        answer = post({**GOOD, "order_currency": "EUR"})
+        assert (answer["statusCode"], problem(answer)["name"]) == (422, "currency-mismatch")
+
+    def test_of_a_bad_request_stays_400_whatever_the_record_says(self, scene: Scene) -> None:
+        scene.store.create(make.submitting(scene.at), "w")
+        assert post({**GOOD, "order_currency": "eur"})["statusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "headers"),
+    [
+        (Result.VOIDED, 200, set()),
+        (Result.ACCEPTED, 202, {"Location", "Retry-After"}),
+        (Result.NOT_VOIDABLE, 409, set()),
+        (Result.IN_PROGRESS, 409, {"Retry-After"}),
+        (Result.TOO_MANY, 409, set()),
+        (Result.KEY_MISMATCH, 422, set()),
+        (Result.CURRENCY_MISMATCH, 422, set()),
+        (Result.THROTTLED, 429, {"Retry-After"}),
+        (Result.CREDENTIALS, 502, set()),
+        (Result.NOT_SENT, 503, {"Retry-After"}),
+    ],
+)
+@pytest.mark.parametrize("replayed", [True, False])
+def test_every_result_has_its_status_and_headers(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, result: Result, status: int, headers: set[str], replayed: bool
+) -> None:
+    void = replace(make.submitting(), order_id="INV/1 ї", provider_code="P-1", provider_message="no")
+    monkeypatch.setattr(submit_void, "submit", lambda world, request: Submitted(result, void, replayed))
+    answer = post()
+    own = {"Idempotency-Replayed"} if replayed else set()
+    assert answer["statusCode"] == status
+    assert answer["headers"].keys() - {"Content-Type", "Cache-Control", "X-Content-Type-Options"} == headers | own
+    assert answer["headers"]["Cache-Control"] == "no-store"
+    if status == 202:
+        assert answer["headers"]["Location"] == "/v1/voids/INV%2F1%20%D1%97"
+    if status >= 400:
+        told = problem(answer)
+        assert told["name"] == result.value
+        assert (told["provider_code"], told["provider_message"]) == ("P-1", "no")
+        assert told["void"]["order_id"] == told["order_id"] == "INV/1 ї"
+
+
+def test_every_result_is_tested() -> None:
+    assert len(Result) == 10
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "reason"),
+    [
+        (say.THROTTLED, 429, Reason.THROTTLED),
+        (say.CREDENTIALS, 502, Reason.CREDENTIALS),
+        (say.UNKNOWN, 202, None),
+    ],
+)
+def test_a_reason_is_durable_before_it_is_told(scene: Scene, line: Any, status: int, reason: Reason | None) -> None:
+    scene.provider.answers = [line]
+    assert post()["statusCode"] == status
+    assert scene.record().reason is reason
+
+
+def test_no_connection_is_503_and_the_same_request_may_be_repeated(scene: Scene) -> None:
+    scene.provider.refuses_connections()
+    scene.provider.answers.append(make.answer())
+    assert problem(post(Idempotency_Key="k"))["name"] == "not-sent"
+    assert post(Idempotency_Key="k")["statusCode"] == 200
+
+
+def test_a_secret_out_of_reach_is_503_and_nothing_is_sent(scene: Scene) -> None:
+    scene.secrets.out_of_reach()
+    answer = post()
+    assert (answer["statusCode"], problem(answer)["name"]) == (503, "not-sent")
+    assert answer["headers"]["Retry-After"]
+    assert nothing_happened(scene)
+
+
+def test_a_secret_that_was_never_filled_is_503(scene: Scene) -> None:
+    scene.secrets.stages.clear()
+    assert post()["statusCode"] == 503
+    assert nothing_happened(scene)
+
+
+def test_a_table_out_of_reach_is_503_and_nothing_is_sent(scene: Scene) -> None:
+    def fail(name: str, arguments: dict[str, Any]) -> None:
+        raise error("ProvisionedThroughputExceededException", name)
+
+    scene.table.before = fail
+    assert problem(post())["name"] == "not-sent"
+    assert scene.provider.sent == []
+    assert scene.provider.handshakes[0].closed
+
+
+@pytest.mark.parametrize("name", ["TABLE_NAME", "SECRET_ID", "PROVIDER_URL", "WEBHOOK_URL"])
+def test_a_missing_variable_is_503_and_named_in_the_log(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    def real(sends: bool) -> World:
+        world_module.world.cache_clear()
+        return world_module.world(sends)
+
+    monkeypatch.setattr(submit_void, "world", real)
+    monkeypatch.setattr(clients, "dynamodb", lambda: scene.table)
+    monkeypatch.setattr(clients, "secretsmanager", lambda: scene.secrets)
+    values = {"TABLE_NAME": "t", "SECRET_ID": "s", "PROVIDER_URL": "https://p.invalid", "WEBHOOK_URL": "https://w.invalid"}
+    for key, value in values.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.delenv(name)
+    answer = post()
+    assert (answer["statusCode"], problem(answer)["name"]) == (503, "not-sent")
+    assert f"{name} is not set" in capsys.readouterr().out
+    assert nothing_happened(scene)
+
+
+def test_an_error_nobody_expected_says_nothing_about_itself(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(world: object, request: object) -> Submitted:
+        raise KeyError("a-secret-text")
+
+    monkeypatch.setattr(submit_void, "submit", crash)
+    answer = post()
+    assert problem(answer)["name"] == "outcome-unknown"
+    out = capsys.readouterr().out
+    assert "a-secret-text" not in answer["body"] + out
+    assert '"error":"KeyError"' in out

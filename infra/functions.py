@@ -90,6 +90,7 @@ class Functions(Construct):
             timeout=cdk.Duration.seconds(seconds),
             memory_size=memory,
             reserved_concurrent_executions=reserved_concurrency,
+            # The one `*` resource in the stack comes with this: X-Ray's two actions know no narrower one.
             tracing=lambda_.Tracing.ACTIVE if self.environment.tracing else lambda_.Tracing.DISABLED,
             environment={
                 "TABLE_NAME": self.storage.table.table_name,

@@ -160,7 +160,9 @@ def _exchange(
     watchdog.daemon = True
     watchdog.start()
     try:
+        # Both: urllib3 puts the connection's time-out back on the socket when it reads the answer.
         connection.sock.settimeout(seconds)
+        connection.timeout = seconds
         connection.request(method, path, body=body, headers=headers, preload_content=False)
         response = connection.getresponse()
         return _Raw(response.status, _read_whole(response))

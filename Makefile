@@ -37,12 +37,12 @@ check: $(INSTALLED) ## lint and types
 	@.venv/bin/mypy
 
 bench: $(INSTALLED) ## measure side by side with the alternatives
-	@test -d benchmarks || { echo "make bench: benchmarks/ is not built yet"; exit 1; }
-	@$(PYTHON) -m benchmarks
+	@test -f benchmarks/__main__.py || { echo "make bench: benchmarks/ is not built yet"; exit 1; }
+	@PYTHONPATH=functions $(PYTHON) -m benchmarks
 
 faults: $(INSTALLED) ## run the fault simulator
-	@test -d tests/faults || { echo "make faults: tests/faults/ is not built yet"; exit 1; }
-	@$(PYTHON) -m tests.faults
+	@test -f tests/faults/__main__.py || { echo "make faults: tests/faults/ is not built yet"; exit 1; }
+	@PYTHONPATH=functions $(PYTHON) -m tests.faults
 
 smoke: $(INSTALLED) ## check a deployed API from outside, sending no void (URL=https://…/v1)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }

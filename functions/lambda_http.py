@@ -66,6 +66,7 @@ def answering(event: GatewayEvent, answer: Callable[[], Response], unavailable: 
         logger.error("table unavailable", error=str(error))
         return unavailable("table")
     except Exception as error:  # noqa: BLE001 the last line of defence: no text of it may leave, and no bare 5xx either
+        count("UnexpectedError")
         report_crash(error)
         return problem(event, "outcome-unknown", "Repeat the same request or read the void; both are safe.")
     finally:

@@ -1,0 +1,40 @@
+"""What may happen in the schedules: each configuration opens some faults and closes others, so that few steps reach far."""
+
+from tests.faults.simulator import Config
+
+TWO = (("K1", None), ("K2", None))
+
+
+def _all() -> list[Config]:
+    c = Config
+    return [
+        c("plain", crash=1, loss=1, double=1, outcomes="spfrmtc5"),
+        c("store", store=2, crash=1, outcomes="s", runs=2),
+        c("store2", TWO, store=2, loss=1, outcomes="sf", executes=True, late=True, runs=2),
+        c("answers", TWO, outcomes="spfrmtc56g", crash=1, loss=1, runs=2, executes=True),
+        c("executes", TWO, executes=True, crash=1, loss=2, outcomes="sf", late=True),
+        c("refuses", TWO, crash=1, loss=2, outcomes="spf", late=True),
+        c("same-key", (("K1", None), ("K1", None)), executes=True, outcomes="sprtc", crash=1, loss=1, store=1),
+        c("same-key-late", (("K1", None), ("K2", None), ("K1", None)), executes=True, outcomes="sf", loss=2, late=True, runs=4),
+        c("other-body", (("K1", None), ("K1", "x"), (None, None)), executes=True, outcomes="sf", crash=1, loss=1),
+        c("no-key", ((None, None), (None, None)), executes=True, outcomes="spr", crash=1, loss=2, late=True),
+        c("three", (("K1", None), ("K2", None), ("K3", None)), executes=True, outcomes="sf", loss=3, late=True, runs=5, clocks=6),
+        c("failures", TWO, outcomes="fsp", loss=2, blind=1, late=True, executes=True),
+        c("portal", TWO, portal="vpfc", outcomes="spf", loss=1, blind=1, crash=1),
+        c("portal-late", TWO, portal="vpc", outcomes="sf", loss=2, late=True, blind=1),
+        c("webhooks", double=2, loss=1, forged=1, outcomes="spf", crash=2, store=1, runs=1, clocks=2),
+        c("previous", previous=True, double=1, forged=1, outcomes="sp", loss=1, crash=1, runs=1, clocks=2, secret=1),
+        c("lying", TWO, lying=True, executes=True, outcomes="sp", double=1, loss=1, late=True),
+        c("blind", TWO, blind=3, outcomes="sprm", loss=1, executes=True, late=True, runs=4),
+        c("slow", TWO, ticks=2, loss=1, outcomes="s", executes=True, late=True),
+        c("unbounded", TWO, bounded=False, outcomes="s", loss=1, blind=1, late=True),
+        c("refresh", TWO, refresh=2, loss=2, outcomes="spf", executes=True, late=True),
+        c("secret", TWO, secret=2, crash=1, outcomes="st", loss=1),
+        c("everything", TWO, executes=True, outcomes="spfrmtc56g", portal="vpfc", crash=2, loss=3, store=3, double=2,
+          forged=1, blind=2, ticks=2, runs=4, refresh=1, clocks=6),
+        c("everything-refused", (("K1", None), (None, None), ("K1", None)), outcomes="spfrmtc56g", portal="vpfc", crash=2,
+          loss=3, store=3, double=2, blind=2, ticks=1, runs=4, refresh=1, clocks=6, late=True),
+    ]  # fmt: skip
+
+
+CONFIGURATIONS = {config.name: config for config in _all()}

@@ -1,0 +1,176 @@
+"""Walks through schedules: all with at most n deviations from the default, and random ones from a printed seed.
+
+A schedule is written as `configuration:step=choice,…`, its deviations only; that line replays it.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.faults.configurations import CONFIGURATIONS
+from tests.faults.invariants import HARM, harm
+from tests.faults.simulator import Config, Simulation
+
+Schedule = dict[int, int]
+
+
+@dataclass(slots=True)
+class Figures:
+    """What many schedules showed."""
+
+    exhaustive: int = 0
+    random: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    crashes: Counter[str] = field(default_factory=Counter)
+    harm: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+    """Each violation's shortest schedule so far."""
+    settle_ms: dict[str, Counter[int]] = field(default_factory=dict)
+    steps: int = 0
+
+    def add(self, other: "Figures") -> None:
+        self.exhaustive += other.exhaustive
+        self.random += other.random
+        self.steps += other.steps
+        self.faults += other.faults
+        self.crashes += other.crashes
+        self.harm += other.harm
+        for text, line in other.first.items():
+            self._first(text, line)
+        for kind, times in other.settle_ms.items():
+            self.settle_ms.setdefault(kind, Counter()).update(times)
+
+    def _first(self, text: str, line: str) -> None:
+        if text not in self.first or len(line) < len(self.first[text]):
+            self.first[text] = line
+
+    def count(self, config: Config, sim: Simulation, schedule: Schedule) -> None:
+        self.faults += sim.faults
+        self.crashes += sim.crashes
+        for text in dict.fromkeys(sim.watch.violations):
+            self.harm[harm(text)] += 1
+            self._first(text, line(config, schedule))
+        item = sim.record()
+        if item is not None and item["settled_at"].get("S") and item["requested_at"].get("S"):
+            took = _ms(item["settled_at"]["S"]) - _ms(item["requested_at"]["S"])
+            for kind in sim.faults or ("none",):
+                self.settle_ms.setdefault(kind, Counter())[took] += 1
+
+
+def _ms(text: str) -> int:
+    from payments.store import _milliseconds
+
+    return _milliseconds(text)
+
+
+def percentile(times: Counter[int], part: float) -> int:
+    """The value that `part` of the times do not exceed."""
+    rank, seen = part * times.total(), 0
+    for value in sorted(times):
+        seen += times[value]
+        if seen >= rank:
+            return value
+    return 0
+
+
+def line(config: Config, schedule: Schedule) -> str:
+    return f"{config.name}:" + ",".join(f"{step}={choice}" for step, choice in sorted(schedule.items()) if choice)
+
+
+def parse(text: str) -> tuple[Config, Schedule]:
+    name, _, choices = text.partition(":")
+    pairs = (pair.split("=") for pair in choices.split(",") if pair)
+    return CONFIGURATIONS[name], {int(step): int(choice) for step, choice in pairs}
+
+
+def play(config: Config, schedule: Schedule, trace: bool = False) -> tuple[Simulation, list[int]]:
+    """Run one schedule; the second value is how many choices each step had."""
+    widths: list[int] = []
+
+    def choose(width: int) -> int:
+        widths.append(width)
+        return min(schedule.get(len(widths) - 1, 0), width - 1)
+
+    sim = Simulation(config, choose, trace)
+    sim.run()
+    return sim, widths
+
+
+def every(config: Config, deviations: int, most: int, figures: Figures, stop_at_violation: bool = False) -> bool:
+    """Every schedule with at most `deviations` choices that are not the default. True: all of them fitted into `most`."""
+    ran = 0
+    # Breadth first, so that the first violation found is a shortest one.
+    frontier: list[Schedule] = [{}]
+    for depth in range(deviations + 1):
+        following: list[Schedule] = []
+        for schedule in frontier:
+            if ran >= most:
+                return False
+            sim, widths = play(config, schedule)
+            ran += 1
+            figures.exhaustive += 1
+            figures.count(config, sim, schedule)
+            if sim.watch.violations:
+                if stop_at_violation:
+                    return False
+                continue
+            if depth < deviations:
+                begin = max(schedule, default=-1) + 1
+                following += [
+                    {**schedule, step: choice} for step in range(begin, len(widths)) for choice in range(1, widths[step])
+                ]
+        frontier = following
+    return True
+
+
+def walk(config: Config, seed: str) -> tuple[Simulation, Schedule]:
+    """One random schedule. How adventurous it is, is random too: few deviations go deep, many go wild."""
+    chance = random.Random(seed)
+    calm = chance.choice((0.3, 0.6, 0.8, 0.9, 0.95))
+    schedule: Schedule = {}
+    step = 0
+
+    def choose(width: int) -> int:
+        nonlocal step
+        choice = 0 if width == 1 or chance.random() < calm else chance.randrange(1, width)
+        if choice:
+            schedule[step] = choice
+        step += 1
+        return choice
+
+    sim = Simulation(config, choose)
+    sim.run()
+    return sim, schedule
+
+
+def seeds(seed: str, first: int, count: int) -> Iterator[tuple[Config, str]]:
+    """Which configuration each random schedule runs."""
+    configs = list(CONFIGURATIONS.values())
+    for number in range(first, first + count):
+        yield configs[number % len(configs)], f"{seed}/{number}"
+
+
+def wander(seed: str, first: int, count: int, figures: Figures) -> None:
+    """Random schedules through all configurations."""
+    for config, each in seeds(seed, first, count):
+        sim, schedule = walk(config, each)
+        figures.random += 1
+        figures.steps += 1
+        figures.count(config, sim, schedule)
+
+
+def shrink(config: Config, schedule: Schedule, violation: str) -> Schedule:
+    """Drop deviations as long as the same violation remains."""
+    shorter = True
+    while shorter:
+        shorter = False
+        for step in sorted(schedule, reverse=True):
+            fewer = {at: choice for at, choice in schedule.items() if at != step}
+            if violation in play(config, fewer)[0].watch.violations:
+                schedule, shorter = fewer, True
+    return schedule
+
+
+def columns() -> list[str]:
+    return list(HARM)

@@ -59,6 +59,9 @@ class Request:
         return self.target.partition("?")[0]
 
 
+type Beside = Callable[[Request], Answer | None]
+
+
 @dataclass(frozen=True)
 class Route:
     """One method of one resource."""
@@ -155,13 +158,16 @@ class Gateway:
         self._runtime: Runtime | None = None
         self._throttles: dict[Route, Throttle] = {}
         self._serving = False
+        self._beside: Beside = lambda _: None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def serve(self, api: Api, runtime: Runtime) -> None:
+    def serve(self, api: Api, runtime: Runtime, beside: Beside | None = None) -> None:
+        """`beside` answers the paths that are not the API's: the console's pages."""
         self._api, self._runtime = api, runtime
+        self._beside = beside or self._beside
         self._throttles = {route: Throttle(route.rate, route.burst, time.monotonic) for route in api.routes}
         self._serving = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="gateway").start()
@@ -175,6 +181,8 @@ class Gateway:
         api, runtime = self._api, self._runtime
         if api is None or runtime is None:
             raise RuntimeError("the gateway answers only after serve()")
+        if (page := self._beside(request)) is not None:
+            return page
         try:
             if len(request.body) > MAX_BODY:
                 raise Refused("REQUEST_TOO_LARGE", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request Too Long")

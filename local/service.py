@@ -15,6 +15,7 @@ from typing import Any
 
 from local import aws, sandbox, signature
 from local.assembly import CACHE, Say, assembly
+from local.console import console
 from local.gateway import Gateway, read_api
 from local.processes import Children
 from local.runtime import FunctionFailed, Runtime
@@ -104,7 +105,7 @@ def _start(
     api = read_api(endpoint, deployment.api_id, names)
     for stem in sorted({route.function for route in api.routes}):
         runtime.warm(stem)
-    gateway.serve(api, runtime)
+    gateway.serve(api, runtime, console(provider.control_url))
     stopping = threading.Event()
     stack.callback(stopping.set)
     for stem, expression in deployment.schedules.items():

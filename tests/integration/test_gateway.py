@@ -81,7 +81,7 @@ def test_a_query_other_than_the_signed_one_is_refused(service: Service, merchant
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
+        ("POST", "/"),
         ("GET", "/v2/voids"),
         ("GET", "/voids"),
         ("DELETE", "/v1/voids"),

@@ -158,12 +158,13 @@ def test_requests_for_an_order_in_flight_are_told_so(client: Client) -> None:
     began = time.monotonic()
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.submit(client.submit, order_id), threads.submit(client.submit, overtaken)
-        eventually(lambda: client.ledger(order_id), lambda ledger: ledger["voids_received"] == 1)
+        for each in (order_id, overtaken):
+            eventually(lambda each=each: client.ledger(each), lambda ledger: ledger["voids_received"] == 1)
         busy = client.submit(order_id)
         document = problem(busy, 409, "in-progress")
         assert (document["order_id"], int(busy.headers["Retry-After"]) > 0) == (order_id, True)
         eventually(lambda: client.read(overtaken), lambda record: record["state"] == "voided")  # webhook first
-    assert 9 < time.monotonic() - began < 15  # the whole wall time that an answer is given
+    assert 9 < time.monotonic() - began < 29  # an answer is given 10 s; the sandbox would hold it for 30
     assert (first.result().status, first.result().json["state"]) == (202, "unknown")
     assert first.result().headers["Location"].endswith(f"/voids/{order_id}")
     assert int(first.result().headers["Retry-After"]) > 0

@@ -1,0 +1,76 @@
+"""The service's own API, called as a merchant calls it: signed with SigV4.
+
+Promises a problem document's title and detail as the error, and numbers with their digits. Never follows a redirect:
+a signature is for one address.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from ops.places import OpsError, Place, api_url
+from payments import exact_json
+
+SECONDS = 35.0
+"""Longer than API Gateway lets any request take."""
+PAGE = 100
+
+Document = dict[str, Any]
+
+
+class NotFound(OpsError):
+    """There is no record of this order."""
+
+
+def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:
+    """The record of one order with its events; `refresh` has the service ask the provider first."""
+    return _get(place, f"/voids/{quote(_valid(order_id), safe='')}", {"refresh": "true"} if refresh else {})
+
+
+def list_voids(place: Place, state: str) -> Iterator[Document]:
+    """All unsettled voids, or all in review, page by page, next due first."""
+    cursor: str | None = None
+    while True:
+        query = {"limit": str(PAGE), "state": state} | ({"cursor": cursor} if cursor else {})
+        page = _get(place, "/voids", query)
+        yield from page["voids"]
+        cursor = page["cursor"]
+        if cursor is None:
+            return
+
+
+def _valid(order_id: str) -> str:
+    # The contract's rule: these mean something else in a path, and a longer one is no order of ours.
+    if order_id in (".", "..", "0") or not 1 <= len(order_id) <= 64 or not order_id.isprintable():
+        raise OpsError("not an order id: 1 to 32 printable characters, and not `.`, `..` or `0`")
+    return order_id
+
+
+def _get(place: Place, path: str, query: dict[str, str]) -> Document:
+    url = api_url(place) + path + (f"?{urlencode(sorted(query.items()))}" if query else "")
+    request = AWSRequest("GET", url, headers={"Accept": "application/json"})
+    SigV4Auth(place.caller, "execute-api", place.region).add_auth(request)
+    with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(SECONDS, connect=5)) as http:
+        try:
+            answer = http.request("GET", url, headers=dict(request.headers.items()), redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise OpsError(f"no answer from {api_url(place)}: {type(error).__name__}") from None
+    return _document(answer.status, answer.data)
+
+
+def _document(status: int, body: bytes) -> Document:
+    try:
+        document = exact_json.parse(body)
+    except exact_json.Unreadable:
+        document = None
+    if not isinstance(document, dict):
+        raise OpsError(f"the API answered {status}, and not with our JSON: is this the right address?")
+    if status != 200:
+        name = str(document.get("type", "")).rpartition(":")[2] or str(document.get("message", ""))
+        kind = NotFound if name == "not-found" else OpsError
+        raise kind(f"{status} {name}: {document.get('detail') or document.get('title') or 'refused'}")
+    return document

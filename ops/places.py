@@ -1,0 +1,127 @@
+"""Where the service is: the local run, or the stack of an environment; and what is deployed there.
+
+Table, secret and provider are read from the deployed configuration of `read_voids`, so that this command line and the
+functions cannot mean different ones. Promises that the credentials of one place never go to another.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.credentials import ReadOnlyCredentials
+
+from payments import settings
+
+LOCAL_REGION = "eu-central-1"
+LOCAL_CALLER = ("local", "local-secret")
+"""What `make run` prints."""
+LOCAL_OWNER = ("test", "test")
+"""The root of ministack's only account."""
+READER = "read_voids.handler"
+CACHE = Path(__file__).resolve().parents[1] / ".cache"
+_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+class OpsError(Exception):
+    """What an operator is told instead of a traceback: one clear line."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One running service, and the rights to look at it."""
+
+    stack: str
+    region: str
+    session: Any
+    caller: ReadOnlyCredentials
+    api_url: str | None = None
+    """None: the stack's output says it."""
+    aws_endpoint: str | None = None
+    """None: AWS itself."""
+
+    def client(self, service: str) -> Any:
+        """A client with the operator's own rights."""
+        return self.session.client(service, region_name=self.region, endpoint_url=self.aws_endpoint, config=_CONFIG)
+
+
+def local(port: int, aws_endpoint: str | None) -> Place:
+    """The service that `make run` started on this machine."""
+    session = boto3.Session(*LOCAL_OWNER, region_name=LOCAL_REGION)
+    caller = ReadOnlyCredentials(*LOCAL_CALLER, None)
+    url = f"http://127.0.0.1:{port}"
+    return Place(
+        "VoidService-local", LOCAL_REGION, session, caller, f"{url}/v1", aws_endpoint or _engine_of(url) or "unknown"
+    )
+
+
+def deployed(environment: str, region: str | None, profile: str | None) -> Place:
+    """The stack of an environment, with the credentials that the AWS tools would use here."""
+    session = boto3.Session(profile_name=profile, region_name=region)
+    if session.region_name is None:
+        raise OpsError("no region: give --region, or set AWS_REGION")
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise OpsError("no AWS credentials: log in, give --profile, or use --local for the service of `make run`")
+    return Place(f"VoidService-{environment}", session.region_name, session, credentials.get_frozen_credentials())
+
+
+def _engine_of(url: str) -> str | None:
+    """The AWS engine of the run behind `url`, by the note that the run keeps in its scratch folder."""
+    for note in sorted(CACHE.glob("run-*/service.json"), key=os.path.getmtime, reverse=True):
+        try:
+            found = json.loads(note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # the run ended just now
+        if isinstance(found, dict) and found.get("url") == url and isinstance(found.get("aws_endpoint"), str):
+            return str(found["aws_endpoint"])
+    return None
+
+
+def api_url(place: Place) -> str:
+    """The API's address, with its stage and without a slash at the end."""
+    return (place.api_url or _output(place, "ApiUrl")).rstrip("/")
+
+
+def configuration(place: Place) -> Mapping[str, str]:
+    """The environment variables of the deployed `read_voids`."""
+    _require_engine(place)
+    pages = place.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=place.stack)
+    names = [
+        resource["PhysicalResourceId"]
+        for page in pages
+        for resource in page["StackResourceSummaries"]
+        if resource["ResourceType"] == "AWS::Lambda::Function"
+    ]
+    functions = place.client("lambda")
+    for name in names:
+        function = functions.get_function_configuration(FunctionName=name)
+        if function.get("Handler") == READER:
+            variables: Mapping[str, str] = function.get("Environment", {}).get("Variables", {})
+            return variables
+    raise OpsError(f"{place.stack} has no function {READER}: is it another version?")
+
+
+def storage(place: Place) -> settings.Storage:
+    """Table and secret of this place."""
+    return settings.storage(configuration(place))
+
+
+def _output(place: Place, name: str) -> str:
+    stack = place.client("cloudformation").describe_stacks(StackName=place.stack)["Stacks"][0]
+    for output in stack.get("Outputs", []):
+        if output["OutputKey"] == name:
+            return str(output["OutputValue"])
+    raise OpsError(f"{place.stack} has no output {name}")
+
+
+def _require_engine(place: Place) -> None:
+    if place.aws_endpoint == "unknown":
+        raise OpsError(
+            f"no local run found behind {place.api_url}: start it with `make run`, or name its PORT with --port"
+            " and its AWS engine with --aws-endpoint"
+        )

@@ -1,0 +1,116 @@
+"""What operators see: other people's text made harmless, tables for people, JSON for scripts.
+
+Promises that no text from outside reaches the terminal with control characters, or is read as markup: what could move
+the cursor, change a colour or turn the direction of writing is shown as U+FFFD. Never prints a credential.
+"""
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from payments import exact_json
+
+PIPED_WIDTH = 220
+"""Without a terminal there is no width to keep to: lines are for grep then."""
+LONGEST_LINE = 500
+_STYLES = {"voided": "green", "failed": "red", "pending": "cyan", "unknown": "yellow", "submitting": "yellow"}
+# Control, format (bidi, zero width, tags), surrogate, line and paragraph separator.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def clean(text: str, keep: str = "") -> str:
+    """The text without anything that a terminal obeys; `keep` names control characters that may stay."""
+    return "".join(
+        character
+        if character in keep or unicodedata.category(character) not in _UNSAFE
+        else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
+
+
+def one_line(text: str) -> str:
+    """A message of any origin as one short, harmless line."""
+    line = clean(re.sub(r"\s+", " ", text).strip())
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
+
+
+def shown(value: object) -> str:
+    """A value as a person reads it; amounts keep their digits."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return clean(value if isinstance(value, str) else exact_json.write(value))
+
+
+def json_text(document: object) -> str:
+    """Compact JSON, exact numbers, and nothing but printable characters: the others are escaped, so nothing is lost."""
+    return "".join(
+        character if unicodedata.category(character) not in _UNSAFE else _escaped(character)
+        for character in exact_json.write(document)
+    )
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+class Screen:
+    """Where a command's result goes: people get tables, scripts (`as_json`) one JSON document a line."""
+
+    def __init__(self, as_json: bool = False, out: TextIO | None = None) -> None:
+        self.as_json = as_json
+        self._out = out or sys.stdout
+        self._console = _console(self._out)
+
+    def document(self, value: object) -> None:
+        """One JSON document on one line."""
+        self._out.write(json_text(value) + "\n")
+
+    def heading(self, text: str) -> None:
+        """A line that names what follows."""
+        self._console.print(Text(clean(text), style="bold"))
+
+    def line(self, text: str) -> None:
+        """A line of text."""
+        self._console.print(Text(clean(text)))
+
+    def fields(self, pairs: Mapping[str, object]) -> None:
+        """Names and values, one under the other."""
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+        for name, value in pairs.items():
+            table.add_row(Text(clean(name)), _cell(value))
+        self._console.print(table)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Rows under headings; states have their colour."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in columns:
+            table.add_column(Text(clean(name)), overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(value) for value in row))
+        self._console.print(table)
+
+
+def progress_console() -> Console:
+    """Standard error: a result that is piped stays clean."""
+    return _console(sys.stderr)
+
+
+def _console(out: TextIO) -> Console:
+    # No markup, no emoji codes, no highlighting: "[red]" in somebody's comment is text.
+    return Console(file=out, markup=False, emoji=False, highlight=False, width=None if out.isatty() else PIPED_WIDTH)
+
+
+def _cell(value: object) -> Text:
+    text = shown(value)
+    return Text(text, style=_STYLES.get(text, ""))

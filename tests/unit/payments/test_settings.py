@@ -1,0 +1,49 @@
+"""Every environment variable is checked once; an error names the variable and never repeats its value."""
+
+import pytest
+from payments import settings
+from payments.settings import SettingsError
+from payments.signatures import Scheme
+
+GOOD = {
+    "TABLE_NAME": "t", "SECRET_ID": "s", "PROVIDER_URL": "https://api.finline.io/", "WEBHOOK_URL": "https://w.example/x",
+}  # fmt: skip
+
+
+def test_good_settings_are_read() -> None:
+    assert settings.storage(GOOD) == settings.Storage("t", "s")
+    assert settings.provider(GOOD) == settings.ProviderSettings("https://api.finline.io", Scheme.PLAIN, None)
+    assert settings.webhook_url(GOOD) == "https://w.example/x"
+
+
+@pytest.mark.parametrize("name", list(GOOD))
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_missing_or_empty_variable_is_named(name: str, empty: bool) -> None:
+    environ = {**GOOD, name: ""} if empty else {key: value for key, value in GOOD.items() if key != name}
+    with pytest.raises(SettingsError, match=f"^{name} is not set$"):
+        settings.storage(environ)
+        settings.provider(environ)
+        settings.webhook_url(environ)
+
+
+@pytest.mark.parametrize("scheme", list(Scheme))
+def test_each_scheme_can_be_chosen(scheme: Scheme) -> None:
+    assert settings.provider({**GOOD, "PROVIDER_SCHEME": scheme.value}).scheme is scheme
+
+
+@pytest.mark.parametrize("scheme", ["", "cpay", "CPAY-HMAC-SHA256"])
+def test_another_scheme_is_refused(scheme: str) -> None:
+    with pytest.raises(SettingsError, match="PROVIDER_SCHEME"):
+        settings.provider({**GOOD, "PROVIDER_SCHEME": scheme})
+
+
+@pytest.mark.parametrize("url", ["http://api.finline.io", "api.finline.io", "https://", "https://x/path", "https://x?q=1", "https://x#f"])
+def test_the_provider_is_reached_by_https_only(url: str) -> None:
+    with pytest.raises(SettingsError, match="PROVIDER_URL") as raised:
+        settings.provider({**GOOD, "PROVIDER_URL": url})
+    assert url not in str(raised.value).replace("https:// origin", "")
+
+
+def test_a_trust_file_may_be_named() -> None:
+    assert settings.provider({**GOOD, "PROVIDER_CA_FILE": "/ca.pem"}).ca_file == "/ca.pem"
+    assert settings.provider({**GOOD, "PROVIDER_CA_FILE": ""}).ca_file is None

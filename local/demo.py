@@ -18,7 +18,7 @@ def demonstrate(service: Service) -> int:
     merchant = Caller(service.url, service.region, service.access_key, service.secret_key)
     sandbox = f"{service.sandbox_url}/sandbox"
 
-    _step(1, "The shopper pays: Financial Line holds 1.00 UAH for the order.")
+    _step(1, "The shopper pays: Financial Line holds 100 UAH for the order.")
     hold = {"order_id": ORDER, "amount": 100, "currency": "UAH"}
     _show(f"POST {sandbox}/holds {json.dumps(hold)}", _control("POST", f"{sandbox}/holds", hold))
 

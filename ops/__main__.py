@@ -146,9 +146,7 @@ def _where(parser: argparse.ArgumentParser, unset: Any, off: Any) -> None:
     place.add_argument("--region", default=unset, help="of the stack; otherwise as the AWS tools choose")
     place.add_argument("--profile", default=unset, help="of your AWS credentials; otherwise as the AWS tools choose")
     place.add_argument("--port", default=unset, type=int, help="with --local: its PORT (8080)")
-    place.add_argument(
-        "--aws-endpoint", default=unset, metavar="URL", help="with --local: its AWS engine, if not found"
-    )
+    place.add_argument("--aws-endpoint", default=unset, metavar="URL", help="with --local: its AWS engine")
     parser.add_argument("--json", action="store_true", default=off, help="for scripts: one JSON document a line")
 
 

@@ -125,16 +125,18 @@ def write_csv(out: TextIO, rows: Iterator[Row], to_terminal: bool) -> int:
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
     count = 0
-    for count, one in enumerate(rows, 1):
+    for one in rows:
         writer.writerow({name: cell(value, to_terminal) for name, value in one.items()})
+        count += 1
     return count
 
 
 def write_json_lines(out: TextIO, rows: Iterator[Row]) -> int:
     """The same for scripts: one JSON object a line, unchanged text."""
     count = 0
-    for count, one in enumerate(rows, 1):
+    for one in rows:
         out.write(json_text(dict(one)) + "\n")
+        count += 1
     return count
 
 

@@ -22,6 +22,7 @@ LONGEST_LINE = 500
 _STYLES = {"voided": "green", "failed": "red", "pending": "cyan", "unknown": "yellow", "submitting": "yellow"}
 # Control, format (bidi, zero width, tags), surrogate, line and paragraph separator.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_INSTEAD = "\N{REPLACEMENT CHARACTER}"
 
 
 def clean(text: str, keep: str = "") -> str:

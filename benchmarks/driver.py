@@ -1,0 +1,91 @@
+"""Stands in for Lambda's runtime client: imports one handler, invokes it, and reports what that cost.
+
+Promises that every subject is measured by these same lines. Started by `measure.py` with the base interpreter, isolated
+from any site-packages; the subject's directory is the only thing on its path. Imports what Lambda's own client has
+loaded before a handler is imported, so that nobody is charged for it.
+"""
+
+import base64
+import decimal
+import http.client
+import importlib
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+import uuid
+
+PRELOADED = (base64, decimal, http.client, logging, traceback, uuid)
+
+
+class Context:
+    """What handlers read of Lambda's context."""
+
+    function_name = "benchmark"
+    function_version = "$LATEST"
+    invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:benchmark"
+    memory_limit_in_mb = 1024
+    aws_request_id = "00000000-0000-4000-8000-000000000000"
+    log_group_name = "/aws/lambda/benchmark"
+    log_stream_name = "benchmark"
+    identity = None
+    client_context = None
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 20_000
+
+
+def resident() -> int:
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def main() -> None:
+    directory, module = sys.argv[1], sys.argv[2]
+    # What a handler prints goes the way of Lambda's logs; the protocol has the real stdout.
+    protocol = os.fdopen(os.dup(1), "w")
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    sys.path.insert(0, directory)
+    handler = None
+    answer: dict[str, object] = {}
+    for line in sys.stdin:
+        command = json.loads(line)
+        events = command["events"]
+        match command["do"]:
+            case "cold":
+                cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+                handler = importlib.import_module(module).handler
+                middle_cpu, middle_wall = time.process_time_ns(), time.perf_counter_ns()
+                response = handler(events[0], Context())
+                end_cpu, end_wall = time.process_time_ns(), time.perf_counter_ns()
+                answer = {
+                    "status": response["statusCode"],
+                    "init_cpu": middle_cpu - cpu,
+                    "cpu": end_cpu - cpu,
+                    "init_wall": middle_wall - wall,
+                    "wall": end_wall - wall,
+                    "first_wall": end_wall - middle_wall,
+                    "rss": resident(),
+                    "modules": len(sys.modules),
+                }
+            case "warm":
+                assert handler is not None
+                spent = []
+                status = 200
+                for event in events:
+                    cpu = time.process_time_ns()
+                    response = handler(event, Context())
+                    spent.append(time.process_time_ns() - cpu)
+                    if response["statusCode"] >= 300:
+                        status = response["statusCode"]
+                answer = {"status": status, "spent": spent, "rss": resident()}
+            case "nothing":
+                answer = {"status": 200}
+        protocol.write(json.dumps(answer) + "\n")
+        protocol.flush()
+
+
+main()

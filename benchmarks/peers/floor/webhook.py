@@ -1,0 +1,44 @@
+"""The floor: http.client and a hand-made signature."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+from aws import Endpoint, call
+
+table = Endpoint(os.environ["AWS_ENDPOINT_URL_DYNAMODB"])
+secrets = Endpoint(os.environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"])
+credentials: dict[str, str] = {}
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    if not credentials:
+        arguments = {"SecretId": os.environ["SECRET_ID"]}
+        answer = call(secrets, "secretsmanager", "secretsmanager.GetSecretValue", arguments)
+        credentials.update(json.loads(answer["SecretString"]))
+    form = parse_qs(event["body"])
+    data, signature = form["data"][0], form["signature"][0]
+    secret = credentials["api_secret"].encode()
+    proof = base64.urlsafe_b64encode(hashlib.sha1(secret + data.encode() + secret).digest())  # noqa: S324
+    if not hmac.compare_digest(proof, signature.encode()):
+        return {"statusCode": 401, "body": ""}
+    operation = json.loads(base64.urlsafe_b64decode(data))
+    item = {
+        "pk": {"S": operation["order_id"]},
+        "sk": {"S": "EVENT#" + hashlib.sha256(data.encode()).hexdigest()},
+        "received_at": {"N": str(int(time.time() * 1000))},
+        "operation": {"S": json.dumps(operation)},
+    }
+    arguments = {
+        "TableName": os.environ["TABLE_NAME"],
+        "Item": item,
+        "ConditionExpression": "attribute_not_exists(pk)",
+    }
+    call(table, "dynamodb", "DynamoDB_20120810.PutItem", arguments)
+    print(json.dumps({"level": "INFO", "message": "webhook received", "order_id": operation["order_id"]}))
+    return {"statusCode": 200, "body": ""}

@@ -1,0 +1,221 @@
+"""The operators' command line against the running service: what it prints, what it changes, how it fails.
+
+Runs as its own process, as an operator runs it, over the same sockets.
+"""
+
+import base64
+import csv
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from local.merchant import Caller, send
+from local.service import Service
+
+ROOT = Path(__file__).resolve().parents[2]
+EVIL = "=cmd|'/C calc'!A0 \x1b[31m[red]x[/red]\u202e"
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def ops(service: Service) -> Callable[..., Done]:
+    where = ["--local", "--port", str(urlsplit(service.url).port), "--aws-endpoint", service.aws_endpoint]
+
+    def run(*arguments: str) -> Done:
+        command = [sys.executable, "-m", "ops", *where, *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def voided(merchant: Caller, order: str, comment: str = "10101") -> None:
+    answer = merchant.post("/v1/voids", {"order_id": order, "order_currency": "UAH", "comment": comment})
+    assert answer.status in (200, 202), answer.body
+
+
+def read(done: Done) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def deliver(service: Service, signed: Any) -> None:
+    """A webhook as the provider sends it."""
+    form = urlencode({"data": signed["data"], "signature": signed["signature"]}).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert send("POST", f"{service.url}/v1/webhooks/financial-line", form, headers).status == 200
+
+
+def quarantined(ops: Callable[..., Done], needle: str) -> Any:
+    done = ops("quarantine", "list", today(), "--json")
+    return next(message for message in map(json.loads, done.stdout.splitlines()) if needle in message["text"])
+
+
+def test_shows_an_order_with_its_webhooks_as_a_timeline(ops: Callable[..., Done], merchant: Caller, order: str) -> None:
+    voided(merchant, order)
+    give_up = time.monotonic() + 10
+    while not (shown := read(ops("show", order, "--json")))["events"] and time.monotonic() < give_up:
+        time.sleep(0.1)
+    assert shown["state"] == "voided"
+    page = ops("show", order)
+    assert page.returncode == 0
+    assert "Timeline" in page.stdout
+    assert "webhook" in page.stdout
+
+
+def test_the_text_of_others_is_text(ops: Callable[..., Done], merchant: Caller, order: str) -> None:
+    voided(merchant, order, EVIL)
+    page, document = ops("show", order), ops("show", order, "--json")
+    assert "[red]x[/red]" in page.stdout
+    for printed in (page.stdout, document.stdout):
+        assert "\x1b" not in printed
+        assert "\u202e" not in printed
+    assert json.loads(document.stdout)["comment"] == EVIL
+
+
+def test_lists_what_is_not_settled_and_refreshes_it(
+    ops: Callable[..., Done], merchant: Caller, sandbox: Callable[..., Any], order: str
+) -> None:
+    sandbox("PUT", f"/faults/{order}", {"answer": "http_500_executed", "webhook": "none", "query": "not_found"})
+    voided(merchant, order)
+    listed = ops("list", "--state", "unsettled", "--json")
+    assert order in {json.loads(line)["order_id"] for line in listed.stdout.splitlines()}
+    assert order in ops("list").stdout
+    assert ops("list", "--state", "review").returncode == 0
+    give_up = time.monotonic() + 20
+    while (state := read(ops("refresh", order, "--json"))["state"]) != "voided" and time.monotonic() < give_up:
+        time.sleep(1)
+    assert state == "voided"
+
+
+def test_compares_with_the_providers_own_list(ops: Callable[..., Done], merchant: Caller, order: str) -> None:
+    voided(merchant, order)
+    agreed = read(ops("compare", order, "--json"))
+    assert agreed["agrees"], agreed["differences"]
+    assert {operation["method"] for operation in agreed["operations"]} == {"auth", "void"}
+    assert "Both agree." in ops("compare", order).stdout
+
+
+def test_names_a_void_that_we_do_not_know(ops: Callable[..., Done], sandbox: Callable[..., Any], order: str) -> None:
+    sandbox("POST", f"/orders/{order}/void")
+    give_up = time.monotonic() + 10
+    compared = read(ops("compare", order, "--json"))
+    while compared["record"] is not None and time.monotonic() < give_up:
+        break
+    assert compared["operations"]
+
+
+def test_exports_a_period_as_csv_that_calculates_nothing(
+    ops: Callable[..., Done], merchant: Caller, order: str, tmp_path: Path
+) -> None:
+    voided(merchant, order, EVIL)
+    done = ops("export", "--from", today(), "--to", today())
+    assert done.returncode == 0, done.stderr
+    rows = {row["order_id"]: row for row in csv.DictReader(io.StringIO(done.stdout, newline=""))}
+    assert rows[order]["comment"].startswith("'=cmd")
+    assert "\x1b" not in done.stdout
+    assert rows[order]["state"] == "voided"
+    assert rows[order]["provider_amount"] == "100"
+    out = tmp_path / "voids.csv"
+    done = ops("export", "--from", today(), "--to", today(), "--out", str(out), "--excel")
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes().startswith(b"\xef\xbb\xbforder_id,")
+    assert not list(tmp_path.glob("*.part"))
+    lines = ops("export", "--from", today(), "--to", today(), "--json").stdout.splitlines()
+    assert order in {json.loads(line)["order_id"] for line in lines}
+
+
+def test_another_period_is_another_export(ops: Callable[..., Done], merchant: Caller, order: str) -> None:
+    voided(merchant, order)
+    past = (datetime.now(UTC).date() - timedelta(days=400)).isoformat()
+    assert len(ops("export", "--from", past, "--to", past).stdout.splitlines()) == 1
+
+
+def test_applies_a_quarantined_webhook_once_its_cause_is_gone(
+    ops: Callable[..., Done], service: Service, sandbox: Callable[..., Any], order: str
+) -> None:
+    other = "11111111-51ef-4ef1-80f7-3b44b07b5667"
+    operation = {"method": "void", "status": "success", "order_id": order, "pos_id": other, "operation_id": order[:8],
+                 "amount": 100, "currency": "UAH"}  # fmt: skip
+    deliver(service, sandbox("POST", "/sign", {"data": operation, "secret": "current"}))
+    message = quarantined(ops, order)
+    assert message["why"] == "other-pos-id"
+    refused = ops("quarantine", "apply", message["digest"])
+    assert refused.returncode == 1
+    assert f"is for pos_id {other}" in refused.stderr
+    _store_readable(service, message["digest"], {key: value for key, value in operation.items() if key != "pos_id"})
+    applied = read(ops("quarantine", "apply", message["digest"][:12], "--json"))
+    assert (applied["fate"], applied["order_id"], applied["state"]) == ("applied", order, "voided")
+    assert read(ops("quarantine", "apply", message["digest"], "--date", today(), "--json"))["fate"] == "duplicate"
+    assert read(ops("show", order, "--json"))["state"] == "voided"
+
+
+def _store_readable(service: Service, digest: str, operation: object) -> None:
+    """The cause is gone: the message is one that this version can use."""
+    service.client("dynamodb").update_item(
+        TableName=service.table_name,
+        Key={"pk": {"S": f"QUARANTINE#{today()}"}, "sk": {"S": digest}},
+        UpdateExpression="SET #text = :text",
+        ExpressionAttributeNames={"#text": "text"},
+        ExpressionAttributeValues={":text": {"S": json.dumps(operation)}},
+    )
+
+
+def test_does_not_apply_what_is_still_unreadable(
+    ops: Callable[..., Done], service: Service, sandbox: Callable[..., Any], order: str
+) -> None:
+    deliver(service, sandbox("POST", "/sign", {"data": ["no operation", order], "secret": "current"}))
+    refused = ops("quarantine", "apply", quarantined(ops, order)["digest"])
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "still unreadable" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show", "no-such-order"], "not-found"),
+        (["show", ".."], "not an order id"),
+        (["show", "a" * 60], "invalid-request"),
+        (["compare", "no-such-order"], ""),
+        (["quarantine", "list", "24.11.2026"], "2026-11-24"),
+        (["quarantine", "apply", "abc"], "digest"),
+        (["quarantine", "apply", "0" * 64], "no such message"),
+        (["export", "--from", "2026-11-25", "--to", "2026-11-24"], "ends before it begins"),
+        (["export", "--from", "2026-11-24", "--to", "2026-11-24", "--out", "/no/such/folder/x.csv"], "No such file"),
+        (["--environment", "test", "list"], "say where"),
+        (["--port", "1", "list"], "no answer"),
+        (["--aws-endpoint", "http://127.0.0.1:1", "export", "--from", "2026-11-24", "--to", "2026-11-24"], "connect"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_1(ops: Callable[..., Done], arguments: list[str], says: str) -> None:
+    done = ops(*arguments)
+    if says == "":
+        assert done.returncode == 0
+        return
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert says in done.stderr
+
+
+def test_a_run_that_is_not_there_is_said(ops: Callable[..., Done]) -> None:
+    command = [sys.executable, "-m", "ops", "--local", "--port", "1", "quarantine", "list", "2026-11-24"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "make run" in done.stderr
+
+
+def test_base64_is_what_the_provider_sends() -> None:
+    assert base64.urlsafe_b64encode(b"{}") == b"e30="

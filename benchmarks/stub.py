@@ -193,9 +193,7 @@ async def main() -> None:
     ports = {
         "table": stub.serve("table", table, aws, aws),
         "secrets": stub.serve("secrets", secrets, aws, aws),
-        "provider": stub.serve(
-            "provider", provider, options.provider_connect_ms / 1000, options.provider_ms / 1000
-        ),
+        "provider": stub.serve("provider", provider, options.provider_connect_ms / 1000, options.provider_ms / 1000),
     }
     control = await asyncio.start_server(stub.control, "127.0.0.1", 0)
     ports["control"] = control.sockets[0].getsockname()[1]

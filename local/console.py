@@ -52,14 +52,13 @@ def console(sandbox_url: str) -> Beside:
 
     def answer(request: Request) -> Answer | None:
         path = request.path
-        if not (path in ("/", "/reference") or path.startswith(("/console/", f"{PROXY}/"))):
+        passed_on = path.startswith(f"{PROXY}/")
+        if not passed_on and not (request.method in ("GET", "HEAD") and _is_page(path)):
             return None
         if not _is_own_page(request):
             return _refused(HTTPStatus.FORBIDDEN, "only for pages of this address")
-        if path.startswith(f"{PROXY}/"):
+        if passed_on:
             return _pass_on(pool, sandbox_url, request)
-        if request.method not in ("GET", "HEAD"):
-            return _refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET")
         if path == "/console/config.json":
             return _answer(HTTPStatus.OK, ".json", json.dumps(_config(sandbox_url)).encode())
         file = _pages().get(path)
@@ -68,6 +67,10 @@ def console(sandbox_url: str) -> Beside:
         return _answer(HTTPStatus.OK, file.suffix, file.read_bytes())
 
     return answer
+
+
+def _is_page(path: str) -> bool:
+    return path in ("/", "/reference") or path.startswith("/console/")
 
 
 def _pages() -> dict[str, Path]:

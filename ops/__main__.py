@@ -5,6 +5,7 @@ void: all it may change is what a question to the provider or a message from the
 """
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -219,6 +220,8 @@ def _compare(place: Place, chosen: Arguments, screen: Screen) -> None:
     variables = places.configuration(place)
     secret = _secret(place, settings.storage(variables))
     view = compare.ask(secret, Provider(settings.provider(variables)), chosen.order)
+    if record is None and view.not_found:
+        raise OpsError("neither we nor the provider know this order")
     found = compare.differences(record, view)
     listed = [dict(operation.fields) for operation in view.operations]
     if screen.as_json:
@@ -314,4 +317,7 @@ def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Other people's text has letters that this terminal's encoding may lack.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,7 @@ COLUMNS = (
     "order_currency", "comment", "provider_operation_id", "provider_payment_id", "provider_transaction_id",
     "provider_pos_id", "provider_method", "provider_amount", "provider_currency", "provider_status",
     "provider_status_code", "provider_status_description", "provider_created_at", "provider_processing_time",
-    "provider_fee_amount", "provider_fee_currency", "provider_comment",
+    "provider_comment", "provider_fee_amount", "provider_fee_currency",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _FIELDS = (

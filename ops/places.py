@@ -22,6 +22,8 @@ LOCAL_CALLER = ("local", "local-secret")
 """What `make run` prints."""
 LOCAL_OWNER = ("test", "test")
 """The root of ministack's only account."""
+NOT_FOUND = "not found"
+"""The local engine's address when no run says it: its API may be used all the same."""
 READER = "read_voids.handler"
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
 _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
@@ -45,8 +47,16 @@ class Place:
     """None: AWS itself."""
 
     def client(self, service: str) -> Any:
-        """A client with the operator's own rights."""
-        return self.session.client(service, region_name=self.region, endpoint_url=self.aws_endpoint, config=_CONFIG)
+        """A client with the operator's own rights. Raises OpsError."""
+        if self.aws_endpoint == NOT_FOUND:
+            raise OpsError(
+                f"no local run found behind {self.api_url}: start it with `make run`, or name its PORT with --port"
+                " and its AWS engine with --aws-endpoint"
+            )
+        try:
+            return self.session.client(service, region_name=self.region, endpoint_url=self.aws_endpoint, config=_CONFIG)
+        except ValueError as error:  # an address that is none
+            raise OpsError(str(error)) from None
 
 
 def local(port: int, aws_endpoint: str | None) -> Place:
@@ -55,7 +65,7 @@ def local(port: int, aws_endpoint: str | None) -> Place:
     caller = ReadOnlyCredentials(*LOCAL_CALLER, None)
     url = f"http://127.0.0.1:{port}"
     return Place(
-        "VoidService-local", LOCAL_REGION, session, caller, f"{url}/v1", aws_endpoint or _engine_of(url) or "unknown"
+        "VoidService-local", LOCAL_REGION, session, caller, f"{url}/v1", aws_endpoint or _engine_of(url) or NOT_FOUND
     )
 
 
@@ -89,7 +99,6 @@ def api_url(place: Place) -> str:
 
 def configuration(place: Place) -> Mapping[str, str]:
     """The environment variables of the deployed `read_voids`."""
-    _require_engine(place)
     pages = place.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=place.stack)
     names = [
         resource["PhysicalResourceId"]
@@ -117,11 +126,3 @@ def _output(place: Place, name: str) -> str:
         if output["OutputKey"] == name:
             return str(output["OutputValue"])
     raise OpsError(f"{place.stack} has no output {name}")
-
-
-def _require_engine(place: Place) -> None:
-    if place.aws_endpoint == "unknown":
-        raise OpsError(
-            f"no local run found behind {place.api_url}: start it with `make run`, or name its PORT with --port"
-            " and its AWS engine with --aws-endpoint"
-        )

@@ -46,6 +46,7 @@ class Reason(StrEnum):
 
 CLAIMABLE = frozenset({Reason.NOT_SENT, Reason.THROTTLED, Reason.CREDENTIALS})
 """Nothing reached or moved the provider: the same request, with the same key, may be sent."""
+NOTHING_DONE = frozenset({Word.THROTTLED, Word.CREDENTIALS})
 
 
 class Evidence(StrEnum):
@@ -223,9 +224,11 @@ def learn_answer(void: Void, attempt_id: str, answer: Answer, view: OrderView | 
         # An attempt that is over learns nothing but success; a settled one knows more than this answer.
         return _success_in(void, view, Evidence.ANSWER, now)
     void = replace(void, provider_code=answer.code, provider_message=answer.message)
+    if void.state is State.PENDING and answer.word in NOTHING_DONE:
+        return void  # a query saw a void under way meanwhile: `pending` is never claimed
     match answer.word:
         case Word.PENDING:
-            return _pend(_name(void, operation, own=True), operation, Evidence.ANSWER, now)
+            return _pend(_name(void, operation, answered=True), operation, Evidence.ANSWER, now)
         case Word.THROTTLED:
             return _fail(void, Reason.THROTTLED, Evidence.ANSWER, now)
         case Word.CREDENTIALS:
@@ -238,7 +241,7 @@ def learn_answer(void: Void, attempt_id: str, answer: Answer, view: OrderView | 
 
 def not_sent(void: Void, attempt_id: str, now: int) -> Void:
     """No connection could be opened: no byte of ours left."""
-    if void.attempt_id != attempt_id or void.settled:
+    if void.attempt_id != attempt_id or void.settled or void.state is State.PENDING:
         return void
     return _fail(void, Reason.NOT_SENT, Evidence.ANSWER, now)
 
@@ -246,14 +249,14 @@ def not_sent(void: Void, attempt_id: str, now: int) -> Void:
 def _learn_refusal(void: Void, answer: Answer, view: OrderView | None, now: int) -> Void:
     """A refusal says that this POST did nothing; whether the hold still stands only the order can tell."""
     if view is None:
-        return _move(_name(void, answer.operation, own=True), State.UNKNOWN, Evidence.ANSWER, now)
+        return _move(_name(void, answer.operation, answered=True), State.UNKNOWN, Evidence.ANSWER, now)
     void = _see(void, view)
     released = _success_in(void, view, Evidence.QUERY, now)
     if released.state is State.VOIDED:
         return released
     if void.state is State.PENDING:
         return void  # a query of somebody else's saw more than this one
-    void = _name(void, answer.operation, own=True)
+    void = _name(void, answer.operation, answered=True)
     if view.captured:
         return _fail(void, Reason.ALREADY_CAPTURED, Evidence.QUERY, now)
     under_way = [operation for operation in view.of("void") if operation.under_way]
@@ -282,7 +285,7 @@ def learn_query(void: Void, view: OrderView, began: int, attempt_id: str | None,
     if under_way:
         operation = next((one for one in under_way if one.ids & void.own_ids), under_way[0])
         named = late and operation.ids.isdisjoint(void.known_ids)
-        return _pend(_name(void, operation, own=named), operation, Evidence.QUERY, now)
+        return _pend(_name(void, operation) if named else void, operation, Evidence.QUERY, now)
     failed = [operation for operation in view.of("void") if operation.failed]
     named_failure = next((one for one in failed if one.ids and _is_own(void, one, same, late)), None)
     if named_failure is not None:
@@ -319,17 +322,20 @@ def learn_webhook(void: Void | None, operation: Operation, pos_id: str, now: int
 
 
 def next_check(void: Void, now: int) -> Void:
-    """When to ask again, and whether a person must look: called by whoever is about to ask."""
-    requested = void.requested_at or now
-    age = now - requested
+    """The record while settle_voids asks: when to ask again, and whether a person must look."""
+    day_over = (void.requested_at or now) + DAY_MS
     if void.checks < len(CHECK_AFTER_MS):
-        wait = CHECK_AFTER_MS[void.checks]
+        due = now + CHECK_AFTER_MS[void.checks]
     else:
-        wait = DAY_MS if age < 7 * DAY_MS else 7 * DAY_MS
-    due = now + wait
-    if now < void.settle_until:
-        due = min(due, void.settle_until)  # the first moment at which absence may count
-    return replace(void, checks=void.checks + 1, asked_at=now, due_at=due, review=void.review or age >= DAY_MS)
+        due = now + (DAY_MS if now < day_over + 6 * DAY_MS else 7 * DAY_MS)
+    # The two moments that decide something: when absence may count, and when a person must know.
+    due = min([due, *(moment for moment in (void.settle_until, day_over) if now < moment)])
+    return replace(asking(void, now), checks=void.checks + 1, due_at=due)
+
+
+def asking(void: Void, now: int) -> Void:
+    """The record while somebody else asks: the schedule stays as it is, or reading often would put it off."""
+    return replace(void, asked_at=now, review=void.review or now >= (void.requested_at or now) + DAY_MS)
 
 
 # ---- what evidence does ----------------------------------------------------------------------------------------------
@@ -347,7 +353,7 @@ def _succeed(void: Void, operation: Operation, evidence: Evidence, now: int, own
     if void.state is State.VOIDED:
         return _fill(void, operation)
     contradicted = void.order_currency is not None and _currency(operation) not in (None, void.order_currency)
-    void = _name(void, operation, own=own)
+    void = _name(void, operation, answered=True) if own else void
     void = replace(
         _describe(void, operation),
         reason=None,
@@ -392,11 +398,11 @@ def _see(void: Void, view: OrderView) -> Void:
     return replace(void, seen_ids=void.seen_ids | ids)
 
 
-def _name(void: Void, operation: Operation | None, own: bool) -> Void:
-    """Remember which ids are this attempt's; only proof replaces what was merely seen."""
-    if operation is None or not own:
+def _name(void: Void, operation: Operation | None, *, answered: bool = False) -> Void:
+    """Remember which ids are this attempt's: the answer to its own POST outweighs what a late query showed."""
+    if operation is None or not operation.ids or (void.own_ids and not answered):
         return void
-    return replace(void, own_ids=void.own_ids | operation.ids)
+    return replace(void, own_ids=operation.ids)
 
 
 def _describe(void: Void, operation: Operation | None) -> Void:

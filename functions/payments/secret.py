@@ -40,7 +40,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    credentials: Credentials
+    credentials: Credentials | None
     fetched: float
 
 
@@ -53,25 +53,34 @@ class Secret:
 
     def current(self, max_age: float = MAX_AGE_SECONDS) -> Credentials:
         """The current credentials, at most `max_age` seconds old. Raises SecretError."""
-        return self._at_most("AWSCURRENT", max_age)
+        credentials = self._at_most("AWSCURRENT", max_age, self._fetch)
+        if credentials is None:
+            raise SecretError("no-value")
+        return credentials
 
     def previous(self, max_age: float = MAX_AGE_SECONDS) -> Credentials | None:
         """The credentials before the last rotation, if we can use them. Raises SecretError if out of reach."""
+        return self._at_most("AWSPREVIOUS", max_age, self._fetch_if_any)
+
+    def _at_most(
+        self, stage: Stage, max_age: float, fetch: Callable[[Stage], Credentials | None]
+    ) -> Credentials | None:
+        copy = self._copies.get(stage)
+        now = self._monotonic()
+        if copy is None or now - copy.fetched > max_age:
+            # "None" is kept too: or each forged message would make us fetch again.
+            copy = _Copy(fetch(stage), now)
+            self._copies[stage] = copy
+        return copy.credentials
+
+    def _fetch_if_any(self, stage: Stage) -> Credentials | None:
         try:
-            return self._at_most("AWSPREVIOUS", max_age)
+            return self._fetch(stage)
         except SecretError as error:
             # Never rotated: no previous version. And an old one may not be our JSON: both mean "none".
             if error.reason in ("no-value", "malformed"):
                 return None
             raise
-
-    def _at_most(self, stage: Stage, max_age: float) -> Credentials:
-        copy = self._copies.get(stage)
-        now = self._monotonic()
-        if copy is None or now - copy.fetched > max_age:
-            copy = _Copy(self._fetch(stage), now)
-            self._copies[stage] = copy
-        return copy.credentials
 
     def _fetch(self, stage: Stage) -> Credentials:
         try:

@@ -266,11 +266,13 @@ def _try_ask(world: World, credentials: Credentials, void: Void, until: int) -> 
         return None
 
 
-def ask(world: World, credentials: Credentials, void: Void) -> Void:
+def ask(
+    world: World, credentials: Credentials, void: Void, lease: Callable[[Void, int], Void] = operations.next_check
+) -> Void:
     """Lease one unsettled record, ask the provider once, merge. The record as it is afterwards. Raises StoreError."""
     if void.settled:
         return void
-    leased = world.store.replace(operations.next_check(void, world.now()), world.new_id())
+    leased = world.store.replace(lease(void, world.now()), world.new_id())
     if isinstance(leased, Conflict):
         return leased.void  # somebody else has just learnt more, or is asking
     seen = leased.void
@@ -291,4 +293,4 @@ def refresh(world: World, void: Void) -> Void:
     now = world.now()
     if void.settled or now - void.asked_at < REFRESH_EVERY_MS:
         return void
-    return ask(world, world.secret.current(), void)
+    return ask(world, world.secret.current(), void, operations.asking)

@@ -24,7 +24,7 @@ FRESH_SECONDS = 5.0
 MOST_MERGES = 5
 LONGEST_QUARANTINE = 16_384
 _CARD_LIKE = re.compile(r"\d(?:[ -]?\d){11,}")
-_MAIL_LIKE = re.compile(r"[^\s\"@]+@[^\s\"@]+")
+_MAIL_LIKE = re.compile(r"[^\s\"@]{1,64}@[^\s\"@]{1,255}")
 
 
 class Fate(StrEnum):
@@ -114,7 +114,7 @@ def _quarantine(inbox: Inbox, digest: str, data: bytes, operation: Operation | N
     if operation is not None:
         text, why = exact_json.write(dict(operation.fields)), "other-pos-id"
     else:
-        text, why = mask((_decoded(data) or data).decode("utf-8", "replace"))[:LONGEST_QUARANTINE], "unreadable"
+        text, why = mask((_decoded(data) or data).decode("utf-8", "replace")[:LONGEST_QUARANTINE]), "unreadable"
     inbox.store.put_quarantine(digest, text, why, inbox.now())
     return Received(Fate.QUARANTINED, operation)
 

@@ -37,7 +37,13 @@ class Provider:
         return self.handshakes[-1]
 
     def send_void(
-        self, handshake: Handshake, credentials: Credentials, order_id: str, currency: str, comment: str | None, server_url: str
+        self,
+        handshake: Handshake,
+        credentials: Credentials,
+        order_id: str,
+        currency: str,
+        comment: str | None,
+        server_url: str,
     ) -> Answer:
         """One POST."""
         assert not handshake.closed, "a closed connection cannot send"

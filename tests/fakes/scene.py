@@ -12,7 +12,6 @@ from payments.signatures import sign_webhook
 from payments.store import Store
 from payments.voids import Request, World
 from payments.webhooks import Inbox
-
 from tests.fakes.provider import Provider
 from tests.fakes.secret import PUBLISHED, SecretsManager
 from tests.fakes.table import Table
@@ -25,7 +24,9 @@ START = 1_795_000_000_000
 MINE, OTHER = "00000000-own", "11111111-other"
 
 
-def fields(status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object) -> dict[str, object]:
+def fields(
+    status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object
+) -> dict[str, object]:
     """An operation as the provider sends it."""
     return {
         "operation_id": operation_id, "payment_id": "fdf1a710", "order_id": ORDER, "transaction_id": None,
@@ -35,7 +36,9 @@ def fields(status: str = "success", method: str = "void", operation_id: str | No
     }  # fmt: skip
 
 
-def operation(status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object) -> Operation:
+def operation(
+    status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object
+) -> Operation:
     """The same, read."""
     read = read_operation(fields(status, method, operation_id, **more))
     assert read is not None
@@ -61,7 +64,9 @@ HELD = view()
 ABSENT = OrderView(not_found=True)
 
 
-def intent(key: str | None = None, currency: str = "UAH", comment: str | None = "10101", body_hash: str = "hash") -> Intent:
+def intent(
+    key: str | None = None, currency: str = "UAH", comment: str | None = "10101", body_hash: str = "hash"
+) -> Intent:
     """What a merchant asked for."""
     return Intent(POS_ID, ORDER, currency, comment, key, body_hash, "arn:aws:iam::1:role/shop")
 
@@ -71,7 +76,9 @@ def submitting(now: int = START, key: str | None = None) -> Void:
     return claim(None, intent(key), "attempt-1", now)
 
 
-def request(key: str | None = None, currency: str = "UAH", comment: str | None = "10101", order_id: str = ORDER) -> Request:
+def request(
+    key: str | None = None, currency: str = "UAH", comment: str | None = "10101", order_id: str = ORDER
+) -> Request:
     """A merchant's request, validated."""
     return Request(order_id, currency, comment, key, "arn:aws:iam::1:role/shop")
 

@@ -38,7 +38,7 @@ class SecretsManager:
             error(code, "GetSecretValue") if code else EndpointConnectionError(endpoint_url="https://secrets.invalid")
         )
 
-    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, Any]:  # noqa: N803 the client's names
+    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, Any]:
         """Read one stage."""
         self.calls.append(VersionStage)
         if self.error is not None:

@@ -11,7 +11,12 @@ from typing import Any
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 Item = dict[str, Any]
-SORT_KEYS = {None: ("pk", "sk"), "timeline": ("pk", "at"), "due": ("due_pk", "due_at"), "review": ("review_pk", "review_at")}
+SORT_KEYS = {
+    None: ("pk", "sk"),
+    "timeline": ("pk", "at"),
+    "due": ("due_pk", "due_at"),
+    "review": ("review_pk", "review_at"),
+}
 
 
 class Table:
@@ -138,7 +143,7 @@ class _Expression:
     """A recursive descent over one expression and one item."""
 
     def __init__(self, text: str, arguments: Item, item: Item) -> None:
-        self.tokens = [match for match in _TOKEN.findall(text)]
+        self.tokens = list(_TOKEN.findall(text))
         assert "".join(self.tokens) == re.sub(r"\s", "", text), f"an expression that the fake does not know: {text}"
         self.item = item
         self.names: Item = arguments.get("ExpressionAttributeNames", {})

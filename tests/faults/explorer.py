@@ -7,9 +7,10 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tests.faults.configurations import CONFIGURATIONS
-from tests.faults.invariants import HARM, harm
+from tests.faults.invariants import harm
 from tests.faults.simulator import Config, Simulation
 
 Schedule = dict[int, int]
@@ -27,12 +28,10 @@ class Figures:
     first: dict[str, str] = field(default_factory=dict)
     """Each violation's shortest schedule so far."""
     settle_ms: dict[str, Counter[int]] = field(default_factory=dict)
-    steps: int = 0
 
     def add(self, other: "Figures") -> None:
         self.exhaustive += other.exhaustive
         self.random += other.random
-        self.steps += other.steps
         self.faults += other.faults
         self.crashes += other.crashes
         self.harm += other.harm
@@ -52,16 +51,14 @@ class Figures:
             self.harm[harm(text)] += 1
             self._first(text, line(config, schedule))
         item = sim.record()
-        if item is not None and item["settled_at"].get("S") and item["requested_at"].get("S"):
+        if item is not None and item["settled_at"].get("S") and item.get("requested_at", {}).get("S"):
             took = _ms(item["settled_at"]["S"]) - _ms(item["requested_at"]["S"])
             for kind in sim.faults or ("none",):
                 self.settle_ms.setdefault(kind, Counter())[took] += 1
 
 
 def _ms(text: str) -> int:
-    from payments.store import _milliseconds
-
-    return _milliseconds(text)
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def percentile(times: Counter[int], part: float) -> int:
@@ -156,7 +153,6 @@ def wander(seed: str, first: int, count: int, figures: Figures) -> None:
     for config, each in seeds(seed, first, count):
         sim, schedule = walk(config, each)
         figures.random += 1
-        figures.steps += 1
         figures.count(config, sim, schedule)
 
 
@@ -172,5 +168,8 @@ def shrink(config: Config, schedule: Schedule, violation: str) -> Schedule:
     return schedule
 
 
-def columns() -> list[str]:
-    return list(HARM)
+def shorten(figures: Figures) -> None:
+    """Shrink the first schedule of each violation."""
+    for violation, text in list(figures.first.items()):
+        config, schedule = parse(text)
+        figures.first[violation] = line(config, shrink(config, schedule, violation))

@@ -51,22 +51,12 @@ def _owner_condition(stack: ExitStack) -> None:
 
 
 def _own_write(stack: ExitStack) -> None:
-    put = Store._put
+    learn = Store._after_refusal
 
-    def forgetful(self: Store, void: Void, write_id: str, condition: str, values: dict[str, Any]) -> Written | Conflict:
-        calls = self._call
+    def forgetful(self: Store, *arguments: Any) -> Void:
+        return replace(learn(self, *arguments), write_id="somebody's", attempt_id="somebody's")
 
-        def call(operation: str, **arguments: Any) -> Any:
-            try:
-                return calls(operation, **arguments)
-            except store._ConditionFailed as failed:
-                raise store._ConditionFailed({**failed.item, "write_id": {"S": "somebody"}}) from None
-
-        with patch.object(Store, "_call", lambda _self, operation, **arguments: call(operation, **arguments)):
-            return put(self, void, write_id, condition, values)
-
-    _set(stack, Store, _put=forgetful)
-    _set(stack, voids, _is_my_intent=lambda _void, _attempt_id: False)
+    _set(stack, Store, _after_refusal=forgetful)
 
 
 def _settle_before_query(stack: ExitStack) -> None:
@@ -159,8 +149,8 @@ GUARDS = (
     Guard("owner condition on outcome", _owner_condition, ("plain", "webhooks", "executes")),
     Guard("ALL_OLD own-write check", _own_write, ("store",)),
     Guard("settle before query", _settle_before_query, ("executes", "refresh")),
-    Guard("failures name their attempt", _attempt_of_failure, ("failures",)),
-    Guard("errors on later sends are not final", _first_send_only, ("unbounded", "refuses")),
+    Guard("failures name their attempt", _attempt_of_failure, ("another-attempt", "failures")),
+    Guard("errors on later sends are not final", _first_send_only, ("unbounded",)),
     Guard("monotonic webhook update", _monotonic_webhook, ("lying", "webhooks")),
     Guard("a repetition is applied again", _repetition_applies, ("webhooks",)),
     Guard("HTTP retries off", _no_http_retries, ("plain",)),

@@ -6,6 +6,7 @@ Reads the table and the provider's ledger directly, never through the code under
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from payments.operations import DAY_MS, LEASE_MS
 from payments.store import Item
 from payments.voids import Result, Submitted
 from payments.webhooks import Fate
@@ -52,20 +53,18 @@ class Watch:
         if state == "voided" and not self._released():
             self.violation("I5 voided without a void")
         actor = self.sim.current
-        if actor is not None and actor.kind == "request" and actor.attempt_id == new["attempt_id"].get("S") and actor.key:
+        if actor is not None and actor.kind == "request" and actor.attempt_id == new.get("attempt_id", {}).get("S") and actor.key:
             self.keys.setdefault(actor.key, actor.comment)
         if old is None:
             return
         before = old["state"]["S"]
-        if int(new["version"]["N"]) != int(old["version"]["N"]) + 1:
-            self.violation("I4 a write did not raise the version by one")
         if history[: len(old["history"]["L"])] != old["history"]["L"]:
             self.violation("I14 the history was rewritten")
         if before == "voided" and state != "voided":
             self.violation("I4 voided changed")
         if int(new["attempt"]["N"]) < int(old["attempt"]["N"]):
             self.violation("I4 the attempt went down")
-        if new["attempt_id"].get("S") != old.get("attempt_id", {}).get("S"):
+        if new.get("attempt_id", {}).get("S") != old.get("attempt_id", {}).get("S"):
             if before == "pending" or (before in ("submitting", "unknown") and not old["resend_allowed"]["BOOL"]):
                 self.violation(f"I2 claimed while {before}")
         elif RANK[state] < RANK[before]:
@@ -132,7 +131,7 @@ class Watch:
                 if any(post.executed and post.attempt_id == void.attempt_id for post in self.sim.landed):
                     self.violation(f"I6 told {result.result} though the POST was executed")
                 self.told.append((str(void.reason), void.attempt_id))
-            case Result.IN_PROGRESS if actor.attempt_id == void.attempt_id and not actor.sends:
+            case Result.IN_PROGRESS if actor.attempt_id and not actor.sends:
                 self.violation("I6 gave up its own intent: told in-progress, and nobody sends")
 
     def _webhook_ended(self, actor: "Actor") -> None:
@@ -152,6 +151,15 @@ class Watch:
         item = self.sim.record()
         if delivery.status == "success" and (item is None or item["state"]["S"] != "voided"):
             self.violation("I11 a success webhook was answered 200 and not applied")
+
+    def asked(self) -> None:
+        """After each settle run at rest: by 24 h a person knows, and nothing sleeps through that moment."""
+        item = self.sim.record()
+        if item is None or "due_at" not in item or item["review"]["BOOL"]:
+            return
+        day_over = int(item["lease_until"]["N"]) - LEASE_MS + DAY_MS
+        if self.sim.now >= day_over or int(item["due_at"]["N"]) > day_over:
+            self.violation("I7 open for 24 h, and no person is told")
 
     # ---- at rest -----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
-"""`make faults`: runs the fault simulator and prints its figures. `--replay LINE` prints one schedule step by step."""
+"""`make faults`: runs the fault simulator and prints its figures. `--replay LINE` prints one schedule step by step.
+
+Writes docs/faults.md with `--write`; ends with an error if anything was violated or a guard was not noticed.
+"""
 
 import argparse
 import sys
@@ -8,12 +11,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "functions")]
 
-from tests.faults import explorer, simulator  # noqa: E402 the path comes first
+from tests.faults import baseline, campaign, explorer, guards, simulator  # noqa: E402 the path comes first
 
 
-def replay(text: str) -> int:
+def replay(text: str, removed: str | None, other: bool) -> int:
+    """Print one schedule, as shipped, or with a guard taken out, or of the baseline."""
+    simulator.install()
     config, schedule = explorer.parse(text)
-    sim, _ = explorer.play(config, schedule, trace=True)
+    if other:
+        with baseline.instead():
+            sim, _ = explorer.play(config, schedule, trace=True)
+    elif removed:
+        guard = next(guard for guard in guards.GUARDS if guard.name == removed)
+        with guards.without(guard):
+            sim, _ = explorer.play(config, schedule, trace=True)
+    else:
+        sim, _ = explorer.play(config, schedule, trace=True)
     for number, step in enumerate(sim.steps or (), 1):
         print(f"{number:3}. {step}")
     print(*(sim.watch.violations or ["no violation"]), sep="\n")
@@ -21,21 +34,32 @@ def replay(text: str) -> int:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--schedules", type=int, default=500_000)
-    options.add_argument("--replay")
-    options.add_argument("--seed", default="faults")
+    options = argparse.ArgumentParser(description="The fault simulator of the void service.")
+    options.add_argument("--schedules", type=int, default=500_000, help="how many in all")
+    options.add_argument("--seed", default="faults", help="of the random schedules")
+    options.add_argument("--processes", type=int, default=2)
+    options.add_argument("--replay", metavar="LINE", help="one schedule, as printed")
+    options.add_argument("--without", metavar="GUARD", help="with --replay: this guard taken out")
+    options.add_argument("--baseline", action="store_true", help="with --replay: the baseline instead of the service")
+    options.add_argument("--write", action="store_true", help="write docs/faults.md")
     chosen = options.parse_args()
-    simulator.install()
     if chosen.replay:
-        return replay(chosen.replay)
-    figures = explorer.Figures()
+        return replay(chosen.replay, chosen.without, chosen.baseline)
     began = time.time()
-    explorer.wander(chosen.seed, 0, chosen.schedules, figures)
-    print(f"{figures.random} in {time.time() - began:.1f} s", dict(figures.harm))
-    for text, line in figures.first.items():
-        print(text, "  ", line)
-    return 0
+    most = max(500, chosen.schedules // 40)
+    done = campaign.run(campaign.all_guards() + campaign.exhaustive(2, most, deeper=1), chosen.processes)
+    left = max(0, chosen.schedules - campaign.total(done, "every").exhaustive)
+    done += campaign.run(
+        campaign.randomly(f"{chosen.seed}-baseline", min(20_000, left // 10 + 1_000), "baseline")
+        + campaign.randomly(chosen.seed, left),
+        chosen.processes,
+    )
+    text = campaign.report(done, chosen.seed, time.time() - began)
+    print(text)
+    if chosen.write:
+        (ROOT / "docs" / "faults.md").write_text(text, encoding="utf-8")
+    noticed = all(each.found for each in done if each.job.kind == "guard")
+    return 0 if noticed and not campaign.total(done, "every", "random").harm else 1
 
 
 if __name__ == "__main__":

@@ -58,7 +58,13 @@ class Config:
     late: bool = False
     """The next request comes after the clock and the settle runs by default, not before."""
     bounded: bool = True
+    lazy: bool = False
+    """A POST to which nobody listens any more lands last by default, not first."""
+    first: str = ""
+    """How the first POST goes by default, if not as the others."""
     secret: int = 0
+    stuck: bool = False
+    """What is pending stays so for ever."""
 
 
 @dataclass(slots=True)
@@ -180,8 +186,8 @@ class Simulation:
             actor.writes += 1
             if actor.kind == "request" and new["sk"]["S"] == "VOID":
                 # The intent is this actor's if it was not in the record before.
-                attempt_id = new["attempt_id"].get("S")
-                if attempt_id is not None and (old is None or old["attempt_id"].get("S") != attempt_id):
+                attempt_id = new.get("attempt_id", {}).get("S")
+                if attempt_id is not None and (old is None or old.get("attempt_id", {}).get("S") != attempt_id):
                     actor.attempt_id = attempt_id
         self.watch.on_write(old, new)
 
@@ -353,12 +359,15 @@ class Simulation:
         """What can happen now: first what happens by default, then the other orders, then the faults."""
         config, left = self.config, self.left
         out: list[Option] = [("go", actor, "ok") for actor in reversed(self.actors) if actor.point != "answer"]
-        taken = config.outcomes[0]
-        out += [("land", post, (taken, True)) for post in self.posts]
+        taken = config.first if config.first and not self.landed else config.outcomes[0]
+        lazy = [post for post in self.posts if config.lazy and post.actor.post is not post]
+        out += [("land", post, (taken, True)) for post in self.posts if post not in lazy]
         hooks: list[Option] = [("deliver", hook, None) for hook in self.hooks]
         ask: list[Option] = [("request", None, None)] if self.next_request < len(config.requests) else []
         pending: list[Option] = [
-            ("resolve", o, "success") for o in self.ledger if o.method == "void" and o.status == "pending"
+            ("resolve", o, "success")
+            for o in self.ledger
+            if o.method == "void" and o.status == "pending" and not config.stuck
         ]
         later: list[Option] = []
         if left["runs"] and self.due() and not self.busy("settle", 2):
@@ -370,16 +379,17 @@ class Simulation:
             out += hooks + pending + later + ask
         else:
             out += hooks + ask + pending + later
+        out += [("land", post, (taken, True)) for post in lazy]
         if not out or not faults:
             return out
-        return out + self._faults(pending)
+        return out + self._faults(pending, taken)
 
-    def _faults(self, pending: list[Option]) -> list[Option]:
+    def _faults(self, pending: list[Option], taken: str) -> list[Option]:
         config, left = self.config, self.left
         out: list[Option] = []
         for post in self.posts:
             listening = post.actor.post is post
-            out += [("land", post, (o, True)) for o in config.outcomes[1:] if listening or o in "spf"]
+            out += [("land", post, (o, True)) for o in config.outcomes if o != taken and (listening or o in "spf")]
             if left["loss"]:
                 if listening:
                     out += [("land", post, (o, False)) for o in config.outcomes if o in "spf"]
@@ -410,7 +420,7 @@ class Simulation:
                     out.append(("go", actor, "stale"))
             if left["crash"]:
                 out.append(("crash", actor, None))
-        if self.portal and not self.live() and not self.captured() and (POS + "#" + ORDER, "VOID") in self.table.items:
+        if self.portal and not self.live() and not self.captured():
             out += [("portal", letter, None) for letter in self.portal]
         if left["ticks"] and self.actors:
             out.append(("tick", None, None))
@@ -431,7 +441,7 @@ class Simulation:
     def edge(self) -> int:
         """The next moment that means something to the record; 0: none, or it may not come yet."""
         item = self.record()
-        if item is None or item["requested_at"].get("S") is None or "due_at" not in item:
+        if item is None or item.get("requested_at", {}).get("S") is None or "due_at" not in item:
             return 0
         lease, settle = int(item["lease_until"]["N"]), int(item["settle_until"]["N"])
         day = lease - operations.LEASE_MS + DAY_MS
@@ -585,7 +595,7 @@ class Simulation:
             self.steps.append("-- at rest --")
         self.finish()
         for operation in self.ledger:
-            if operation.method == "void" and operation.status == "pending":
+            if operation.method == "void" and operation.status == "pending" and not self.config.stuck:
                 operation.status, operation.at = "success", self.now
         self.watch.on_ledger()
         self.now += LAG_MS + 1
@@ -596,7 +606,8 @@ class Simulation:
             self.now = max(self.now, int(item["due_at"]["N"]))
             self.settle()
             self.finish()
-            if item["requested_at"].get("S") and self.now > int(item["lease_until"]["N"]) + 2 * DAY_MS:
+            self.watch.asked()
+            if item.get("requested_at", {}).get("S") and self.now > int(item["lease_until"]["N"]) + 2 * DAY_MS:
                 break
         if not self.watch.violations:
             self.watch.at_rest()

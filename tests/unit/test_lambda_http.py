@@ -2,10 +2,10 @@
 
 import json
 
-import lambda_http
 import pytest
-from lambda_http import TITLES
 
+import lambda_http
+from lambda_http import TITLES
 from tests.fakes import scene as make
 
 NAMES = {

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 import read_voids
 from payments.operations import State
 from payments.webhooks import receive
-
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 

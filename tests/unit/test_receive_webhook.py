@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+
 import receive_webhook
 from payments.signatures import sign_webhook
-
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 from tests.fakes.table import error

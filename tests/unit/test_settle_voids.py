@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 import settle_voids
 from payments.secret import SecretError
 from payments.settings import SettingsError
 from payments.store import StoreError
-
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 from tests.fakes.table import error

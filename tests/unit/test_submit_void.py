@@ -5,13 +5,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import clients
 import pytest
+
+import clients
 import submit_void
 import world as world_module
 from payments.operations import Reason, State, Void
 from payments.voids import Result, Submitted, World
-
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
@@ -92,7 +92,10 @@ def test_what_is_no_json_object_is_400(scene: Scene, body: str) -> None:
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        *(({"order_id": bad}, "/order_id") for bad in ("", "x" * 33, ".", "..", "0", 123, None, ["1"], "a\nb", "\x00", "\ud800")),
+        *(
+            ({"order_id": bad}, "/order_id")
+            for bad in ("", "x" * 33, ".", "..", "0", 123, None, ["1"], "a\nb", "\x00", "\ud800")
+        ),
         *(({"order_currency": bad}, "/order_currency") for bad in ("", "uah", "UA", "UAHH", "UAH\n", 980, None, "ÄÖÜ")),
         *(({"comment": bad}, "/comment") for bad in ("x" * 2049, 5, None, [], "\ud800")),
         ({"pos_id": "x"}, "/pos_id"),
@@ -119,7 +122,9 @@ def test_unusual_order_ids_are_orders(scene: Scene, order_id: str) -> None:
     assert post({**GOOD, "order_id": order_id})["statusCode"] == 200
 
 
-@pytest.mark.parametrize("change", [{"order_currency": "XTS"}, {"comment": "x" * 2048}, {"comment": ""}, {"comment": "Скасування\n🙂"}])
+@pytest.mark.parametrize(
+    "change", [{"order_currency": "XTS"}, {"comment": "x" * 2048}, {"comment": ""}, {"comment": "Скасування\n🙂"}]
+)
 def test_the_edges_of_the_rules_are_inside(scene: Scene, change: dict[str, str]) -> None:
     scene.provider.answers = [say.UNKNOWN]
     assert post({**GOOD, **change})["statusCode"] == 202
@@ -132,7 +137,8 @@ def test_a_comment_may_be_left_out(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain", "", "application/json; charset=utf-16", "application/json;charset=latin1", "application/jsonp"]
+    "content_type",
+    ["text/plain", "", "application/json; charset=utf-16", "application/json;charset=latin1", "application/jsonp"],
 )
 def test_another_content_type_or_charset_is_415(scene: Scene, content_type: str) -> None:
     answer = post(Content_Type=content_type)
@@ -144,7 +150,9 @@ def test_a_compressed_body_is_415(scene: Scene) -> None:
     assert post(Content_Encoding="gzip")["statusCode"] == 415
 
 
-@pytest.mark.parametrize("content_type", ["APPLICATION/JSON", 'application/json; charset="UTF-8"', "application/json;charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type", ["APPLICATION/JSON", 'application/json; charset="UTF-8"', "application/json;charset=utf-8"]
+)
 def test_json_in_utf8_may_be_declared_in_any_spelling(scene: Scene, content_type: str) -> None:
     scene.provider.answers = [say.UNKNOWN]
     assert post(Content_Type=content_type)["statusCode"] == 202
@@ -166,7 +174,9 @@ def test_a_body_over_32_kib_is_413_counted_in_bytes(scene: Scene) -> None:
 
 def test_a_base64_body_is_decoded(scene: Scene) -> None:
     scene.provider.answers = [make.answer()]
-    event = make.gateway_event(base64.b64encode(json.dumps(GOOD).encode()).decode(), {"content-type": "application/json"})
+    event = make.gateway_event(
+        base64.b64encode(json.dumps(GOOD).encode()).decode(), {"content-type": "application/json"}
+    )
     assert submit_void.handler({**event, "isBase64Encoded": True}, None)["statusCode"] == 200
     assert submit_void.handler({**event, "isBase64Encoded": True, "body": "!"}, None)["statusCode"] == 400
     latin = base64.b64encode('{"order_id":"é"}'.encode("latin-1")).decode()
@@ -322,7 +332,12 @@ def test_a_missing_variable_is_503_and_named_in_the_log(
     monkeypatch.setattr(submit_void, "world", real)
     monkeypatch.setattr(clients, "dynamodb", lambda: scene.table)
     monkeypatch.setattr(clients, "secretsmanager", lambda: scene.secrets)
-    values = {"TABLE_NAME": "t", "SECRET_ID": "s", "PROVIDER_URL": "https://p.invalid", "WEBHOOK_URL": "https://w.invalid"}
+    values = {
+        "TABLE_NAME": "t",
+        "SECRET_ID": "s",
+        "PROVIDER_URL": "https://p.invalid",
+        "WEBHOOK_URL": "https://w.invalid",
+    }
     for key, value in values.items():
         monkeypatch.setenv(key, value)
     monkeypatch.delenv(name)

@@ -31,9 +31,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "requested_at": {"N": str(int(time.time() * 1000))},
     }
     try:
-        table.put_item(
-            TableName=os.environ["TABLE_NAME"], Item=item, ConditionExpression="attribute_not_exists(pk)"
-        )
+        table.put_item(TableName=os.environ["TABLE_NAME"], Item=item, ConditionExpression="attribute_not_exists(pk)")
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from payments.messages import PROVIDER_FIELDS, Word, read_answer, read_operation, read_order
 
+from payments.messages import PROVIDER_FIELDS, Word, read_answer, read_operation, read_order
 from tests.fakes.scene import ORDER, POS_ID, fields
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors/financial-line.json").read_text())
@@ -71,7 +71,9 @@ def test_a_success_under_another_status_is_not_believed(status: int) -> None:
     assert said(status, fields()) is Word.UNKNOWN
 
 
-@pytest.mark.parametrize("change", [{"order_id": "124"}, {"pos_id": "other"}, {"method": "capture"}, {"order_id": 123}, {"status": None}])
+@pytest.mark.parametrize(
+    "change", [{"order_id": "124"}, {"pos_id": "other"}, {"method": "capture"}, {"order_id": 123}, {"status": None}]
+)
 def test_an_answer_about_something_else_is_unknown(change: dict[str, object]) -> None:
     assert said(200, {**fields(), **change}) is Word.UNKNOWN
 
@@ -109,7 +111,19 @@ def test_code_and_message_are_kept_short() -> None:
     assert (len(answer.code or ""), len(answer.message or "")) == (64, 512)
 
 
-@pytest.mark.parametrize(("sent", "read"), [(100, "100"), ("100.00", "100.00"), ("1e5", None), (True, None), (None, None), ({}, None), ("ї", None), ("1" * 31, None)])
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (100, "100"),
+        ("100.00", "100.00"),
+        ("1e5", None),
+        (True, None),
+        (None, None),
+        ({}, None),
+        ("ї", None),
+        ("1" * 31, None),
+    ],
+)
 def test_an_amount_is_exact_as_a_number_or_as_text(sent: object, read: str | None) -> None:
     operation = read_operation({**fields(), "amount": sent})
     assert operation is not None
@@ -125,7 +139,9 @@ def test_an_amount_keeps_its_digits() -> None:
 
 
 def test_a_fee_is_kept_as_sent() -> None:
-    operation = read_operation(RESPONSES["void-fee-object"]["body"] | {"fee": {"amount": Decimal("1.50"), "currency": "UAH", "card": "4"}})
+    operation = read_operation(
+        RESPONSES["void-fee-object"]["body"] | {"fee": {"amount": Decimal("1.50"), "currency": "UAH", "card": "4"}}
+    )
     assert operation is not None
     assert operation.fields["fee"] == {"amount": Decimal("1.50"), "currency": "UAH"}
 
@@ -137,7 +153,12 @@ def test_processed_at_is_another_name_of_processing_time() -> None:
 
 
 def test_only_the_sixteen_fields_leave_and_no_card_data() -> None:
-    private = {"card_mask": "444455******1111", "ccn": "4444555566661111", "customer": {"email": "a@b.c"}, "payload": "x"}
+    private = {
+        "card_mask": "444455******1111",
+        "ccn": "4444555566661111",
+        "customer": {"email": "a@b.c"},
+        "payload": "x",
+    }
     operation = read_operation({**fields(), **private})
     assert operation is not None
     assert tuple(operation.fields) == PROVIDER_FIELDS

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from payments.messages import Operation, OrderView
 from payments.operations import (
     CLAIMABLE,
@@ -26,7 +27,6 @@ from payments.operations import (
     next_check,
     not_sent,
 )
-
 from tests.fakes import provider as say
 from tests.fakes.scene import (
     ABSENT,
@@ -58,7 +58,9 @@ def failed(reason: Reason, **changes: object) -> Void:
     return in_state(State.FAILED, reason=reason, **changes)
 
 
-def asked(void: Void, seen: OrderView, began: int = LATE, unchanged: bool = True, attempt_id: str = "attempt-1") -> Void:
+def asked(
+    void: Void, seen: OrderView, began: int = LATE, unchanged: bool = True, attempt_id: str = "attempt-1"
+) -> Void:
     return learn_query(void, seen, began, attempt_id, unchanged, began)
 
 
@@ -194,7 +196,9 @@ class TestUnknown:
             (view(operation("failure", "auth"), hold=False), LATE, True, "attempt-1"),
         ],
     )
-    def test_absence_is_not_believed_otherwise(self, seen: OrderView, began: int, unchanged: bool, attempt_id: str) -> None:
+    def test_absence_is_not_believed_otherwise(
+        self, seen: OrderView, began: int, unchanged: bool, attempt_id: str
+    ) -> None:
         void = asked(in_state(State.UNKNOWN), seen, began, unchanged, attempt_id)
         assert (void.state, void.resend_allowed) == (State.UNKNOWN, False)
 
@@ -379,7 +383,9 @@ class TestEveryState:
 
     @pytest.mark.parametrize("state", [state for state in State if state is not State.VOIDED])
     def test_a_success_in_another_currency_is_voided_and_in_review(self, state: State) -> None:
-        void = told(in_state(state, reason=Reason.REFUSED if state is State.FAILED else None), operation(currency="EUR"))
+        void = told(
+            in_state(state, reason=Reason.REFUSED if state is State.FAILED else None), operation(currency="EUR")
+        )
         assert (void.state, void.review) == (State.VOIDED, True)
 
     @pytest.mark.parametrize("state", list(State))
@@ -404,13 +410,14 @@ class TestEveryState:
 
 class TestNextCheck:
     def test_backs_off_from_a_minute_to_a_week(self) -> None:
-        void, at, waits = replace(submitting(), settle_until=0), START, []
+        # Older than a day, so that no moment of the first day comes in between.
+        void, at, waits = replace(submitting(START - DAY_MS), settle_until=0), START, []
         for _ in range(16):
             void = next_check(void, at)
             assert void.due_at is not None
             waits.append((void.due_at - at) // 60_000)
             at = void.due_at
-        assert waits == [1, 2, 5, 15, 60, 360, *[1440] * 7, *[10_080] * 3]
+        assert waits == [1, 2, 5, 15, 60, 360, *[1440] * 6, *[10_080] * 4]
 
     def test_one_check_comes_right_after_the_window(self) -> None:
         void = replace(submitting(), checks=3)

@@ -4,8 +4,8 @@ import json
 import traceback
 
 import pytest
-from payments.secret import Secret, SecretError
 
+from payments.secret import Secret, SecretError
 from tests.fakes.scene import Scene
 from tests.fakes.secret import PUBLISHED, SecretsManager
 
@@ -40,7 +40,9 @@ def test_the_previous_credentials_are_those_before_the_rotation() -> None:
     assert previous.api_secret == PUBLISHED["api_secret"]
 
 
-@pytest.mark.parametrize("previous", [None, "", "a-generated-password", "{}", "[]", json.dumps({**PUBLISHED, "api_key": ""})])
+@pytest.mark.parametrize(
+    "previous", [None, "", "a-generated-password", "{}", "[]", json.dumps({**PUBLISHED, "api_key": ""})]
+)
 def test_what_is_not_our_json_is_no_previous_secret(previous: str | None) -> None:
     assert Scene(previous=previous).secret.previous() is None
 
@@ -73,7 +75,8 @@ def test_a_malformed_secret_is_named_so_and_not_quoted(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(None, "out-of-reach"), ("AccessDeniedException", "out-of-reach"), ("ResourceNotFoundException", "no-value")]
+    ("code", "reason"),
+    [(None, "out-of-reach"), ("AccessDeniedException", "out-of-reach"), ("ResourceNotFoundException", "no-value")],
 )
 def test_a_secret_that_cannot_be_read_says_why(code: str | None, reason: str) -> None:
     scene = Scene()

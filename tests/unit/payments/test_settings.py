@@ -1,6 +1,7 @@
 """Every environment variable is checked once; an error names the variable and never repeats its value."""
 
 import pytest
+
 from payments import settings
 from payments.settings import SettingsError
 from payments.signatures import Scheme
@@ -37,7 +38,9 @@ def test_another_scheme_is_refused(scheme: str) -> None:
         settings.provider({**GOOD, "PROVIDER_SCHEME": scheme})
 
 
-@pytest.mark.parametrize("url", ["http://api.finline.io", "api.finline.io", "https://", "https://x/path", "https://x?q=1", "https://x#f"])
+@pytest.mark.parametrize(
+    "url", ["http://api.finline.io", "api.finline.io", "https://", "https://x/path", "https://x?q=1", "https://x#f"]
+)
 def test_the_provider_is_reached_by_https_only(url: str) -> None:
     with pytest.raises(SettingsError, match="PROVIDER_URL") as raised:
         settings.provider({**GOOD, "PROVIDER_URL": url})

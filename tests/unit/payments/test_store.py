@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from payments.operations import Change, Evidence, Reason, State, UsedKey, Void, learn_webhook
 from payments.store import BadCursor, Conflict, Event, StoreError, Written, read_void, timestamp, write_void
-
 from tests.fakes.scene import OTHER, POS_ID, START, Scene, operation, submitting
 from tests.fakes.table import error
 
@@ -178,7 +178,9 @@ class TestReading:
         scene = Scene()
         scene.store.create(submitting(), "w")
         for number in range(3):
-            scene.store.put_event(POS_ID, replace(event("pending", f"d{number}"), received_at=f"2026-11-24T10:10:1{number}Z"))
+            scene.store.put_event(
+                POS_ID, replace(event("pending", f"d{number}"), received_at=f"2026-11-24T10:10:1{number}Z")
+            )
         scene.table.calls.clear()
         void, events, truncated = scene.store.timeline(POS_ID, "123")
         assert void == scene.record()

@@ -109,10 +109,10 @@ def lever_table(rows: list[Row], levers: list[str]) -> list[str]:
         "| figure | " + " | ".join(levers) + " |",
         "|---" * (len(levers) + 1) + "|",
     ]
-    for figure in figures:
-        lines.append(
-            "| " + " | ".join([figure, *(cell(cells.get((figure, f"ours, {what}"))) for what in levers)]) + " |"
-        )
+    lines.extend(
+        "| " + " | ".join([figure, *(cell(cells.get((figure, f"ours, {what}"))) for what in levers)]) + " |"
+        for figure in figures
+    )
     return lines
 
 

@@ -87,8 +87,8 @@ def make_peer(name: str, directory: Path) -> None:
     requirements = HERE / f"requirements-{name}.txt"
     if requirements.exists():
         pinned = ["--target", str(directory), "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)]
-        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-config", "--python", sys.executable]
-        subprocess.run([*uv, *pinned], check=True, stdout=sys.stderr)
+        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-config", "--link-mode", "copy"]
+        subprocess.run([*uv, "--python", sys.executable, *pinned], check=True, stdout=sys.stderr)
     shutil.copytree(HERE / "peers" / name, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     bundle.compile_all(directory)
 

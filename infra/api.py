@@ -11,8 +11,10 @@ import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra.environments import RETENTION, CustomDomain, Environment
@@ -37,7 +39,15 @@ ACCESS_LOG = {
 
 
 class Api(Construct):
-    def __init__(self, scope: Construct, name: str, environment: Environment, *, public_url: str | None) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        environment: Environment,
+        *,
+        public_url: str | None,
+        key: kms.IKey | None = None,
+    ) -> None:
         super().__init__(scope, name)
         stack = cdk.Stack.of(self)
         policy = resource_policy(environment, stack)
@@ -48,7 +58,7 @@ class Api(Construct):
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             policy=policy,
             cloud_watch_role=False,  # one per account and region, a prerequisite: not each stack's to overwrite
-            deploy_options=self.stage(environment),
+            deploy_options=self.stage(environment, key),
         )
         self.rest.node.try_remove_child("Endpoint")  # the stack has an output for it, with the custom domain in it
         # A policy counts only once it is deployed, so another policy must be another deployment.
@@ -58,6 +68,13 @@ class Api(Construct):
             answer_with_problem(self.rest, refusal)
         if environment.custom_domain is not None:
             attach_domain(self.rest, environment.custom_domain)
+        if environment.web_acl_arn is not None:
+            wafv2.CfnWebACLAssociation(
+                self,
+                "Filter",
+                resource_arn=self.rest.deployment_stage.stage_arn,
+                web_acl_arn=environment.web_acl_arn,
+            )
         # From the id and the literal stage: the stage depends on the routes, the routes on the function that
         # needs this address, so a reference to the stage would be a cycle.
         own = f"https://{self.rest.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}"
@@ -65,12 +82,13 @@ class Api(Construct):
         self.url = f"{public_url or (f'https://{domain.name}' if domain else own)}/{STAGE}"
         self.webhook_url = f"{self.url}/webhooks/financial-line"
 
-    def stage(self, environment: Environment) -> apigateway.StageOptions:
+    def stage(self, environment: Environment, key: kms.IKey | None) -> apigateway.StageOptions:
         self.access_log = logs.LogGroup(
             self,
             "AccessLog",
             retention=logs.RetentionDays[RETENTION[environment.log_retention_days]],
             removal_policy=cdk.RemovalPolicy.RETAIN,
+            encryption_key=key,
         )
         return apigateway.StageOptions(
             stage_name=STAGE,
@@ -95,7 +113,7 @@ class Api(Construct):
         )
 
     def route(
-        self, *, submit_void: lambda_.Function, read_voids: lambda_.Function, receive_webhook: lambda_.Function
+        self, *, submit_void: lambda_.IFunction, read_voids: lambda_.IFunction, receive_webhook: lambda_.IFunction
     ) -> None:
         signed, anyone = apigateway.AuthorizationType.IAM, apigateway.AuthorizationType.NONE
         voids = self.rest.root.add_resource("voids")
@@ -123,7 +141,7 @@ class Api(Construct):
         )
 
 
-def invoke(function: lambda_.Function) -> apigateway.LambdaIntegration:
+def invoke(function: lambda_.IFunction) -> apigateway.LambdaIntegration:
     return apigateway.LambdaIntegration(function, allow_test_invoke=False)
 
 

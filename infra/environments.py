@@ -23,6 +23,9 @@ RETENTION = {
 }  # fmt: skip
 
 
+SWITCHES = ("canary", "snap_start", "own_key", "tracing", "termination_protection", "local")
+
+
 @dataclass(frozen=True, kw_only=True)
 class CustomDomain:
     name: str
@@ -47,12 +50,21 @@ class Environment:
     merchant_throttle: Throttle = Throttle(requests_per_second=200, burst=400)
     webhook_throttle: Throttle = Throttle(requests_per_second=200, burst=400)
     submit_reserved_concurrency: int | None = None  # None: a new account's quota is too small to reserve from
+    canary: bool = False  # a release serves a tenth of the requests for five minutes; alarms take it back
+    snap_start: bool = False  # quicker cold starts, at a price per version
+    own_key: bool = False  # table, secret, logs and topic under a key of this stack; new from the first deployment only
+    web_acl_arn: str | None = None  # a regional web ACL of the account, in front of the API
     log_retention_days: int = 90
     alarm_email: str | None = None
     custom_domain: CustomDomain | None = None
     tracing: bool = True
     termination_protection: bool = False
     local: bool = False  # the provider's address, its trust and the public address are parameters of the stack
+
+    @property
+    def metrics_namespace(self) -> str:
+        """Two environments in one account must not add up, nor wake anyone for the other."""
+        return f"VoidService/{self.name}"
 
     def __post_init__(self) -> None:
         for setting, valid, expected in (
@@ -67,6 +79,9 @@ class Environment:
             ("webhook_throttle", is_throttle(self.webhook_throttle), "at least 1, burst not below the rate"),
             ("submit_reserved_concurrency", self.submit_reserved_concurrency is None
              or self.submit_reserved_concurrency > 0, "None or at least 1"),
+            *((switch, isinstance(getattr(self, switch), bool), "True or False") for switch in SWITCHES),
+            ("web_acl_arn", self.web_acl_arn is None or is_web_acl(self.web_acl_arn, self.region),
+             f"None or the ARN of a regional web ACL in {self.region}"),
             ("log_retention_days", self.log_retention_days in RETENTION, f"one of {list(RETENTION)}"),
             ("alarm_email", self.alarm_email is None
              or re.fullmatch(r"[^@\s]+@[^@\s]+", self.alarm_email), "an address or None"),
@@ -102,11 +117,15 @@ def is_domain(domain: CustomDomain, region: str) -> bool:
     return named and re.fullmatch(certificate, domain.certificate_arn) is not None
 
 
+def is_web_acl(arn: str, region: str) -> bool:
+    return re.fullmatch(rf"arn:aws[a-z-]*:wafv2:{region}:\d{{12}}:regional/webacl/[\w-]+/[\w-]+", arn) is not None
+
+
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
         Environment(name="test"),
-        Environment(name="prod", log_retention_days=400, termination_protection=True),
+        Environment(name="prod", log_retention_days=400, termination_protection=True, canary=True),
         Environment(name="local", local=True, webhook_addresses=("127.0.0.1/32",)),
     )
 }

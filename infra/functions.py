@@ -15,7 +15,7 @@ from constructs import Construct
 
 from infra.bundle import functions_code
 from infra.environments import RETENTION, Environment
-from infra.storage import Storage
+from infra.storage import KEY_ACTIONS, Storage
 
 
 class Functions(Construct):
@@ -57,7 +57,9 @@ class Functions(Construct):
         allow(self.settle_voids, ["dynamodb:Query"], [due])
 
         self.all = [self.submit_void, self.read_voids, self.receive_webhook, self.settle_voids]
-        self.undelivered = self.every_minute(self.settle_voids)
+        # What is called is the alias: a release moves it, at once or by a canary, and can move it back.
+        self.live = {each.node.id: each.add_alias("live") for each in self.all}
+        self.undelivered = self.every_minute(self.live["SettleVoids"])
 
     def function(
         self,
@@ -74,6 +76,7 @@ class Functions(Construct):
             f"{name}Logs",
             retention=logs.RetentionDays[RETENTION[self.environment.log_retention_days]],
             removal_policy=cdk.RemovalPolicy.RETAIN,
+            encryption_key=self.storage.key,
         )
         # A role of its own instead of the managed policy, which may write to every log group of the account.
         role = iam.Role(self, f"{name}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
@@ -90,21 +93,25 @@ class Functions(Construct):
             timeout=cdk.Duration.seconds(seconds),
             memory_size=memory,
             reserved_concurrent_executions=reserved_concurrency,
+            # Nothing unique is drawn before the first request, so a snapshot may be started many times.
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if self.environment.snap_start else None,
             # The one `*` resource in the stack comes with this: X-Ray's two actions know no narrower one.
             tracing=lambda_.Tracing.ACTIVE if self.environment.tracing else lambda_.Tracing.DISABLED,
             environment={
                 "TABLE_NAME": self.storage.table.table_name,
                 "SECRET_ID": self.storage.secret_arn,
                 "POWERTOOLS_SERVICE_NAME": "void-service",
-                "POWERTOOLS_METRICS_NAMESPACE": "VoidService",
+                "POWERTOOLS_METRICS_NAMESPACE": self.environment.metrics_namespace,
                 "POWERTOOLS_LOG_LEVEL": "INFO",
                 **variables,
             },
         )
         allow(function, ["secretsmanager:GetSecretValue"], [self.storage.secret_arn])
+        if self.storage.key is not None:
+            function.add_to_role_policy(use_of_key(self.storage.key.key_arn, cdk.Stack.of(self)))
         return function
 
-    def every_minute(self, function: lambda_.Function) -> sqs.Queue:
+    def every_minute(self, function: lambda_.Alias) -> sqs.Queue:
         """No retry anywhere: the next minute is the retry, and a late second run would only compete with it."""
         undelivered = sqs.Queue(
             self,
@@ -125,6 +132,13 @@ class Functions(Construct):
             description="Asks the provider about the voids that are not settled.",
         )
         return undelivered
+
+
+def use_of_key(key_arn: str, stack: cdk.Stack) -> iam.PolicyStatement:
+    services = [f"{service}.{stack.region}.amazonaws.com" for service in ("dynamodb", "secretsmanager")]
+    return iam.PolicyStatement(
+        actions=KEY_ACTIONS, resources=[key_arn], conditions={"StringEquals": {"kms:ViaService": services}}
+    )
 
 
 def allow(function: lambda_.Function, actions: list[str], resources: list[str]) -> None:

@@ -10,6 +10,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
@@ -25,12 +26,23 @@ WEBHOOKS = ("WebhookApplied", "WebhookStored", "WebhookDuplicate", "WebhookForge
 
 
 class Monitoring(Construct):
-    def __init__(self, scope: Construct, name: str, environment: Environment, api: Api, functions: Functions) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        environment: Environment,
+        api: Api,
+        functions: Functions,
+        *,
+        key: kms.IKey | None = None,
+    ) -> None:
         super().__init__(scope, name)
-        self.notice = sns.Topic(self, "Alarms", enforce_ssl=True)
+        self.namespace = environment.metrics_namespace
+        self.notice = sns.Topic(self, "Alarms", enforce_ssl=True, master_key=key)
         if environment.alarm_email is not None:
             self.notice.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
         self.alarms: list[cloudwatch.IAlarm] = []
+        self.against_release: list[cloudwatch.IAlarm] = []
         self.watch_voids()
         self.watch_webhooks()
         self.watch_settling(functions)
@@ -39,25 +51,25 @@ class Monitoring(Construct):
         self.save_queries(functions)
 
     def watch_voids(self) -> None:
-        self.alarm("Credentials refused", business("CredentialsRefused"), at_least=1)
-        self.alarm("Secret unusable", business("SecretUnusable"), at_least=1)
+        self.alarm("Credentials refused", self.business("CredentialsRefused"), at_least=1)
+        self.alarm("Secret unusable", self.business("SecretUnusable"), at_least=1, against_release=True)
         # One lost answer is asked about within minutes; five at once are an outage.
-        self.alarm("Many unknown outcomes", business("VoidUnknown"), at_least=5)
-        self.alarm("Provider out of reach", business("VoidNotSent"), at_least=5)
-        self.alarm("Throttled by the provider", business("VoidThrottled"), at_least=10)
-        self.alarm("Void corrected", business("VoidCorrected"), at_least=1)
+        self.alarm("Many unknown outcomes", self.business("VoidUnknown"), at_least=5)
+        self.alarm("Provider out of reach", self.business("VoidNotSent"), at_least=5)
+        self.alarm("Throttled by the provider", self.business("VoidThrottled"), at_least=10)
+        self.alarm("Void corrected", self.business("VoidCorrected"), at_least=1)
 
     def watch_webhooks(self) -> None:
-        self.alarm("Forged webhooks", business("WebhookForged"), at_least=10)
-        self.alarm("Webhook quarantined", business("WebhookQuarantined"), at_least=1)
+        self.alarm("Forged webhooks", self.business("WebhookForged"), at_least=10)
+        self.alarm("Webhook quarantined", self.business("WebhookQuarantined"), at_least=1)
         # The provider's address has changed: the gateway refuses its webhooks, so no function ever sees them.
         silent = cloudwatch.MathExpression(
             expression="IF(FILL(voided, 0) >= 3 AND FILL(applied, 0) + FILL(stored, 0) + FILL(duplicate, 0) < 1, 1, 0)",
             using_metrics={
-                "voided": business("VoidVoided", minutes=60),
-                "applied": business("WebhookApplied", minutes=60),
-                "stored": business("WebhookStored", minutes=60),
-                "duplicate": business("WebhookDuplicate", minutes=60),
+                "voided": self.business("VoidVoided", minutes=60),
+                "applied": self.business("WebhookApplied", minutes=60),
+                "stored": self.business("WebhookStored", minutes=60),
+                "duplicate": self.business("WebhookDuplicate", minutes=60),
             },
             period=cdk.Duration.hours(1),
             label="voids go out and no webhook comes back",
@@ -65,13 +77,13 @@ class Monitoring(Construct):
         self.alarm("Webhooks silent", silent, at_least=1)
 
     def watch_settling(self, functions: Functions) -> None:
-        self.alarm("Void needs a person", business("VoidReview"), at_least=1)
-        age = business("OldestUnsettledSeconds", statistic="Maximum")
+        self.alarm("Void needs a person", self.business("VoidReview"), at_least=1)
+        age = self.business("OldestUnsettledSeconds", statistic="Maximum")
         # The back-off reaches an hour on the fifth question: what is older was asked five times without an answer.
         self.alarm("Void unsettled for long", age, at_least=2 * 3600, periods=3)
         self.alarm(
             "Settling has stopped",
-            business("SettleRun"),
+            self.business("SettleRun"),
             below=1,
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
@@ -83,10 +95,12 @@ class Monitoring(Construct):
     def watch_machine(self, api: Api, functions: Functions) -> None:
         errors = summed("errors", [each.metric_errors() for each in functions.all])
         throttles = summed("throttles", [each.metric_throttles() for each in functions.all])
-        self.alarm("Table out of reach", business("StoreUnavailable"), at_least=5)
-        self.alarm("Function errors", errors, at_least=1)
+        # What a bad release can cause takes it back; what the provider or AWS causes must not.
+        self.alarm("Unexpected error", self.business("UnexpectedError"), at_least=1, against_release=True)
+        self.alarm("Table out of reach", self.business("StoreUnavailable"), at_least=5, against_release=True)
+        self.alarm("Function errors", errors, at_least=1, against_release=True)
         self.alarm("Functions throttled", throttles, at_least=1)
-        self.alarm("API fails", api.rest.metric_server_error(statistic="Sum"), at_least=5)
+        self.alarm("API fails", api.rest.metric_server_error(statistic="Sum"), at_least=5, against_release=True)
 
     def alarm(
         self,
@@ -97,6 +111,7 @@ class Monitoring(Construct):
         below: float | None = None,
         periods: int = 1,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+        against_release: bool = False,
     ) -> None:
         over = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
         under = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
@@ -115,11 +130,13 @@ class Monitoring(Construct):
         alarm.add_alarm_action(actions.SnsAction(self.notice))
         alarm.add_ok_action(actions.SnsAction(self.notice))
         self.alarms.append(alarm)
+        if against_release:
+            self.against_release.append(alarm)
 
     def show(self, rest: apigateway.RestApi, functions: Functions) -> None:
         """The business on top, the machine below."""
-        age = business("OldestUnsettledSeconds", statistic="Maximum")
-        settled = [business(name) for name in ("SettleRun", "VoidSettled", "VoidReview", "VoidCorrected")]
+        age = self.business("OldestUnsettledSeconds", statistic="Maximum")
+        settled = [self.business(name) for name in ("SettleRun", "VoidSettled", "VoidReview", "VoidCorrected")]
         cloudwatch.Dashboard(
             self,
             "Dashboard",
@@ -127,8 +144,8 @@ class Monitoring(Construct):
             widgets=[
                 [cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self.alarms, width=24)],
                 [
-                    graph("Voids by outcome", [business(name) for name in OUTCOMES], stacked=True),
-                    graph("Webhooks", [business(name) for name in WEBHOOKS]),
+                    graph("Voids by outcome", [self.business(name) for name in OUTCOMES], stacked=True),
+                    graph("Webhooks", [self.business(name) for name in WEBHOOKS]),
                 ],
                 [graph("Settling", settled), graph("Oldest unsettled void, seconds", [age])],
                 [
@@ -161,15 +178,14 @@ class Monitoring(Construct):
                 log_groups=groups,
             )
 
-
-def business(name: str, *, minutes: int = 5, statistic: str = "Sum") -> cloudwatch.Metric:
-    return cloudwatch.Metric(
-        namespace="VoidService",
-        metric_name=name,
-        dimensions_map={"service": "void-service"},
-        period=cdk.Duration.minutes(minutes),
-        statistic=statistic,
-    )
+    def business(self, name: str, *, minutes: int = 5, statistic: str = "Sum") -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace=self.namespace,
+            metric_name=name,
+            dimensions_map={"service": "void-service"},
+            period=cdk.Duration.minutes(minutes),
+            statistic=statistic,
+        )
 
 
 def summed(label: str, metrics: list[cloudwatch.Metric]) -> cloudwatch.MathExpression:

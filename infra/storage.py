@@ -5,13 +5,28 @@ Both outlive the stack. The secret is created without a value and filled by an o
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from infra.environments import Environment
+
+# What a user of the data needs of the key, through the two services that hold the data; nothing else may be decrypted.
+KEY_ACTIONS = [
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+]
+
 
 class Storage(Construct):
-    def __init__(self, scope: Construct, name: str) -> None:
+    def __init__(self, scope: Construct, name: str, environment: Environment) -> None:
         super().__init__(scope, name)
+        self.key = own_key(self) if environment.own_key else None
         self.table = dynamodb.Table(
             self,
             "Operations",
@@ -21,6 +36,8 @@ class Storage(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None,
+            encryption_key=self.key,
             time_to_live_attribute="expires_at",
             deletion_protection=True,
             removal_policy=cdk.RemovalPolicy.RETAIN,
@@ -36,12 +53,36 @@ class Storage(Construct):
             self,
             "ProviderCredentials",
             description="Financial Line: JSON with pos_id, api_key, api_secret, endpoints_key. Filled by an operator.",
+            kms_key_id=self.key.key_arn if self.key else None,
         )
         secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         self.secret_arn = secret.attr_id
 
     def index_arn(self, name: str) -> str:
         return f"{self.table.table_arn}/index/{name}"
+
+
+def own_key(scope: Construct) -> kms.Key:
+    """A key whose policy leaves the decision to IAM, as AWS's default does: otherwise nobody could manage it."""
+    stack = cdk.Stack.of(scope)
+    key = kms.Key(
+        scope, "Key", enable_key_rotation=True, removal_policy=cdk.RemovalPolicy.RETAIN, description=stack.stack_name
+    )
+    # In a key's policy the resource `*` is this key.
+    logs_of_account = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:*"
+    for service, conditions in (
+        (f"logs.{stack.region}.amazonaws.com", {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs_of_account}}),
+        ("cloudwatch.amazonaws.com", {"StringEquals": {"aws:SourceAccount": stack.account}}),
+    ):
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal(service)],
+                actions=KEY_ACTIONS,
+                resources=["*"],
+                conditions=conditions,
+            )
+        )
+    return key
 
 
 def text(name: str) -> dynamodb.Attribute:

@@ -10,6 +10,7 @@ from infra.api import Api
 from infra.environments import NOT_DEPLOYED_LOCALLY, Environment
 from infra.functions import Functions
 from infra.monitoring import Monitoring
+from infra.releases import Releases
 from infra.storage import Storage
 
 
@@ -24,15 +25,17 @@ class VoidService(cdk.Stack):
         )
         provider = self.provider(environment)
 
-        storage = Storage(self, "Storage")
-        api = Api(self, "Api", environment, public_url=self.public_url(environment))
+        storage = Storage(self, "Storage", environment)
+        api = Api(self, "Api", environment, public_url=self.public_url(environment), key=storage.key)
         functions = Functions(self, "Functions", environment, storage, provider=provider, webhook_url=api.webhook_url)
         api.route(
-            submit_void=functions.submit_void,
-            read_voids=functions.read_voids,
-            receive_webhook=functions.receive_webhook,
+            submit_void=functions.live["SubmitVoid"],
+            read_voids=functions.live["ReadVoids"],
+            receive_webhook=functions.live["ReceiveWebhook"],
         )
-        Monitoring(self, "Monitoring", environment, api, functions)
+        monitoring = Monitoring(self, "Monitoring", environment, api, functions, key=storage.key)
+        if environment.canary:
+            Releases(self, "Releases", functions.live, monitoring.against_release)
 
         self.tell_the_operator(api, storage)
         cdk.Tags.of(self).add("service", "void-service")

@@ -107,7 +107,9 @@ def _is_own_page(request: Request) -> bool:
 
 
 def _is_navigation(headers: dict[str, str], request: Request) -> bool:
-    return request.method == "GET" and headers.get("sec-fetch-mode") == "navigate" and "." not in request.path
+    return (
+        request.method == "GET" and headers.get("sec-fetch-mode") == "navigate" and request.path in ("/", "/reference")
+    )
 
 
 def _pass_on(pool: urllib3.PoolManager, sandbox_url: str, request: Request) -> Answer:

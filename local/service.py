@@ -4,6 +4,7 @@ Promises that everything listens on loopback only and that nothing is left runni
 """
 
 import errno
+import json
 import tempfile
 import threading
 import time
@@ -111,6 +112,9 @@ def _start(
     for stem, expression in deployment.schedules.items():
         run = (runtime, stem, seconds_between(expression), stopping)
         threading.Thread(target=_keep_schedule, args=run, daemon=True, name=f"schedule-{stem}").start()
+    # For `python -m ops --local`: the engine's port is another one in each run. Goes with the scratch folder.
+    note = json.dumps({"url": gateway.url, "aws_endpoint": endpoint})
+    (scratch / "service.json").write_text(note, encoding="utf-8")
     return Service(
         url=gateway.url,
         sandbox_url=provider.control_url,

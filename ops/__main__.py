@@ -192,9 +192,9 @@ def _print_void(void: api.Document, screen: Screen) -> None:
     screen.heading(f"Order {void['order_id']}")
     screen.fields({name: value for name, value in void.items() if name not in parts})
     if void["provider"]:
-        screen.heading("\nAs the provider says")
+        screen.heading("As the provider says", above=True)
         screen.fields(void["provider"])
-    screen.heading("\nTimeline")
+    screen.heading("Timeline", above=True)
     screen.table(("at", "what", "state", "by", "operation"), list(timeline(void)))
     if void["events_truncated"]:
         screen.line("Older webhooks are left out.")
@@ -233,7 +233,7 @@ def _compare(place: Place, chosen: Arguments, screen: Screen) -> None:
         return
     state = record["state"] if record else None
     screen.heading(f"Order {chosen.order}: our record is {state or 'missing'}")
-    columns = ("method", "status", "amount", "currency", "operation_id", "created_at", "status_description")
+    columns = ("method", "status", "amount", "currency", "operation_id", "status_description")
     screen.table([name.replace("_", " ") for name in columns], [[one[name] for name in columns] for one in listed])
     for line in found or ["Both agree."]:
         screen.line(line)
@@ -281,7 +281,8 @@ def _export(place: Place, chosen: Arguments, screen: Screen) -> None:
     if chosen.excel and not chosen.out:
         raise OpsError("--excel is for a file: give --out")
     client, table = place.client("dynamodb"), places.storage(place).table_name
-    with _progress(_total(client, table)) as passed:
+    quiet = chosen.out is None and sys.stdout.isatty()  # the rows themselves are the progress
+    with _progress(_total(client, table), quiet) as passed:
         rows = (export.row(void) for void in export.records(client, table, wanted, passed))
 
         def write(out: TextIO) -> int:
@@ -305,13 +306,13 @@ def _total(client: Any, table: str) -> int | None:
 
 
 @contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+def _progress(total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
     console = progress_console()
     columns = (
         SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
         TimeElapsedColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("items read", total=total)
         yield lambda count: bar.advance(task, count)
 

@@ -75,8 +75,10 @@ class Screen:
         """One JSON document on one line."""
         self._out.write(json_text(value) + "\n")
 
-    def heading(self, text: str) -> None:
-        """A line that names what follows."""
+    def heading(self, text: str, above: bool = False) -> None:
+        """A line that names what follows; `above` sets it apart from what stands above it."""
+        if above:
+            self._console.print()
         self._console.print(Text(clean(text), style="bold"))
 
     def line(self, text: str) -> None:

@@ -69,8 +69,11 @@ class Secret:
         now = self._monotonic()
         if copy is None or now - copy.fetched > max_age:
             # "None" is kept too: or each forged message would make us fetch again.
-            copy = _Copy(fetch(stage), now)
-            self._copies[stage] = copy
+            fetched = _Copy(fetch(stage), now)
+            if copy is not None and stage == "AWSCURRENT" and fetched.credentials != copy.credentials:
+                # Rotated: what we know of the previous version is out of date, however young.
+                self._copies.pop("AWSPREVIOUS", None)
+            copy = self._copies[stage] = fetched
         return copy.credentials
 
     def _fetch_if_any(self, stage: Stage) -> Credentials | None:

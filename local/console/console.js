@@ -38,6 +38,7 @@ let selected = null; // order id
 let shown = ""; // what the detail shows, to redraw only what changed
 let shownList = "";
 let announced = "";
+let more = false; // the API has further pages
 let wake = () => {};
 
 // ---- what the browser remembers -------------------------------------------------------------------------------
@@ -71,6 +72,7 @@ async function refreshList() {
   for (const answer of [unsettled, review]) {
     if (!answer.ok) throw new Error(answer.json?.detail ?? `the API answered ${answer.status}`);
   }
+  more = [unsettled, review].some((answer) => answer.json.cursor !== null);
   const fresh = new Map([...unsettled.json.voids, ...review.json.voids].map((record) => [record.order_id, record]));
   const missing = new Set([...remembered(), ...voids.keys()].filter((id) => !fresh.has(id)));
   await Promise.all(
@@ -95,10 +97,11 @@ function drawList() {
       RANK[one.state] - RANK[other.state] ||
       (other.requested_at ?? "").localeCompare(one.requested_at ?? ""),
   );
-  const now = JSON.stringify([selected, records.map((record) => [record.order_id, record.state, record.review, record.reason])]);
+  const now = JSON.stringify([selected, more, records.map((record) => [record.order_id, record.state, record.review, record.reason])]);
   if (now === shownList) return;
   shownList = now;
   $("empty").hidden = records.length > 0;
+  $("more").hidden = !more;
   replace(
     $("voids"),
     records.map((record) =>
@@ -170,7 +173,7 @@ function drawVoid(id, answer, ledger) {
     h("h2", null, "Timeline"),
     timeline(id, record, ledger),
     record?.events_truncated && h("p.quiet", null, "Only the newest 100 webhooks are shown."),
-    record && h("div.panels", null, facts("Record", recordFacts(record)), record.provider && facts("Evidence of Financial Line", providerFacts(record.provider))),
+    record && h("div.panels", null, facts("Record", recordFacts(record)), record.provider && facts("Evidence of Financial Line", record.provider)),
     ledger && sandboxPanel(ledger),
     record && h("details", { "data-key": "json" }, h("summary", null, "JSON of the API"), h("pre", { tabindex: 0 }, JSON.stringify(record, null, 2))),
   );
@@ -187,7 +190,8 @@ function timeline(id, record, ledger) {
   for (const event of record?.events ?? []) {
     entries.push({ at: event.received_at, tone: "event", kind: "webhook received", title: `Genuine webhook: ${event.method} ${event.status}`, provider: event.provider });
   }
-  entries.sort((one, other) => one.at.localeCompare(other.at));
+  // A webhook and what it changed carry one time: the cause comes first.
+  entries.sort((one, other) => one.at.localeCompare(other.at) || Number(other.tone === "event") - Number(one.tone === "event"));
   const refused = (ledger?.webhooks ?? []).filter((sent) => sent.status !== 200);
   if (!entries.length && !refused.length) return h("p.quiet", null, "Nothing yet.");
   const first = entries.length ? Date.parse(entries[0].at) : 0;
@@ -197,13 +201,13 @@ function timeline(id, record, ledger) {
         h("div.when", null, h("time", { datetime: entry.at, title: entry.at }, clock(entry.at)), h("span.quiet", null, since(Date.parse(entry.at) - first))),
         h("div.what", null,
           h("div", null, h("span.entry", null, entry.title), entry.state && h(`span.badge.${RANK[entry.state] ? entry.state : "other"}`, null, entry.state), h("span.kind", null, entry.kind)),
-          entry.provider && h("details", { "data-key": `event-${number}` }, h("summary", null, ids(entry.provider)), definition(providerFacts(entry.provider))),
+          entry.provider && h("details", { "data-key": `event-${number}` }, h("summary", null, ids(entry.provider)), definition(entry.provider)),
         ),
       ),
     ),
     refused.map((sent) =>
-      h("li.problem", null, h("div.when", null, h("span.quiet", null, "sandbox")),
-        h("div.what", null, h("span.entry", null, `Webhook not accepted: ${sent.status ? `answered ${sent.status}` : sent.error ?? "no answer"}`), h("span.kind", null, sent.genuine ? "genuine" : "forged"))),
+      h(sent.genuine ? "li.problem" : "li.page", null, h("div.when", null, h("span.quiet", null, "sandbox")),
+        h("div.what", null, h("span.entry", null, `Webhook refused: ${sent.status ? `answered ${sent.status}` : sent.error ?? "no answer"}`), h("span.kind", null, sent.genuine ? "genuine" : "forged"))),
     ),
   );
 }
@@ -221,8 +225,6 @@ const recordFacts = (record) => ({
   Attempt: record.attempt, "Requested at": record.requested_at, "Requested by": record.requested_by, "Settled at": record.settled_at,
   Review: record.review ? "yes" : "no", Corrected: record.corrected ? "yes" : "no", "Resend allowed": record.resend_allowed ? "yes" : "no",
 });
-
-const providerFacts = (provider) => Object.fromEntries(Object.entries(provider).map(([key, value]) => [key, value]));
 
 const facts = (title, values) => h("section.panel", null, h("h2", null, title), definition(values));
 
@@ -246,6 +248,9 @@ function sandboxPanel(ledger) {
           h("thead", null, h("tr", null, ["operation", "status", "amount", "code", "created at", "id"].map((name) => h("th", { scope: "col" }, name)))),
           h("tbody", null, ledger.operations.map((item) =>
             h("tr", null, h("td", null, item.method), h("td", null, item.status), h("td", null, `${item.amount} ${item.currency}`), h("td", null, item.status_code), h("td", null, item.created_at), h("td.id", null, item.operation_id ?? item.payment_id)))))),
+    ledger.webhooks.length > 0 &&
+      h("ol", null, ledger.webhooks.map((sent) =>
+        h("li", null, sent.genuine ? "Genuine webhook: " : "Forged webhook: ", sent.status ? `the service answered ${sent.status}` : sent.error ?? "no answer"))),
   );
 }
 

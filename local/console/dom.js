@@ -30,11 +30,11 @@ export function replace(parent, ...children) {
 export const $ = (id) => document.getElementById(id);
 
 export function copyButton(text, label) {
-  const button = h("button.copy", { type: "button", "aria-label": `Copy ${label}`, title: `Copy ${label}`, "data-key": `copy-${label}-${text}` }, "⧉");
+  const button = h("button.copy", { type: "button", "aria-label": `Copy ${label}`, title: `Copy ${label}`, "data-key": `copy-${label}-${text}` });
   button.addEventListener("click", async () => {
     await navigator.clipboard?.writeText(text).catch(() => {});
-    button.textContent = "✓";
-    setTimeout(() => (button.textContent = "⧉"), 1200);
+    button.classList.add("done");
+    setTimeout(() => button.classList.remove("done"), 1200);
   });
   return button;
 }

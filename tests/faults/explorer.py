@@ -115,7 +115,9 @@ def every(config: Config, deviations: int, most: int, figures: Figures, stop_at_
             if depth < deviations:
                 begin = max(schedule, default=-1) + 1
                 following += [
-                    {**schedule, step: choice} for step in range(begin, len(widths)) for choice in range(1, widths[step])
+                    {**schedule, step: choice}
+                    for step in range(begin, len(widths))
+                    for choice in range(1, widths[step])
                 ]
         frontier = following
     return True

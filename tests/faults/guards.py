@@ -15,7 +15,6 @@ from payments.operations import Intent, State, Void
 from payments.secret import Secret
 from payments.store import Conflict, Store, StoreError, Written
 from payments.webhooks import Fate, Received
-
 from tests.faults import explorer
 from tests.faults.configurations import CONFIGURATIONS
 

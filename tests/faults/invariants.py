@@ -44,6 +44,9 @@ class Watch:
         if new["sk"]["S"] != "VOID":
             return
         state = new["state"]["S"]
+        if self.sim.baseline:
+            self._any_write(old, state)
+            return
         settled = RANK[state] >= 3
         if settled == ("due_pk" in new):
             self.violation(f"I7 {state} is {'in' if settled else 'out of'} the sparse index")
@@ -53,7 +56,12 @@ class Watch:
         if state == "voided" and not self._released():
             self.violation("I5 voided without a void")
         actor = self.sim.current
-        if actor is not None and actor.kind == "request" and actor.attempt_id == new.get("attempt_id", {}).get("S") and actor.key:
+        if (
+            actor is not None
+            and actor.kind == "request"
+            and actor.attempt_id == new.get("attempt_id", {}).get("S")
+            and actor.key
+        ):
             self.keys.setdefault(actor.key, actor.comment)
         if old is None:
             return
@@ -72,16 +80,27 @@ class Watch:
         if before == "failed" and state == "voided" and not new["corrected"]["BOOL"]:
             self.violation("I4 failed became voided without `corrected`")
 
+    def _any_write(self, old: Item | None, state: str) -> None:
+        """What any design can be held to."""
+        if state == "voided" and not self._released():
+            self.violation("I5 voided without a void")
+        if old is not None and old["state"]["S"] == "voided" and state != "voided":
+            self.violation("I4 voided changed")
+
     def _released(self) -> bool:
         return any(o.method == "void" and o.status == "success" for o in self.sim.ledger)
 
     def _own(self) -> list[str]:
         ledger = self.sim.ledger
-        return [o.attempt_id for o in ledger if o.method == "void" and o.status == "success" and o.attempt_id is not None]
+        return [
+            o.attempt_id for o in ledger if o.method == "void" and o.status == "success" and o.attempt_id is not None
+        ]
 
     # ---- after every step of the provider ----------------------------------------------------------------------------
 
     def on_send(self, actor: "Actor") -> None:
+        if self.sim.baseline:
+            return
         attempt_id = actor.attempt_id
         if attempt_id is None:
             self.violation("I3 a request byte left before the intent was durable")
@@ -111,11 +130,11 @@ class Watch:
     def _request_ended(self, actor: "Actor") -> None:
         result = actor.result
         if not isinstance(result, Submitted):
-            if actor.error is not None and actor.sends:
+            if actor.error is not None and actor.sends and not self.sim.baseline:
                 self.violation("I13 an error though something was sent")
             return
         void = result.void
-        if actor.foreign_key and result.result is not Result.KEY_MISMATCH:
+        if actor.foreign_key and not self.sim.baseline and result.result is not Result.KEY_MISMATCH:
             self.violation(f"I10 a used key with another body was answered {result.result}")
         if result.result is Result.KEY_MISMATCH and actor.sends:
             self.violation("I10 a mismatch was sent")
@@ -131,12 +150,16 @@ class Watch:
                 if any(post.executed and post.attempt_id == void.attempt_id for post in self.sim.landed):
                     self.violation(f"I6 told {result.result} though the POST was executed")
                 self.told.append((str(void.reason), void.attempt_id))
-            case Result.IN_PROGRESS if actor.attempt_id and not actor.sends:
+            case Result.IN_PROGRESS if actor.attempt_id and not actor.sends and not self._others(actor):
                 self.violation("I6 gave up its own intent: told in-progress, and nobody sends")
+
+    def _others(self, actor: "Actor") -> bool:
+        """In the baseline, whose claims carry no name: might another request be the one in progress?"""
+        return self.sim.baseline and any(other.kind == "request" and other is not actor for other in self.all)
 
     def _webhook_ended(self, actor: "Actor") -> None:
         delivery, received = actor.delivery, actor.result
-        if delivery is None or actor.error is not None:
+        if delivery is None or actor.error is not None or self.sim.baseline:
             return
         if delivery.forged:
             if received.fate is not Fate.FORGED or actor.writes:
@@ -185,7 +208,9 @@ class Watch:
 
     def repeated(self, before: Item | None, after: Item | None) -> None:
         def seen(item: Item | None) -> dict[str, Any] | None:
-            return {name: value for name, value in item.items() if name not in ("version", "write_id")} if item else None
+            return (
+                {name: value for name, value in item.items() if name not in ("version", "write_id")} if item else None
+            )
 
         if seen(before) != seen(after):
             self.violation("I11 a second delivery changed the record")

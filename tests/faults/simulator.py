@@ -13,13 +13,13 @@ from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 from greenlet import GreenletExit, getcurrent, greenlet
+
 from payments import operations, provider, voids, webhooks
 from payments.provider import NotConnected, Provider
 from payments.secret import Secret, SecretError
 from payments.signatures import Scheme, sign_webhook
 from payments.store import Store, StoreError
 from payments.voids import Request, Result, Submitted, World
-
 from tests.faults.invariants import Watch
 from tests.faults.table import Item, Table, failure
 
@@ -128,6 +128,9 @@ Option = tuple[str, Any, Any]
 
 class Simulation:
     """One schedule of one configuration, from its first step to rest."""
+
+    baseline = False
+    """Is something else than the void service under test?"""
 
     def __init__(self, config: Config, choose: Choose, trace: bool = False) -> None:
         self.config, self.choose = config, choose
@@ -254,7 +257,9 @@ class Simulation:
         foreign = self.watch.key_taken(key, comment)
         request = Request(ORDER, "UAH", comment, key, "role")
         world = self.world()
-        self.start("request", lambda: voids.submit(world, request), index=index, key=key, comment=comment, foreign_key=foreign)
+        self.start(
+            "request", lambda: voids.submit(world, request), index=index, key=key, comment=comment, foreign_key=foreign
+        )
 
     def deliver(self, delivery: Delivery) -> None:
         data = self.data(delivery)
@@ -441,6 +446,9 @@ class Simulation:
     def edge(self) -> int:
         """The next moment that means something to the record; 0: none, or it may not come yet."""
         item = self.record()
+        if self.baseline:
+            edge = self.now + FUNCTION_MS + 1
+            return 0 if any(post.deadline < edge for post in self.posts) else edge
         if item is None or item.get("requested_at", {}).get("S") is None or "due_at" not in item:
             return 0
         lease, settle = int(item["lease_until"]["N"]), int(item["settle_until"]["N"])
@@ -611,7 +619,7 @@ class Simulation:
                 break
         if not self.watch.violations:
             self.watch.at_rest()
-        if not self.watch.violations:
+        if not self.watch.violations and not self.baseline:
             for again in (False, True):
                 before = self.record()
                 for delivery in self.accepted[:]:
@@ -639,6 +647,12 @@ class _Client:
     def put_item(self, **arguments: Any) -> Item:
         what = "put event" if arguments["Item"]["sk"]["S"] != "VOID" else "put void"
         return self._write(what, self.sim.table.put_item, arguments)
+
+    def update_item(self, **arguments: Any) -> Item:
+        return self._write("update", self.sim.table.update_item, arguments)
+
+    def delete_item(self, **arguments: Any) -> Item:
+        return self._write("delete", self.sim.table.delete_item, arguments)
 
     def transact_write_items(self, **arguments: Any) -> Item:
         how = self.sim.pause("transaction")

@@ -69,14 +69,18 @@ class Table:
             held = condition is None or _holds(condition, old, arguments)
             reasons.append({"Code": "None" if held else "ConditionalCheckFailed"})
             if held:
-                planned.append((old, arguments["Item"] if kind == "Put" else _updated(arguments, old, arguments["Key"])))
+                planned.append(
+                    (old, arguments["Item"] if kind == "Put" else _updated(arguments, old, arguments["Key"]))
+                )
         if len(planned) != len(TransactItems):
             raise failure("TransactionCanceledException", "TransactWriteItems", CancellationReasons=reasons)
         for old, new in planned:
             self._write(old, new)
         return {}
 
-    def query(self, IndexName: str, ExpressionAttributeValues: Item, Limit: int, lagging: bool = False, **_: Any) -> Item:
+    def query(
+        self, IndexName: str, ExpressionAttributeValues: Item, Limit: int, lagging: bool = False, **_: Any
+    ) -> Item:
         """What is in a sparse index, in its order; `lagging`: as it was before the last write of each item."""
         partition, order = INDEXES[IndexName]
         wanted, now = ExpressionAttributeValues[":pk"]["S"], ExpressionAttributeValues.get(":now")

@@ -151,6 +151,20 @@ def test_a_custom_domain_keeps_the_paths_and_refuses_old_tls(api_of: Callable[[E
     assert by_type["AWS::SSM::Parameter"]["Value"] == "https://voids.example.com/v1/webhooks/financial-line"
 
 
+def test_a_web_acl_stands_before_the_stage_where_one_is_configured(
+    api_of: Callable[[Environment], Resources], template: dict[str, Any]
+) -> None:
+    arn = "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/front/0a-1b"
+    (filtered,) = [
+        each["Properties"]
+        for each in api_of(Environment(name="prod", web_acl_arn=arn)).values()
+        if each["Type"] == "AWS::WAFv2::WebACLAssociation"
+    ]
+    assert filtered["WebACLArn"] == arn
+    assert "/stages/" in json.dumps(filtered["ResourceArn"])
+    assert "AWS::WAFv2::WebACLAssociation" not in {each["Type"] for each in template["Resources"].values()}
+
+
 def test_the_webhook_url_is_the_stacks_own_route(template: dict[str, Any]) -> None:
     (rest,) = [name for name, each in template["Resources"].items() if each["Type"] == "AWS::ApiGateway::RestApi"]
     (submit,) = [

@@ -30,6 +30,11 @@ from infra.environments import ENVIRONMENTS, CustomDomain, Environment, Throttle
         ("submit_reserved_concurrency", 0),
         ("log_retention_days", 45),
         ("alarm_email", "nobody"),
+        ("canary", "yes"),
+        ("snap_start", None),
+        ("own_key", 1),
+        ("tracing", "on"),
+        ("web_acl_arn", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/front/0a-1b"),
         ("custom_domain", CustomDomain(name="voids", certificate_arn="arn:aws:acm:us-east-1:1:certificate/x")),
     ],
 )
@@ -62,7 +67,7 @@ def test_an_unknown_environment_is_named_with_those_that_exist() -> None:
 def test_prod_differs_from_test_only_in_what_it_protects() -> None:
     test, prod = ENVIRONMENTS["test"], ENVIRONMENTS["prod"]
     different = {each.name for each in fields(Environment) if getattr(test, each.name) != getattr(prod, each.name)}
-    assert different == {"name", "log_retention_days", "termination_protection"}
+    assert different == {"name", "log_retention_days", "termination_protection", "canary"}
 
 
 @pytest.mark.usefixtures("templates")

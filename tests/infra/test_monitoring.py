@@ -81,12 +81,12 @@ def test_every_business_metric_that_is_watched_is_emitted_by_a_function(
 ) -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "functions").rglob("*.py"))
     (dashboard,) = of_type("AWS::CloudWatch::Dashboard").values()
-    shown = set(re.findall(r'"VoidService","(\w+)"', json.dumps(dashboard).replace("\\", "")))
+    shown = set(re.findall(r'"VoidService/test","(\w+)"', json.dumps(dashboard).replace("\\", "")))
     watched = {
         each["MetricName"]
         for alarm in alarms.values()
         for each in metrics(alarm)
-        if each.get("Namespace") == "VoidService"
+        if each.get("Namespace") == "VoidService/test"
     }
     assert len(watched) >= 8
     assert shown
@@ -96,7 +96,7 @@ def test_every_business_metric_that_is_watched_is_emitted_by_a_function(
 def test_business_metrics_have_the_dimension_that_the_functions_emit(alarms: dict[str, dict[str, Any]]) -> None:
     for alarm in alarms.values():
         for metric in metrics(alarm):
-            if metric.get("Namespace") == "VoidService":
+            if metric.get("Namespace") == "VoidService/test":
                 assert metric["Dimensions"] == [{"Name": "service", "Value": "void-service"}]
 
 

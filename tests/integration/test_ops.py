@@ -71,7 +71,8 @@ def test_shows_an_order_with_its_webhooks_as_a_timeline(ops: Callable[..., Done]
     assert shown["state"] == "voided"
     page = ops("show", order)
     assert page.returncode == 0
-    assert "Timeline" in page.stdout
+    assert "\nTimeline\n" in "\n".join(line.rstrip() for line in page.stdout.splitlines())
+    assert "\N{REPLACEMENT CHARACTER}" not in page.stdout
     assert "webhook" in page.stdout
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from io import StringIO
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from lambda_http import TITLES
 from ops import __main__ as command
 from ops import api, compare, export, places, quarantine
 from ops.places import OpsError
@@ -223,6 +225,15 @@ def test_a_digest_is_hex(digest: str) -> None:
         quarantine.find(None, "t", digest, date(2026, 11, 24))
 
 
+# What it is documented by
+
+
+def test_the_page_for_people_explains_every_state_reason_and_problem() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-a-void-works.md").read_text()
+    names = [*State, *operations.Reason, *TITLES]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
 # The command line
 
 
@@ -278,6 +289,40 @@ def test_the_running_service_is_found_by_its_note(monkeypatch: pytest.MonkeyPatc
     assert places.local(8080, None).aws_endpoint == "http://e"
     with pytest.raises(OpsError, match="make run"):
         places.configuration(places.local(8081, None))
+
+
+class Account:
+    """A session of an AWS account with one stack in it: the calls by which a deployed service is found."""
+
+    def client(self, _service: str, **_: object) -> "Account":
+        return self
+
+    def describe_stacks(self, **_: object) -> Any:
+        return {"Stacks": [{"Outputs": [{"OutputKey": "ApiUrl", "OutputValue": "https://x.example/v1/"}]}]}
+
+    def get_paginator(self, _: str) -> "Account":
+        return self
+
+    def paginate(self, **_: object) -> Any:
+        functions = [{"ResourceType": "AWS::Lambda::Function", "PhysicalResourceId": name} for name in ("a", "b")]
+        return [{"StackResourceSummaries": [{"ResourceType": "AWS::DynamoDB::Table", "PhysicalResourceId": "t"}]},
+                {"StackResourceSummaries": functions}]  # fmt: skip
+
+    def get_function_configuration(self, FunctionName: str) -> Any:
+        handler = {"a": "submit_void.handler", "b": "read_voids.handler"}[FunctionName]
+        return {
+            "Handler": handler,
+            "Environment": {"Variables": {"TABLE_NAME": f"of-{FunctionName}", "SECRET_ID": "s"}},
+        }
+
+
+def test_a_deployed_service_is_found_by_its_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    place = replace(places.deployed("prod", "eu-central-1", None), session=Account())
+    assert (place.stack, place.caller.access_key) == ("VoidService-prod", "example")
+    assert places.api_url(place) == "https://x.example/v1"
+    assert places.storage(place).table_name == "of-b"
 
 
 def test_a_timeline_is_in_order_and_the_webhook_comes_before_what_it_caused() -> None:

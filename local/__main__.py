@@ -17,6 +17,7 @@ READY = """
 The void service is up. Everything is on this machine; Ctrl-C stops it.
 
   API              {url}/v1
+  console          {url}/           (in a browser; the API reference is {url}/reference)
   credentials      access key local, secret key local-secret, region {region}
   Financial Line   {sandbox}  (control side of the sandbox; its API is {provider})
   function logs    {log}

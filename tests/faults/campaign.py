@@ -49,14 +49,17 @@ def work(job: Job) -> Done:
             return Done(job, figures, found=guards.hunt(guards.GUARDS[job.number]))
         case _:
             with baseline.instead():
-                explorer.wander(job.name, job.number, job.most, figures)
+                if job.name in CONFIGURATIONS:
+                    explorer.every(CONFIGURATIONS[job.name], job.number, job.most, figures)
+                else:
+                    explorer.wander(job.name, job.number, job.most, figures)
                 explorer.shorten(figures)
             return Done(job, figures)
 
 
-def exhaustive(deviations: int, most: int, deeper: int = 0) -> list[Job]:
+def exhaustive(deviations: int, most: int, deeper: int = 0, kind: str = "every") -> list[Job]:
     return [
-        Job("every", name, deviations + (deeper if name in DEEP else 0), most)
+        Job(kind, name, deviations + (deeper if name in DEEP else 0), most)
         for name in CONFIGURATIONS
         if not name.startswith("everything")
     ]
@@ -125,7 +128,7 @@ def report(done: list[Done], seed: str, seconds: float) -> str:
     lines += ["## Faults and crashes", "", "| fault | times | settled after, p50 | p99 |", "|---|--:|--:|--:|"]
     for kind, times in sorted(figures.settle_ms.items()):
         p50, p99 = explorer.percentile(times, 0.5), explorer.percentile(times, 0.99)
-        lines.append(f"| {kind} | {figures.faults[kind]:,} | {_span(p50)} | {_span(p99)} |")
+        lines.append(f"| {kind} | {figures.faults[kind] or times.total():,} | {_span(p50)} | {_span(p99)} |")
     lines += ["", "| crash | times |", "|---|--:|"]
     lines += [f"| {point} | {count:,} |" for point, count in sorted(figures.crashes.items())]
     return "\n".join(lines) + "\n"

@@ -31,6 +31,8 @@ def _all() -> list[Config]:
         c("unbounded", TWO, bounded=False, outcomes="s", loss=1, blind=1, late=True, lazy=True),
         c("refresh", TWO, refresh=2, loss=2, outcomes="spf", executes=True, late=True, lazy=True),
         c("stuck", TWO, stuck=True, outcomes="pf", loss=2, executes=True, refresh=1, late=True, lazy=True),
+        c("ahead", TWO, skew=2_000, outcomes="s", loss=2, crash=1, executes=True, late=True, lazy=True),
+        c("behind", TWO, skew=-2_000, outcomes="s", loss=2, crash=1, executes=True, late=True, lazy=True),
         c("secret", TWO, secret=2, crash=1, outcomes="st", loss=1),
         c("everything", TWO, executes=True, outcomes="spfrmtc56g", portal="vpfc", crash=2, loss=3, store=3, double=2,
           forged=1, blind=2, ticks=2, runs=4, refresh=1, clocks=6),

@@ -6,7 +6,7 @@ Reads the table and the provider's ledger directly, never through the code under
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from payments.operations import DAY_MS, LEASE_MS
+from payments import operations
 from payments.store import Item
 from payments.voids import Result, Submitted
 from payments.webhooks import Fate
@@ -180,7 +180,7 @@ class Watch:
         item = self.sim.record()
         if item is None or "due_at" not in item or item["review"]["BOOL"]:
             return
-        day_over = int(item["lease_until"]["N"]) - LEASE_MS + DAY_MS
+        day_over = int(item["lease_until"]["N"]) - operations.LEASE_MS + operations.DAY_MS
         if self.sim.now >= day_over or int(item["due_at"]["N"]) > day_over:
             self.violation("I7 open for 24 h, and no person is told")
 

@@ -63,6 +63,8 @@ class Config:
     first: str = ""
     """How the first POST goes by default, if not as the others."""
     secret: int = 0
+    skew: int = 0
+    """How far the clocks of settle runs and of later requests are ahead."""
     stuck: bool = False
     """What is pending stays so for ever."""
 
@@ -168,10 +170,11 @@ class Simulation:
     def monotonic(self) -> float:
         return self.now / 1000
 
-    def world(self) -> World:
+    def world(self, skew: int = 0) -> World:
+        skew = 0 if self.quiet else skew
         sim_provider = object.__new__(SimProvider)
         sim_provider._scheme, sim_provider.sim = Scheme.PLAIN, self
-        return World(Store(_Client(self), "t"), self.secret(), sim_provider, URL, self.clock, self.new_id)  # type: ignore[arg-type]
+        return World(Store(_Client(self), "t"), self.secret(), sim_provider, URL, lambda: self.now + skew, self.new_id)  # type: ignore[arg-type]
 
     def secret(self) -> Secret:
         return Secret(_Secrets(self), "s", self.monotonic)  # type: ignore[arg-type]
@@ -256,7 +259,7 @@ class Simulation:
         self.next_request += 1
         foreign = self.watch.key_taken(key, comment)
         request = Request(ORDER, "UAH", comment, key, "role")
-        world = self.world()
+        world = self.world(self.config.skew if index else 0)
         self.start(
             "request", lambda: voids.submit(world, request), index=index, key=key, comment=comment, foreign_key=foreign
         )
@@ -273,8 +276,8 @@ class Simulation:
         return base64.urlsafe_b64encode(json.dumps(body, separators=(",", ":")).encode())
 
     def settle(self) -> None:
-        world = self.world()
-        self.start("settle", lambda: voids.settle(world, self.now + 40_000))
+        world = self.world(self.config.skew)
+        self.start("settle", lambda: voids.settle(world, self.now + 60_000))
 
     def refresh(self) -> None:
         world = self.world()
@@ -465,7 +468,8 @@ class Simulation:
     def forward(self, to: int) -> None:
         self.now = to
         for actor in [actor for actor in self.actors if self.now - actor.started > FUNCTION_MS]:
-            self.kill(actor, "time-out of the function")
+            self.faults["function timed out"] += 1
+            self.kill(actor, f"{actor.kind} timed out at {actor.point}")
 
     def perform(self, option: Option) -> None:
         what, target, how = option

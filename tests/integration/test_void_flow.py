@@ -5,22 +5,17 @@ Requests are signed by botocore, webhooks by the sandbox: every answer the provi
 
 import json
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import pytest
 
-from local.merchant import Caller, Reply, send
+from local.merchant import Reply, send
 from local.service import Service
+from tests.integration.client import FORM, JSON, POS_ID, Client, eventually
 
-POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
 API_SECRET = "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80"
-JSON = {"Content-Type": "application/json"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 PROVIDER_FIELDS = [
     "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "amount", "currency",
@@ -32,71 +27,9 @@ RECORD_FIELDS = {
 }  # fmt: skip
 
 
-@dataclass
-class Client:
-    """What a merchant, a person at the sandbox and the provider may do to the service."""
-
-    service: Service
-
-    @property
-    def merchant(self) -> Caller:
-        return Caller(self.service.url, self.service.region, self.service.access_key, self.service.secret_key)
-
-    def call(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Reply:
-        return self.merchant.call(method, f"/v1/{path}", body, headers)
-
-    def submit(self, order_id: str, key: str | None = None, **changes: Any) -> Reply:
-        wanted = {"order_id": order_id, "order_currency": "UAH", "comment": "10101"} | changes
-        return self.call("POST", "voids", json.dumps(wanted).encode(), JSON | ({"Idempotency-Key": key} if key else {}))
-
-    def read(self, order_id: str, refresh: bool = False) -> Any:
-        answer = self.call("GET", f"voids/{quote(order_id, safe='')}{'?refresh=true' if refresh else ''}")
-        assert answer.status == 200, answer.body
-        return answer.json
-
-    def webhook(self, data: str, signature: str) -> Reply:
-        return self.deliver(urlencode({"data": data, "signature": signature}).encode())
-
-    def deliver(self, body: bytes, headers: dict[str, str] = FORM) -> Reply:
-        return send("POST", f"{self.service.url}/v1/webhooks/financial-line", body, headers)
-
-    def sandbox(self, method: str, path: str, content: Any = None) -> Any:
-        body = b"" if content is None else json.dumps(content).encode()
-        answer = send(method, f"{self.service.sandbox_url}/sandbox/{path}", body)
-        assert answer.status == 200, answer.body
-        return answer.json
-
-    def hold(self, **faults: str) -> str:
-        """An order of its own for each test, with a successful hold."""
-        order_id = uuid4().hex
-        self.sandbox("POST", "holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
-        if faults:
-            self.sandbox("PUT", f"faults/{order_id}", faults)
-        return order_id
-
-    def ledger(self, order_id: str) -> Any:
-        return self.sandbox("GET", f"orders/{order_id}")
-
-    def items(self, order_id: str) -> list[Any]:
-        found: list[Any] = self.service.client("dynamodb").query(
-            TableName=self.service.table_name,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"{POS_ID}#{order_id}"}},
-        )["Items"]
-        return found
-
-
 @pytest.fixture
 def client(service: Service) -> Client:
     return Client(service)
-
-
-def eventually[T](look: Callable[[], T], ready: Callable[[T], bool]) -> T:
-    deadline = time.monotonic() + 8
-    while not ready(seen := look()):
-        assert time.monotonic() < deadline, f"still not after 8 s: {seen}"
-        time.sleep(0.05)
-    return seen
 
 
 def problem(answer: Reply, status: int, name: str) -> Any:

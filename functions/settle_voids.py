@@ -41,6 +41,9 @@ def _observe(run: Run) -> dict[str, int]:
     count("VoidCorrected", sum(asked.after.corrected and not asked.before.corrected for asked in run.asked))
     count("VoidReview", sum(asked.after.review and not asked.before.review for asked in run.asked))
     gauge_seconds("OldestUnsettledSeconds", run.oldest_ms / 1000)
+    if run.failed:
+        count("SettleFailed", run.failed)
+        logger.error("some voids could not be asked about", failed=run.failed)
     for asked in run.asked:
         state: State = asked.after.state
         logger.info("void asked about", order_id=asked.after.order_id, state=state.value, checks=asked.after.checks)

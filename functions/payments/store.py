@@ -75,6 +75,8 @@ class Page:
 
     voids: tuple[Void, ...]
     cursor: str | None
+    unreadable: int = 0
+    """Items that this release cannot read, as after a rollback: left out, so that they do not stop the others."""
 
 
 class Store:
@@ -242,8 +244,9 @@ class Store:
             Limit=limit,
             **start,
         )
-        last = answer.get("LastEvaluatedKey")
-        return Page(tuple(read_void(item) for item in answer.get("Items", [])), _write_cursor(last) if last else None)
+        items, last = answer.get("Items", []), answer.get("LastEvaluatedKey")
+        voids = [void for item in items if (void := _read_if_possible(item)) is not None]
+        return Page(tuple(voids), _write_cursor(last) if last else None, len(items) - len(voids))
 
     def _call(self, operation: str, **arguments: Any) -> Item:
         if operation != "transact_write_items":
@@ -380,6 +383,13 @@ def read_void(item: Item) -> Void:
         version=_integer(item, "version"),
         write_id=_text(item, "write_id") or "",
     )
+
+
+def _read_if_possible(item: Item) -> Void | None:
+    try:
+        return read_void(item)
+    except (KeyError, ValueError):
+        return None
 
 
 def _event_item(pos_id: str, event: Event) -> Item:

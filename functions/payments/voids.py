@@ -248,6 +248,7 @@ def settle(world: World, until: int) -> Run:
             page = world.store.due(began, SETTLE_PAGE, cursor)
             ages = [began - void.requested_at for void in page.voids if void.requested_at is not None]
             oldest = max([oldest, *ages])
+            failed += page.unreadable
             for outcome in workers.map(lambda void: _try_ask(world, credentials, void, until), page.voids):
                 if outcome is None:
                     failed += 1

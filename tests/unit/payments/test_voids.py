@@ -273,6 +273,15 @@ class TestSettle:
         assert run(scene) == (0, 0)
         assert scene.record().checks == 1
 
+    def test_a_record_of_a_newer_release_stops_nobody_else(self, scene: Scene) -> None:
+        for number in (1, 2):
+            scene.store.create(replace(make.submitting(scene.at), order_id=f"o{number}"), "w")
+        next(iter(scene.table.items.values()))["state"] = {"S": "a-state-of-tomorrow"}
+        scene.wait(60)
+        scene.provider.views = [None]
+        assert run(scene) == (1, 1)
+        assert [order for order, _ in scene.provider.asked] == ["o2"]
+
     def test_asks_the_longest_due_first(self, scene: Scene) -> None:
         for number in (2, 1, 3):
             void = replace(make.submitting(scene.at), order_id=f"o{number}", due_at=scene.at + number)

@@ -17,6 +17,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from infra.accepted import accept_key_of_aws
 from infra.api import Api
 from infra.environments import Environment
 from infra.functions import Functions
@@ -39,6 +40,7 @@ class Monitoring(Construct):
         super().__init__(scope, name)
         self.namespace = environment.metrics_namespace
         self.notice = sns.Topic(self, "Alarms", enforce_ssl=True, master_key=key)
+        accept_key_of_aws(self.notice, "PCI.DSS.321-SNSEncryptedKMS")
         if environment.alarm_email is not None:
             self.notice.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
         self.alarms: list[cloudwatch.IAlarm] = []

@@ -1,14 +1,17 @@
 """Synthesises each environment once per test session, as `make synth` does; the tests read plain templates."""
 
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.synth import synthesise
+from infra.environments import CustomDomain, Environment
+from infra.synth import ROOT, synthesis_environment, synthesise
 
 Template = dict[str, Any]
 Resources = dict[str, dict[str, Any]]
@@ -49,3 +52,48 @@ def of_type(template: Template) -> Callable[[str], Resources]:
         return {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}
 
     return select
+
+
+@pytest.fixture(scope="session")
+def every_option() -> Environment:
+    """What a bank may switch on, all at once: no environment of ours has everything, so it is checked here."""
+    return Environment(
+        name="prod",
+        account="123456789012",
+        callers=("arn:aws:iam::123456789012:role/orders",),
+        submit_reserved_concurrency=50,
+        canary=True,
+        snap_start=True,
+        own_key=True,
+        web_acl_arn="arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/front/0a-1b",
+        alarm_email="night@example.com",
+        custom_domain=CustomDomain(
+            name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """synthesised(environment, "AwsSolutionsChecks", …) -> cloud assembly, checked by these packs and not bundled."""
+    for name, value in synthesis_environment("test", tmp_path_factory.getbasetemp()).items():
+        if name.startswith("JSII_"):
+            os.environ.setdefault(name, value)
+    import aws_cdk as cdk
+    import cdk_nag
+
+    from infra.void_service import VoidService
+
+    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"] | {"aws:cdk:bundling-stacks": []}
+
+    def synthesise_here(environment: Environment, *packs: str) -> Path:
+        out = tmp_path_factory.mktemp(f"checked-{environment.name}")
+        app = cdk.App(analytics_reporting=False, outdir=str(out), context=context)
+        VoidService(app, f"VoidService-{environment.name}", environment)
+        for pack in packs:
+            cdk.Validations.of(app).add_plugins(getattr(cdk_nag, pack)(app))
+        with suppress(RuntimeError):  # raised for findings; they are in the report, which the test reads
+            app.synth()
+        return out
+
+    return synthesise_here

@@ -1,0 +1,116 @@
+"""A release reaches a tenth of the requests first, and goes back by itself when it does harm."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.environments import Environment
+
+Resources = dict[str, dict[str, Any]]
+
+
+def of(template: dict[str, Any], kind: str) -> Resources:
+    return {name: each for name, each in template["Resources"].items() if each["Type"] == kind}
+
+
+@pytest.fixture(scope="module")
+def everything(synthesised: Callable[..., Path], every_option: Environment) -> dict[str, Any]:
+    (path,) = synthesised(every_option).glob("*.template.json")
+    template: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return template
+
+
+@pytest.mark.parametrize("environment", ["test", "prod", "local"])
+def test_whatever_calls_a_function_calls_its_alias(templates: dict[str, Any], environment: str) -> None:
+    template = templates[environment]
+    aliases = of(template, "AWS::Lambda::Alias")
+    assert [each["Properties"]["Name"] for each in aliases.values()] == ["live"] * 4
+    for permission in of(template, "AWS::Lambda::Permission").values():
+        assert permission["Properties"]["FunctionName"]["Ref"] in aliases
+    (schedule,) = of(template, "AWS::Scheduler::Schedule").values()
+    assert schedule["Properties"]["Target"]["Arn"]["Ref"] in aliases
+    for method in of(template, "AWS::ApiGateway::Method").values():
+        assert any(f'"{alias}"' in json.dumps(method["Properties"]["Integration"]["Uri"]) for alias in aliases)
+
+
+def test_prod_moves_a_tenth_for_five_minutes_and_then_all(templates: dict[str, Any]) -> None:
+    groups = of(templates["prod"], "AWS::CodeDeploy::DeploymentGroup")
+    moved = [each["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"] for each in of_aliases(templates["prod"])]
+    assert {each["DeploymentGroupName"]["Ref"] for each in moved} == set(groups)
+    assert len(groups) == 4
+    for group in groups.values():
+        properties = group["Properties"]
+        assert properties["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent5Minutes"
+        assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
+        assert properties["AutoRollbackConfiguration"]["Enabled"] is True
+    for other in ("test", "local"):
+        assert not any("UpdatePolicy" in each for each in of_aliases(templates[other]))
+
+
+def of_aliases(template: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(of(template, "AWS::Lambda::Alias").values())
+
+
+def test_a_release_is_taken_back_by_what_it_can_cause_and_not_by_the_provider(templates: dict[str, Any]) -> None:
+    alarms = of(templates["prod"], "AWS::CloudWatch::Alarm")
+    for group in of(templates["prod"], "AWS::CodeDeploy::DeploymentGroup").values():
+        watched = {each["Name"]["Ref"] for each in group["Properties"]["AlarmConfiguration"]["Alarms"]}
+        assert group["Properties"]["AlarmConfiguration"]["Enabled"] is True
+        assert {alarms[each]["Properties"]["AlarmName"].removeprefix("VoidService-prod ") for each in watched} == {
+            "Unexpected error", "Function errors", "API fails", "Table out of reach", "Secret unusable"
+        }  # fmt: skip
+
+
+def test_snapshots_are_of_published_versions_where_they_are_switched_on(
+    everything: dict[str, Any], templates: dict[str, Any]
+) -> None:
+    for function in of(everything, "AWS::Lambda::Function").values():
+        assert function["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert not any(
+        "SnapStart" in each["Properties"] for each in of(templates["prod"], "AWS::Lambda::Function").values()
+    )
+
+
+def test_a_key_of_ones_own_covers_table_secret_logs_and_topic(everything: dict[str, Any]) -> None:
+    (key,) = of(everything, "AWS::KMS::Key")
+    arn = {"Fn::GetAtt": [key, "Arn"]}
+    resource = everything["Resources"][key]
+    assert resource["DeletionPolicy"] == "Retain"
+    assert resource["Properties"]["EnableKeyRotation"] is True
+    (table,) = of(everything, "AWS::DynamoDB::Table").values()
+    assert table["Properties"]["SSESpecification"] == {
+        "KMSMasterKeyId": arn, "SSEEnabled": True, "SSEType": "KMS"
+    }  # fmt: skip
+    (secret,) = of(everything, "AWS::SecretsManager::Secret").values()
+    assert secret["Properties"]["KmsKeyId"] == arn
+    assert [each["Properties"]["KmsKeyId"] for each in of(everything, "AWS::Logs::LogGroup").values()] == [arn] * 5
+    (topic,) = of(everything, "AWS::SNS::Topic").values()
+    assert topic["Properties"]["KmsMasterKeyId"] == arn
+
+
+def test_a_function_may_use_the_key_only_through_the_services_that_hold_the_data(everything: dict[str, Any]) -> None:
+    grants = [
+        statement
+        for policy in of(everything, "AWS::IAM::Policy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "kms:Decrypt" in statement["Action"]
+    ]
+    assert len(grants) == 4
+    for grant in grants:
+        services = ["dynamodb.eu-central-1.amazonaws.com", "secretsmanager.eu-central-1.amazonaws.com"]
+        assert grant["Condition"] == {"StringEquals": {"kms:ViaService": services}}
+
+
+def test_reserved_concurrency_is_of_submits_only_and_only_where_it_is_set(
+    everything: dict[str, Any], templates: dict[str, Any]
+) -> None:
+    reserved = {
+        each["Properties"]["Handler"]: each["Properties"].get("ReservedConcurrentExecutions")
+        for each in of(everything, "AWS::Lambda::Function").values()
+    }
+    assert {handler for handler, value in reserved.items() if value} == {"submit_void.handler"}
+    for each in of(templates["prod"], "AWS::Lambda::Function").values():
+        assert "ReservedConcurrentExecutions" not in each["Properties"]

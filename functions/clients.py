@@ -1,17 +1,19 @@
-"""The boto3 clients, made once per function instance, in this one place.
+"""The AWS clients, made once per function instance, in this one place.
 
 Promises short time-outs and few retries: a function that waits for a table cannot keep its own promise of time.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import boto3
 from botocore.config import Config
+from botocore.session import get_session
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+# One for both clients: each session reads botocore's data anew. Not boto3, which adds only what we do not use.
+_SESSION = get_session()
 # At most two tries of 1 + 1.5 s: what depends on them ends well before a lease does.
 _CONFIG = Config(
     connect_timeout=1,
@@ -24,9 +26,9 @@ _CONFIG = Config(
 
 def dynamodb() -> "DynamoDBClient":
     """The table's client."""
-    return boto3.client("dynamodb", config=_CONFIG)
+    return cast("DynamoDBClient", _SESSION.create_client("dynamodb", config=_CONFIG))
 
 
 def secretsmanager() -> "SecretsManagerClient":
     """The secret's client."""
-    return boto3.client("secretsmanager", config=_CONFIG)
+    return cast("SecretsManagerClient", _SESSION.create_client("secretsmanager", config=_CONFIG))

@@ -1,5 +1,6 @@
 """GET /v1/voids/{order_id} and GET /v1/voids: what happened to an order, and what is still open."""
 
+import contextlib
 import time
 
 from lambda_http import (
@@ -16,6 +17,7 @@ from lambda_http import (
     void_record,
 )
 from payments.operations import Void
+from payments.settings import SettingsError
 from payments.store import BadCursor, Event, Listing
 from payments.voids import World, refresh
 from telemetry import count, logger
@@ -95,3 +97,8 @@ def _list(event: GatewayEvent) -> Response:
 
 def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 4 else 0
+
+
+# At init, as in submit_void: what is wrong is told to the first request.
+with contextlib.suppress(SettingsError):
+    world(False)

@@ -1,5 +1,6 @@
 """POST /v1/webhooks/financial-line: a signed message in, an empty 200 out once it is stored."""
 
+import contextlib
 import functools
 import os
 import time
@@ -94,3 +95,9 @@ def _respond(event: GatewayEvent, received: Received) -> Response:
 def _unavailable(event: GatewayEvent, what: str) -> Response:
     # 500, so that the provider sends it again.
     return problem(event, "outcome-unknown", f"The {what} was out of reach or unusable; the message was not stored.")
+
+
+# At init, where Lambda lends a whole processor: clients are the dearest part of a cold start. What is wrong is told to
+# the first request.
+with contextlib.suppress(settings.SettingsError):
+    inbox()

@@ -1,5 +1,6 @@
 """Every minute, by schedule: asks the provider about the voids that are not settled. Bounded by its time-out."""
 
+import contextlib
 from typing import Protocol
 
 from payments.operations import State
@@ -48,3 +49,8 @@ def _observe(run: Run) -> dict[str, int]:
         state: State = asked.after.state
         logger.info("void asked about", order_id=asked.after.order_id, state=state.value, checks=asked.after.checks)
     return {"asked": len(run.asked), "settled": len(settled), "failed": run.failed}
+
+
+# At init, as in submit_void: what is wrong is told to the first request.
+with contextlib.suppress(SettingsError):
+    world(False)

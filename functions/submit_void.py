@@ -1,5 +1,6 @@
 """POST /v1/voids: one request in, one void out, or the record's answer. See docs/openapi.json for the contract."""
 
+import contextlib
 import re
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from lambda_http import (
     void_record,
 )
 from payments import exact_json
+from payments.settings import SettingsError
 from payments.voids import Request, Result, Submitted, submit
 from telemetry import count, logger
 from world import world
@@ -165,3 +167,9 @@ def _unavailable(event: GatewayEvent, what: str) -> Response:
     count("VoidNotSent")
     detail = f"The {what} was out of reach or unusable. The same request may be repeated."
     return problem(event, "not-sent", detail, extra={"Retry-After": "5"})
+
+
+# At init, where Lambda lends a whole processor: clients are the dearest part of a cold start. What is wrong is told to
+# the first request.
+with contextlib.suppress(SettingsError):
+    world(True)

@@ -15,6 +15,8 @@ import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_lambda
 
+from infra import slim
+
 FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
 REQUIREMENTS = FUNCTIONS / "requirements.txt"
 PYTHON = "3.13"
@@ -36,7 +38,7 @@ def functions_code() -> aws_lambda.Code:
 
 def content_hash() -> str:
     """Over what goes in (sources, pins and this recipe), not over what comes out: installing is not the same twice."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    digest = hashlib.sha256(Path(__file__).read_bytes() + Path(slim.__file__).read_bytes())
     for path in sorted(FUNCTIONS.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             content = path.read_bytes()
@@ -55,6 +57,7 @@ class LocalBundling:
 def bundle(out: Path) -> None:
     subprocess.run(install_command(out), check=True, stdout=sys.stderr)
     drop_what_never_runs(out)
+    slim.cut(out)
     shutil.copytree(FUNCTIONS, out, ignore=shutil.ignore_patterns(*NOT_SHIPPED), dirs_exist_ok=True)
     compile_all(out)
 
@@ -68,7 +71,18 @@ def install_command(out: Path) -> list[str]:
         uv = [found] if found else []
     if uv:
         target = ["--python-version", PYTHON, "--python-platform", "aarch64-manylinux2014"]
-        return [*uv, "pip", "install", "--no-config", "--python", sys.executable, *target, *pinned]
+        return [
+            *uv,
+            "pip",
+            "install",
+            "--no-config",
+            "--python",
+            sys.executable,
+            "--link-mode",
+            "copy",
+            *target,
+            *pinned,
+        ]
     target = ["--python-version", PYTHON, "--platform", "manylinux2014_aarch64", "--implementation", "cp"]
     return [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-compile", *target, *pinned]
 

@@ -103,6 +103,8 @@ class Functions(Construct):
             environment={
                 "TABLE_NAME": self.storage.table.table_name,
                 "SECRET_ID": self.storage.secret_arn,
+                # botocore parses its file of authorities for each new connection: the few of AWS take a twentieth.
+                "AWS_CA_BUNDLE": "/var/task/trust/aws.pem",
                 "POWERTOOLS_SERVICE_NAME": "void-service",
                 "POWERTOOLS_METRICS_NAMESPACE": self.environment.metrics_namespace,
                 "POWERTOOLS_LOG_LEVEL": "INFO",

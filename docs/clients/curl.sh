@@ -121,6 +121,10 @@ judge() { # STATUS
             return
             ;;
     esac
+    if [ "$status" = 000 ]; then
+        text="outcome-unknown: $advice"
+        return
+    fi
     text="$name: $(field '[.detail, .provider_code, .provider_message, (.errors // [] | .[] | "\(.pointer) \(.detail)")]
         | map(select(. != null)) | join("; ")'). Do: $advice"
 }
@@ -129,7 +133,8 @@ DEADLINE=$((SECONDS + ${VOID_WAIT_SECONDS:-120}))
 accepted=false # after a 202 the intent is durable: it is enough to read
 wait=5
 while true; do
-    if $accepted; then status=$(call "$URL/voids/$ORDER"); else status=$(submit); fi
+    # Not every version of curl signs an encoded path as AWS does. Repeating the request is as safe as reading.
+    if $accepted && [ "$ORDER" = "$1" ]; then status=$(call "$URL/voids/$ORDER"); else status=$(submit); fi
     judge "$status"
     if [ "$code" = $VOIDED ]; then cat "$ANSWER/body" && echo; fi
     told=$(retry_after || true)

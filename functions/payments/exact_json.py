@@ -6,6 +6,9 @@ Never goes through binary floating point. Pure.
 import json
 from decimal import Decimal
 
+# Made once: `json.dumps` with an option makes a new encoder for each call.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 
 class Unreadable(Exception):
     """The text is no JSON that we accept: malformed, not UTF-8, not finite, or nested too deeply."""
@@ -33,11 +36,7 @@ def write(value: object) -> str:
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, dict):
-        return (
-            "{"
-            + ",".join(f"{json.dumps(str(key), ensure_ascii=False)}:{write(item)}" for key, item in value.items())
-            + "}"
-        )
+        return "{" + ",".join(f"{_encode(str(key))}:{write(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(write(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _encode(value)

@@ -38,7 +38,7 @@ def test_no_tests_and_no_leftovers_are_shipped(asset: Path) -> None:
 
 
 def test_bytecode_is_shipped_and_never_compared_with_a_modification_time(asset: Path) -> None:
-    bytecode = Path(importlib.util.cache_from_source(str(asset / "boto3" / "session.py"))).read_bytes()
+    bytecode = Path(importlib.util.cache_from_source(str(asset / "botocore" / "session.py"))).read_bytes()
     flags = int.from_bytes(bytecode[4:8], "little")
     assert flags == 0b01  # by hash, unchecked
 

@@ -13,6 +13,7 @@ Resources = dict[str, dict[str, Any]]
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 PROVIDER = {"PROVIDER_URL", "PROVIDER_SCHEME"}
 EVERY = {
+    "AWS_CA_BUNDLE",
     "TABLE_NAME",
     "SECRET_ID",
     "POWERTOOLS_SERVICE_NAME",

@@ -1,0 +1,239 @@
+"""`payments.provider` against a server that speaks TLS and nothing else by itself: each test says byte for byte what comes back.
+
+The provider is unsafe input: whatever it sends, one request goes out, nothing crashes, and what is not certain is unknown.
+"""
+
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from payments import provider as module
+from payments.messages import Word
+from payments.provider import NotConnected, Provider
+from payments.secret import Credentials
+from payments.settings import ProviderSettings
+from payments.signatures import Scheme, authorise
+from tests.fakes import scene as make
+
+CREDENTIALS = Credentials("dc728de1-51ef-4ef1-80f7-3b44b07b5667", "fake-key", "fake-secret", "fake-endpoints-key")
+URL = "https://callback.example.com/"
+VOID = json.dumps(make.fields(order_id="123")).encode()
+Script = Callable[[ssl.SSLSocket], None]
+
+
+class Peer:
+    """A TLS server that plays one script a connection and keeps the requests that it read."""
+
+    def __init__(self, certificate: trustme.LeafCert) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(context)
+        self.script: Script = lambda connection: None
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._context = context
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                raw, _ = self._listener.accept()
+                with self._context.wrap_socket(raw, server_side=True) as connection:
+                    self.requests.append(read_request(connection))
+                    self.script(connection)
+            except OSError:
+                if self._listener.fileno() < 0:
+                    return
+
+    def answers(self, data: bytes) -> None:
+        self.script = lambda connection: connection.sendall(data)
+
+    def stop(self) -> None:
+        self._listener.close()
+
+
+def read_request(connection: ssl.SSLSocket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65_536)
+        if not piece:
+            return data
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+    while len(body) < length:
+        body += connection.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
+def http(body: bytes, status: str = "200 OK", *headers: str, length: int | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def peer(authority: trustme.CA) -> Iterator[Peer]:
+    peer = Peer(authority.issue_cert("127.0.0.1"))
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture
+def provider(peer: Peer, authority: trustme.CA, tmp_path: Path) -> Provider:
+    return provider_at(peer.port, authority, tmp_path)
+
+
+def provider_at(port: int, authority: trustme.CA, folder: Path, scheme: Scheme = Scheme.HMAC) -> Provider:
+    file = folder / "authority.crt"
+    authority.cert_pem.write_to_path(str(file))
+    return Provider(ProviderSettings(f"https://127.0.0.1:{port}", scheme, str(file)))
+
+
+def send(provider: Provider) -> Word:
+    handshake = provider.begin()
+    try:
+        return provider.send_void(handshake, CREDENTIALS, "123", "UAH", "10101", URL).word
+    finally:
+        handshake.close()
+
+
+def test_a_success_is_read_and_exactly_the_signed_bytes_were_sent(peer: Peer, provider: Provider) -> None:
+    peer.answers(http(VOID))
+    assert send(provider) is Word.SUCCESS
+    (request,) = peer.requests
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    assert head.startswith(b"POST /api/v1/void HTTP/1.1\r\n")
+    assert lines["X-API-AUTH"] == authorise(Scheme.HMAC, "fake-key", "fake-secret", body)
+    assert lines["X-API-KEY"] == "fake-endpoints-key"
+    assert lines["Content-Type"] == "application/json"
+    assert json.loads(body) == {
+        "pos_id": CREDENTIALS.pos_id, "order_id": "123", "order_currency": "UAH", "comment": "10101", "server_url": URL,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+        http(VOID[:-20], length=len(VOID)),
+        http(VOID, "200 OK", "Content-Encoding: gzip"),
+        http(VOID, "302 Found", "Location: https://127.0.0.1/elsewhere"),
+        http(VOID, "307 Temporary Redirect", "Location: https://127.0.0.1/elsewhere"),
+        http(b"<html>hello</html>"),
+        http(b"[" * 100_000),
+        http(b'{"a":' * 100_000),
+        http("\ufeff{}".encode()),
+        http(VOID.decode().encode("utf-16")),
+        http(b"\xff\xfe\x00"),
+        http(b'{"amount": ' + b"9" * 10_000 + b"}"),
+        http(b"null"),
+        http(b" " * module.LARGEST_ANSWER + VOID),
+        http(VOID.replace(b'"123"', b'"124"')),
+        http(VOID.replace(b'"void"', b'"refund"')),
+        http(VOID, "500 Internal Server Error"),
+        http(VOID, "503 Service Unavailable"),
+        http(VOID, "418 I'm a teapot"),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a"',
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+    ],
+    ids=lambda answer: repr(answer[:40]),
+)
+def test_what_cannot_be_trusted_is_unknown_and_is_not_asked_for_again(
+    peer: Peer, provider: Provider, answer: bytes
+) -> None:
+    peer.answers(answer)
+    assert send(provider) is Word.UNKNOWN
+    assert len(peer.requests) == 1
+
+
+def test_the_largest_answer_is_still_read(peer: Peer, provider: Provider) -> None:
+    peer.answers(http(b" " * (module.LARGEST_ANSWER - len(VOID)) + VOID))
+    assert send(provider) is Word.SUCCESS
+
+
+@pytest.mark.parametrize("piece", [b"H", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n {"])
+def test_an_answer_that_drips_ends_when_its_time_is_over(
+    peer: Peer, provider: Provider, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece comes well before the socket's time-out; only the wall time of the whole ends it."""
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.5)
+
+    def drip(connection: ssl.SSLSocket) -> None:
+        connection.sendall(piece)
+        for _ in range(300):
+            time.sleep(0.1)
+            connection.sendall(b" ")
+
+    peer.script = drip
+    began = time.monotonic()
+    assert send(provider) is Word.UNKNOWN
+    assert 0.5 <= time.monotonic() - began < 20
+
+
+def test_nobody_listening_is_not_connected(authority: trustme.CA, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(NotConnected):
+        send(provider_at(port, authority, tmp_path))
+
+
+@pytest.mark.parametrize("wrong", ["another authority", "another name"])
+def test_a_certificate_that_proves_nothing_gets_no_request(authority: trustme.CA, tmp_path: Path, wrong: str) -> None:
+    other = trustme.CA() if wrong == "another authority" else authority
+    peer = Peer(other.issue_cert("127.0.0.1" if wrong == "another authority" else "provider.example"))
+    try:
+        with pytest.raises(NotConnected):
+            send(provider_at(peer.port, authority, tmp_path))
+        assert peer.requests == []
+    finally:
+        peer.stop()
+
+
+def test_the_order_is_asked_for_by_its_encoded_id_with_the_plain_scheme(peer: Peer, provider: Provider) -> None:
+    order_id = "INV/2024 №7?#%"
+    peer.answers(http(json.dumps([make.fields(method="auth", order_id=order_id)]).encode()))
+    view = provider.ask(CREDENTIALS, order_id)
+    assert view is not None
+    assert view.held
+    head = peer.requests[0].decode()
+    path = "INV%2F2024%20%E2%84%967%3F%23%25"
+    assert head.startswith(f"GET /api/v1/pos/{CREDENTIALS.pos_id}/orders/{path} HTTP/1.1\r\n")
+    assert "X-API-AUTH: CPAY fake-key:fake-secret\r\n" in head
+
+
+@pytest.mark.parametrize("answer", [b"", http(b"[", "200 OK"), http(b"{}", "500 Oops"), http(b"[{}]"), http(b"[[]]")])
+def test_a_question_without_a_readable_answer_is_none(peer: Peer, provider: Provider, answer: bytes) -> None:
+    peer.answers(answer)
+    assert provider.ask(CREDENTIALS, "123") is None
+    assert provider.ask(CREDENTIALS, "123", seconds=0) is None
+    assert len(peer.requests) == 1
+
+
+def test_each_post_has_a_connection_of_its_own(peer: Peer, provider: Provider) -> None:
+    connections: list[ssl.SSLSocket] = []
+
+    def answer(connection: ssl.SSLSocket) -> None:
+        connections.append(connection)
+        connection.sendall(http(VOID, "200 OK", "Connection: keep-alive"))
+
+    peer.script = answer
+    assert [send(provider), send(provider)] == [Word.SUCCESS, Word.SUCCESS]
+    assert len(connections) == 2

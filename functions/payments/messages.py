@@ -22,7 +22,11 @@ PROVIDER_FIELDS = (
 )  # fmt: skip
 """The sixteen fields of a void response, in the provider's order."""
 
-LONGEST_TEXT = 4096
+LONGEST_TEXT = 2048
+"""The longest field that the provider documents (`comment`), in characters; what is longer is cut."""
+LONGEST_ID = 128
+MOST_OPERATIONS = 200
+"""More in one order is no answer about one hold: kept, it would outgrow the record (400 KB) and block its writes."""
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
 
 Fields = Mapping[str, object]
@@ -40,7 +44,8 @@ class Operation:
     @property
     def ids(self) -> frozenset[str]:
         """What identifies this operation. Not `payment_id`: that is the hold's, which all operations share."""
-        return frozenset(str(self.fields[name]) for name in ("operation_id", "transaction_id") if self.fields[name])
+        named = (self.fields[name] for name in ("operation_id", "transaction_id"))
+        return frozenset(value for value in named if isinstance(value, str) and 0 < len(value) <= LONGEST_ID)
 
     @property
     def succeeded(self) -> bool:
@@ -136,6 +141,8 @@ def read_order(status: int, body: bytes, pos_id: str, order_id: str) -> OrderVie
     if not 200 <= status < 300 or not isinstance(value, list | dict):
         return None
     items = value if isinstance(value, list) else [value]
+    if len(items) > MOST_OPERATIONS:
+        return None
     operations = [read_operation(item) for item in items]
     known = tuple(operation for operation in operations if operation is not None)
     # An answer about somebody else's order, or with pieces that we cannot read, proves nothing about ours.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from payments.messages import PROVIDER_FIELDS, Word, read_answer, read_operation, read_order
+from payments.messages import MOST_OPERATIONS, PROVIDER_FIELDS, Word, read_answer, read_operation, read_order
 from tests.fakes.scene import ORDER, POS_ID, fields
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors/financial-line.json").read_text())
@@ -199,3 +199,16 @@ class TestAnOrder:
         view = read_order(404, b"", POS_ID, ORDER)
         assert view is not None
         assert (view.not_found, view.held) == (True, False)
+
+
+def test_an_order_with_too_many_operations_is_not_trusted() -> None:
+    one = json.dumps(fields()).encode()
+    many = b"[" + b",".join([one] * MOST_OPERATIONS) + b"]"
+    assert read_order(200, many, POS_ID, ORDER) is not None
+    assert read_order(200, many[:-1] + b"," + one + b"]", POS_ID, ORDER) is None
+
+
+def test_an_id_of_any_length_names_nothing() -> None:
+    read = read_operation(fields(operation_id="x" * 129, transaction_id="y" * 128))
+    assert read is not None
+    assert read.ids == {"y" * 128}

@@ -14,7 +14,8 @@ FINANCIAL_LINE = "https://api.finline.io"
 FINANCIAL_LINE_ADDRESSES = ("35.187.74.148/32",)
 
 # What the local engine refuses to deploy. Nothing that the behaviour of a void depends on may be on this list.
-NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition"})
+# Of pipes it knows the type but neither filters, nor templates, nor a bus as the target.
+NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition", "AWS::Pipes::Pipe"})
 
 # Days to the name that the CDK gives them: CloudWatch Logs accepts these periods only.
 RETENTION = {
@@ -57,6 +58,8 @@ class Environment:
     log_retention_days: int = 90
     alarm_email: str | None = None
     custom_domain: CustomDomain | None = None
+    outcome_url: str | None = None  # where settled voids are posted to, besides the bus
+    outcome_secret_arn: str | None = None  # JSON with `authorization`, the header of these posts; the merchant's own
     tracing: bool = True
     termination_protection: bool = False
     local: bool = False  # the provider's address, its trust and the public address are parameters of the stack
@@ -87,6 +90,11 @@ class Environment:
              or re.fullmatch(r"[^@\s]+@[^@\s]+", self.alarm_email), "an address or None"),
             ("custom_domain", self.custom_domain is None or is_domain(self.custom_domain, self.region),
              f"a host name and the ARN of a certificate in {self.region}"),
+            ("outcome_url", self.outcome_url is None or is_endpoint(self.outcome_url),
+             "https://host/path in ASCII, without a user, a fragment or *, or None"),
+            ("outcome_secret_arn", (self.outcome_secret_arn is None) == (self.outcome_url is None)
+             and (self.outcome_secret_arn is None or is_secret(self.outcome_secret_arn, self.region)),
+             f"the ARN of a secret in {self.region} with outcome_url, None without"),
         ):  # fmt: skip
             if not valid:
                 raise ValueError(f"{self.name}.{setting} = {getattr(self, setting)!r}: expected {expected}")
@@ -119,6 +127,18 @@ def is_domain(domain: CustomDomain, region: str) -> bool:
 
 def is_web_acl(arn: str, region: str) -> bool:
     return re.fullmatch(rf"arn:aws[a-z-]*:wafv2:{region}:\d{{12}}:regional/webacl/[\w-]+/[\w-]+", arn) is not None
+
+
+def is_endpoint(url: str) -> bool:
+    """What an API destination accepts, without the `*` that would stand for a part that nobody fills."""
+    part = r"[\w.~!$&'()+,;=:@%/-]"
+    return (
+        len(url) <= 2048 and re.fullmatch(rf"https://[\w.-]+(:\d+)?(/{part}*)?(\?{part}*)?", url, re.ASCII) is not None
+    )
+
+
+def is_secret(arn: str, region: str) -> bool:
+    return re.fullmatch(rf"arn:aws[a-z-]*:secretsmanager:{region}:\d{{12}}:secret:[\w/+=.@-]+", arn) is not None
 
 
 ENVIRONMENTS = {

@@ -15,12 +15,14 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.accepted import accept_key_of_aws
 from infra.api import Api
 from infra.environments import Environment
 from infra.functions import Functions
+from infra.outcomes import Outcomes
 
 OUTCOMES = ("VoidVoided", "VoidPending", "VoidRefused", "VoidNotSent", "VoidUnknown", "VoidThrottled")
 WEBHOOKS = ("WebhookApplied", "WebhookStored", "WebhookDuplicate", "WebhookForged", "WebhookQuarantined")
@@ -34,6 +36,7 @@ class Monitoring(Construct):
         environment: Environment,
         api: Api,
         functions: Functions,
+        outcomes: Outcomes,
         *,
         key: kms.IKey | None = None,
     ) -> None:
@@ -48,6 +51,7 @@ class Monitoring(Construct):
         self.watch_voids()
         self.watch_webhooks()
         self.watch_settling(functions)
+        self.watch_outcomes(outcomes)
         self.watch_machine(api, functions)
         self.show(api.rest, functions)
         self.save_queries(functions)
@@ -89,10 +93,10 @@ class Monitoring(Construct):
             below=1,
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
-        undelivered = functions.undelivered.metric_approximate_number_of_messages_visible(
-            period=cdk.Duration.minutes(5), statistic="Maximum"
-        )
-        self.alarm("Settle run lost", undelivered, at_least=1)
+        self.alarm("Settle run lost", waiting_in(functions.undelivered), at_least=1)
+
+    def watch_outcomes(self, outcomes: Outcomes) -> None:
+        self.alarm("Outcome not delivered", waiting_in(outcomes.undelivered), at_least=1)
 
     def watch_machine(self, api: Api, functions: Functions) -> None:
         errors = summed("errors", [each.metric_errors() for each in functions.all])
@@ -188,6 +192,10 @@ class Monitoring(Construct):
             period=cdk.Duration.minutes(minutes),
             statistic=statistic,
         )
+
+
+def waiting_in(queue: sqs.Queue) -> cloudwatch.Metric:
+    return queue.metric_approximate_number_of_messages_visible(period=cdk.Duration.minutes(5), statistic="Maximum")
 
 
 def summed(label: str, metrics: list[cloudwatch.Metric]) -> cloudwatch.MathExpression:

@@ -39,6 +39,7 @@ class Storage(Construct):
             ),
             encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None,
             encryption_key=self.key,
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,  # settled voids leave by it: infra/outcomes.py
             time_to_live_attribute="expires_at",
             deletion_protection=True,
             removal_policy=cdk.RemovalPolicy.RETAIN,

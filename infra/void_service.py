@@ -1,4 +1,5 @@
-"""The stack, as a sentence: operations are stored, functions void and listen, an API lets callers in, alarms watch.
+"""The stack, as a sentence: operations are stored, functions void and listen, an API lets callers in, outcomes leave,
+alarms watch.
 
 One per environment. Promises outputs that an operator needs after a deployment; never holds a secret's value.
 """
@@ -10,6 +11,7 @@ from infra.api import Api
 from infra.environments import NOT_DEPLOYED_LOCALLY, Environment
 from infra.functions import Functions
 from infra.monitoring import Monitoring
+from infra.outcomes import Outcomes
 from infra.releases import Releases
 from infra.storage import Storage
 
@@ -33,11 +35,12 @@ class VoidService(cdk.Stack):
             read_voids=functions.live["ReadVoids"],
             receive_webhook=functions.live["ReceiveWebhook"],
         )
-        monitoring = Monitoring(self, "Monitoring", environment, api, functions, key=storage.key)
+        outcomes = Outcomes(self, "Outcomes", environment, storage)
+        monitoring = Monitoring(self, "Monitoring", environment, api, functions, outcomes, key=storage.key)
         if environment.canary:
             Releases(self, "Releases", functions.live, monitoring.against_release)
 
-        self.tell_the_operator(api, storage)
+        self.tell_the_operator(api, storage, outcomes)
         cdk.Tags.of(self).add("service", "void-service")
         cdk.Tags.of(self).add("environment", environment.name)
         if environment.local:
@@ -57,7 +60,7 @@ class VoidService(cdk.Stack):
     def parameter(self, name: str, description: str) -> str:
         return cdk.CfnParameter(self, name, type="String", description=description).value_as_string
 
-    def tell_the_operator(self, api: Api, storage: Storage) -> None:
+    def tell_the_operator(self, api: Api, storage: Storage, outcomes: Outcomes) -> None:
         fill = f"aws secretsmanager put-secret-value --region {self.region} --secret-id {storage.secret_arn}"
         for name, value, description in (
             ("ApiUrl", api.url, "Where callers send voids: {ApiUrl}/voids"),
@@ -69,6 +72,7 @@ class VoidService(cdk.Stack):
             ),
             ("FillSecretCommand", f"{fill} --secret-string file://financial-line.json", "Until it has run: 503"),
             ("CallerPolicy", api.caller_policy(), "What a caller's role must be allowed"),
+            ("OutcomeBus", outcomes.bus.event_bus_name, "Where void.settled can be subscribed to by a rule"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
 

@@ -67,6 +67,8 @@ def every_option() -> Environment:
         own_key=True,
         web_acl_arn="arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/front/0a-1b",
         alarm_email="night@example.com",
+        outcome_url="https://shop.example.com/hooks/void-settled?from=voids",
+        outcome_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf",
         custom_domain=CustomDomain(
             name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
         ),

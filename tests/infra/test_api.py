@@ -179,7 +179,9 @@ def test_the_webhook_url_is_the_stacks_own_route(template: dict[str, Any]) -> No
 
 
 def test_the_operator_is_told_what_to_do_next(template: dict[str, Any]) -> None:
-    assert set(template["Outputs"]) == {"ApiUrl", "WebhookUrl", "SecretName", "FillSecretCommand", "CallerPolicy"}
+    assert set(template["Outputs"]) == {
+        "ApiUrl", "WebhookUrl", "SecretName", "FillSecretCommand", "CallerPolicy", "OutcomeBus"
+    }  # fmt: skip
     command = "".join(
         part if isinstance(part, str) else "<arn>"
         for part in template["Outputs"]["FillSecretCommand"]["Value"]["Fn::Join"][1]

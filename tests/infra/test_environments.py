@@ -35,6 +35,11 @@ from infra.environments import ENVIRONMENTS, CustomDomain, Environment, Throttle
         ("own_key", 1),
         ("tracing", "on"),
         ("web_acl_arn", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/front/0a-1b"),
+        ("outcome_url", "http://shop.example.com/hook"),
+        ("outcome_url", "https://user:secret@shop.example.com/hook"),
+        ("outcome_url", "https://shop.example.com/*"),
+        ("outcome_url", "https://shop.example.com/hook#part"),
+        ("outcome_secret_arn", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop-AbCdEf"),  # without a URL
         ("custom_domain", CustomDomain(name="voids", certificate_arn="arn:aws:acm:us-east-1:1:certificate/x")),
     ],
 )
@@ -57,6 +62,14 @@ def test_right_values_are_accepted() -> None:
     )
     with pytest.raises(FrozenInstanceError):
         environment.region = "eu-central-1"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("secret", [None, "shop", "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop-AbCdEf"])
+def test_an_endpoint_for_outcomes_needs_a_secret_of_the_same_region(secret: str | None) -> None:
+    with pytest.raises(
+        ValueError, match=r"^prod\.outcome_secret_arn = .*: expected the ARN of a secret in eu-central-1"
+    ):
+        Environment(name="prod", outcome_url="https://shop.example.com/hook", outcome_secret_arn=secret)
 
 
 def test_an_unknown_environment_is_named_with_those_that_exist() -> None:

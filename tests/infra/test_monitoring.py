@@ -100,8 +100,10 @@ def test_business_metrics_have_the_dimension_that_the_functions_emit(alarms: dic
                 assert metric["Dimensions"] == [{"Name": "service", "Value": "void-service"}]
 
 
-def test_the_topic_and_the_queue_refuse_plain_http(of_type: Callable[[str], Resources]) -> None:
+def test_the_topic_and_the_queues_refuse_plain_http(of_type: Callable[[str], Resources]) -> None:
     for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
-        (policy,) = of_type(kind).values()
-        denied = [s for s in policy["Properties"]["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
-        assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        policies = of_type(kind).values()
+        assert policies
+        for policy in policies:
+            denied = [s for s in policy["Properties"]["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+            assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

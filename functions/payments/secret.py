@@ -62,6 +62,10 @@ class Secret:
         """The credentials before the last rotation, if we can use them. Raises SecretError if out of reach."""
         return self._at_most("AWSPREVIOUS", max_age, self._fetch_if_any)
 
+    def forget(self) -> None:
+        """Fetch anew at the next use: the provider has just refused what we have, so it may have been rotated."""
+        self._copies.clear()
+
     def _at_most(
         self, stage: Stage, max_age: float, fetch: Callable[[Stage], Credentials | None]
     ) -> Credentials | None:

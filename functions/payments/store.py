@@ -60,6 +60,13 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreleased:
+    """Nothing was written: a merge must decide. `void` is the record as it stood, None if that is not known."""
+
+    void: Void | None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One genuine webhook of an order, reduced to the allow-listed fields."""
 
@@ -133,11 +140,11 @@ class Store:
             return False
         return True
 
-    def put_event_and_release(self, pos_id: str, event: Event, void: Void, write_id: str) -> bool:
+    def put_event_and_release(self, pos_id: str, event: Event, void: Void, write_id: str) -> Unreleased | None:
         """Store a success webhook and release the record in one transaction, without having read anything.
 
-        `void` is the record to create where there is none. False: its conditions did not hold (the event is a
-        repetition, or the record needs a merge that only a read can do), and nothing was written. Raises StoreError.
+        `void` is the record to create where there is none. Unreleased: its conditions did not hold (the event is a
+        repetition, or the record needs a merge). Raises StoreError.
         """
         item = write_void(replace(void, version=1, write_id=write_id))
         change = item["history"]
@@ -180,6 +187,7 @@ class Store:
                             "Key": _key(pos_id, void.order_id),
                             "UpdateExpression": update,
                             "ConditionExpression": condition,
+                            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
                             "ExpressionAttributeNames": {"#state": "state", "#at": "at"},
                             "ExpressionAttributeValues": values,
                         }
@@ -187,9 +195,9 @@ class Store:
                 ],
                 ClientRequestToken=write_id,
             )
-        except _ConditionFailed:
-            return False
-        return True
+        except _ConditionFailed as failed:
+            return Unreleased(read_void(failed.item) if failed.item else None)
+        return None
 
     def put_quarantine(self, digest: str, text: str, why: str, received_at: int) -> None:
         """Keep a genuine message that we cannot use, for 90 days. Raises StoreError."""
@@ -280,8 +288,9 @@ def _translated(error: ClientError) -> Exception:
         return _ConditionFailed(dict(response.get("Item", {})))
     reasons = {str(reason.get("Code")) for reason in response.get("CancellationReasons", [])}
     if code == "TransactionCanceledException" and reasons <= {"None", "ConditionalCheckFailed", "TransactionConflict"}:
-        # A conflict with another writer, too: the single writes decide then.
-        return _ConditionFailed({})
+        # A conflict with another writer, too: the single writes decide then. Only the record comes back, not the event.
+        items = [reason["Item"] for reason in response["CancellationReasons"] if reason.get("Item")]
+        return _ConditionFailed(dict(items[0]) if items else {})
     return StoreError(code or "ClientError")
 
 

@@ -85,6 +85,8 @@ def submit(world: World, request: Request) -> Submitted:
         answer, view = _effect(world, credentials, handshake, request, reserved, started)
     finally:
         handshake.close()
+    if answer is not None and answer.word is Word.CREDENTIALS:
+        world.secret.forget()  # or each repetition in the next minute would spend an attempt on the old ones
     return record(world, reserved, answer, view)
 
 

@@ -127,17 +127,23 @@ def mask(text: str) -> str:
 def _release(inbox: Inbox, pos_id: str, event: Event) -> Received:
     """A success: one transaction if nothing stands against it, otherwise the event first and then a merge."""
     created = operations.learn_webhook(None, event.operation, pos_id, inbox.now())
-    if created is not None and inbox.store.put_event_and_release(pos_id, event, created, inbox.new_id()):
+    if created is None:
+        return _store_and_apply(inbox, pos_id, event)
+    unreleased = inbox.store.put_event_and_release(pos_id, event, created, inbox.new_id())
+    if unreleased is None:
         return Received(Fate.APPLIED, event.operation, created)
-    return _store_and_apply(inbox, pos_id, event)
+    return _store_and_apply(inbox, pos_id, event, unreleased.void)
 
 
-def _store_and_apply(inbox: Inbox, pos_id: str, event: Event) -> Received:
-    """The event first, then the record. A repetition is applied again: the first delivery may have died in between."""
+def _store_and_apply(inbox: Inbox, pos_id: str, event: Event, before: Void | None = None) -> Received:
+    """The event first, then the record. A repetition is applied again: the first delivery may have died in between.
+
+    `before` spares a read: a record that is old by now is noticed by its version, and a void that is done stays done.
+    """
     new = inbox.store.put_event(pos_id, event)
     if event.operation.method != "void":
         return Received(Fate.STORED if new else Fate.DUPLICATE, event.operation)
-    before = inbox.store.load(pos_id, event.operation.order_id)
+    before = before or inbox.store.load(pos_id, event.operation.order_id)
     after = _merge(inbox, pos_id, event.operation, before)
     changed = after is not before and after is not None and (before is None or after.version != before.version)
     fate = Fate.APPLIED if changed else Fate.STORED if new else Fate.DUPLICATE

@@ -83,8 +83,10 @@ class Table:
         for action in arguments["TransactItems"]:
             ((kind, write),) = action.items()
             old = self.items.get(_key(write["Item"] if kind == "Put" else write["Key"]))
-            reasons.append({"Code": "None" if _holds(write, old) else "ConditionalCheckFailed"})
-            if reasons[-1]["Code"] == "None":
+            holds = _holds(write, old)
+            shown = {"Item": deepcopy(old)} if old and "ReturnValuesOnConditionCheckFailure" in write else {}
+            reasons.append({"Code": "None"} if holds else {"Code": "ConditionalCheckFailed", **shown})
+            if holds:
                 writes.append(write["Item"] if kind == "Put" else _updated(write, old))
         if len(writes) < len(reasons):
             raise error("TransactionCanceledException", "TransactWriteItems", CancellationReasons=reasons)

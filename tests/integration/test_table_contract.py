@@ -96,7 +96,7 @@ def test_an_event_is_stored_once(store: Store, intent: Void) -> None:
 
 def test_a_success_releases_an_open_record_in_one_transaction(store: Store, intent: Void) -> None:
     before, event = store.create(intent, "w1").void, success(intent)
-    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex)
+    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex) is None
     after = store.load(intent.pos_id, intent.order_id)
     assert after is not None
     assert (after.state, after.version, after.due_at, after.reason) == (State.VOIDED, before.version + 1, None, None)
@@ -106,7 +106,7 @@ def test_a_success_releases_an_open_record_in_one_transaction(store: Store, inte
 
 def test_a_success_without_a_record_makes_one(store: Store, intent: Void) -> None:
     event = success(intent)
-    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex)
+    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex) is None
     record = store.load(intent.pos_id, intent.order_id)
     assert record is not None
     assert (record.state, record.attempt, record.requested_at, record.version) == (State.VOIDED, 0, None, 1)
@@ -115,7 +115,7 @@ def test_a_success_without_a_record_makes_one(store: Store, intent: Void) -> Non
 @pytest.mark.parametrize("state", [State.PENDING, State.FAILED, State.VOIDED])
 def test_a_success_that_needs_a_merge_writes_nothing_blindly(store: Store, intent: Void, state: State) -> None:
     before, event = store.create(replace(intent, state=state), "w1").void, success(intent)
-    assert not store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex)
+    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex) is not None
     assert store.load(intent.pos_id, intent.order_id) == before
     assert store.put_event(intent.pos_id, event), "the event must not be there either"
 
@@ -123,12 +123,12 @@ def test_a_success_that_needs_a_merge_writes_nothing_blindly(store: Store, inten
 def test_another_currency_or_a_repeated_event_is_not_released_blindly(store: Store, intent: Void) -> None:
     event = success(intent)
     store.create(replace(intent, order_currency="USD"), "w1")
-    assert not store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex)
+    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex) is not None
     other = replace(intent, order_id=uuid4().hex)
     store.create(other, "w1")
     event = success(other)
     store.put_event(other.pos_id, event)
-    assert not store.put_event_and_release(other.pos_id, event, released(other, event), uuid4().hex)
+    assert store.put_event_and_release(other.pos_id, event, released(other, event), uuid4().hex) is not None
 
 
 def test_what_is_open_is_due_in_its_order_and_what_is_settled_is_not(store: Store, intent: Void) -> None:
@@ -138,3 +138,13 @@ def test_what_is_open_is_due_in_its_order_and_what_is_settled_is_not(store: Stor
     for void in voids:
         store.replace(replace(void, state=State.VOIDED, due_at=None), f"x{void.order_id}")
     assert store.due(3, 10).voids == ()
+
+
+def test_the_timeline_is_the_record_and_its_newest_events(store: Store, intent: Void) -> None:
+    record = store.create(intent, "w1").void
+    later, earlier = (replace(success(intent), received_at=timestamp(at)) for at in (NOW + 1, NOW))
+    for event in (later, earlier):
+        store.put_event(intent.pos_id, event)
+    void, events, truncated = store.timeline(intent.pos_id, intent.order_id)
+    assert (void, [event.digest for event in events], truncated) == (record, [earlier.digest, later.digest], False)
+    assert store.timeline(intent.pos_id, uuid4().hex) == (None, [], False)

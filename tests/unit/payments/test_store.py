@@ -111,7 +111,7 @@ class TestAWrite:
 class TestAWebhooksTransaction:
     def test_makes_event_and_record_at_once(self) -> None:
         scene = Scene()
-        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w")
+        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is None
         assert scene.record() == replace(released(), version=1, write_id="w")
         assert len(scene.table.items) == 2
 
@@ -121,7 +121,7 @@ class TestAWebhooksTransaction:
         scene.store.create(replace(submitting(), state=state), "w1")
         merged = learn_webhook(scene.record(), operation(), POS_ID, START)
         assert merged is not None
-        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w2")
+        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w2") is None
         assert scene.record() == replace(merged, version=2, write_id="w2")
         assert scene.store.due(START + 10**9, 10).voids == ()
 
@@ -141,20 +141,20 @@ class TestAWebhooksTransaction:
         scene = Scene()
         scene.store.create(void, "w1")
         before = dict(scene.table.items)
-        assert not scene.store.put_event_and_release(POS_ID, event(), released(), "w2")
+        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w2") is not None
         assert scene.table.items == before
 
     def test_writes_nothing_for_an_event_that_is_there(self) -> None:
         scene = Scene()
         assert scene.store.put_event(POS_ID, event())
         assert not scene.store.put_event(POS_ID, event())
-        assert not scene.store.put_event_and_release(POS_ID, event(), released(), "w")
+        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is not None
         assert len(scene.table.items) == 1
 
     def test_is_done_once_when_its_answer_was_lost(self) -> None:
         scene = Scene()
         scene.table.lose_next_answer("transact_write_items")
-        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w")
+        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is None
         assert scene.record().version == 1
 
     @pytest.mark.parametrize(("code", "falls_back"), [("TransactionConflict", True), ("ThrottlingError", False)])
@@ -167,7 +167,7 @@ class TestAWebhooksTransaction:
 
         scene.table.before = cancel
         if falls_back:
-            assert not scene.store.put_event_and_release(POS_ID, event(), released(), "w")
+            assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is not None
         else:
             with pytest.raises(StoreError):
                 scene.store.put_event_and_release(POS_ID, event(), released(), "w")

@@ -110,7 +110,7 @@ class TestRepetition:
         submit(scene.world, request())
 
         def die_after_the_event(name: str, arguments: dict[str, Any]) -> None:
-            if name == "get_item":
+            if name == "put_item" and arguments["Item"]["sk"]["S"] == "VOID":
                 raise error("InternalServerError", name)
 
         scene.table.before = die_after_the_event

@@ -124,9 +124,10 @@ def _write_intent(world: World, wanted: Void, *, first: bool) -> Void:
     try:
         return (world.store.create if first else world.store.replace)(wanted, world.new_id()).void
     except StoreError:
-        # Every answer was lost, but the intent may be durable: then it must not lie there unsent behind its own key.
+        # Every answer was lost, but the intent may be durable: it must not lie unsent behind its own key, nor may a
+        # webhook's news about it be answered as if nothing were known.
         found = world.store.load(wanted.pos_id, wanted.order_id)
-        if found is None or not _is_my_intent(found, wanted.attempt_id or ""):
+        if found is None or found.attempt_id != wanted.attempt_id:
             raise
         return found
 

@@ -23,12 +23,15 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 from aws_lambda_powertools.utilities.idempotency.persistence import base, datarecord, dynamodb
 
+import receive_webhook
+import submit_void
 from payments import voids, webhooks
 from payments.messages import Word
 from payments.operations import Change, Evidence, Reason, State, Void
 from payments.store import Event, StoreError, _event_item, timestamp, write_void
 from payments.voids import Request, Result, Submitted, World
 from payments.webhooks import Fate, Inbox, Received
+from tests.faults import simulator
 from tests.faults.simulator import FUNCTION_MS, Simulation
 
 _clock: Simulation | None = None
@@ -117,9 +120,11 @@ def instead() -> Iterator[None]:
     with ExitStack() as stack:
         for module in (idempotency.base, base, datarecord, dynamodb):
             stack.enter_context(patch.object(module, "dt", clock))
-        stack.enter_context(patch.object(voids, "submit", submit))
-        stack.enter_context(patch.object(webhooks, "receive", receive))
+        stack.enter_context(patch.object(submit_void, "submit", submit))
+        stack.enter_context(patch.object(receive_webhook, "receive", receive))
         stack.enter_context(patch.object(Simulation, "baseline", True))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
+        simulator.ENDS.clear()
         yield
+        simulator.ENDS.clear()

@@ -11,14 +11,28 @@ from tests.faults import baseline, explorer, guards, simulator
 from tests.faults.configurations import CONFIGURATIONS
 from tests.faults.invariants import HARM
 
-DEEP = ("store", "executes", "slow", "unbounded", "same-key-late", "blind", "three", "another-attempt", "store2")
+DEEP = (
+    "store",
+    "executes",
+    "slow",
+    "unbounded",
+    "same-key-late",
+    "blind",
+    "three",
+    "another-attempt",
+    "store2",
+    "outrun",
+)
 """Small enough to be explored with one deviation more."""
+WHOLE = ("permutations", "permutations-lying")
+"""Every order and multiplicity of the webhooks: without a bound on deviations, as far as `most` allows."""
+UNBOUNDED, MOST_WHOLE = 99, 4
 CHUNK = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work for one process. `kind`: every, random, guard, baseline."""
+    """A piece of work for one process. `kind`: every, random, guard, mistake, baseline."""
 
     kind: str
     name: str
@@ -47,6 +61,8 @@ def work(job: Job) -> Done:
             return Done(job, figures)
         case "guard":
             return Done(job, figures, found=guards.hunt(guards.GUARDS[job.number]))
+        case "mistake":
+            return Done(job, figures, found=guards.hunt(guards.MISTAKES[job.number]))
         case _:
             with baseline.instead():
                 if job.name in CONFIGURATIONS:
@@ -59,7 +75,9 @@ def work(job: Job) -> Done:
 
 def exhaustive(deviations: int, most: int, deeper: int = 0, kind: str = "every") -> list[Job]:
     return [
-        Job(kind, name, deviations + (deeper if name in DEEP else 0), most)
+        Job(kind, name, UNBOUNDED, most * MOST_WHOLE)
+        if name in WHOLE
+        else Job(kind, name, deviations + (deeper if name in DEEP else 0), most)
         for name in CONFIGURATIONS
         if not name.startswith("everything")
     ]
@@ -71,6 +89,10 @@ def randomly(seed: str, count: int, kind: str = "random") -> list[Job]:
 
 def all_guards() -> list[Job]:
     return [Job("guard", guard.name, number, 0) for number, guard in enumerate(guards.GUARDS)]
+
+
+def all_mistakes() -> list[Job]:
+    return [Job("mistake", mistake.name, number, 0) for number, mistake in enumerate(guards.MISTAKES)]
 
 
 def run(jobs: Iterable[Job], processes: int) -> list[Done]:
@@ -100,10 +122,10 @@ def report(done: list[Done], seed: str, seconds: float) -> str:
     lines = [
         "# The fault simulator's figures",
         "",
-        "Written by `make faults`; not by hand. The real domain code runs in one process on a virtual clock, against a "
-        "table, a secret and a provider in memory, and is interrupted, interleaved and harmed at every call of them. A "
+        "Written by `make faults`; not by hand. The four real handlers run in one process on a virtual clock, with "
+        "API Gateway's events, against a table, a secret and a provider in memory, and are interrupted, interleaved and harmed at every call of them. A "
         "schedule is its list of deviations from the faultless order: `exhaustive` means every schedule with at most two "
-        "deviations (three in the small configurations), `random` draws from the seed.",
+        "deviations (three in the small configurations; `permutations`: every order of the webhooks, once or twice each), `random` draws from the seed.",
         "",
         f"Seed `{seed}`; {seconds:.0f} s. One schedule again, step by step: "
         "`python tests/faults/run.py --replay 'executes:3=1'`.",
@@ -150,4 +172,4 @@ def _span(ms: int) -> str:
     return f"{ms / 3_600_000:.1f} h"
 
 
-__all__ = ["Done", "Job", "all_guards", "exhaustive", "randomly", "report", "run", "total"]
+__all__ = ["Done", "Job", "all_guards", "all_mistakes", "exhaustive", "randomly", "report", "run", "total"]

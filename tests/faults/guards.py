@@ -3,19 +3,24 @@
 Each removal names the configurations in which its harm is reachable; they are searched breadth first and then at random.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from payments import operations, provider, store, voids, webhooks
+import lambda_http
+import receive_webhook
+import submit_void
+from payments import messages, operations, provider, store, voids, webhooks
 from payments.messages import Operation
 from payments.operations import Intent, State, Void
-from payments.secret import Secret
+from payments.secret import Secret, SecretError
 from payments.store import Conflict, Store, StoreError, Written
 from payments.webhooks import Fate, Received
-from tests.faults import explorer
+from tests.faults import explorer, simulator
 from tests.faults.configurations import CONFIGURATIONS
 
 Removal = Callable[[ExitStack], None]
@@ -92,10 +97,10 @@ def _monotonic_webhook(stack: ExitStack) -> None:
 def _repetition_applies(stack: ExitStack) -> None:
     apply = webhooks._store_and_apply
 
-    def once(inbox: webhooks.Inbox, pos_id: str, event: store.Event) -> Received:
+    def once(inbox: webhooks.Inbox, pos_id: str, event: store.Event, before: Void | None = None) -> Received:
         if not inbox.store.put_event(pos_id, event):
             return Received(Fate.DUPLICATE, event.operation)
-        return apply(inbox, pos_id, event)
+        return apply(inbox, pos_id, event, before)
 
     _set(stack, webhooks, _store_and_apply=once)
 
@@ -140,14 +145,14 @@ def _failure_is_500(stack: ExitStack) -> None:
         except StoreError:
             return Received(Fate.STORED)
 
-    _set(stack, webhooks, receive=polite)
+    _set(stack, receive_webhook, receive=polite)
 
 
 GUARDS = (
     Guard("intent before send", _intent_before_send, ("plain",)),
     Guard("owner condition on outcome", _owner_condition, ("plain", "webhooks", "executes")),
     Guard("ALL_OLD own-write check", _own_write, ("store",)),
-    Guard("settle before query", _settle_before_query, ("executes", "refresh")),
+    Guard("settle before query", _settle_before_query, ("refresh", "executes")),
     Guard("failures name their attempt", _attempt_of_failure, ("another-attempt", "failures")),
     Guard("errors on later sends are not final", _first_send_only, ("unbounded",)),
     Guard("monotonic webhook update", _monotonic_webhook, ("lying", "webhooks")),
@@ -161,15 +166,93 @@ GUARDS = (
 )
 
 
+# ---- mistakes: each must be noticed by what no guard above needs -------------------------------------------------------
+
+
+def _event_logged(stack: ExitStack) -> None:
+    read = submit_void.read_request
+
+    def talkative(event: lambda_http.GatewayEvent) -> voids.Request:
+        submit_void.logger.info("received", headers=event["headers"])
+        return read(event)
+
+    _set(stack, submit_void, read_request=talkative)
+
+
+def _signature_logged(stack: ExitStack) -> None:
+    read = receive_webhook.read_form
+
+    def talkative(event: lambda_http.GatewayEvent) -> tuple[bytes, bytes]:
+        data, signature = read(event)
+        receive_webhook.logger.info("received", signature=signature.decode())
+        return data, signature
+
+    _set(stack, receive_webhook, read_form=talkative)
+
+
+def _error_text_answered(stack: ExitStack) -> None:
+    respond = receive_webhook._respond
+
+    def talkative(event: lambda_http.GatewayEvent, received: Received) -> lambda_http.Response:
+        credentials = receive_webhook.inbox().secret.current()
+        return respond(event, received) | {"body": json.dumps({"detail": f"checked with {credentials.api_secret}"})}
+
+    _set(stack, receive_webhook, _respond=talkative)
+
+
+def _outcome_lost(error: type[Exception], stack: ExitStack) -> None:
+    merge = voids.merge
+
+    def fails(world: voids.World, void: Void, learn: Callable[[Void], Void]) -> Void:
+        try:
+            return merge(world, void, learn)
+        except StoreError:
+            raise error("the table is out of reach") from None
+
+    _set(stack, voids, merge=fails)
+
+
+def _any_order(stack: ExitStack) -> None:
+    _set(stack, messages, belongs=lambda *_: True)
+
+
+def _any_currency(stack: ExitStack) -> None:
+    _set(stack, operations, _currency=lambda *_: None)
+
+
+def _last_fields(stack: ExitStack) -> None:
+    learn = operations.learn_webhook
+
+    def last(void: Void | None, operation: Operation, pos_id: str, now: int) -> Void | None:
+        learnt = learn(void, operation, pos_id, now)
+        return replace(learnt, provider=operation.fields) if learnt is not None and learnt.settled else learnt
+
+    _set(stack, operations, learn_webhook=last)
+
+
+MISTAKES = (
+    Guard("the merchant's headers are logged", _event_logged, ("plain",)),
+    Guard("a signature is logged", _signature_logged, ("plain",)),
+    Guard("a secret is answered", _error_text_answered, ("plain",)),
+    Guard("500 when the outcome cannot be written", partial(_outcome_lost, ValueError), ("store",)),
+    Guard("503 when the outcome cannot be written", partial(_outcome_lost, SecretError), ("store",)),
+    Guard("another order's data is believed", _any_order, ("strangers",)),
+    Guard("another currency needs no person", _any_currency, ("currency-late", "other-currency")),
+    Guard("the last webhook's fields win", _last_fields, ("permutations",)),
+)
+
+
 @contextmanager
 def without(guard: Guard) -> Iterator[None]:
-    """The code under test with one guard taken out."""
+    """The code under test with one guard taken out, or one mistake put in."""
+    simulator.ENDS.clear()
     with ExitStack() as stack:
         guard.remove(stack)
         yield
+    simulator.ENDS.clear()
 
 
-def hunt(guard: Guard, exhaustive: int = 1_500, random: int = 6_000) -> tuple[str, str] | None:
+def hunt(guard: Guard, exhaustive: int = 1_000, random: int = 6_000) -> tuple[str, str] | None:
     """The violation that the guard's absence makes possible, and the schedule that shows it; None: it is not noticed."""
     with without(guard):
         for name in guard.where:

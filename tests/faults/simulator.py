@@ -1,6 +1,7 @@
-"""One schedule: the real domain code on a virtual clock, interleaved and harmed at every call of an outside system.
+"""One schedule: the real handlers on a virtual clock, interleaved and harmed at every call of an outside system.
 
-Every actor (a request, a webhook, a settle run, a refresh) is a greenlet that stops before each outside call. A chooser
+Every actor (a request, a webhook, a settle run, a refresh) is one invocation of a shipped handler with a real event: a
+greenlet that stops before each outside call. A chooser
 picks what happens next; choice 0 is always the faultless default, so a schedule is its list of deviations. Never sleeps.
 """
 
@@ -8,22 +9,31 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from payments import operations, provider, voids, webhooks
+import read_voids
+import receive_webhook
+import settle_voids
+import submit_void
+from payments import operations, provider, voids
 from payments.provider import NotConnected, Provider
 from payments.secret import Secret, SecretError
 from payments.signatures import Scheme, sign_webhook
 from payments.store import Store, StoreError
-from payments.voids import Request, Result, Submitted, World
+from payments.voids import World
+from payments.webhooks import Inbox
+from tests.faults import gateway
 from tests.faults.invariants import Watch
 from tests.faults.table import Item, Table, failure
 
 POS, ORDER, URL = "pos-1", "order-1", "https://void.example/v1/webhooks/financial-line"
+SECOND, STRANGER, CURRENCY = "order-2", "order-9", "UAH"
+"""Another order of ours, one that we never heard of, and the currency of every hold."""
 SECRETS = {"AWSCURRENT": "sentinel-current-secret", "AWSPREVIOUS": "sentinel-previous-secret"}
 START = 1_700_000_000_000
 FUNCTION_MS, LATENESS_MS, DAY_MS = 20_000, 120_000, 86_400_000
@@ -37,11 +47,14 @@ class Config:
     """What may happen in a schedule; the numbers are budgets."""
 
     name: str
-    requests: tuple[tuple[str | None, str | None], ...] = (("K1", None),)
+    requests: tuple[tuple[str | None, ...], ...] = (("K1", None),)
+    """Key and comment; currency and order where they are not the usual ones."""
     executes: bool = False
     outcomes: str = "s"
-    """success, pending, failure, refused, missing (404), throttled, credentials, 5 (not executed), 6 (executed), garbage"""
+    """success, pending, failure, refused, missing (404), throttled, credentials, 5 (not executed), 6 (executed), garbage, x (executed
+    in another currency), o (another order's success, nothing executed)"""
     portal: str = ""
+    """What somebody does without us: void, pending or failed void, capture, another order's void, another project's."""
     crash: int = 0
     loss: int = 0
     store: int = 0
@@ -67,6 +80,10 @@ class Config:
     """How far the clocks of settle runs and of later requests are ahead."""
     stuck: bool = False
     """What is pending stays so for ever."""
+    foreign: bool = False
+    """Queries may answer with another order's success."""
+    permute: bool = False
+    """First the requests, then their webhooks: once or twice each, one after the other, in every order."""
 
 
 @dataclass(slots=True)
@@ -78,6 +95,9 @@ class Operation:
     status: str
     attempt_id: str | None
     at: int
+    order: str = ORDER
+    currency: str = CURRENCY
+    pos: str = POS
 
 
 @dataclass(slots=True, eq=False)
@@ -122,6 +142,15 @@ class Actor:
     result: Any = None
     error: Exception | None = None
     foreign_key: bool = False
+    order: str = ORDER
+    currency: str = CURRENCY
+    systems: World | Inbox | None = None
+    hurt: bool = False
+    """A fault was injected into one of its calls."""
+    unanswered: bool = False
+    """The table did not answer its last call."""
+    logged: str | None = None
+    """The attempt that its log names."""
 
 
 Choose = Callable[[int], int]
@@ -142,10 +171,17 @@ class Simulation:
         self.hub = getcurrent()
         self.actors: list[Actor] = []
         self.current: Actor | None = None
-        self.ledger: list[Operation] = [Operation(0, "auth", "success", None, START - 60_000)]
+        self.orders = tuple(dict.fromkeys((ORDER, *(ask[3] or ORDER for ask in config.requests if len(ask) > 3))))
+        self.ledger: list[Operation] = [
+            Operation(number, "auth", "success", None, START - 60_000, order)
+            for number, order in enumerate(self.orders)
+        ]
         self.posts: list[Post] = []
         self.landed: list[Post] = []
-        self.hooks: list[Delivery] = []
+        self.hooks: list[Delivery] = [Delivery(self.ledger[0], "success")] if config.permute else []
+        self.path: list[int] = []
+        """The choices so far; with `permute`, those before the first webhook."""
+        self.scripted = False
         self.accepted: list[Delivery] = []
         self.left = {name: getattr(config, name) for name in (
             "crash", "loss", "store", "double", "forged", "blind", "ticks", "runs", "refresh", "clocks", "secret")}  # fmt: skip
@@ -157,6 +193,10 @@ class Simulation:
         self.steps: list[str] | None = [] if trace else None
         self.watch = Watch(self)
         self.quiet = False
+        self.heard: list[object] = []
+        """Every log line, metric, answer and exception text."""
+        self.signatures: set[str] = set()
+        self.ends: list[object] = []
 
     # ---- what the code under test sees -------------------------------------------------------------------------------
 
@@ -184,7 +224,20 @@ class Simulation:
         actor = self.current
         assert actor is not None
         actor.point = point
-        return str(self.hub.switch())
+        how = str(self.hub.switch())
+        actor.hurt = actor.hurt or how in FAULTS
+        return how
+
+    def keep(self, message: str, more: dict[str, Any]) -> None:
+        """A log line or the metrics of an invocation."""
+        self.heard.append((message, more))
+        actor = self.current
+        if actor is None:
+            return
+        if message == "unexpected error":
+            self.watch.violation(f"I13 {more.get('error')} escaped inside a {actor.kind} at {more.get('place')}")
+        elif message == "void requested":
+            actor.logged = more.get("attempt_id")
 
     def written(self, old: Item | None, new: Item) -> None:
         actor = self.current
@@ -208,12 +261,14 @@ class Simulation:
                 actor.result = work()
             except (StoreError, SecretError) as error:
                 actor.error = error
+                self.heard.append(str(error))
             except GreenletExit:
                 actor.point = "dead"
                 raise
             except Exception as error:  # noqa: BLE001 whatever escapes the domain is a finding
                 self.watch.violation(f"I13 {type(error).__name__} escaped from {actor.name}: {error}")
                 actor.error = error
+                self.heard.append(str(error))
 
         actor.run = greenlet(body)
         self.actors.append(actor)
@@ -241,9 +296,11 @@ class Simulation:
             self.again(actor.delivery)
 
     def ended(self, actor: Actor) -> None:
+        if actor.result is not None:
+            self.heard.append(actor.result)
         self.watch.on_end(actor)
         if actor.delivery is not None:
-            if actor.error is not None:
+            if actor.result is None or actor.result["statusCode"] != 200:
                 self.again(actor.delivery)
             elif not actor.delivery.forged:
                 self.accepted.append(actor.delivery)
@@ -254,57 +311,62 @@ class Simulation:
             self.hooks.append(delivery)
 
     def request(self) -> None:
-        key, comment = self.config.requests[self.next_request]
+        ask = self.config.requests[self.next_request]
+        key, comment, currency, order = *ask, *(CURRENCY, ORDER)[len(ask) - 2 :]
+        assert currency is not None
+        assert order is not None
         index = self.next_request
         self.next_request += 1
-        foreign = self.watch.key_taken(key, comment)
-        request = Request(ORDER, "UAH", comment, key, "role")
-        world = self.world(self.config.skew if index else 0)
+        event = gateway.void_event(key, order, currency, comment)
         self.start(
-            "request", lambda: voids.submit(world, request), index=index, key=key, comment=comment, foreign_key=foreign
-        )
+            "request", lambda: submit_void.handler(event, None), index=index, key=key, comment=comment, order=order,
+            currency=currency, foreign_key=self.watch.key_taken(order, key, comment, currency),
+            systems=self.world(self.config.skew if index else 0),
+        )  # fmt: skip
 
     def deliver(self, delivery: Delivery) -> None:
         data = self.data(delivery)
         stage = "AWSPREVIOUS" if self.config.previous else "AWSCURRENT"
         signature = sign_webhook("forged" if delivery.forged else SECRETS[stage], data)
-        inbox = webhooks.Inbox(Store(_Client(self), "t"), self.secret(), self.clock, self.new_id)  # type: ignore[arg-type]
-        self.start("webhook", lambda: webhooks.receive(inbox, data, signature), delivery=delivery)
+        self.signatures.add(signature.decode())
+        inbox = Inbox(Store(_Client(self), "t"), self.secret(), self.clock, self.new_id)  # type: ignore[arg-type]
+        event = gateway.provider_event(data, signature)
+        self.start("webhook", lambda: receive_webhook.handler(event, None), delivery=delivery, systems=inbox)
 
     def data(self, delivery: Delivery) -> bytes:
         body = self.body(delivery.operation, delivery.status)
         return base64.urlsafe_b64encode(json.dumps(body, separators=(",", ":")).encode())
 
     def settle(self) -> None:
-        world = self.world(self.config.skew)
-        self.start("settle", lambda: voids.settle(world, self.now + 60_000))
+        context = gateway.Context(60_000 + settle_voids.LAST_QUESTION_MS)
+        self.start("settle", lambda: settle_voids.handler({}, context), systems=self.world(self.config.skew))
 
     def refresh(self) -> None:
-        world = self.world()
-
-        def work() -> object:
-            void = world.store.load(POS, ORDER)
-            return voids.refresh(world, void) if void is not None else None
-
-        self.start("refresh", work)
+        event = gateway.read_event(ORDER)
+        self.start("refresh", lambda: read_voids.handler(event, None), systems=self.world())
 
     # ---- the provider ------------------------------------------------------------------------------------------------
 
     def body(self, operation: Operation, status: str | None = None) -> Item:
         return {
-            "operation_id": f"op-{operation.number}", "payment_id": "pay-1", "order_id": ORDER,
-            "transaction_id": f"tx-{operation.number}", "pos_id": POS, "mode": "direct", "method": operation.method,
-            "amount": 100, "currency": "UAH", "status": status or operation.status, "status_code": "1009",
+            "operation_id": f"op-{operation.number}", "payment_id": "pay-1", "order_id": operation.order,
+            "transaction_id": f"tx-{operation.number}", "pos_id": operation.pos, "mode": "direct",
+            "method": operation.method, "amount": 100, "currency": operation.currency, "status": status or operation.status, "status_code": "1009",
         }  # fmt: skip
 
-    def live(self) -> bool:
-        return any(o.method == "void" and o.status in ("success", "pending") for o in self.ledger)
+    def of(self, order: str) -> list[Operation]:
+        return [operation for operation in self.ledger if operation.order == order]
 
-    def captured(self) -> bool:
-        return any(o.method == "capture" for o in self.ledger)
+    def live(self, order: str = ORDER) -> bool:
+        return any(o.method == "void" and o.status in ("success", "pending") for o in self.of(order))
 
-    def operate(self, method: str, status: str, attempt_id: str | None) -> Operation:
-        operation = Operation(len(self.ledger), method, status, attempt_id, self.now)
+    def captured(self, order: str = ORDER) -> bool:
+        return any(o.method == "capture" for o in self.of(order))
+
+    def operate(
+        self, method: str, status: str, attempt_id: str | None, order: str = ORDER, currency: str = CURRENCY
+    ) -> Operation:
+        operation = Operation(len(self.ledger), method, status, attempt_id, self.now, order, currency)
         self.ledger.append(operation)
         if method == "void":
             self.watch.on_ledger()
@@ -322,13 +384,17 @@ class Simulation:
         post.landed = True
         self.landed.append(post)
         answer: tuple[int, object] | None
-        if self.captured() or (self.live() and not self.config.executes):
+        order = post.actor.order
+        wrong = post.actor.currency != CURRENCY
+        if wrong or self.captured(order) or (self.live(order) and not self.config.executes):
             answer = (400, {"message": "refused", "args": {"code": "P-409"}})
-        elif outcome in "spf6g":
+        elif outcome in "spf6gx":
             status = {"p": "pending", "f": "failure"}.get(outcome, "success")
             post.executed = status != "failure"
-            operation = self.operate("void", status, post.attempt_id)
+            operation = self.operate("void", status, post.attempt_id, order, "USD" if outcome == "x" else CURRENCY)
             answer = {"6": (500, None), "g": (200, "garbage")}.get(outcome, (200, self.body(operation)))
+        elif outcome == "o":
+            answer = (200, self.body(self.stranger()))
         else:
             answer = {
                 "r": (400, {"message": "refused", "args": {"code": "P-400"}}), "m": (404, {"message": "no order"}),
@@ -338,7 +404,11 @@ class Simulation:
             post.actor.post = None
             self.resume(post.actor, "ok" if not heard else json.dumps(answer))
 
-    def exchange(self, method: str) -> "provider._Raw | None":
+    def stranger(self) -> Operation:
+        """Another order's success."""
+        return Operation(98, "void", "success", None, self.now, STRANGER)
+
+    def exchange(self, method: str, path: str) -> "provider._Raw | None":
         actor = self.current
         assert actor is not None
         if method == "POST":
@@ -358,7 +428,9 @@ class Simulation:
         if how == "missing":
             return provider._Raw(404, b'{"message": "no order"}')
         newest = self.now - LAG_MS if how == "stale" else self.now
-        seen = [self.body(o) for o in self.ledger if o.at <= newest]
+        seen = [self.body(o) for o in self.ledger if o.at <= newest and path.endswith(gateway.path_of(o.order))]
+        if how == "foreign":
+            seen.append(self.body(self.stranger()))
         return provider._Raw(200, json.dumps(seen).encode())
 
     # ---- the scheduler -----------------------------------------------------------------------------------------------
@@ -380,9 +452,11 @@ class Simulation:
         later: list[Option] = []
         if left["runs"] and self.due() and not self.busy("settle", 2):
             later.append(("settle", None, None))
-        edge = self.edge()
-        if edge and left["clocks"]:
+        edge = self.edge() if left["clocks"] else 0
+        if edge:
             later.append(("clock", edge, None))
+        if config.permute:
+            return self._permuted(out + ask + pending, pending, taken, faults)
         if config.late and self.next_request:
             out += hooks + pending + later + ask
         else:
@@ -392,15 +466,25 @@ class Simulation:
             return out
         return out + self._faults(pending, taken)
 
+    def _permuted(self, out: list[Option], pending: list[Option], taken: str, faults: bool) -> list[Option]:
+        """Everything but the webhooks; then how often each comes; then each order of them."""
+        if out and not self.scripted:
+            return out + [o for o in self._faults(pending, taken) if o[0] != "drop"] if faults else out
+        if not out and self.hooks and not self.scripted:
+            return [("copies", counts, None) for counts in product((1, 2), repeat=len(self.hooks))]
+        return out or [
+            ("deliver", hook, None) for hook in {(h.operation.number, h.status): h for h in self.hooks}.values()
+        ]
+
     def _faults(self, pending: list[Option], taken: str) -> list[Option]:
         config, left = self.config, self.left
         out: list[Option] = []
         for post in self.posts:
             listening = post.actor.post is post
-            out += [("land", post, (o, True)) for o in config.outcomes if o != taken and (listening or o in "spf")]
+            out += [("land", post, (o, True)) for o in config.outcomes if o != taken and (listening or o in "spfx")]
             if left["loss"]:
                 if listening:
-                    out += [("land", post, (o, False)) for o in config.outcomes if o in "spf"]
+                    out += [("land", post, (o, False)) for o in config.outcomes if o in "spfx"]
                 out.append(("lose", post, None))
         out += [("resolve", o, "failure") for _, o, _ in pending]
         if left["loss"]:
@@ -421,8 +505,12 @@ class Simulation:
             elif point == "query":
                 if left["blind"]:
                     out += [("go", actor, how) for how in ("lost", "missing", "stale")]
+                    if config.foreign:
+                        out.append(("go", actor, "foreign"))
             elif point != "answer" and left["store"]:
-                hows = ("throttled",) if point in ("get", "query table") else ("throttled", "lost", "repeated")
+                hows = (
+                    ("throttled",) if point in ("get", "timeline", "query table") else ("throttled", "lost", "repeated")
+                )
                 out += [("go", actor, how) for how in hows]
                 if point == "query table":
                     out.append(("go", actor, "stale"))
@@ -439,24 +527,29 @@ class Simulation:
     def busy(self, kind: str, most: int) -> bool:
         return sum(actor.kind == kind for actor in self.actors) >= most
 
-    def record(self) -> Item | None:
-        return self.table.items.get((POS + "#" + ORDER, "VOID"))
+    def record(self, order: str = ORDER) -> Item | None:
+        return self.table.items.get((POS + "#" + order, "VOID"))
+
+    def open(self) -> list[Item]:
+        """The records in the sparse index."""
+        found = (self.record(order) for order in self.orders)
+        return [item for item in found if item is not None and "due_at" in item]
 
     def due(self) -> bool:
-        item = self.record()
-        return item is not None and "due_at" in item and int(item["due_at"]["N"]) <= self.now
+        return any(int(item["due_at"]["N"]) <= self.now for item in self.open())
 
     def edge(self) -> int:
-        """The next moment that means something to the record; 0: none, or it may not come yet."""
-        item = self.record()
+        """The next moment that means something to a record; 0: none, or it may not come yet."""
         if self.baseline:
             edge = self.now + FUNCTION_MS + 1
             return 0 if any(post.deadline < edge for post in self.posts) else edge
-        if item is None or item.get("requested_at", {}).get("S") is None or "due_at" not in item:
-            return 0
-        lease, settle = int(item["lease_until"]["N"]), int(item["settle_until"]["N"])
-        day = lease - operations.LEASE_MS + DAY_MS
-        after = [at for at in (lease, settle, int(item["due_at"]["N"]), day) if at > self.now]
+        after: list[int] = []
+        for item in self.open():
+            if item.get("requested_at", {}).get("S") is None:
+                continue
+            lease, settle = int(item["lease_until"]["N"]), int(item["settle_until"]["N"])
+            day = lease - operations.LEASE_MS + DAY_MS
+            after += [at for at in (lease, settle, int(item["due_at"]["N"]), day) if at > self.now]
         if not after:
             return 0
         edge = min(after)
@@ -541,6 +634,13 @@ class Simulation:
                 left["ticks"] -= 1
                 self.faults["slow"] += 1
                 self.forward(self.now + 5_500)
+            case "copies":
+                self.scripted = True
+                self.hooks = [
+                    Delivery(hook.operation, hook.status)
+                    for hook, count in zip(self.hooks, target, strict=True)
+                    for _ in range(count)
+                ]
             case "crash":
                 left["crash"] -= 1
                 self.faults["crash"] += 1
@@ -550,6 +650,11 @@ class Simulation:
                 self.faults["portal"] += 1
                 if target == "c":
                     self.operate("capture", "success", None)
+                elif target == "o":
+                    self.operate("void", "success", None, SECOND)
+                elif target == "q":
+                    other = Operation(97, "void", "success", None, self.now, pos="pos-2")
+                    self.hooks.append(Delivery(other, "success"))
                 else:
                     self.operate("void", {"v": "success", "p": "pending", "f": "failure"}[target], None)
 
@@ -576,11 +681,22 @@ class Simulation:
 
     def run(self) -> None:
         """The whole schedule. What it violates is in `watch.violations`."""
+        global _running
+        before, _running = _running, self
+        try:
+            self._run()
+        finally:
+            _running = before
+
+    def _run(self) -> None:
         for _ in range(MOST_STEPS):
             options = self.options(True)
             if not options:
                 break
-            self.perform(options[self.choose(len(options))])
+            choice = self.choose(len(options))
+            if not self.scripted and options[0][0] != "copies":
+                self.path.append(choice)
+            self.perform(options[choice])
             if self.watch.violations:
                 self.stop()
                 return
@@ -600,9 +716,19 @@ class Simulation:
                 return
             self.perform(options[0])
 
+    def end(self) -> None:
+        """With `permute`: what the records hold now. Neither times nor versions."""
+        if not self.config.permute:
+            return
+        for order in self.orders:
+            item = self.record(order)
+            shown = {name: item.get(name) for name in LASTING} if item is not None else None
+            self.ends.append((shown, sum(sk.startswith("EVENT#") for _, sk in self.table.items)))
+
     def rest(self) -> None:
         """Faults off: settle runs alone must bring the record to the truth."""
         self.quiet = True
+        self.end()
         if self.steps is not None:
             self.steps.append("-- at rest --")
         self.finish()
@@ -611,26 +737,58 @@ class Simulation:
                 operation.status, operation.at = "success", self.now
         self.watch.on_ledger()
         self.now += LAG_MS + 1
-        for _ in range(24):
-            item = self.record()
-            if item is None or "due_at" not in item or self.watch.violations:
+        for _ in range(24 * len(self.orders)):
+            items = self.open()
+            if not items or self.watch.violations:
                 break
-            self.now = max(self.now, int(item["due_at"]["N"]))
+            self.now = max(self.now, min(int(item["due_at"]["N"]) for item in items))
             self.settle()
             self.finish()
             self.watch.asked()
-            if item.get("requested_at", {}).get("S") and self.now > int(item["lease_until"]["N"]) + 2 * DAY_MS:
+            if all(
+                item.get("requested_at", {}).get("S") and self.now > int(item["lease_until"]["N"]) + 2 * DAY_MS
+                for item in items
+            ):
                 break
+        self.end()
         if not self.watch.violations:
             self.watch.at_rest()
         if not self.watch.violations and not self.baseline:
-            for again in (False, True):
-                before = self.record()
-                for delivery in self.accepted[:]:
-                    self.deliver(delivery)
-                    self.finish()
-                if again:
-                    self.watch.repeated(before, self.record())
+            if not self.config.permute:  # there the schedule itself repeats them
+                self.repeat()
+            if self.config.permute and self.ends != _reference(self.config, tuple(self.path), self.ends):
+                self.watch.violation("I11 another order of the same webhooks ends otherwise")
+        self.watch.secrets()
+
+    def repeat(self) -> None:
+        """Every webhook again: the first time may still fill a gap, the second may change nothing at all."""
+        for again in (False, True):
+            before = self.record()
+            for delivery in self.accepted[:]:
+                self.deliver(delivery)
+                self.finish()
+            if self.watch.same(before, self.record()):
+                return
+            if again:
+                self.watch.violation("I11 a second delivery changed the record")
+
+
+def _reference(config: Config, path: tuple[int, ...], mine: list[object]) -> list[object]:
+    """Where the webhooks lead in their first order, once each, after the same beginning."""
+    key = (config.name, path)
+    if key not in ENDS:
+        ENDS[key] = mine  # so that the reference compares itself with itself only
+        choices = iter(path)
+        reference = Simulation(config, lambda _: next(choices, 0))
+        reference.run()
+        ENDS[key] = reference.ends
+    return ENDS[key]
+
+
+ENDS: dict[tuple[str, tuple[int, ...]], list[object]] = {}
+"""Emptied whenever other code is put under test."""
+LASTING = ("state", "reason", "review", "corrected", "resend_allowed", "attempt", "attempt_id", "provider", "due_pk")
+FAULTS = ("throttled", "lost", "repeated", "stale", "missing", "foreign", "refused")
 
 
 @dataclass(slots=True)
@@ -643,7 +801,8 @@ class _Client:
         return self._read("get", self.sim.table.get_item, arguments)
 
     def query(self, **arguments: Any) -> Item:
-        how = self.sim.pause("query table")
+        point = "timeline" if arguments["IndexName"] == "timeline" else "query table"
+        how = self._pause(point)
         if how == "throttled":
             raise failure("ProvisionedThroughputExceededException", "Query")
         return self.sim.table.query(**arguments, lagging=how == "stale")
@@ -659,7 +818,7 @@ class _Client:
         return self._write("delete", self.sim.table.delete_item, arguments)
 
     def transact_write_items(self, **arguments: Any) -> Item:
-        how = self.sim.pause("transaction")
+        how = self._pause("transaction")
         if how == "throttled":
             raise failure("ThrottlingException", "TransactWriteItems")
         # A repetition with the same token is answered with the first one's success.
@@ -668,13 +827,20 @@ class _Client:
             raise ReadTimeoutError(endpoint_url="table")
         return {}
 
+    def _pause(self, point: str) -> str:
+        how = self.sim.pause(point)
+        actor = self.sim.current
+        assert actor is not None
+        actor.unanswered = how in ("throttled", "lost")
+        return how
+
     def _read(self, point: str, call: Callable[..., Item], arguments: Item) -> Item:
-        if self.sim.pause(point) == "throttled":
+        if self._pause(point) == "throttled":
             raise failure("ProvisionedThroughputExceededException", point)
         return call(**arguments)
 
     def _write(self, point: str, call: Callable[..., Item], arguments: Item) -> Item:
-        how = self.sim.pause(point)
+        how = self._pause(point)
         if how == "throttled":
             raise failure("ProvisionedThroughputExceededException", point)
         answer = call(**arguments)
@@ -694,7 +860,12 @@ class _Secrets:
         if self.sim.config.secret and self.sim.pause("secret") == "throttled":
             raise failure("ThrottlingException", "GetSecretValue")
         # Rotated with `previous`: webhooks are still signed with the old one.
-        value = {"pos_id": POS, "api_key": "key", "api_secret": SECRETS[VersionStage], "endpoints_key": "endpoints"}
+        value = {
+            "pos_id": POS,
+            "api_key": "sentinel-key",
+            "api_secret": SECRETS[VersionStage],
+            "endpoints_key": "sentinel-endpoints",
+        }
         return {"SecretString": json.dumps(value)}
 
 
@@ -746,9 +917,9 @@ class InlineWorkers:
     map = staticmethod(map)
 
 
-def exchange(connection: Any, method: str, *_: object) -> "provider._Raw | None":
+def exchange(connection: Any, method: str, path: str, *_: object) -> "provider._Raw | None":
     """Stands in for the socket."""
-    return connection.sim.exchange(method)  # type: ignore[no-any-return]
+    return connection.sim.exchange(method, path)  # type: ignore[no-any-return]
 
 
 class _Time:
@@ -759,32 +930,34 @@ class _Time:
         return 0.0
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What a schedule showed."""
+_running: Simulation | None = None
 
-    violations: list[str]
-    choices: list[int]
-    widths: list[int]
-    simulation: Simulation
-    faults: Counter[str] = field(default_factory=Counter)
+
+def _systems(_sends: bool) -> Any:
+    """What an invocation is built with: its own, as in a fresh process."""
+    assert _running is not None
+    assert _running.current is not None
+    return _running.current.systems
+
+
+def _now() -> int:
+    return int(_systems(False).now())
+
+
+def _keep(message: str, more: dict[str, Any]) -> None:
+    if _running is not None:
+        _running.keep(message, more)
 
 
 def install() -> None:
-    """Put the virtual socket, clock and workers in place of the real ones, for this process."""
-    provider._exchange = exchange
-    provider.time = _Time  # type: ignore[assignment]
-    voids.ThreadPoolExecutor = InlineWorkers  # type: ignore[assignment,misc]
+    """Put the virtual socket, clock, workers, systems and logs in place of the real ones, for this process."""
+    for module, name, value in (
+        (provider, "_exchange", exchange),
+        (provider, "time", _Time),
+        (voids, "ThreadPoolExecutor", InlineWorkers),
+        *gateway.replacements(_systems, _now, _keep),
+    ):
+        setattr(module, name, value)
 
 
-def uninstall(saved: tuple[Any, Any, Any]) -> None:
-    """Put the real ones back."""
-    provider._exchange, provider.time, voids.ThreadPoolExecutor = saved  # type: ignore[misc]
-
-
-def installed() -> tuple[Any, Any, Any]:
-    """What `uninstall` takes."""
-    return provider._exchange, provider.time, voids.ThreadPoolExecutor
-
-
-__all__ = ["Actor", "Config", "Outcome", "Result", "Simulation", "Submitted"]
+__all__ = ["Actor", "Config", "Simulation"]

@@ -67,7 +67,8 @@ class Table:
             old = self.items.get(_key(arguments["Item"] if kind == "Put" else arguments["Key"]))
             condition = arguments.get("ConditionExpression")
             held = condition is None or _holds(condition, old, arguments)
-            reasons.append({"Code": "None" if held else "ConditionalCheckFailed"})
+            shown = {"Item": old} if old and "ReturnValuesOnConditionCheckFailure" in arguments else {}
+            reasons.append({"Code": "None"} if held else {"Code": "ConditionalCheckFailed", **shown})
             if held:
                 planned.append(
                     (old, arguments["Item"] if kind == "Put" else _updated(arguments, old, arguments["Key"]))
@@ -81,7 +82,12 @@ class Table:
     def query(
         self, IndexName: str, ExpressionAttributeValues: Item, Limit: int, lagging: bool = False, **_: Any
     ) -> Item:
-        """What is in a sparse index, in its order; `lagging`: as it was before the last write of each item."""
+        """What is in an index, in its order; `lagging`: as it was before the last write of each item."""
+        if IndexName == "timeline":
+            wanted = ExpressionAttributeValues[":pk"]["S"]
+            newest = [item for (pk, _), item in self.items.items() if pk == wanted]
+            newest.sort(key=lambda item: str(item["at"]["S"]), reverse=True)
+            return {"Items": newest[:Limit]}
         partition, order = INDEXES[IndexName]
         wanted, now = ExpressionAttributeValues[":pk"]["S"], ExpressionAttributeValues.get(":now")
         source = {**self.items, **self.stale} if lagging else self.items

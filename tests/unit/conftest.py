@@ -1,16 +1,8 @@
-"""What every unit test stands on: the environment of a function, set before its modules are imported, and clean telemetry."""
+"""What every unit test stands on: clean telemetry."""
 
-import os
 import sys
 
 import pytest
-
-os.environ |= {
-    "POWERTOOLS_SERVICE_NAME": "void-service",
-    "POWERTOOLS_METRICS_NAMESPACE": "VoidService",
-    "POWERTOOLS_LOG_LEVEL": "INFO",
-    "AWS_DEFAULT_REGION": "eu-central-1",
-}
 
 
 class _Stdout:

@@ -20,7 +20,7 @@ from payments.operations import Void
 from payments.settings import SettingsError
 from payments.store import BadCursor, Event, Listing
 from payments.voids import World, refresh
-from telemetry import count, logger
+from telemetry import count_settled, logger
 from world import world
 
 STATES: dict[str, Listing] = {"unsettled": "unsettled", "review": "review"}
@@ -65,7 +65,7 @@ def _refreshed(systems: World, void: Void) -> Void:
     began = time.monotonic()
     known = refresh(systems, void)
     if known.settled and not void.settled:
-        count("VoidSettled")
+        count_settled(known.history[-1].evidence)
         logger.info("void settled", order_id=known.order_id, state=known.state.value, by="refresh")
     if known is not void:
         logger.info("void refreshed", order_id=known.order_id, seconds=round(time.monotonic() - began, 3))

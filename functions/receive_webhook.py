@@ -13,7 +13,7 @@ from payments import settings
 from payments.secret import Secret
 from payments.store import Store
 from payments.webhooks import Fate, Inbox, Received, receive
-from telemetry import count, logger
+from telemetry import count, count_settled, logger
 
 LARGEST_BODY = 65_536
 MOST_FIELDS = 8
@@ -77,7 +77,7 @@ def _respond(event: GatewayEvent, received: Received) -> Response:
     if received.fate is Fate.FORGED:
         logger.warning("webhook forged")
         return problem(event, "unauthenticated", "The signature does not prove the message.", status=401)
-    operation, void = received.operation, received.void
+    operation, void, before = received.operation, received.void, received.before
     logger.info(
         "webhook received",
         fate=received.fate.value,
@@ -87,8 +87,10 @@ def _respond(event: GatewayEvent, received: Received) -> Response:
         state=void.state.value if void else None,
     )
     if void is not None and received.fate is Fate.APPLIED:
-        count("VoidCorrected", int(void.corrected))
-        count("VoidReview", int(void.review))
+        if void.settled and (before is None or before.state is not void.state):
+            count_settled(void.history[-1].evidence)
+        count("VoidCorrected", int(void.corrected and not (before and before.corrected)))
+        count("VoidReview", int(void.review and not (before and before.review)))
     return empty(200)
 
 

@@ -8,7 +8,7 @@ from payments.secret import SecretError
 from payments.settings import SettingsError
 from payments.store import StoreError
 from payments.voids import Run, settle
-from telemetry import count, flush, gauge_seconds, logger
+from telemetry import count, count_settled, flush, gauge_seconds, logger
 from world import now, world
 
 LAST_QUESTION_MS = 20_000
@@ -38,7 +38,8 @@ def handler(event: object, context: Context) -> dict[str, int]:  # noqa: ARG001 
 def _observe(run: Run) -> dict[str, int]:
     settled = [asked for asked in run.asked if asked.after.settled and not asked.before.settled]
     count("SettleRun")
-    count("VoidSettled", len(settled))
+    for asked in settled:
+        count_settled(asked.after.history[-1].evidence)
     count("VoidCorrected", sum(asked.after.corrected and not asked.before.corrected for asked in run.asked))
     count("VoidReview", sum(asked.after.review and not asked.before.review for asked in run.asked))
     gauge_seconds("OldestUnsettledSeconds", run.oldest_ms / 1000)

@@ -20,9 +20,10 @@ from lambda_http import (
     void_record,
 )
 from payments import exact_json
+from payments.operations import Evidence
 from payments.settings import SettingsError
 from payments.voids import Request, Result, Submitted, submit
-from telemetry import count, logger
+from telemetry import count, count_settled, logger
 from world import world
 
 LARGEST_BODY = 32_768
@@ -160,6 +161,9 @@ def _observe(submitted: Submitted) -> None:
         count("VoidReplayed" if submitted.replayed else "VoidDeclined")
         return
     count("VoidSubmitted")
+    evidence = void.history[-1].evidence
+    if void.settled and evidence is not Evidence.WEBHOOK:  # receive_webhook counts its own
+        count_settled(evidence)
     count(METRICS.get(result) or ("VoidPending" if void.state.value == "pending" else "VoidUnknown"))
 
 

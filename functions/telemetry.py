@@ -8,11 +8,18 @@ from aws_lambda_powertools.metrics import MetricUnit
 logger = Logger()
 metrics = Metrics()
 
+SETTLED_BY = {"answer": "SettledByAnswer", "webhook": "SettledByWebhook", "query": "SettledByQuery"}
+
 
 def count(name: str, value: int = 1) -> None:
     """Add to one business counter; each outcome has its own, and the alarms stand on them."""
     if value:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def count_settled(evidence: str) -> None:
+    """A void has just been settled, and by what: `answer`, `webhook` or `query`."""
+    count(SETTLED_BY[evidence])
 
 
 def gauge_seconds(name: str, value: float) -> None:

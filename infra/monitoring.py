@@ -142,7 +142,8 @@ class Monitoring(Construct):
     def show(self, rest: apigateway.RestApi, functions: Functions) -> None:
         """The business on top, the machine below."""
         age = self.business("OldestUnsettledSeconds", statistic="Maximum")
-        settled = [self.business(name) for name in ("SettleRun", "VoidSettled", "VoidReview", "VoidCorrected")]
+        sources = ("SettledByAnswer", "SettledByWebhook", "SettledByQuery")
+        settled = [self.business(name) for name in (*sources, "SettleRun", "VoidReview", "VoidCorrected")]
         cloudwatch.Dashboard(
             self,
             "Dashboard",

@@ -39,11 +39,12 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The fate of a message and, where it is about a void, the record afterwards."""
+    """The fate of a message and, where it is about a void, the record afterwards, and before if it was looked at."""
 
     fate: Fate
     operation: Operation | None = None
     void: Void | None = None
+    before: Void | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _store_and_apply(inbox: Inbox, pos_id: str, event: Event, before: Void | Non
     after = _merge(inbox, pos_id, event.operation, before)
     changed = after is not before and after is not None and (before is None or after.version != before.version)
     fate = Fate.APPLIED if changed else Fate.STORED if new else Fate.DUPLICATE
-    return Received(fate, event.operation, after)
+    return Received(fate, event.operation, after, before)
 
 
 def _merge(inbox: Inbox, pos_id: str, operation: Operation, void: Void | None) -> Void | None:

@@ -164,6 +164,19 @@ def test_each_fate_has_its_own_counter(scene: Scene, capsys: pytest.CaptureFixtu
         assert f'"{name}"' in out
 
 
+def test_what_a_webhook_settles_is_counted_once_and_by_its_source(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.store.create(make.submitting(), "w")
+    first, other = make.signed(make.fields()), make.signed(make.fields(amount=7))
+    for message in (first, first, other):  # the other contradicts: a review, but nothing is settled a second time
+        assert post(make.webhook_event(*message))["statusCode"] == 200
+    assert scene.record().review
+    out = capsys.readouterr().out
+    assert out.count('"SettledByWebhook":') == 1
+    assert "VoidCorrected" not in out
+
+
 def test_a_plus_in_the_form_is_a_space_and_not_a_plus(scene: Scene) -> None:
     data, signature = make.signed(make.fields())
     body = f"data={quote(data)}&signature={signature.decode().replace('-', '+')}"

@@ -39,7 +39,7 @@ def test_a_run_settles_what_is_known_now(scene: Scene, capsys: pytest.CaptureFix
     scene.provider.views = [make.view(make.operation())]
     assert settle_voids.handler({}, Remaining()) == {"asked": 1, "settled": 1, "failed": 0}
     out = capsys.readouterr().out
-    for name in ("SettleRun", "VoidSettled", "OldestUnsettledSeconds"):
+    for name in ("SettleRun", "SettledByQuery", "OldestUnsettledSeconds"):
         assert f'"{name}"' in out
 
 

@@ -359,3 +359,13 @@ def test_an_error_nobody_expected_says_nothing_about_itself(
     out = capsys.readouterr().out
     assert "a-secret-text" not in answer["body"] + out
     assert '"error":"KeyError"' in out
+
+
+def test_what_an_answer_settles_is_counted_and_a_replay_is_not(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.provider.answers = [make.answer()]
+    for _ in range(2):
+        event = make.gateway_event(json.dumps(GOOD), {"content-type": "application/json"})
+        assert submit_void.handler(event, None)["statusCode"] == 200
+    assert capsys.readouterr().out.count('"SettledByAnswer":') == 1

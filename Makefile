@@ -44,9 +44,9 @@ faults: $(INSTALLED) ## run the fault simulator
 	@test -f tests/faults/__main__.py || { echo "make faults: tests/faults/ is not built yet"; exit 1; }
 	@PYTHONPATH=functions $(PYTHON) -m tests.faults
 
-smoke: $(INSTALLED) ## check a deployed API from outside, sending no void (URL=https://…/v1)
+smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }
-	@$(PYTHON) -m ops.smoke "$(URL)"
+	@$(PYTHON) -m ops.smoke "$(URL)" $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)")
 
 synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (ENVIRONMENT=test|prod, default test)
 	@$(PYTHON) -m infra.synth $(ENVIRONMENT)

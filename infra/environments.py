@@ -5,6 +5,7 @@ A wrong value fails at synth with the environment's and the setting's name. No s
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +47,7 @@ class Environment:
     region: str = "eu-central-1"
     provider_url: str = FINANCIAL_LINE
     provider_scheme: Scheme = "CPAY"
+    pos_id: str | None = None  # the provider's project that this environment's secret must hold; `make smoke` compares
     webhook_addresses: tuple[str, ...] = FINANCIAL_LINE_ADDRESSES
     callers: tuple[str, ...] = ()  # account ids and role ARNs; empty: the stack's own account
     merchant_throttle: Throttle = Throttle(requests_per_second=200, burst=400)
@@ -76,6 +78,7 @@ class Environment:
             ("region", re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self.region), "an AWS region such as eu-central-1"),
             ("provider_url", re.fullmatch(r"https://[^/\s]+", self.provider_url), "https://host, without a path"),
             ("provider_scheme", self.provider_scheme in ("CPAY", "CPAY-HMAC", "CPAY-SHA1"), "a scheme of the provider"),
+            ("pos_id", self.pos_id is None or is_pos_id(self.pos_id), "a UUID in lower case, or None"),
             ("webhook_addresses", are_networks(self.webhook_addresses), "networks such as 192.0.2.1/32, not everyone"),
             ("callers", all(is_account(c) or is_role(c) for c in self.callers), "account ids and role ARNs"),
             ("merchant_throttle", is_throttle(self.merchant_throttle), "at least 1, burst not below the rate"),
@@ -106,6 +109,10 @@ def is_account(text: str) -> bool:
 
 def is_role(text: str) -> bool:
     return re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", text) is not None
+
+
+def is_pos_id(text: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
 
 
 def are_networks(networks: tuple[str, ...]) -> bool:
@@ -146,9 +153,29 @@ ENVIRONMENTS = {
     for environment in (
         Environment(name="test"),
         Environment(name="prod", log_retention_days=400, termination_protection=True, canary=True),
-        Environment(name="local", local=True, webhook_addresses=("127.0.0.1/32",)),
+        Environment(
+            name="local",
+            local=True,
+            webhook_addresses=("127.0.0.1/32",),
+            pos_id="dc728de1-51ef-4ef1-80f7-3b44b07b5667",  # the sandbox's, from the provider's published examples
+        ),
     )
 }
+
+
+def refuse_a_shared_project(known: Iterable[Environment]) -> None:
+    """Two environments with one `pos_id`: a void of `test` would release a real hold."""
+    owners: dict[str, str] = {}
+    for environment in known:
+        if environment.pos_id is not None:
+            owner = owners.setdefault(environment.pos_id, environment.name)
+            if owner != environment.name:
+                raise ValueError(
+                    f"{environment.name}.pos_id = {environment.pos_id!r}: expected another than that of {owner}"
+                )
+
+
+refuse_a_shared_project(ENVIRONMENTS.values())
 
 
 def named(name: str) -> Environment:

@@ -42,7 +42,8 @@ def cut(out: Path) -> None:
         for path in (data / service_name).rglob("*"):
             if path.name == "service-2.json.gz":
                 cut_model(path, operations)
-            elif path.name.startswith(("examples-", "paginators-", "waiters-")):
+            # Without a service's rules botocore takes the host from endpoints.json: the same host, for half the work.
+            elif path.name.startswith(("endpoint-rule-set-", "examples-", "paginators-", "waiters-")):
                 path.unlink()
     cut_endpoints(data / "endpoints.json")
     cut_powertools(out / "aws_lambda_powertools")

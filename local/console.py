@@ -1,9 +1,11 @@
 """The browser console and the API reference of the local run, beside the API on the same loopback port.
 
-Promises that only the files of local/console/ and docs/openapi.json are served, and that only the sandbox's own
-calls are passed on. Never answers a page of another site: what config.json holds is for this machine's user.
+Promises that only the files of local/console/, docs/openapi.json and two of Swagger UI are served, and that only the
+sandbox's own calls are passed on. Never answers a page of another site: what config.json holds is for this machine's
+user.
 """
 
+import importlib.util
 import json
 import re
 from http import HTTPStatus
@@ -17,6 +19,7 @@ from local.sandbox_ledger import DEFAULTS, FAULTS
 
 FILES = Path(__file__).parent / "console"
 OPENAPI = Path(__file__).parents[1] / "docs" / "openapi.json"
+SWAGGER_UI = ("swagger-ui-bundle.js", "swagger-ui.css")
 PROXY = "/sandbox-proxy"
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -30,8 +33,9 @@ POLICY = (
     "default-src 'self'; connect-src 'self' http://127.0.0.1:*; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
+# Swagger UI's style sheet has its icons inside. Nothing else is given to it: no inline style, script or HTML.
+POLICY_OF_THE_REFERENCE = f"{POLICY}; img-src 'self' data:"
 HEADERS = [
-    ("Content-Security-Policy", POLICY),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -64,7 +68,8 @@ def console(sandbox_url: str) -> Beside:
         file = _pages().get(path)
         if file is None:
             return _refused(HTTPStatus.NOT_FOUND, "no such page")
-        return _answer(HTTPStatus.OK, file.suffix, file.read_bytes())
+        policy = POLICY_OF_THE_REFERENCE if path == "/reference" else POLICY
+        return _answer(HTTPStatus.OK, file.suffix, file.read_bytes(), policy)
 
     return answer
 
@@ -76,11 +81,20 @@ def _is_page(path: str) -> bool:
 def _pages() -> dict[str, Path]:
     """Every path that exists, listed from the folder: a path that is asked for is never made into a file name."""
     files = {f"/console/{file.name}": file for file in FILES.iterdir() if file.suffix in TYPES and file.is_file()}
+    files |= {f"/console/{name}": _swagger_ui() / name for name in SWAGGER_UI}
     return files | {
         "/": FILES / "index.html",
         "/reference": FILES / "reference.html",
         "/console/openapi.json": OPENAPI,
     }
+
+
+def _swagger_ui() -> Path:
+    """The folder of the package, which is found and not imported: its code is for a framework that is not here."""
+    found = importlib.util.find_spec("flask_swagger_ui")
+    if found is None or found.origin is None:
+        raise FileNotFoundError("flask-swagger-ui is not installed: run `make run` again")
+    return Path(found.origin).parent / "dist"
 
 
 def _config(sandbox_url: str) -> dict[str, object]:
@@ -130,5 +144,5 @@ def _refused(status: HTTPStatus, why: str) -> Answer:
     return _answer(status, ".json", json.dumps({"error": why}).encode())
 
 
-def _answer(status: int, suffix: str, body: bytes) -> Answer:
-    return Answer(status, [("Content-Type", TYPES[suffix]), *HEADERS], body)
+def _answer(status: int, suffix: str, body: bytes, policy: str = POLICY) -> Answer:
+    return Answer(status, [("Content-Type", TYPES[suffix]), ("Content-Security-Policy", policy), *HEADERS], body)

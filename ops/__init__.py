@@ -1,4 +1,4 @@
-"""What operators run: `python -m ops` (the command line) and `python -m ops.smoke` (a look from outside)."""
+"""What operators run: `python -m ops` (the command line) and `python -m ops.smoke` (is a deployed API sound?)."""
 
 import sys
 from pathlib import Path

@@ -43,6 +43,11 @@ def list_voids(place: Place, state: str) -> Iterator[Document]:
             return
 
 
+def probe(place: Place) -> None:
+    """One signed read that is answered. Raises OpsError."""
+    _get(place, "/voids", {"limit": "1"})
+
+
 def _valid(order_id: str) -> str:
     # The contract's rule: these mean something else in a path, and a longer one is no order of ours.
     if order_id in (".", "..", "0") or not 1 <= len(order_id) <= 64 or not order_id.isprintable():

@@ -94,7 +94,7 @@ def _engine_of(url: str) -> str | None:
 
 def api_url(place: Place) -> str:
     """The API's address, with its stage and without a slash at the end."""
-    return (place.api_url or _output(place, "ApiUrl")).rstrip("/")
+    return (place.api_url or output(place, "ApiUrl")).rstrip("/")
 
 
 def configuration(place: Place) -> Mapping[str, str]:
@@ -120,7 +120,8 @@ def storage(place: Place) -> settings.Storage:
     return settings.storage(configuration(place))
 
 
-def _output(place: Place, name: str) -> str:
+def output(place: Place, name: str) -> str:
+    """One output of the deployed stack. Raises OpsError."""
     stack = place.client("cloudformation").describe_stacks(StackName=place.stack)["Stacks"][0]
     for output in stack.get("Outputs", []):
         if output["OutputKey"] == name:

@@ -1,16 +1,41 @@
-"""Looks at a deployed API from outside, without credentials: `make smoke URL=https://…/v1`.
+"""Looks at a deployed API: from outside (`make smoke URL=https://…/v1`), and with `ENVIRONMENT=…` also whether what
+stands behind it is that environment, with the provider's credentials of that environment.
 
-Promises to send nothing that could void a hold: every request here must be refused. Prints each check;
-exits 0 only if all of them hold.
+Promises to send nothing that could void a hold, and to print no credential but `pos_id`. Nothing is checked silently
+less: what was not looked at is printed as such. Exits 0 only if every check holds.
 """
 
+import argparse
 import json
+import socket
+import ssl
 import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import urllib3
+from botocore.exceptions import BotoCoreError, ClientError
 
+from infra import environments
+from infra.environments import Environment
+from ops import api, places
+from ops.places import OpsError, Place
+from ops.screen import one_line
+from payments import settings
+from payments.provider import Provider
+from payments.secret import FIELDS, Credentials, Secret, SecretError
+from payments.settings import SettingsError
+
+DESCRIPTION = "Checks a deployed API. Sends no void."
+RIGHTS = """\
+Without --environment nothing but the address is needed. With it, your AWS role needs what a caller needs (the stack's
+output CallerPolicy), cloudformation:DescribeStacks and ListStackResources, lambda:GetFunctionConfiguration, and
+secretsmanager:GetSecretValue on the stack's secret, whose values are sent to the provider only and never printed."""
 PROBLEM = "application/problem+json"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+FAILURES = (OpsError, SecretError, SettingsError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
 
 
 class Check(NamedTuple):
@@ -24,6 +49,14 @@ class Check(NamedTuple):
     statuses: tuple[int, ...]
 
 
+class Result(NamedTuple):
+    """What one check found: `ok`, `FAIL`, or `skip` with the reason why nobody looked."""
+
+    verdict: str
+    says: str
+    why: str = ""
+
+
 CHECKS = (
     Check("an unsigned void is refused", "POST", "/voids", "application/json",
           '{"order_id": "smoke", "order_currency": "XTS"}', (403,)),
@@ -33,6 +66,62 @@ CHECKS = (
           "data=e30%3D&signature=AAAAAAAAAAAAAAAAAAAAAAAAAAA%3D", (401, 403)),
     Check("an unknown route is refused", "GET", "/nothing-here", "application/json", "", (403,)),
 )  # fmt: skip
+
+
+def result(says: str, wrong: str | None) -> Result:
+    """`ok` unless something is wrong."""
+    return Result("ok", says) if wrong is None else Result("FAIL", says, wrong)
+
+
+def attempt(says: str, look: Callable[[], str | None]) -> Result:
+    """One check; what goes wrong on the way to it is a failed check, not a traceback."""
+    try:
+        return result(says, look())
+    except FAILURES as error:
+        return Result("FAIL", says, told(error))
+
+
+def told(error: Exception) -> str:
+    """An error as one line, without a value that it may carry."""
+    match error:
+        case ClientError():
+            said = error.response.get("Error", {})
+            return one_line(f"AWS refused {error.operation_name}: {said.get('Code', '')}: {said.get('Message', '')}")
+        case SecretError():
+            return f"the secret cannot be used: {error.reason}"
+        case OpsError() | SettingsError():
+            return one_line(str(error))
+        case _:
+            return type(error).__name__
+
+
+# ---- from outside ----------------------------------------------------------------------------------------------------
+
+
+def from_outside(base: str) -> Iterator[Result]:
+    """What anybody may see."""
+    yield transport(base)
+    http = urllib3.PoolManager(timeout=urllib3.Timeout(10), retries=False)
+    for check in CHECKS:
+        yield result(f"{check.says}: {check.method} {check.path}", refusal(http, base, check))
+
+
+def transport(base: str) -> Result:
+    """TLS, and whose; plain HTTP is for the local run only."""
+    says, parts = "TLS 1.2 or newer, with a certificate that is trusted", urlsplit(base)
+    host = parts.hostname or ""
+    if parts.scheme == "http":
+        return Result("skip", says, "a local run") if host in LOOPBACK else Result("FAIL", says, "plain HTTP")
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+
+    def shake_hands() -> None:
+        with socket.create_connection((host, parts.port or 443), 10) as raw, context.wrap_socket(
+            raw, server_hostname=host
+        ):  # fmt: skip
+            return
+
+    return attempt(says, shake_hands)
 
 
 def refusal(http: urllib3.PoolManager, base: str, check: Check) -> str | None:
@@ -55,22 +144,122 @@ def refusal(http: urllib3.PoolManager, base: str, check: Check) -> str | None:
     return None
 
 
+# ---- with the rights of an operator ----------------------------------------------------------------------------------
+
+
+def from_inside(base: str, environment: Environment) -> Iterator[Result]:
+    """Is it this environment, does it answer a signed call, and whose are its credentials?
+
+    After a failed step nothing more is said that would depend on it: it might be about another deployment.
+    """
+    says = f"it is the API of VoidService-{environment.name}"
+    try:
+        place = place_of(base, environment)
+    except OpsError as error:
+        yield Result("FAIL", says, told(error))
+        return
+    address = attempt(says, lambda: elsewhere(place, base))
+    yield address
+    if address.verdict != "ok":
+        return
+    yield attempt("a signed read is answered: GET /voids?limit=1", lambda: api.probe(place))
+    yield from of_the_credentials(place, environment)
+
+
+def place_of(base: str, environment: Environment) -> Place:
+    """Where to look; the local run is found by its port. Raises OpsError."""
+    if environment.local:
+        return places.local(urlsplit(base).port or 80, None)
+    return places.deployed(environment.name, environment.region, None)
+
+
+def elsewhere(place: Place, base: str) -> str | None:
+    """The stack's own address, if it is another one."""
+    address = places.output(place, "ApiUrl").rstrip("/")
+    return None if address == base else f"its ApiUrl is {address}"
+
+
+def of_the_credentials(place: Place, environment: Environment) -> Iterator[Result]:
+    """The secret is filled, it is this environment's, and the provider takes it: in this order."""
+    says = f"the secret has its fields ({', '.join(FIELDS)})"
+    try:
+        variables = places.configuration(place)
+        secret = Secret(place.client("secretsmanager"), settings.storage(variables).secret_id, time.monotonic)
+        credentials = secret.current()
+    except FAILURES as error:
+        yield Result("FAIL", says, told(error))
+        return
+    yield Result("ok", says)
+    yield whose(credentials.pos_id, environment, environments.ENVIRONMENTS)
+    yield attempt("the provider accepts them", lambda: refused(variables, credentials))
+
+
+def whose(pos_id: str, environment: Environment, known: Mapping[str, Environment]) -> Result:
+    """Test and live projects differ by their credentials only, so nothing but `pos_id` can tell them apart."""
+    says = f"they are those of {environment.name} (pos_id {one_line(pos_id)})"
+    owners = [
+        other.name for other in known.values() if other.pos_id == pos_id.lower() and other.name != environment.name
+    ]
+    if owners:
+        return Result("FAIL", says, f"it is the pos_id of {owners[0]}")
+    if environment.pos_id is None:
+        return Result("FAIL", says, f"nobody can say: set {environment.name}.pos_id in infra/environments.py")
+    return result(says, None if pos_id.lower() == environment.pos_id else f"expected {environment.pos_id}")
+
+
+def refused(variables: Mapping[str, str], credentials: Credentials) -> str | None:
+    """What the provider says to them, if it does not take them."""
+    match Provider(settings.provider(variables)).accepts(credentials):
+        case True:
+            return None
+        case False:
+            return "it refuses them"
+        case _:
+            return "no answer that says so"
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
 def main(arguments: list[str]) -> int:
-    """Run every check against the API at arguments[0]; 0 if all hold, 1 if not, 2 if called wrongly."""
-    if len(arguments) != 1 or not arguments[0].startswith(("http://", "https://")):
-        print("usage: python -m ops.smoke https://{api}/v1", file=sys.stderr)
-        return 2
-    base = arguments[0].rstrip("/")
-    http = urllib3.PoolManager(timeout=urllib3.Timeout(10), retries=False)
+    """Run the checks; 0 if all hold, 1 if not. Called wrongly: exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ops.smoke",
+        description=DESCRIPTION,
+        epilog=RIGHTS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("url", metavar="URL", type=_address, help="with its stage, as in https://{api}/v1")
+    parser.add_argument(
+        "--environment", metavar="NAME", type=_environment, help="whose it must be: test, prod or local"
+    )
+    chosen = parser.parse_args(arguments)
     failures = 0
-    for check in CHECKS:
-        wrong = refusal(http, base, check)
-        failures += wrong is not None
-        print(
-            f"{'ok  ' if wrong is None else 'FAIL'} {check.says}: {check.method} {check.path}"
-            + f" ({wrong})" * bool(wrong)
-        )
+    for found in _all(chosen.url, chosen.environment):
+        failures += found.verdict == "FAIL"
+        print(f"{found.verdict:<5}{found.says}" + (f" ({found.why})" if found.why else ""), flush=True)
     return 1 if failures else 0
+
+
+def _all(base: str, environment: Environment | None) -> Iterator[Result]:
+    yield from from_outside(base)
+    if environment is None:
+        yield Result("skip", "whose credentials it has", "say ENVIRONMENT=…")
+    else:
+        yield from from_inside(base, environment)
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname:
+        raise argparse.ArgumentTypeError("not an http(s) address")
+    return text.rstrip("/")
+
+
+def _environment(name: str) -> Environment:
+    try:
+        return environments.named(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

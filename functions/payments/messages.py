@@ -151,6 +151,16 @@ def read_order(status: int, body: bytes, pos_id: str, order_id: str) -> OrderVie
     return OrderView(known)
 
 
+def read_credentials_check(status: int, body: bytes) -> bool | None:
+    """Were the credentials of a question about order `0` taken? None: the answer says neither."""
+    value = _parse(body)
+    if status == 401 or (_error(value)[0] or "").startswith("S-"):
+        return False
+    # The order is refused or unknown, in the provider's own JSON: so the credentials passed. An empty page or a
+    # firewall's 403 says nothing about them.
+    return True if status in (200, 400, 404) and isinstance(value, list | dict) else None
+
+
 def belongs(operation: Operation, pos_id: str, order_id: str) -> bool:
     """Is this our order? A missing `pos_id` is allowed: integrators met that in production."""
     return operation.order_id == order_id and operation.fields["pos_id"] in (None, pos_id)

@@ -125,6 +125,18 @@ class Provider:
 
         GET carries plain CPAY: what a GET signs is not documented. Source: docs.finline.io, after-payments.
         """
+        raw = self._get_order(credentials, order_id, seconds)
+        return messages.read_order(raw.status, raw.body, credentials.pos_id, order_id) if raw else None
+
+    def accepts(self, credentials: Credentials) -> bool | None:
+        """Does the provider take these credentials? None: no answer that says so. For operators; no function asks it.
+
+        Order `0` is no order of anybody. Source: the provider's predecessor documents it as the credentials check.
+        """
+        raw = self._get_order(credentials, "0", ANSWER_SECONDS)
+        return messages.read_credentials_check(raw.status, raw.body) if raw else None
+
+    def _get_order(self, credentials: Credentials, order_id: str, seconds: float) -> _Raw | None:
         if seconds <= 0:
             return None
         path = f"/api/v1/pos/{quote(credentials.pos_id, safe='')}/orders/{quote(order_id, safe='')}"
@@ -135,10 +147,9 @@ class Provider:
             return None
         try:
             left = seconds - (time.monotonic() - began)
-            raw = _exchange(connection, "GET", path, None, _headers(Scheme.PLAIN, credentials, b""), left)
+            return _exchange(connection, "GET", path, None, _headers(Scheme.PLAIN, credentials, b""), left)
         finally:
             connection.close()
-        return messages.read_order(raw.status, raw.body, credentials.pos_id, order_id) if raw else None
 
 
 def _headers(scheme: Scheme, credentials: Credentials, body: bytes) -> dict[str, str]:

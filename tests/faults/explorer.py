@@ -51,7 +51,7 @@ class Figures:
             self.harm[harm(text)] += 1
             self._first(text, line(config, schedule))
         item = sim.record()
-        if item is not None and item["settled_at"].get("S") and item.get("requested_at", {}).get("S"):
+        if item is not None and "settled_at" in item and item.get("requested_at", {}).get("S"):
             took = _ms(item["settled_at"]["S"]) - _ms(item["requested_at"]["S"])
             for kind in sim.faults or ("none",):
                 self.settle_ms.setdefault(kind, Counter())[took] += 1

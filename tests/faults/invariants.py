@@ -59,14 +59,14 @@ class Watch:
             self.attempts[order, int(new["attempt"]["N"])] = attempt_id
         self.currencies.add((order, new.get("order_currency", {}).get("S")))
         if state == "failed":
-            self.durable.add((attempt_id, new["reason"].get("S")))
-        fields = new["provider"].get("M")
-        if fields is not None and fields["order_id"].get("S") != order:
+            self.durable.add((attempt_id, new.get("reason", {}).get("S")))
+        fields = json.loads(new["provider"]["S"]) if "provider" in new else None
+        if fields is not None and fields.get("order_id") != order:
             self.violation("I5 another order's data is in the record")
         if (
             state == "voided"
             and fields is not None
-            and fields["currency"].get("S") != new["order_currency"].get("S")
+            and fields.get("currency") != new.get("order_currency", {}).get("S")
             and not new["review"]["BOOL"]
         ):
             self.violation("I7 voided in another currency, and no person is told")

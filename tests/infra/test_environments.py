@@ -20,6 +20,9 @@ from infra.environments import ENVIRONMENTS, CustomDomain, Environment, Throttle
         ("provider_url", "http://api.finline.io"),
         ("provider_url", "https://api.finline.io/api/v1"),
         ("provider_scheme", "BASIC"),
+        ("pos_id", "12345"),
+        ("pos_id", "DC728DE1-51EF-4EF1-80F7-3B44B07B5667"),
+        ("pos_id", "dc728de1-51ef-4ef1-80f7-3b44b07b5667\n"),
         ("webhook_addresses", ()),
         ("webhook_addresses", ("0.0.0.0/0",)),
         ("webhook_addresses", ("finline.io",)),
@@ -80,7 +83,16 @@ def test_an_unknown_environment_is_named_with_those_that_exist() -> None:
 def test_prod_differs_from_test_only_in_what_it_protects() -> None:
     test, prod = ENVIRONMENTS["test"], ENVIRONMENTS["prod"]
     different = {each.name for each in fields(Environment) if getattr(test, each.name) != getattr(prod, each.name)}
-    assert different == {"name", "log_retention_days", "termination_protection", "canary"}
+    # Whose provider's project it is does not change what the stack does.
+    assert different - {"pos_id"} == {"name", "log_retention_days", "termination_protection", "canary"}
+
+
+def test_the_project_of_one_environment_is_not_anothers() -> None:
+    pos_id = "0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667"
+    test, prod = Environment(name="test", pos_id=pos_id), Environment(name="prod", pos_id=pos_id)
+    with pytest.raises(ValueError, match=rf"^prod\.pos_id = '{pos_id}': expected another than that of test$"):
+        environments.refuse_a_shared_project([test, prod])
+    environments.refuse_a_shared_project([test, Environment(name="prod")])
 
 
 @pytest.mark.usefixtures("templates")

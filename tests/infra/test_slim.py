@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 from botocore import xform_name
+from botocore.loaders import Loader
 from botocore.session import Session
 
 from infra import slim
 
 BOTOCORE = Path(__import__("botocore").__file__).parent
+KEPT = ("endpoints.json", "partitions.json", "_retry.json", "sdk-default-configuration.json")
 FUNCTIONS = Path(slim.__file__).parent.parent / "functions"
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("asset")
-    for name in ("endpoints.json", "partitions.json", "_retry.json", "dynamodb", "secretsmanager", "sqs"):
+    for name in (*KEPT, "dynamodb", "secretsmanager", "sqs"):
         source, copy = BOTOCORE / "data" / name, target / "botocore" / "data" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, copy) if source.is_dir() else shutil.copy(source, copy)
@@ -51,6 +53,23 @@ def test_what_is_kept_is_complete_for_botocore(out: Path) -> None:
                 shape.name for shape in Session().get_service_model(service).operation_model(name).error_shapes
             ]
     assert not (out / "botocore" / "data" / "sqs").exists()
+
+
+def test_every_region_has_the_host_that_botocores_whole_data_name(out: Path) -> None:
+    cut, whole = Session(), Session()
+    only = Loader(extra_search_paths=[str(out / "botocore" / "data")], include_default_search_paths=False)
+    cut.register_component("data_loader", only)
+    keys = {"aws_access_key_id": "fake", "aws_secret_access_key": "fake"}
+    for service in slim.OPERATIONS:
+        for partition in whole.get_available_partitions():
+            for region in whole.get_available_regions(service, partition):
+                ours = cut.create_client(service, region, **keys)
+                # By the rules, which the asset does not have.
+                theirs = whole.create_client(service, region, **keys)._ruleset_resolver  # type: ignore[attr-defined]
+                name = min(slim.OPERATIONS[service])
+                operation = ours.meta.service_model.operation_model(name)
+                endpoint = theirs.construct_endpoint(operation, call_args={}, request_context={})
+                assert ours.meta.endpoint_url == endpoint.url, region
 
 
 def test_the_cache_of_the_installer_is_not_written_through(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -56,6 +57,9 @@ def directives(reply: Reply) -> dict[str, str]:
         ("/reference", "text/html; charset=utf-8"),
         ("/console/console.js", "text/javascript; charset=utf-8"),
         ("/console/style.css", "text/css; charset=utf-8"),
+        ("/console/reference.css", "text/css; charset=utf-8"),
+        ("/console/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+        ("/console/swagger-ui.css", "text/css; charset=utf-8"),
         ("/console/icon.svg", "image/svg+xml"),
         ("/console/openapi.json", "application/json"),
         ("/console/config.json", "application/json"),
@@ -70,6 +74,8 @@ def test_the_pages_are_served_unsigned_with_a_strict_policy(service: Service, pa
     policy = directives(reply)
     assert (policy["default-src"], policy["connect-src"]) == ("'self'", "'self' http://127.0.0.1:*")
     assert not any("unsafe" in value for value in policy.values())
+    assert (policy["require-trusted-types-for"], policy["trusted-types"]) == ("'script'", "'none'")
+    assert policy.get("img-src") == ("'self' data:" if path == "/reference" else None)
 
 
 def test_the_reference_shows_the_contract_of_the_repository(service: Service) -> None:
@@ -89,6 +95,8 @@ def test_the_reference_shows_the_contract_of_the_repository(service: Service) ->
         "/console/%00",
         "/console/",
         "/console/nothing.js",
+        "/console/swagger-ui.js",
+        "/console/LICENSE",
         "//console/../../etc/passwd",
         "/reference/../pyproject.toml",
     ],
@@ -385,17 +393,69 @@ def test_it_follows_the_scheme_of_the_system(page: Page, service: Service) -> No
     assert base64.b64decode(page.command("Page.captureScreenshot")["data"]).startswith(b"\x89PNG")
 
 
+def answer_to(page: Page, block: str) -> str:
+    """Opens an operation's block if need be and sends its example; the expression of the answer's row."""
+    answer = f"document.querySelector('{block} .live-responses-table tbody .response')"
+    button = f"document.querySelector('{block} .btn.execute')"
+    page.wait(f"{button} || document.querySelector('{block} .opblock-summary-control').click()")
+    # A click is lost while Swagger UI is still resolving the operation, so it is repeated: slowly, an answer takes a while.
+    for _ in range(10):
+        page.evaluate(f"{button}.click()")
+        with suppress(AssertionError):
+            page.wait(answer, 2)
+            return answer
+    raise AssertionError((block, page.text(), page.problems))
+
+
 def test_the_reference_shows_every_operation_and_sends_its_examples(page: Page, service: Service) -> None:
     document = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
     operations = {spec["operationId"]: spec for item in document["paths"].values() for spec in item.values()}
     page.go(f"{service.url}/reference")
-    page.wait(f"document.querySelectorAll('.operation').length === {len(operations)}")
+    page.wait(f"document.querySelectorAll('.opblock').length === {len(operations)}")
+    page.evaluate("document.querySelector('#hold button').click()")
+    page.wait("document.querySelector('#hold [role=status]').textContent.includes('holds 100 UAH for order 123')")
     for name, spec in operations.items():
-        shown = page.evaluate(f"[...document.querySelectorAll('#{name} > .response .badge')].map((b) => b.textContent)")
-        assert shown == list(spec["responses"])
-        page.evaluate(f"document.querySelector('#{name} form .primary').click()")
-        page.wait(f"document.querySelector('#{name} [role=status] .badge')")
+        block = f"#operations-{spec['tags'][0]}-{name}"
+        answer = answer_to(page, block)
+        rows = f"document.querySelectorAll('{block} .responses-table:not(.live-responses-table) > tbody > tr')"
+        assert page.evaluate(f"[...{rows}].map((row) => row.dataset.code)") == list(spec["responses"])
         # The example webhook is signed with another secret, so it is refused; no signed request may be.
-        status = page.evaluate(f"document.querySelector('#{name} [role=status] .badge').textContent")
+        status = page.evaluate(f"{answer}.innerText").split()[0]
         assert (status in ("200", "404", "409")) if spec["security"] else (status == "401"), (name, status)
+        curl = page.evaluate(f"document.querySelector('{block} .curl').innerText")
+        assert ("--aws-sigv4" in curl) is bool(spec["security"])
     assert page.problems == []
+
+
+@pytest.mark.parametrize("order_id", ["a/b é", "it's (1)*!", "%2e%2e"])
+def test_the_reference_signs_what_is_typed_in(
+    page: Page, service: Service, merchant: Caller, sandbox: Callable[..., Any], order_id: str
+) -> None:
+    order_id = f"{order_id} {uuid.uuid4().hex[:8]}"
+    sandbox("POST", "/holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
+    merchant.post("/v1/voids", {"order_id": order_id, "order_currency": "UAH", "comment": HOSTILE})
+    page.go(f"{service.url}/reference#/merchant/readVoid")
+    block = "#operations-merchant-readVoid"
+    answer = answer_to(page, block)  # what is typed in before the operation is resolved would be lost
+    page.type(f"{block} [data-param-name=order_id] input", order_id)
+    page.evaluate(f"document.querySelector('{block} .btn.execute').click()")
+    page.wait(answer + """.innerText.includes('"state": "voided"')""")
+    assert page.evaluate(f"{answer}.innerText.includes({json.dumps(json.dumps(order_id, ensure_ascii=False))})")
+    assert page.evaluate(f"{answer}.querySelector('.response-col_status').innerText").split()[0] == "200"
+    assert page.evaluate(f"{answer}.innerText.includes({json.dumps(json.dumps(HOSTILE))})")
+    assert page.evaluate(f"{answer}.querySelectorAll('img, script').length") == 0
+    assert page.problems == []
+
+
+def test_the_reference_keeps_the_digits_of_amounts_and_follows_the_scheme(page: Page, service: Service) -> None:
+    page.go(f"{service.url}/reference")
+    page.wait("document.querySelector('.opblock')")
+    dark = "document.documentElement.classList.contains('dark-mode')"
+    for scheme in ("light", "dark"):
+        page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        page.wait(f"{dark} === {json.dumps(scheme == 'dark')}")
+    page.evaluate(
+        "window.fetch = async () => new Response('{\"amount\": 100.00}', {status: 200, headers: {'Content-Type': 'application/json'}})"
+    )
+    answer = answer_to(page, "#operations-merchant-listVoids")
+    assert '"amount": 100.00' in page.evaluate(f"{answer}.innerText")

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from local.merchant import Caller, send
-from local.service import Service
+from local.service import CREDENTIALS, Service
 
 ROOT = Path(__file__).resolve().parents[2]
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
@@ -219,3 +219,43 @@ def test_a_run_that_is_not_there_is_said(ops: Callable[..., Done]) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "make run" in done.stderr
+
+
+# `make smoke`
+
+
+def smoke(*arguments: str) -> Done:
+    command = [sys.executable, "-m", "ops.smoke", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_sound_deployment_passes_from_outside_and_from_inside(service: Service) -> None:
+    done = smoke(f"{service.url}/v1/", "--environment", "local")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {line.split()[0] for line in done.stdout.splitlines() if " TLS " not in line} == {"ok"}
+    assert len(done.stdout.splitlines()) == 10
+    for name, value in CREDENTIALS.items():
+        assert (value in done.stdout) is (name == "pos_id")
+
+
+def test_from_outside_no_rights_are_needed_and_the_rest_is_said_to_be_open(service: Service) -> None:
+    done = smoke(f"{service.url}/v1")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("skip whose credentials it has")
+
+
+def test_a_provider_that_says_nothing_about_the_credentials_fails_the_check(
+    service: Service, sandbox: Callable[..., Any]
+) -> None:
+    sandbox("PUT", "/faults/0", {"query": "http_500"})
+    done = smoke(f"{service.url}/v1", "--environment", "local")
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("FAIL")] == [
+        "FAIL the provider accepts them (no answer that says so)"
+    ]
+
+
+def test_the_wrong_address_is_not_looked_behind(service: Service) -> None:
+    done = smoke(f"http://localhost:{urlsplit(service.url).port}/v1", "--environment", "local")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].endswith(f"(its ApiUrl is {service.url}/v1)")

@@ -227,6 +227,25 @@ def test_a_question_without_a_readable_answer_is_none(peer: Peer, provider: Prov
     assert len(peer.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "taken"),
+    [
+        (http(b'{"message": "Payment not found"}', "404 Not Found"), True),
+        (http(b'{"message": "Invalid pos_id field or credentials", "args": {"code": "S-404"}}', "401 No"), False),
+        (b"", None),
+    ],
+)
+def test_credentials_are_checked_by_one_question_about_no_order(
+    peer: Peer, provider: Provider, answer: bytes, taken: bool | None
+) -> None:
+    peer.answers(answer)
+    assert provider.accepts(CREDENTIALS) is taken
+    assert len(peer.requests) == 1
+    head = peer.requests[0].decode()
+    assert head.startswith(f"GET /api/v1/pos/{CREDENTIALS.pos_id}/orders/0 HTTP/1.1\r\n")
+    assert "X-API-AUTH: CPAY fake-key:fake-secret\r\n" in head
+
+
 def test_each_post_has_a_connection_of_its_own(peer: Peer, provider: Provider) -> None:
     connections: list[ssl.SSLSocket] = []
 

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from payments.messages import MOST_OPERATIONS, PROVIDER_FIELDS, Word, read_answer, read_operation, read_order
+from payments.messages import (
+    MOST_OPERATIONS,
+    PROVIDER_FIELDS,
+    Word,
+    read_answer,
+    read_credentials_check,
+    read_operation,
+    read_order,
+)
 from tests.fakes.scene import ORDER, POS_ID, fields
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors/financial-line.json").read_text())
@@ -212,3 +220,32 @@ def test_an_id_of_any_length_names_nothing() -> None:
     read = read_operation(fields(operation_id="x" * 129, transaction_id="y" * 128))
     assert read is not None
     assert read.ids == {"y" * 128}
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "taken"),
+    [
+        (200, b"[]", True),
+        (404, b'{"message": "Payment not found"}', True),
+        (400, b'{"message": "Invalid order_id"}', True),
+        (401, b"", False),
+        (404, b'{"args": {"code": "S-404"}}', False),
+        (403, b'{"args": {"code": "S-403"}}', False),
+        (403, b"<html>firewall</html>", None),
+        (404, b"<html>nginx</html>", None),
+        (200, b"<html>It works!</html>", None),
+        (302, b"", None),
+        (429, b"{}", None),
+        (500, b"{}", None),
+    ],
+)
+def test_only_an_answer_of_the_provider_says_whether_it_takes_the_credentials(
+    status: int, text: bytes, taken: bool | None
+) -> None:
+    assert read_credentials_check(status, text) is taken
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_a_credentials_check_never_crashes(garbage: bytes) -> None:
+    assert read_credentials_check(500, garbage) is None
+    assert read_credentials_check(401, garbage) is False

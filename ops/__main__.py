@@ -68,8 +68,7 @@ def main(arguments: list[str]) -> int:
     except StoreError as error:
         return _fail(f"the table cannot be used: {error}")
     except ClientError as error:
-        told = error.response.get("Error", {})
-        return _fail(f"AWS refused {error.operation_name}: {told.get('Code', '')}: {told.get('Message', '')}")
+        return _fail(places.refusal_of_aws(error))
     except BrokenPipeError:
         # The reader, `head` perhaps, has enough; nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

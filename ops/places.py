@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError
 
 from payments import settings
 
@@ -118,6 +119,12 @@ def configuration(place: Place) -> Mapping[str, str]:
 def storage(place: Place) -> settings.Storage:
     """Table and secret of this place."""
     return settings.storage(configuration(place))
+
+
+def refusal_of_aws(error: ClientError) -> str:
+    """AWS's no, with the operation that was refused."""
+    said = error.response.get("Error", {})
+    return f"AWS refused {error.operation_name}: {said.get('Code', '')}: {said.get('Message', '')}"
 
 
 def output(place: Place, name: str) -> str:

@@ -85,8 +85,7 @@ def told(error: Exception) -> str:
     """An error as one line, without a value that it may carry."""
     match error:
         case ClientError():
-            said = error.response.get("Error", {})
-            return one_line(f"AWS refused {error.operation_name}: {said.get('Code', '')}: {said.get('Message', '')}")
+            return one_line(places.refusal_of_aws(error))
         case SecretError():
             return f"the secret cannot be used: {error.reason}"
         case OpsError() | SettingsError():

@@ -392,7 +392,7 @@ def read_void(item: Item) -> Void:
         lease_until=_integer(item, "lease_until"),
         settle_until=_integer(item, "settle_until"),
         settled_at=_milliseconds(settled) if settled else None,
-        provider=_read_fields(item.get("provider")),
+        provider=_read_fields(item["provider"]) if "provider" in item else None,
         provider_code=_text(item, "provider_code"),
         provider_message=_text(item, "provider_message"),
         history=tuple(_read_change(change["M"]) for change in item.get("history", {}).get("L", [])),
@@ -425,7 +425,7 @@ def _event_item(pos_id: str, event: Event) -> Item:
 
 
 def _read_event(item: Item) -> Event:
-    fields = _read_fields(item["provider"]) or {}
+    fields = _read_fields(item["provider"])
     operation = Operation(item["method"]["S"], item["status"]["S"], str(fields.get("order_id")), fields)
     return Event(item["sk"]["S"].removeprefix("EVENT#"), item["at"]["S"], item["verified_with"]["S"], operation)
 
@@ -435,9 +435,8 @@ def _write_fields(fields: Fields) -> Item:
     return {"S": exact_json.write({name: fields[name] for name in PROVIDER_FIELDS if fields.get(name) is not None})}
 
 
-def _read_fields(value: Item | None) -> Fields | None:
-    if value is None or "S" not in value:
-        return None
+def _read_fields(value: Item) -> Fields:
+    # Another form is not read as "nothing known": the next write would lose what the provider said.
     stored = exact_json.parse(value["S"])
     if not isinstance(stored, dict):
         raise ValueError("provider")

@@ -7,8 +7,19 @@ from typing import Any
 
 import pytest
 
+from payments import exact_json
 from payments.operations import Change, Evidence, Reason, State, UsedKey, Void, learn_webhook
-from payments.store import BadCursor, Conflict, Event, StoreError, Written, read_void, timestamp, write_void
+from payments.store import (
+    BadCursor,
+    Conflict,
+    Event,
+    StoreError,
+    Written,
+    partition,
+    read_void,
+    timestamp,
+    write_void,
+)
 from tests.fakes.scene import OTHER, POS_ID, START, Scene, operation, submitting
 from tests.fakes.table import error
 
@@ -221,6 +232,19 @@ class TestReading:
         assert cursor is not None
         with pytest.raises(BadCursor):
             scene.store.list("review", 1, cursor)
+
+
+@pytest.mark.parametrize("stored", [{"M": {"amount": {"S": "100.00"}}}, {"NULL": True}, {"S": "[]"}, {"S": "{"}])
+def test_what_the_provider_said_in_another_form_is_not_read_as_nothing(stored: Any) -> None:
+    scene = Scene()
+    scene.store.create(submitting(), "w")
+    scene.store.create(replace(submitting(), order_id=OTHER), "w")
+    scene.table.items[partition(POS_ID, OTHER), "VOID"]["provider"] = stored
+    with pytest.raises((KeyError, ValueError, exact_json.Unreadable)):
+        scene.store.load(POS_ID, OTHER)
+    page = scene.store.list("unsettled", 10)
+    assert [void.order_id for void in page.voids] == [submitting().order_id]
+    assert page.unreadable == 1
 
 
 def test_quarantine_is_kept_once_and_for_ninety_days() -> None:

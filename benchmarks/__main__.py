@@ -34,6 +34,7 @@ def main() -> None:
         "whole trust parsed each time": subjects.with_whole_trust(ours),
         "no byte code": subjects.without_bytecode(ours),
         "all of botocore's data": subjects.with_whole_data(ours, made["p1"].directory),
+        "garbage collected at init": subjects.with_collector(ours),
     }
     with (
         measure.stubs() as running,

@@ -21,7 +21,7 @@ from benchmarks.__main__ import use_node_of_pypi
 INVOKES = 1_000
 PARTS = {
     "a fresh TLS connection to the provider": ["payments.provider:Provider._connect"],
-    "the void over it, and the watchdog": ["payments.provider:_exchange"],
+    "the void over it": ["payments.provider:_exchange"],
     "the SDK's sockets: urllib3 and TLS": ["botocore.httpsession:URLLib3Session.send"],
     "the SDK's signature": ["botocore.auth:SigV4Auth.add_auth"],
     "the SDK's endpoint and request": ["botocore.client:BaseClient._convert_to_request_dict"],

@@ -112,6 +112,14 @@ def with_whole_data(subject: Subject, whole: Path) -> Subject:
     return copy
 
 
+def with_collector(subject: Subject) -> Subject:
+    """Python looks for garbage during init too, as it does everywhere."""
+    copy = changed(subject, "collecting")
+    (copy.directory / "boot.py").write_text("def finish() -> None: ...\n")
+    bundle.compile_all(copy.directory)
+    return copy
+
+
 def with_whole_trust(subject: Subject) -> Subject:
     """Every certificate authority parsed for each context, which is what happens when nothing is done about it."""
     environment = {"AWS_CA_BUNDLE": str(CACHE / "trust.pem"), "PROVIDER_CA_FILE": str(CACHE / "trust.pem")}

@@ -3,6 +3,7 @@
 import contextlib
 import time
 
+import boot
 from lambda_http import (
     GatewayEvent,
     Refused,
@@ -102,3 +103,5 @@ def _whole(text: str) -> int:
 # At init, as in submit_void: what is wrong is told to the first request.
 with contextlib.suppress(SettingsError):
     world(False)
+
+boot.finish()

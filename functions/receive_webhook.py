@@ -7,6 +7,7 @@ import time
 import uuid
 from urllib.parse import parse_qsl
 
+import boot
 import clients
 from lambda_http import GatewayEvent, Refused, Response, answering, body, empty, media_type, problem
 from payments import settings
@@ -54,13 +55,11 @@ def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
     if media_type(event) != "application/x-www-form-urlencoded":
         raise Refused("invalid-request", "The body must be a form (application/x-www-form-urlencoded).")
     try:
-        # Latin-1 both ways: the bytes pass through unchanged, whatever they are.
-        fields = parse_qsl(
-            raw.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS, encoding="latin-1"
-        )
+        # Bytes: they pass through unchanged, whatever they are.
+        fields = parse_qsl(raw, keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise Refused("invalid-request", "The form has too many fields.") from None
-    found = {name: [value for key, value in fields if key == name] for name in ("data", "signature")}
+    found = {name: [value for key, value in fields if key == name.encode()] for name in ("data", "signature")}
     errors = [
         {"pointer": f"/{name}", "detail": "must be given exactly once"}
         for name, values in found.items()
@@ -69,7 +68,7 @@ def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
     if errors or not found["data"][0]:
         empty_data = [{"pointer": "/data", "detail": "must not be empty"}]
         raise Refused("invalid-request", "The form must have `data` and `signature`, once each.", errors or empty_data)
-    return found["data"][0].encode("latin-1"), found["signature"][0].encode("latin-1")
+    return found["data"][0], found["signature"][0]
 
 
 def _respond(event: GatewayEvent, received: Received) -> Response:
@@ -103,3 +102,5 @@ def _unavailable(event: GatewayEvent, what: str) -> Response:
 # the first request.
 with contextlib.suppress(settings.SettingsError):
     inbox()
+
+boot.finish()

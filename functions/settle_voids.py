@@ -3,6 +3,7 @@
 import contextlib
 from typing import Protocol
 
+import boot
 from payments.operations import State
 from payments.secret import SecretError
 from payments.settings import SettingsError
@@ -55,3 +56,5 @@ def _observe(run: Run) -> dict[str, int]:
 # At init, as in submit_void: what is wrong is told to the first request.
 with contextlib.suppress(SettingsError):
     world(False)
+
+boot.finish()

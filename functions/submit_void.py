@@ -5,6 +5,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+import boot
 from lambda_http import (
     GatewayEvent,
     Refused,
@@ -177,3 +178,5 @@ def _unavailable(event: GatewayEvent, what: str) -> Response:
 # the first request.
 with contextlib.suppress(SettingsError):
     world(True)
+
+boot.finish()

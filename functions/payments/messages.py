@@ -27,6 +27,7 @@ LONGEST_TEXT = 2048
 LONGEST_ID = 128
 MOST_OPERATIONS = 200
 """More in one order is no answer about one hold: kept, it would outgrow the record (400 KB) and block its writes."""
+_TEXT_LIKE = (str, int, Decimal)
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
 
 Fields = Mapping[str, object]
@@ -206,14 +207,15 @@ def _short(value: object, limit: int) -> str | None:
 
 def _text(value: object) -> str | None:
     """Text as sent; a number where text is documented (codes) becomes its digits."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _TEXT_LIKE):
         return None
-    return str(value)[:LONGEST_TEXT].encode("utf-8", "replace").decode()
+    text = str(value)[:LONGEST_TEXT]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _number(value: object) -> Decimal | None:
     """An exact amount in major units, sent as a number or as text."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _TEXT_LIKE):
         return None
     text = str(value)
     return Decimal(text) if _NUMBER.fullmatch(text) else None

@@ -4,8 +4,10 @@ Promises that knowledge only grows: `submitting < unknown < pending < failed < v
 success counts from any source while absence and failure count only when they name this attempt. Pure; it never guesses.
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from payments.messages import Answer, Fields, Operation, OrderView, Word
 
@@ -76,9 +78,11 @@ class Change:
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Void:
-    """The record of one order's void. Times are milliseconds since 1970 UTC, from our clock."""
+class Void(NamedTuple):
+    """The record of one order's void. Times are milliseconds since 1970 UTC, from our clock.
+
+    A tuple: the rules below copy it with a change many times a request; a frozen dataclass takes several times as long.
+    """
 
     pos_id: str
     order_id: str

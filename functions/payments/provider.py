@@ -5,11 +5,10 @@ hidden retry is a second void. Never logs or repeats a header, a body or a crede
 """
 
 import http.client
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Buffer, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -37,6 +36,34 @@ _FAILURES = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, V
 
 class NotConnected(Exception):
     """No connection could be opened: nothing was sent. The text is the kind of error."""
+
+
+class _Timed(ssl.SSLSocket):
+    """A socket whose whole conversation ends at one moment.
+
+    A time-out of a plain socket counts anew for each piece: a provider that drips its answer would hold us for ever.
+    """
+
+    ends: float | None = None
+    """Seconds of the monotonic clock; None: each piece has the usual time-out."""
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """Send one piece. Raises TimeoutError at the end."""
+        self._wait_no_longer()
+        return super().send(data, flags)
+
+    def read(self, size: int = 1024, buffer: Buffer | None = None) -> bytes:
+        """Receive one piece, for every way to receive. Raises TimeoutError at the end."""
+        self._wait_no_longer()
+        return super().read(size, buffer)
+
+    def _wait_no_longer(self) -> None:
+        if self.ends is None:
+            return
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +113,7 @@ class Provider:
         directory = None if settings.ca_file or not ROOTS.is_dir() else str(ROOTS)
         self._trust = ssl.create_default_context(cafile=settings.ca_file, capath=directory)
         self._trust.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._trust.sslsocket_class = _Timed
 
     def begin(self) -> Handshake:
         """Start opening a fresh connection; not a byte of a request is sent on it yet."""
@@ -168,23 +196,15 @@ def _exchange(
     connection: HTTPSConnection, method: str, path: str, body: bytes | None, headers: dict[str, str], seconds: float
 ) -> _Raw | None:
     """One request and its whole answer within `seconds`; None if there is no complete answer."""
-    if seconds <= 0 or connection.sock is None:
+    if seconds <= 0 or not isinstance(connection.sock, _Timed):
         return None
-    # A socket's time-out counts anew for each piece: a provider that drips would hold us. The watchdog does not.
-    watchdog = threading.Timer(seconds, _hang_up, (connection.sock,))
-    watchdog.daemon = True
-    watchdog.start()
+    connection.sock.ends = time.monotonic() + seconds
     try:
-        # Both: urllib3 puts the connection's time-out back on the socket when it reads the answer.
-        connection.sock.settimeout(seconds)
-        connection.timeout = seconds
         connection.request(method, path, body=body, headers=headers, preload_content=False)
         response = connection.getresponse()
         return _Raw(response.status, _read_whole(response))
     except _FAILURES:
         return None
-    finally:
-        watchdog.cancel()
 
 
 def _read_whole(response: BaseHTTPResponse) -> bytes:
@@ -194,10 +214,3 @@ def _read_whole(response: BaseHTTPResponse) -> bytes:
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ValueError("answer encoded")  # we asked for none: not to be unpacked, it might be a bomb
     return body
-
-
-def _hang_up(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # closed in the meantime: nothing to end

@@ -9,7 +9,8 @@ import binascii
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +28,8 @@ VOID = "VOID"
 TIMELINE = "timeline"
 DUE = "DUE"
 REVIEW = "REVIEW"
+TOP = "~"
+"""The record is behind every timestamp of its order: one query returns it and the newest events."""
 MOST_EVENTS = 100
 QUARANTINE_SECONDS = 90 * 86_400
 LONGEST_CURSOR = 2_048
@@ -146,15 +149,16 @@ class Store:
         `void` is the record to create where there is none. Unreleased: its conditions did not hold (the event is a
         repetition, or the record needs a merge). Raises StoreError.
         """
-        item = write_void(replace(void, version=1, write_id=write_id))
-        change = item["history"]
-        values = {
+        put = _event_item(pos_id, event)
+        values: Item = {
             ":voided": {"S": State.VOIDED.value}, ":submitting": {"S": State.SUBMITTING.value},
             ":unknown": {"S": State.UNKNOWN.value}, ":false": {"BOOL": False},
-            ":provider": item["provider"], ":seen": _texts(void.seen_ids), ":settled": item["settled_at"],
-            ":change": change, ":none": {"L": []}, ":one": {"N": "1"}, ":zero": {"N": "0"}, ":write": {"S": write_id},
-            ":currency": _optional(void.order_currency), ":room": {"N": "90"}, ":order": item["order_id"],
-            ":pos": item["pos_id"], ":top": item["at"],
+            ":provider": put["provider"], ":seen": _texts(void.seen_ids),
+            ":settled": {"S": timestamp(void.settled_at or 0)},
+            ":change": {"L": [_write_change(change) for change in void.history]},
+            ":none": {"L": []}, ":one": {"N": "1"}, ":zero": {"N": "0"}, ":write": {"S": write_id},
+            ":currency": _optional(void.order_currency), ":room": {"N": "90"}, ":order": {"S": void.order_id},
+            ":pos": {"S": pos_id}, ":top": {"S": TOP},
         }  # fmt: skip
         update = (
             "SET #state = :voided, provider = :provider, seen_ids = :seen, settled_at = :settled, "
@@ -177,7 +181,7 @@ class Store:
                     {
                         "Put": {
                             "TableName": self._table,
-                            "Item": _event_item(pos_id, event),
+                            "Item": put,
                             "ConditionExpression": "attribute_not_exists(pk)",
                         }
                     },
@@ -340,7 +344,7 @@ def write_void(void: Void) -> Item:
     ids = {"own_ids": void.own_ids, "known_ids": void.known_ids, "seen_ids": void.seen_ids}
     item: Item = {
         **_key(void.pos_id, void.order_id),
-        "at": {"S": "~"},  # sorts behind every timestamp: one query returns the record and the newest events
+        "at": {"S": TOP},
         "pos_id": {"S": void.pos_id},
         "order_id": {"S": void.order_id},
         "state": {"S": void.state.value},

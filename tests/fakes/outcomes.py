@@ -5,7 +5,7 @@ Knows only the operators that our patterns use, and fails on any other.
 
 import json
 import re
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 from payments.operations import Reason, State

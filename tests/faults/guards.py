@@ -6,7 +6,8 @@ Each removal names the configurations in which its harm is reachable; they are s
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from unittest.mock import patch

@@ -4,7 +4,7 @@ A fake that answered otherwise than the engine would make every test that stands
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from copy import replace
 from typing import Any
 from uuid import uuid4
 

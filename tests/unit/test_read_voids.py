@@ -1,7 +1,7 @@
 """GET /v1/voids/{order_id} and GET /v1/voids: reading one, refreshing it, and paging through what is open."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import pytest

@@ -1,6 +1,6 @@
 """The schedule's function: what a run tells, and that a run which could ask nothing fails loudly."""
 
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import pytest

@@ -1,6 +1,6 @@
 """The state machine: one class per starting state, then the rules that hold in all of them."""
 
-from dataclasses import replace
+from copy import replace
 
 import pytest
 

@@ -1,7 +1,6 @@
 """Conditional writes that recognise themselves, items that survive the way there and back, and bounded reads."""
 
-from dataclasses import fields as dataclass_fields
-from dataclasses import replace
+from copy import replace
 from decimal import Decimal
 from typing import Any
 
@@ -47,8 +46,7 @@ class TestAnItem:
     @pytest.mark.parametrize("void", [FULL, submitting(), released(), Void(POS_ID, "1", State.UNKNOWN, None)])
     def test_comes_back_as_it_went(self, void: Void) -> None:
         again = read_void(write_void(void))
-        for part in dataclass_fields(Void):
-            assert getattr(again, part.name) == getattr(void, part.name), part.name
+        assert again == void
         assert str((again.provider or {}).get("amount")) == str((void.provider or {}).get("amount"))
 
     def test_is_in_the_sparse_index_only_while_it_is_open(self) -> None:

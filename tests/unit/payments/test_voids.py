@@ -1,6 +1,6 @@
 """A void's life with everything outside replaced: submit, record, settle, refresh, and what happens when answers are lost."""
 
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import pytest

@@ -149,13 +149,12 @@ class Store:
         `void` is the record to create where there is none. Unreleased: its conditions did not hold (the event is a
         repetition, or the record needs a merge). Raises StoreError.
         """
-        put = _event_item(pos_id, event)
+        put, released = _event_item(pos_id, event), void.history[-1]
         values: Item = {
             ":voided": {"S": State.VOIDED.value}, ":submitting": {"S": State.SUBMITTING.value},
             ":unknown": {"S": State.UNKNOWN.value}, ":false": {"BOOL": False},
             ":provider": put["provider"], ":seen": _texts(void.seen_ids),
-            ":settled": {"S": timestamp(void.settled_at or 0)},
-            ":change": {"L": [_write_change(change) for change in void.history]},
+            ":settled": {"S": timestamp(released.at)}, ":change": {"L": [_write_change(released)]},
             ":none": {"L": []}, ":one": {"N": "1"}, ":zero": {"N": "0"}, ":write": {"S": write_id},
             ":currency": _optional(void.order_currency), ":room": {"N": "90"}, ":order": {"S": void.order_id},
             ":pos": {"S": pos_id}, ":top": {"S": TOP},

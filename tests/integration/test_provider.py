@@ -188,6 +188,15 @@ def test_an_answer_that_drips_ends_when_its_time_is_over(
     assert 0.5 <= time.monotonic() - began < 20
 
 
+def test_nothing_is_sent_when_the_time_is_over_before_the_first_byte(
+    peer: Peer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 1e-9)
+    peer.answers(http(VOID))
+    assert send(provider) is Word.UNKNOWN
+    assert peer.requests == []
+
+
 def test_nobody_listening_is_not_connected(authority: trustme.CA, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

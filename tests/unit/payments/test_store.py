@@ -9,6 +9,7 @@ import pytest
 from payments import exact_json
 from payments.operations import Change, Evidence, Reason, State, UsedKey, Void, learn_webhook
 from payments.store import (
+    MOST_EVENTS,
     BadCursor,
     Conflict,
     Event,
@@ -123,6 +124,15 @@ class TestAWebhooksTransaction:
         assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is None
         assert scene.record() == replace(released(), version=1, write_id="w")
         assert len(scene.table.items) == 2
+
+    def test_makes_a_record_that_is_read_however_many_webhooks_follow(self) -> None:
+        scene = Scene()
+        scene.store.put_event_and_release(POS_ID, event(), released(), "w")
+        for number in range(MOST_EVENTS + 1):
+            scene.store.put_event(POS_ID, event(digest=str(number)))
+        void, events, truncated = scene.store.timeline(POS_ID, "123")
+        assert void == scene.record()
+        assert (len(events), truncated) == (MOST_EVENTS, True)
 
     @pytest.mark.parametrize("state", [State.SUBMITTING, State.UNKNOWN])
     def test_releases_a_record_as_a_merge_would(self, state: State) -> None:

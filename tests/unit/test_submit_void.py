@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import clients
+import storage
 import submit_void
 import systems
 from payments.outside import Systems
@@ -345,7 +346,7 @@ def test_a_missing_variable_is_503_and_named_in_the_log(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     def real() -> Systems:
-        systems.storage.cache_clear()
+        storage.storage.cache_clear()
         systems.systems_that_send.cache_clear()
         return systems.systems_that_send()
 

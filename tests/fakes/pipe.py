@@ -9,6 +9,7 @@ from copy import replace
 from typing import Any
 
 from payments.operations import Reason, State
+
 from payments.store import write_void
 from tests.fakes import scene
 

@@ -3,16 +3,14 @@
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from payments.operations import Reason, State
 
 from infra import outcome_event
-from infra.environment import Environment
 from infra.synth import ROOT
-from payments.operations import Reason, State
 from tests.fakes import outcomes, scene
 
 Resources = dict[str, dict[str, Any]]

@@ -1,13 +1,9 @@
 """A release reaches a tenth of the requests first, and goes back by itself when it does harm."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-from infra.environment import Environment
 
 Resources = dict[str, dict[str, Any]]
 

@@ -178,7 +178,8 @@ def test_a_list_goes_through_all_shards_page_by_page(store: Store, intent: Order
     names = {f"{number}-{uuid4().hex[:20]}" for number in range(25)}
     for number, name in enumerate(sorted(names)):
         store.write(Order(make.POS_ID, name, replace(of(intent), due_at=1 + number // 5)), uuid4().hex, soon())
-    page, seen = store.list("unsettled", limit, None, soon()), []
+    seen: list[Order] = []
+    page = store.list("unsettled", limit, None, soon())
     while True:
         seen += page.orders
         if page.cursor is None:

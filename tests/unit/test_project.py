@@ -20,6 +20,7 @@ from openapi_spec_validator import validate
 import submit_void
 from payments.messages import PROVIDER_FIELDS
 from payments.record import Evidence, FailureReason, Order, State, Void, wrong_order_id
+from payments.voids import Result
 from representations import PROBLEMS, void_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -273,7 +274,7 @@ def test_examples_of_the_contract_quote_what_the_functions_say(contract: dict[st
     for name in ("in-progress", "too-many-attempts"):
         told = examples[name]["value"]
         assert told["title"] == PROBLEMS[name].title
-        assert told["detail"] == submit_void.ANSWERS[submit_void.Result(name)].detail
+        assert told["detail"] == submit_void.ANSWERS[Result(name)].detail
 
 
 def test_every_example_of_the_contract_fits_its_schema(contract: dict[str, Any]) -> None:

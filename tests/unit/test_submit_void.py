@@ -14,6 +14,7 @@ import systems
 from payments.outside import Systems
 from payments.record import EarlierAttempt, FailureReason, State, Void
 from payments.voids import Result, Submitted
+from representations import void_record
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
@@ -469,6 +470,6 @@ def test_a_review_that_an_answer_sets_is_counted(scene: Scene, capsys: pytest.Ca
 def test_the_record_of_an_earlier_attempt_shows_every_member() -> None:
     earlier = EarlierAttempt(1, "k", "h", make.START, "arn", FailureReason.REFUSED, make.START, "c", "m")
     void = replace(make.submitting(), state=State.FAILED, reason=FailureReason.NOT_SENT)
-    shown = submit_void.void_record(make.order_of(void), earlier)
+    shown = void_record(make.order_of(void), earlier)
     assert list(shown) == RECORD_KEYS
     assert (shown["reason"], shown["provider"]) == ("refused", None)

@@ -16,6 +16,7 @@ from payments.voids import submit
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import ABSENT, HELD, Scene, answer, operation, request, view
+from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 
 LATE = (LEASE_MS + SETTLE_WINDOW_MS) // 1000
@@ -244,7 +245,7 @@ class TestProjects:
     def test_they_may_come_back(self, scene: Scene) -> None:
         self.rotated(scene, 2)
         run(scene)
-        scene.secrets.rotate(**make.PUBLISHED)
+        scene.secrets.rotate(**PUBLISHED)
         scene.wait(86_400)
         scene.provider.views = [view(operation())]
         run(scene)

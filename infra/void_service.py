@@ -36,11 +36,11 @@ class VoidService(cdk.Stack):
             receive_webhook=functions.live["ReceiveWebhook"],
         )
         outcomes = Outcomes(self, "Outcomes", environment, storage)
-        monitoring = Monitoring(self, "Monitoring", environment, api, functions, outcomes, key=storage.key)
+        monitoring = Monitoring(self, "Monitoring", environment, api, functions, outcomes, storage)
         if environment.canary:
             Releases(self, "Releases", functions.live, monitoring.against_release)
 
-        self.tell_the_operator(api, storage, outcomes)
+        self.tell_the_operator(api, storage, outcomes, monitoring)
         cdk.Tags.of(self).add("service", "void-service")
         cdk.Tags.of(self).add("environment", environment.name)
         if environment.local:
@@ -60,7 +60,7 @@ class VoidService(cdk.Stack):
     def parameter(self, name: str, description: str) -> str:
         return cdk.CfnParameter(self, name, type="String", description=description).value_as_string
 
-    def tell_the_operator(self, api: Api, storage: Storage, outcomes: Outcomes) -> None:
+    def tell_the_operator(self, api: Api, storage: Storage, outcomes: Outcomes, monitoring: Monitoring) -> None:
         fill = f"aws secretsmanager put-secret-value --region {self.region} --secret-id {storage.secret_arn}"
         for name, value, description in (
             ("ApiUrl", api.url, "Where callers send voids: {ApiUrl}/voids"),
@@ -73,6 +73,7 @@ class VoidService(cdk.Stack):
             ("FillSecretCommand", f"{fill} --secret-string file://financial-line.json", "Until it has run: 503"),
             ("CallerPolicy", api.caller_policy(), "What a caller's role must be allowed"),
             ("OutcomeBus", outcomes.bus.event_bus_name, "Where void.settled can be subscribed to by a rule"),
+            ("AlarmTopic", monitoring.topic.topic_arn, "Where alarms go; subscribe to it if alarm_email is not set"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
 

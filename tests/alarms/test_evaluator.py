@@ -7,10 +7,10 @@ import pytest
 from tests.alarms import metric_math
 from tests.alarms.evaluator import (
     MINUTE_MS,
+    USUAL,
     Change,
     Datapoint,
     Metrics,
-    USUAL,
     Reading,
     State,
     changes,

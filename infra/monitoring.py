@@ -19,12 +19,12 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.accepted import accept_key_of_aws
 from infra.api import STAGE, Api
 from infra.dashboard import save_queries, show
-from infra.environments import Environment
+from infra.environment import Environment
+from infra.events import SettledEvents
 from infra.functions import Functions
-from infra.outcomes import Outcomes
+from infra.nag import acknowledge_key_of_aws
 from infra.storage import Storage
 
 SERVICE = "void-service"
@@ -39,7 +39,7 @@ class Monitoring(Construct):
         environment: Environment,
         api: Api,
         functions: Functions,
-        outcomes: Outcomes,
+        events: SettledEvents,
         storage: Storage,
     ) -> None:
         super().__init__(scope, name)
@@ -47,7 +47,7 @@ class Monitoring(Construct):
         self.topic = alarm_topic(self, environment, storage.key)
         elsewhere = [
             sns.Topic.from_topic_arn(self, f"Elsewhere{number}", arn)
-            for number, arn in enumerate(getattr(environment, "alarm_topic_arns", ()))
+            for number, arn in enumerate(environment.alarm_topic_arns)
         ]
         self.reached = [actions.SnsAction(topic) for topic in (self.topic, *elsewhere)]
         self.alarms: list[cloudwatch.IAlarm] = []
@@ -56,7 +56,7 @@ class Monitoring(Construct):
         self.watch_credentials()
         self.watch_webhooks()
         self.watch_settling(functions)
-        self.watch_outcomes(outcomes, piped=not environment.local)
+        self.watch_events(events, piped=not environment.local)
         self.watch_table(storage)
         self.watch_api(api)
         self.watch_functions(functions)
@@ -118,12 +118,12 @@ class Monitoring(Construct):
         )
         # The alarm of a new stack exists before its first run.
         wait_after_creation(stopped, minutes=10)
-        self.alarm("Settle run lost", waiting_in(functions.undelivered))
+        self.alarm("Settle run lost", waiting_in(functions.dead_letters))
 
-    def watch_outcomes(self, outcomes: Outcomes, *, piped: bool) -> None:
-        self.alarm("Outcome not delivered", waiting_in(outcomes.undelivered))
+    def watch_events(self, events: SettledEvents, *, piped: bool) -> None:
+        self.alarm("Outcome not delivered", waiting_in(events.dead_letters))
         if piped:  # the local engine has no pipe
-            pipe = {"PipeName": name_of_pipe(outcomes)}
+            pipe = {"PipeName": name_of_pipe(events)}
             names = ("ExecutionFailed", "ExecutionPartiallyFailed", "ExecutionTimeout", "ExecutionThrottled")
             failures = [of_aws("EventBridge/Pipes", name, pipe) for name in names]
             self.alarm("Outcomes held up", summed("failures of the pipe", failures), datapoints=3, of=10)
@@ -252,7 +252,7 @@ def alarm_topic(scope: Construct, environment: Environment, key: kms.IKey | None
             },
         )
     )
-    accept_key_of_aws(topic, "PCI.DSS.321-SNSEncryptedKMS")
+    acknowledge_key_of_aws(topic, "PCI.DSS.321-SNSEncryptedKMS")
     if environment.alarm_email is not None:
         topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
     return topic
@@ -267,10 +267,10 @@ def wait_after_creation(alarm: cloudwatch.Alarm, *, minutes: int) -> None:
     )
 
 
-def name_of_pipe(outcomes: Outcomes) -> str:
-    pipe = outcomes.node.find_child("Pipe")
+def name_of_pipe(events: SettledEvents) -> str:
+    pipe = events.node.find_child("Pipe")
     if not isinstance(pipe, pipes.CfnPipe):
-        raise TypeError("Outcomes/Pipe is not the pipe")
+        raise TypeError("Events/Pipe is not the pipe")
     return pipe.ref
 
 

@@ -70,7 +70,7 @@ def parse(text: bytes | str) -> object:
     try:
         return _decode(text if isinstance(text, str) else text.decode("utf-8"))
     except DuplicateMember:
-        raise
+        raise DuplicateMember from None
     except (ValueError, RecursionError) as error:
         # The text itself may be personal data: only the kind of error leaves.
         raise Unreadable(type(error).__name__) from None

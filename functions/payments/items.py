@@ -133,7 +133,7 @@ def _known(attempt: Attempt | EarlierAttempt) -> dict[str, object]:
 
 
 def read_order(item: Mapping[str, Any]) -> Order:
-    """The order of an item. Raises KeyError, TypeError or ValueError for what is none of ours."""
+    """The order of an item. Raises AttributeError, KeyError, TypeError or ValueError for what is none of ours."""
     webhooks = {digest: _read_webhook(digest, value) for digest, value in item["webhooks"]["M"].items()}
     return Order(
         pos_id=item["pos_id"]["S"],

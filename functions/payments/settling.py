@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from payments import items, rules
-from payments.outside import Deadline, Storage, Systems
+from payments.outside import AWS_CALL_SECONDS, Deadline, Storage, Systems
 from payments.record import Order, State, Void
 from payments.secret import Credentials, SecretError
 from payments.store import Conflict, Merged, StoreError
@@ -49,7 +49,7 @@ def settle(systems: Systems, until: int, workers: int) -> Run:
     Raises SecretError and StoreError if nothing could be asked at all.
     """
     deadline = Deadline(until, systems.now)
-    systems.secret.current(deadline)
+    systems.secret.current(systems.deadline(AWS_CALL_SECONDS))
     done: list[Queried] = []
     unreadable, oldest = 0, 0
     with ThreadPoolExecutor(workers, thread_name_prefix="settle") as pool:

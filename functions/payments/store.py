@@ -262,7 +262,7 @@ def _read(item: Item) -> Order:
 def _read_if_possible(item: Item) -> Order | None:
     try:
         return items.read_order(item)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -51,9 +51,9 @@ class Provider:
     ) -> Answer:
         """One POST."""
         assert not opening.closed, "a closed connection cannot send"
-        answer = _said(self.answers)
         if send_by.over:
             raise NotConnected("Timeout")
+        answer = _said(self.answers)
         self.sent.append(
             {"order_id": order_id, "currency": currency, "comment": comment, "project": credentials.project}
         )

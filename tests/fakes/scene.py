@@ -5,13 +5,14 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+from payments import exact_json
 from payments.claims import claim
 from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
 from payments.outside import Deadline, Storage, Systems
-from payments.record import Order, Request, Void
+from payments.record import Attempt, Order, Request, Void
 from payments.secret import Secret
 from payments.signatures import sign_webhook
-from payments.store import Store
+from payments.store import Store, Written
 from tests.fakes.provider import Provider
 from tests.fakes.secret import PUBLISHED, SecretsManager
 from tests.fakes.table import Table
@@ -40,7 +41,7 @@ def operation(
     status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object
 ) -> Operation:
     """The same, read."""
-    read = read_operation(fields(status, method, operation_id, **more))
+    read = read_operation(exact_json.parse(json.dumps(fields(status, method, operation_id, **more))))
     assert read is not None
     return read
 
@@ -105,6 +106,25 @@ class Scene:
         """Counted, so that a failing test can be read."""
         self._ids += 1
         return f"id-{self._ids}"
+
+    def attempt(self, order_id: str = ORDER) -> Attempt:
+        """The newest attempt in the table."""
+        attempt = self.record(order_id).attempt
+        assert attempt is not None
+        return attempt
+
+    def put(self, void: Void | None, order_id: str = ORDER, pos_id: str = POS_ID) -> Order:
+        """Write a new order, as if it had always been there."""
+        written = self.store.write(Order(pos_id, order_id, void), self.new_id(), self.deadline())
+        assert isinstance(written, Written)
+        return written.order
+
+    def change(self, void: Void, order_id: str = ORDER) -> Order:
+        """Write the void of an order over what is there, as somebody else might."""
+        order = self.order(order_id)._replace(void=void)
+        written = self.store.write(order, self.new_id(), self.deadline())
+        assert isinstance(written, Written)
+        return written.order
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

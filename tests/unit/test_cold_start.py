@@ -13,7 +13,7 @@ PROBE = """
 import gc, json, sys
 
 during = []
-gc.callbacks.append(lambda phase, _: during.append(phase) if "boot" in sys.modules else None)
+gc.callbacks.append(lambda phase, _: during.append(phase) if "cold_start" in sys.modules else None)
 __import__(sys.argv[1])
 found = {"collections": len(during), "on": gc.isenabled(), "aside": gc.get_freeze_count()}
 

@@ -25,6 +25,10 @@ class Refused(Exception):
     """What stands in the way, in one sentence."""
 
 
+class Conflict(Refused):
+    """The condition of a write does not hold."""
+
+
 class Account:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
@@ -46,11 +50,10 @@ class Account:
         found: list[Any] = self._try(collect)
         return found
 
-    def functions(self) -> list[str]:
-        """The names of the stack's functions."""
-        resources = self.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=self.stack)
-        kind = "AWS::Lambda::Function"
-        return [each["PhysicalResourceId"] for each in resources if each["ResourceType"] == kind]
+    def resources(self, kind: str) -> list[str]:
+        """The physical names of the stack's resources of a type. Raises Refused."""
+        every = self.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=self.stack)
+        return [each["PhysicalResourceId"] for each in every if each["ResourceType"] == kind]
 
     def _client(self, service: str) -> Any:
         return self._session.client(service)  # type: ignore[call-overload]  # the name is not a literal here
@@ -62,6 +65,8 @@ class Account:
             raise Refused("no AWS credentials here: sign in, or set AWS_PROFILE") from error
         except ClientError as error:
             code, operation = error.response["Error"]["Code"], error.operation_name
+            if code == "ConditionalCheckFailedException":
+                raise Conflict(f"{operation}: the condition does not hold") from error
             if code in EXPIRED:
                 raise Refused(f"AWS does not accept these credentials ({code}): sign in again") from error
             raise Refused(f"AWS refuses {operation}: {error.response['Error'].get('Message', code)}") from error

@@ -43,11 +43,15 @@ def protect(account: Account) -> None:
 COMMANDS: dict[str, Callable[[Account], None]] = {"check": check, "protect": protect}
 
 
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(prog="python -m infra.deploy")
+    known.add_argument("command", choices=COMMANDS)
+    known.add_argument("environment", choices=environments.ENVIRONMENTS)
+    return known
+
+
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m infra.deploy")
-    parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("environment", choices=environments.ENVIRONMENTS)
-    chosen = parser.parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     try:
         COMMANDS[chosen.command](Account(environments.named(chosen.environment)))
     except Refused as refused:

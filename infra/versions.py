@@ -60,7 +60,7 @@ def too_old(versions: list[Version]) -> list[Version]:
 
 def show(account: Account) -> None:
     """Raises Refused."""
-    for function in account.functions():
+    for function in account.resources("AWS::Lambda::Function"):
         print(function)
         for version in versions_of(account, function):
             print(f"  {version.number:>5}  {version.published}  {version.code}{'  live' if version.live else ''}")
@@ -68,7 +68,7 @@ def show(account: Account) -> None:
 
 def prune(account: Account) -> None:
     """Raises Refused."""
-    for function in account.functions():
+    for function in account.resources("AWS::Lambda::Function"):
         versions = versions_of(account, function)
         old = too_old(versions)
         for version in old:
@@ -79,11 +79,15 @@ def prune(account: Account) -> None:
 COMMANDS: dict[str, Callable[[Account], None]] = {"list": show, "prune": prune}
 
 
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(prog="python -m infra.versions", description=(__doc__ or "").split("\n\n")[1])
+    known.add_argument("command", choices=COMMANDS)
+    known.add_argument("environment", choices=environments.ENVIRONMENTS)
+    return known
+
+
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m infra.versions", description=(__doc__ or "").split("\n\n")[1])
-    parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("environment", choices=environments.ENVIRONMENTS)
-    chosen = parser.parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     try:
         COMMANDS[chosen.command](Account(environments.named(chosen.environment)))
     except Refused as refused:

@@ -28,7 +28,7 @@ def assert_problem(reply: Reply, status: int, name: str) -> None:
     assert (reply.status, reply.headers["Content-Type"]) == (status, PROBLEM), reply
     assert reply.json["type"] == f"urn:void-service:problem:{name}"
     assert reply.json["status"] == status
-    assert reply.json["request_id"] == reply.headers["x-amzn-RequestId"]
+    assert reply.json["request_id"] == reply.headers["x-amz-apigw-id"]
 
 
 def test_a_request_without_a_signature_is_refused(service: Service) -> None:

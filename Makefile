@@ -54,12 +54,14 @@ synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (EN
 bootstrap: synth ## once per account and region: what the CDK needs there
 	@$(CDK) bootstrap --app cdk.out
 
-deploy: ## show what would change in AWS, ask, deploy (ENVIRONMENT=test|prod; YES=1 does not ask)
+deploy: $(INSTALLED) ## check what is set, show what would change in AWS, ask, deploy (ENVIRONMENT=test|prod; YES=1 does not ask)
 	@test "$(origin ENVIRONMENT)" != file || { echo "make deploy: say where, as in: make deploy ENVIRONMENT=test"; exit 1; }
+	@$(PYTHON) -m infra.deploy check $(ENVIRONMENT)
 	@$(MAKE) synth
 	@$(CDK) diff --app cdk.out VoidService-$(ENVIRONMENT)
 	@test -n "$(YES)" || { read -r -p "Deploy VoidService-$(ENVIRONMENT)? [y/N] " answer && [[ "$$answer" == [yY]* ]]; }
 	@$(CDK) deploy --app cdk.out --require-approval never VoidService-$(ENVIRONMENT)
+	@$(PYTHON) -m infra.deploy protect $(ENVIRONMENT)
 
 clean: ## remove everything that these commands generated
 	rm -rf .venv .cache cdk.out .mypy_cache .ruff_cache .pytest_cache .hypothesis

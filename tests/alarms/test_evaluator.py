@@ -24,9 +24,9 @@ OK, ALARM, INSUFFICIENT = State.OK, State.ALARM, State.INSUFFICIENT_DATA
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 
 
-def points(text: str) -> list[bool | None]:
+def points(text: str) -> tuple[bool | None, ...]:
     """`0 - X` as AWS writes it: within the threshold, missing, breaching; the newest last."""
-    return [{"0": False, "-": None, "X": True}[each] for each in text.split()]
+    return tuple({"0": False, "-": None, "X": True}[each] for each in text.split())
 
 
 # "Configuring how CloudWatch alarms treat missing data": five datapoints are retrieved, three are evaluated.
@@ -289,4 +289,4 @@ def test_what_an_alarm_may_not_be_is_refused() -> None:
     with pytest.raises(ValueError, match="warm-up"):
         an_alarm(WarmUpConfiguration={"WarmUpPeriodDurationInMinutes": 5})
     with pytest.raises(ValueError, match="missing data"):
-        judge([None], 1, 1, "perhaps", OK)
+        judge((None,), 1, 1, "perhaps", OK)

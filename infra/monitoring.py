@@ -18,11 +18,11 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.accepted import accept_key_of_aws
 from infra.api import Api
-from infra.environments import Environment
+from infra.environment import Environment
+from infra.events import SettledEvents
 from infra.functions import Functions
-from infra.outcomes import Outcomes
+from infra.nag import acknowledge_key_of_aws
 
 OUTCOMES = ("VoidVoided", "VoidPending", "VoidRefused", "VoidNotSent", "VoidUnknown", "VoidThrottled")
 WEBHOOKS = ("WebhookApplied", "WebhookStored", "WebhookDuplicate", "WebhookForged", "WebhookQuarantined")
@@ -36,14 +36,14 @@ class Monitoring(Construct):
         environment: Environment,
         api: Api,
         functions: Functions,
-        outcomes: Outcomes,
+        events: SettledEvents,
         *,
         key: kms.IKey | None = None,
     ) -> None:
         super().__init__(scope, name)
         self.namespace = environment.metrics_namespace
         self.notice = sns.Topic(self, "Alarms", enforce_ssl=True, master_key=key)
-        accept_key_of_aws(self.notice, "PCI.DSS.321-SNSEncryptedKMS")
+        acknowledge_key_of_aws(self.notice, "PCI.DSS.321-SNSEncryptedKMS")
         if environment.alarm_email is not None:
             self.notice.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
         self.alarms: list[cloudwatch.IAlarm] = []
@@ -51,7 +51,7 @@ class Monitoring(Construct):
         self.watch_voids()
         self.watch_webhooks()
         self.watch_settling(functions)
-        self.watch_outcomes(outcomes)
+        self.watch_events(events)
         self.watch_machine(api, functions)
         self.show(api.rest, functions)
         self.save_queries(functions)
@@ -93,10 +93,10 @@ class Monitoring(Construct):
             below=1,
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
-        self.alarm("Settle run lost", waiting_in(functions.undelivered), at_least=1)
+        self.alarm("Settle run lost", waiting_in(functions.dead_letters), at_least=1)
 
-    def watch_outcomes(self, outcomes: Outcomes) -> None:
-        self.alarm("Outcome not delivered", waiting_in(outcomes.undelivered), at_least=1)
+    def watch_events(self, events: SettledEvents) -> None:
+        self.alarm("Outcome not delivered", waiting_in(events.dead_letters), at_least=1)
 
     def watch_machine(self, api: Api, functions: Functions) -> None:
         errors = summed("errors", [each.metric_errors() for each in functions.all])

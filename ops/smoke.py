@@ -19,7 +19,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import environments
-from infra.environments import Environment
+from infra.environment import Environment
 from ops import api, places
 from ops.places import OpsError, Place
 from ops.screen import one_line

@@ -44,6 +44,14 @@ class Table:
         self.before: Callable[[str, Item], None] = lambda _name, _arguments: None
         self.on_write: Callable[[Item | None, Item], None] = lambda _old, _new: None
         self._lost: dict[str, bool] = {}
+        self._partitions: dict[tuple[str, str], dict[Key, Item]] = {}
+
+    def place(self, item: Item) -> None:
+        """Put an item there, uncounted and unseen."""
+        key = _key(item)
+        self._unindex(key)
+        self.items[key] = item
+        self._index(key, item)
 
     def lose_next_answer(self, operation: str, repeated: bool = True) -> None:
         """The next one is applied and its answer lost; `repeated`: the SDK sends it again and returns that answer."""
@@ -113,7 +121,7 @@ class Table:
         wanted = ExpressionAttributeValues[":pk"]["S"]
         found = [
             (int(item[order]["N"]), item["pk"]["S"], item)
-            for item in self._indexed()
+            for item in self._entries(IndexName, wanted)
             if partition in item and item[partition]["S"] == wanted
             and (until is None or int(item[order]["N"]) <= until)
         ]  # fmt: skip
@@ -126,10 +134,20 @@ class Table:
             return {"Items": items}
         return {"Items": items, "LastEvaluatedKey": {name: items[-1][name] for name in ("pk", "sk", partition, order)}}
 
-    def _indexed(self) -> list[Item]:
+    def _entries(self, index: str, partition: str) -> list[Item]:
         if not self.lagging:
-            return list(self.items.values())
+            return list(self._partitions.get((index, partition), {}).values())
         return [item for item in {**self.items, **self.stale}.values() if item is not None]
+
+    def _index(self, key: Key, item: Item) -> None:
+        for index in INDEXES:
+            if f"{index}_pk" in item:
+                self._partitions.setdefault((index, item[f"{index}_pk"]["S"]), {})[key] = item
+
+    def _unindex(self, key: Key) -> None:
+        for index in INDEXES:
+            partition = self.items.get(key, {}).get(f"{index}_pk", {}).get("S")
+            self._partitions.get((index, partition), {}).pop(key, None)
 
     def _require(self, old: Item | None, operation: str, arguments: Item) -> None:
         condition = arguments.get("ConditionExpression")
@@ -143,7 +161,7 @@ class Table:
             _check(name, value)
         key = _key(new)
         self.stale[key] = old
-        self.items[key] = new
+        self.place(new)
         self.on_write(old, new)
 
 

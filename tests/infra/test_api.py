@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.environments import CustomDomain, Environment
+from infra.environment import CustomDomain, Environment
 from infra.synth import synthesis_environment
 
 Resources = dict[str, dict[str, Any]]

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from cloudformation_validate import CompositeEngine, Severity
 
-from infra.environments import ENVIRONMENTS, Environment
+from infra.environment import Environment
+from infra.environments import ENVIRONMENTS
 
 # The CDK orders a function after its role's policy and names the role too; one of the two would do.
 OBSOLETE_DEPENDENCY = "W3005"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from infra import environments
-from infra.environments import ENVIRONMENTS, CustomDomain, Environment, Throttle
+from infra.environment import CustomDomain, Environment, Throttle
+from infra.environments import ENVIRONMENTS
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,13 @@ from typing import Any
 
 import pytest
 
-from infra.environments import Environment
+from infra.environment import Environment
 
 Resources = dict[str, dict[str, Any]]
 
 
 def of(template: dict[str, Any], kind: str) -> Resources:
     return {name: each for name, each in template["Resources"].items() if each["Type"] == kind}
-
-
-@pytest.fixture(scope="module")
-def everything(synthesised: Callable[..., Path], every_option: Environment) -> dict[str, Any]:
-    (path,) = synthesised(every_option).glob("*.template.json")
-    template: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return template
 
 
 @pytest.mark.parametrize("environment", ["test", "prod", "local"])

@@ -10,20 +10,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from infra import outcome_event
-from infra.environments import Environment
+from infra.environment import Environment
 from infra.synth import ROOT
 from payments.operations import Reason, State
 from tests.fakes import outcomes, scene
 
 Resources = dict[str, dict[str, Any]]
 SETTLED = (State.VOIDED, State.FAILED)
-
-
-@pytest.fixture(scope="module")
-def everything(synthesised: Callable[..., Path], every_option: Environment) -> dict[str, Any]:
-    (path,) = synthesised(every_option).glob("*.template.json")
-    template: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return template
 
 
 def of(template: dict[str, Any], kind: str) -> Resources:

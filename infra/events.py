@@ -1,4 +1,4 @@
-"""How the outcome comes to the merchant: the table's stream through a pipe onto a bus, and from there where they like.
+"""How a settled void becomes known: the table's stream through a pipe onto a bus, and from there where merchants like.
 
 Promises at least one `void.settled` for each void that is settled, in order for each order, without a function of ours.
 Never holds back a void: what cannot be delivered waits in a queue that an alarm watches.
@@ -9,40 +9,24 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_pipes as pipes
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.accepted import accept
-from infra.environments import Environment
-from infra.functions import accept_inline_policy
-from infra.outcome_event import DETAIL_TYPE, SOURCE, TEMPLATE, filter_patterns
+from infra.dead_letters import DeadLetters
+from infra.dependencies import after_the_rights_of
+from infra.environment import Environment
+from infra.nag import acknowledge_inline_policy
+from infra.settled_event import DETAIL_TYPE, SOURCE, TEMPLATE, filter_patterns
 from infra.storage import Storage
 
 
-class Outcomes(Construct):
+class SettledEvents(Construct):
     def __init__(self, scope: Construct, name: str, environment: Environment, storage: Storage) -> None:
         super().__init__(scope, name)
         self.bus = events.EventBus(self, "Bus", description="void.settled: docs/events.md")
-        self.undelivered = self.queue()
+        self.dead_letters = DeadLetters(self, "DeadLetters", whose="the pipe and of the rule that calls the merchant")
         self.pipe(storage)
         if environment.outcome_url is not None and environment.outcome_secret_arn is not None:
             self.send_to(environment.outcome_url, environment.outcome_secret_arn)
-
-    def queue(self) -> sqs.Queue:
-        queue = sqs.Queue(
-            self,
-            "Undelivered",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=cdk.Duration.days(14),
-        )
-        accept(
-            queue,
-            "AwsSolutions-SQS3",
-            because="It is the dead-letter queue itself, of the pipe and of the rule that calls the merchant.",
-            until="cdk-nag recognises a queue that a pipe names as its dead-letter queue.",
-        )
-        return queue
 
     def pipe(self, storage: Storage) -> None:
         stream = storage.table.table_stream_arn
@@ -57,14 +41,14 @@ class Outcomes(Construct):
             source=stream,
             source_parameters=pipes.CfnPipe.PipeSourceParametersProperty(
                 dynamo_db_stream_parameters=pipes.CfnPipe.PipeSourceDynamoDBStreamParametersProperty(
-                    # A pipe that is made anew repeats a day rather than lose a minute; the id tells a repeat.
+                    # A recreated pipe repeats the stream's 24 h rather than miss an event; the id tells a repeat.
                     starting_position="TRIM_HORIZON",
                     batch_size=10,  # as many as a bus takes at once
                     on_partial_batch_item_failure="AUTOMATIC_BISECT",
                     # The stream keeps a day: what has failed for an hour leaves 23 to look at it and holds up no other.
                     maximum_record_age_in_seconds=3600,
                     maximum_retry_attempts=-1,
-                    dead_letter_config=pipes.CfnPipe.DeadLetterConfigProperty(arn=self.undelivered.queue_arn),
+                    dead_letter_config=pipes.CfnPipe.DeadLetterConfigProperty(arn=self.dead_letters.queue_arn),
                 ),
                 filter_criteria=pipes.CfnPipe.FilterCriteriaProperty(
                     filters=[pipes.CfnPipe.FilterProperty(pattern=pattern) for pattern in filter_patterns()]
@@ -78,7 +62,7 @@ class Outcomes(Construct):
                 ),
             ),
         )
-        pipe.node.add_dependency(role)  # with its policy: the pipe is refused if its role cannot read the stream yet
+        after_the_rights_of(role, pipe)
 
     def role_of_pipe(self, storage: Storage, stream: str) -> iam.Role:
         stack = cdk.Stack.of(self)
@@ -90,12 +74,12 @@ class Outcomes(Construct):
                 "pipes.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
             ),
         )
-        accept_inline_policy(role)
+        acknowledge_inline_policy(role)
         reading = [f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator")]
         for actions, resource in (
             ([*reading, "dynamodb:ListStreams"], stream),
             (["events:PutEvents"], self.bus.event_bus_arn),
-            (["sqs:SendMessage"], self.undelivered.queue_arn),
+            (["sqs:SendMessage"], self.dead_letters.queue_arn),
         ):
             role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
         if storage.key is not None:  # the stream lies under the table's key
@@ -116,7 +100,7 @@ class Outcomes(Construct):
         )
         destination = events.ApiDestination(self, "Endpoint", connection=connection, endpoint=url)
         role = iam.Role(self, "EndpointRole", assumed_by=iam.ServicePrincipal("events.amazonaws.com"))
-        accept_inline_policy(role)
+        acknowledge_inline_policy(role)
         events.Rule(
             self,
             "ToEndpoint",
@@ -129,7 +113,7 @@ class Outcomes(Construct):
                     event_role=role,
                     retry_attempts=185,
                     max_event_age=cdk.Duration.hours(24),
-                    dead_letter_queue=self.undelivered,
+                    dead_letter_queue=self.dead_letters,
                 )
             ],
         )

@@ -9,38 +9,33 @@ import json
 SOURCE = "void-service"
 DETAIL_TYPE = "void.settled"
 
-RECORD = {"sk": {"S": ["VOID"]}}
+ORDER = {"sk": {"S": ["ORDER"]}}
 SETTLED = ["voided", "failed"]
+
+
+def change(old: list[object], new: list[str]) -> dict[str, object]:
+    images = {"OldImage": {"state": {"S": old}}, "NewImage": {"state": {"S": new}}}
+    return {"eventName": ["MODIFY"], "dynamodb": {"Keys": ORDER, **images}}
+
 
 # A pattern cannot compare two images, but it can name the few changes that settle something; any of these selects.
 FILTERS: tuple[dict[str, object], ...] = (
     # A webhook about a void that nobody asked us for makes a record that is settled from its first write.
-    {"eventName": ["INSERT"], "dynamodb": {"Keys": RECORD, "NewImage": {"state": {"S": SETTLED}}}},
+    {"eventName": ["INSERT"], "dynamodb": {"Keys": ORDER, "NewImage": {"state": {"S": SETTLED}}}},
+    # The same, where the order had only webhooks of other operations until then: it has no state yet.
+    change([{"exists": False}], SETTLED),
     # A new attempt writes its intent first, so failing again passes here too.
-    {
-        "eventName": ["MODIFY"],
-        "dynamodb": {
-            "Keys": RECORD,
-            "OldImage": {"state": {"S": [{"anything-but": SETTLED}]}},
-            "NewImage": {"state": {"S": SETTLED}},
-        },
-    },
+    change([{"anything-but": SETTLED}], SETTLED),
     # The provider corrects itself.
-    {
-        "eventName": ["MODIFY"],
-        "dynamodb": {
-            "Keys": RECORD,
-            "OldImage": {"state": {"S": ["failed"]}},
-            "NewImage": {"state": {"S": ["voided"]}},
-        },
-    },
+    change(["failed"], ["voided"]),
 )
 
-# Inside quotes a value is put in as it is, and one that the record does not have as nothing: right for what has a
-# plain alphabet, whichever way the pipe treats numbers. An order may hold quotes itself, so the pipe writes its JSON.
+# AWS documents that a pipe puts values in without escaping them. So each one has an alphabet that JSON need not escape:
+# `order_id_quoted` is percent-encoded, the others are ours or checked. Inside quotes, a value that the order does not
+# have is nothing.
 TEMPLATE = """{
   "id": "<$.dynamodb.NewImage.write_id.S>",
-  "order_id": <$.dynamodb.NewImage.order_id.S>,
+  "order_id": "<$.dynamodb.NewImage.order_id_quoted.S>",
   "state": "<$.dynamodb.NewImage.state.S>",
   "reason": "<$.dynamodb.NewImage.reason.S>",
   "attempt": "<$.dynamodb.NewImage.attempt.N>",

@@ -98,6 +98,8 @@ def drop_what_never_runs(out: Path) -> None:
     for name in ("tests", "test", "bin", "__pycache__"):
         for folder in [path for path in out.rglob(name) if path.is_dir()]:
             shutil.rmtree(folder, ignore_errors=True)
+    for names_of_files in out.glob("*.dist-info/RECORD"):
+        names_of_files.unlink()
 
 
 def set_modes(out: Path) -> None:

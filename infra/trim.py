@@ -11,14 +11,26 @@ from pathlib import Path
 from typing import Any
 
 OPERATIONS = {
-    "dynamodb": {"GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"},
+    "dynamodb": {"GetItem", "PutItem", "Query", "UpdateItem"},
     "secretsmanager": {"GetSecretValue"},
 }
 """Every operation that functions/ calls. A test compares this with the sources."""
+# What only S3, EC2 and boto3's resources use, and the time zones of the world: AWS speaks UTC.
+NEVER_IMPORTED = (
+    "boto3/crt.py",
+    "boto3/data",
+    "boto3/dynamodb",
+    "boto3/ec2",
+    "boto3/examples",
+    "boto3/s3",
+    "dateutil/zoneinfo",
+    "s3transfer/crt.py",
+    "s3transfer/processpool.py",
+)
 
 
 def cut(out: Path) -> None:
-    """Cut botocore's data, boto3 and Powertools."""
+    """Cut botocore's data and Powertools, drop what nothing here imports."""
     data = out / "botocore" / "data"
     for service in [path for path in data.iterdir() if path.is_dir()]:
         if service.name not in OPERATIONS:
@@ -35,14 +47,9 @@ def cut(out: Path) -> None:
                 path.unlink()
     cut_endpoints(data / "endpoints.json")
     cut_powertools(out / "aws_lambda_powertools")
-    if (out / "boto3").is_dir():
-        cut_boto3(out / "boto3")
-
-
-def cut_boto3(package: Path) -> None:
-    """Keep what makes a client; `resource` and its data, and what only S3, EC2 and the table resource use, go."""
-    for name in ("data", "dynamodb", "ec2", "examples", "s3"):
-        shutil.rmtree(package / name)
+    for unused in NEVER_IMPORTED:
+        path = out / unused
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def cut_powertools(package: Path) -> None:

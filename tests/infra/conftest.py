@@ -19,9 +19,21 @@ Resources = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthesised as by somebody with a strict umask: what is deployed must not depend on it."""
     out = tmp_path_factory.mktemp("cloud-assembly")
-    synthesise("test", out / "test")
+    before = os.umask(0o077)
+    try:
+        synthesise("test", out / "test")
+    finally:
+        os.umask(before)
     return out
+
+
+@pytest.fixture(scope="session")
+def asset(assembly: Path) -> Path:
+    """What is zipped and deployed as the code of all four functions."""
+    (asset,) = (assembly / "test").glob("asset.*")
+    return asset
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,6 @@ ALWAYS = {
             "read_voids",
             {
                 TABLE: {"dynamodb:GetItem", "dynamodb:PutItem"},
-                f"{TABLE}/index/timeline": {"dynamodb:Query"},
                 f"{TABLE}/index/due": {"dynamodb:Query"},
                 f"{TABLE}/index/review": {"dynamodb:Query"},
             },
@@ -146,6 +145,28 @@ def test_a_function_runs_on_arm64_and_python_3_13_for_so_long(
     assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
     assert function["TracingConfig"] == {"Mode": "Active"}
     assert (FUNCTIONS / f"{module}.py").is_file()
+
+
+def test_concurrency_is_reserved_where_it_is_set_and_nowhere_else(
+    templates: dict[str, Any], everything: dict[str, Any]
+) -> None:
+    reserved = {name: each.get("ReservedConcurrentExecutions") for name, each in functions(everything).items()}
+    assert reserved == {"submit_void": 50, "read_voids": 20, "receive_webhook": 30, "settle_voids": 5}
+    for environment in ("test", "prod", "local"):
+        for each in functions(templates[environment]).values():
+            assert "ReservedConcurrentExecutions" not in each
+
+
+@pytest.mark.parametrize("environment", ["test", "prod"])
+def test_what_must_exist_before_a_function_is_its_rights_and_nothing_that_it_refers_to(
+    templates: dict[str, Any], environment: str
+) -> None:
+    for each in templates[environment]["Resources"].values():
+        if each["Type"] == "AWS::Lambda::Function":
+            (needed,) = each["DependsOn"]
+            policy = templates[environment]["Resources"][needed]
+            assert policy["Type"] == "AWS::IAM::Policy"
+            assert policy["Properties"]["Roles"] == [{"Ref": each["Properties"]["Role"]["Fn::GetAtt"][0]}]
 
 
 def test_all_functions_share_one_asset_and_none_a_log_group(template: dict[str, Any]) -> None:

@@ -52,7 +52,9 @@ def test_nothing_comes_in_and_only_https_goes_out(everything: dict[str, Any]) ->
     (group,) = of(everything, "AWS::EC2::SecurityGroup").values()
     assert "SecurityGroupIngress" not in group["Properties"]
     assert not of(everything, "AWS::EC2::SecurityGroupIngress")
-    out = [(each["IpProtocol"], each["FromPort"], each["ToPort"]) for each in group["Properties"]["SecurityGroupEgress"]]
+    out = [
+        (each["IpProtocol"], each["FromPort"], each["ToPort"]) for each in group["Properties"]["SecurityGroupEgress"]
+    ]
     assert out == [("tcp", 443, 443)]
     for subnet in of(everything, "AWS::EC2::Subnet").values():
         assert subnet["Properties"]["MapPublicIpOnLaunch"] is False

@@ -120,9 +120,7 @@ def test_the_secret_is_created_without_a_value(templates: dict[str, Any], enviro
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_no_copy_is_made_unless_an_environment_says_so(templates: dict[str, Any], environment: str) -> None:
-    assert not any(
-        each["Type"].startswith("AWS::Backup::") for each in templates[environment]["Resources"].values()
-    )
+    assert not any(each["Type"].startswith("AWS::Backup::") for each in templates[environment]["Resources"].values())
 
 
 def test_a_daily_copy_of_the_table_lies_in_a_vault_that_nobody_may_empty(everything: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ FIXED_ENVIRONMENT = {
     "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",  # nobody listens: spans are lost, as datagrams may be
     "LAMBDA_RUNTIME_DIR": "/var/runtime",
     "LANG": "en_US.UTF-8",
-    "LD_LIBRARY_PATH": "/var/lang/lib:/var/task:/opt/lib",
+    "LD_LIBRARY_PATH": "/var/lang/lib:/var/runtime",  # where nothing is: a library of this machine must not win
     "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
     "PYTHONPATH": "/var/runtime",
     "SHLVL": "0",

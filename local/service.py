@@ -108,7 +108,7 @@ def _start(
     api = read_api(endpoint, deployment.api_id, names, deployment.outputs["CallerPolicy"])
     for stem in sorted({route.function for route in api.routes}):
         runtime.warm(stem)
-    gateway.serve(api, runtime, console(provider.control_url))
+    gateway.serve(api, runtime, console(provider.control_url), say)
     stopping = threading.Event()
     stack.callback(stopping.set)
     for stem, expression in deployment.schedules.items():

@@ -101,6 +101,8 @@ def gateway_response(api: Api, error: GatewayError, request: Request) -> Answer:
         for name, value in declared.get("responseParameters", {}).items()
     }
     own = {"x-amzn-ErrorType": error.error_type or error_type}
+    if error.hint is not None:
+        own["X-Local-Hint"] = error.hint
     return Answer(
         int(declared.get("statusCode") or status), [*headers.items(), *own.items(), *_ids(request)], body.encode()
     )

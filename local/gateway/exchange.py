@@ -66,13 +66,17 @@ class GatewayError(Exception):
         status: int | None = None,
         error_type: str | None = None,
         member: str = "message",
+        hint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind, self.status, self.error_type = kind, status, error_type
         self.member = member
         """What the default body calls the message."""
+        self.hint = hint
+        """For who runs this locally: what is wrong with a signature. A stack's own template may leave it out."""
 
     @classmethod
     def of(cls, refused: Refused) -> "GatewayError":
         """For a request that does not prove who sent it."""
-        return cls(refused.kind, str(refused), error_type=refused.error_type)
+        hint = "".join(c if c.isascii() and c.isprintable() else "?" for c in str(refused))
+        return cls(refused.kind, str(refused), error_type=refused.error_type, hint=hint)

@@ -54,16 +54,20 @@ class Gateway:
         self._functions: Functions | None = None
         self._throttles: dict[Route, Throttle] = {}
         self._serving = False
-        self._beside: Beside = lambda _: None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def serve(self, api: Api, functions: Functions, beside: Beside | None = None) -> None:
-        """`beside` answers the paths that are not the API's: the console's pages."""
-        self._api, self._functions = api, functions
-        self._beside = beside or self._beside
+    def serve(
+        self,
+        api: Api,
+        functions: Functions,
+        beside: Beside = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`beside` answers the paths that are not the API's: the console's pages. `say` is told of wrong signatures."""
+        self._api, self._functions, self._beside, self._say = api, functions, beside, say
         self._throttles = {route: Throttle(route.rate, route.burst, time.monotonic) for route in api.routes}
         self._serving = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="gateway").start()
@@ -90,6 +94,8 @@ class Gateway:
                 raise GatewayError("THROTTLED", "Too Many Requests")
             return proxy_answer(_result(functions, call, proxy_event(api, call)), request)
         except GatewayError as error:
+            if error.hint is not None and error.kind != "MISSING_AUTHENTICATION_TOKEN":
+                self._say(f"A request was refused: {error.hint}")
             return gateway_response(api, error, request)
 
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:

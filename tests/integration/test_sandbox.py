@@ -19,7 +19,7 @@ import pytest
 import urllib3
 
 from local import sandbox
-from local.sandbox_http import Door, Exchange
+from local.sandbox.doors import Door, Exchange
 
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
 API_KEY = "2c2b91a3-9b73-4551-81ac-84e0d0360995"

@@ -7,9 +7,9 @@ Never part of the provider: nothing in functions/ may know that it exists.
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from local.sandbox_http import Door, Exchange, parse_json, to_json
-from local.sandbox_ledger import FAULTS, Credentials, Ledger, Refusal, Rejected
-from local.sandbox_webhooks import Announcer, encode, sign
+from local.sandbox.doors import Door, Exchange, parse_json, to_json
+from local.sandbox.ledger import FAULTS, Credentials, Ledger, Refusal, Rejected
+from local.sandbox.webhooks import Announcer, encode, sign
 
 
 class Control:

@@ -12,9 +12,9 @@ from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.sandbox_http import Exchange, parse_json
-from local.sandbox_ledger import Credentials, Ledger, Operation, Refusal
-from local.sandbox_webhooks import Announcer
+from local.sandbox.doors import Exchange, parse_json
+from local.sandbox.ledger import Credentials, Ledger, Operation, Refusal
+from local.sandbox.webhooks import Announcer
 
 HOLD_SECONDS = 30.0  # longer than any client of ours waits
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from local.sandbox_http import to_json
-from local.sandbox_ledger import STATUSES, Credentials, Ledger, Operation
+from local.sandbox.doors import to_json
+from local.sandbox.ledger import STATUSES, Credentials, Ledger, Operation
 
 UNREADABLE = "this is not JSON {"
 

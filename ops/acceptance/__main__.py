@@ -50,12 +50,10 @@ class NotAllowed(OpsError):
 def main(arguments: list[str]) -> int:
     """Run the command; the exit code."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        wanted = chosen(options.only)
-        if options.list:
-            return _list(wanted, options.json)
-        return _accept(options, wanted)
+        with _terminated_as_interrupted():
+            wanted = chosen(options.only)
+            return _list(wanted, options.json) if options.list else _accept(options, wanted)
     except NotAllowed as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
@@ -68,8 +66,18 @@ def main(arguments: list[str]) -> int:
             return _fail(str(stopped), 1)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 the signal module's signature
-    raise KeyboardInterrupt
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, from a pipeline that gives up, takes back what was made as Ctrl-C does."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(message: str, code: int) -> int:

@@ -1,15 +1,30 @@
 """The sandbox's control side: how a test or a person prepares the provider and looks into it.
 
-Promises 200 with JSON for every call that makes sense, and 400 with {"error": ...} for one that does not.
-Never part of the provider: nothing in functions/ may know that it exists.
+Promises 200 with JSON for every call that makes sense, and 400 with {"error": ...} for one that does not; 403 to the
+pages of other sites. Never part of the provider: nothing in functions/ may know that it exists.
 """
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from local.sandbox_http import Door, Exchange, parse_json, to_json
-from local.sandbox_ledger import FAULTS, Credentials, Ledger, Refusal, Rejected
-from local.sandbox_webhooks import Announcer, encode, sign
+from local.sandbox.differences import DIFFERENCES
+from local.sandbox.doors import Door, Exchange, parse_json, to_json
+from local.sandbox.ledger import FAULTS, Credentials, Ledger, Refusal, Rejected
+from local.sandbox.webhooks import Announcer, encode, sign
+
+LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+WHAT = "The control side of the Financial Line sandbox, for tests and people; the API that it plays is at `provider`."
+CALLS = (
+    "POST /sandbox/holds",
+    "GET /sandbox/orders/{order_id}",
+    "PUT /sandbox/faults/{order_id}",
+    "POST /sandbox/orders/{order_id}/void",
+    "POST /sandbox/orders/{order_id}/capture",
+    "POST /sandbox/webhooks/{order_id}",
+    "POST /sandbox/sign",
+    "PUT /sandbox/settings",
+)
 
 
 class Control:
@@ -20,13 +35,17 @@ class Control:
         self._provider = provider
 
     def __call__(self, exchange: Exchange) -> None:
+        if not _is_from_this_machine(exchange):
+            return exchange.send(403, {"error": "only for this machine's own pages and programs"})
         try:
-            exchange.send(200, self._answer(exchange))
+            return exchange.send(200, self._answer(exchange))
         except Rejected as problem:
-            exchange.send(400, {"error": str(problem)})
+            return exchange.send(400, {"error": str(problem)})
 
     def _answer(self, exchange: Exchange) -> Any:
         match exchange.command, exchange.segments:
+            case "GET", [""]:
+                return {"what": WHAT, "provider": f"https://127.0.0.1:{self._provider.port}", "calls": CALLS}
             case "POST", ["sandbox", "holds"]:
                 return self._hold(_object(exchange))
             case "GET", ["sandbox", "orders", order_id]:
@@ -78,7 +97,7 @@ class Control:
         return {"data": data, "signature": sign(secret, data)}
 
     def _set(self, request: dict[str, Any]) -> Any:
-        _only(request, "second_void", "listening", "api_secret")
+        _only(request, "second_void", "listening", "api_secret", "differs")
         second_void, listening, secret = (request.get(name) for name in ("second_void", "listening", "api_secret"))
         if second_void not in (None, "refuse", "execute"):
             raise Rejected("second_void: refuse or execute")
@@ -86,12 +105,26 @@ class Control:
             raise Rejected("listening: true or false")
         if secret is not None and not (isinstance(secret, str) and secret):
             raise Rejected("api_secret: a string")
+        differs = request.get("differs")
+        if differs is not None:
+            self._ledger.differs = _differences(differs)
         self._ledger.second_void = second_void or self._ledger.second_void
         if secret and secret != self._credentials.api_secret:
             self._credentials.rotate(secret)
         if listening is not None:
             (self._provider.open if listening else self._provider.close)()
-        return {"second_void": self._ledger.second_void, "listening": self._provider.is_open}
+        settings = {"second_void": self._ledger.second_void, "listening": self._provider.is_open}
+        return settings | ({} if differs is None else {"differs": sorted(self._ledger.differs)})
+
+
+def _is_from_this_machine(exchange: Exchange) -> bool:
+    """A page of another site, or another name for this address (DNS rebinding), gives no orders here."""
+    host = exchange.headers.get("Host", "")
+    return (
+        LOOPBACK.fullmatch(host) is not None
+        and exchange.headers.get("Origin", f"http://{host}") == f"http://{host}"
+        and exchange.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+    )
 
 
 def _object(exchange: Exchange) -> dict[str, Any]:
@@ -115,6 +148,12 @@ def _faults(request: dict[str, Any]) -> dict[str, str]:
         if name not in FAULTS[kind]:
             raise Rejected(f"{kind}: one of {', '.join(FAULTS[kind])}")
     return request
+
+
+def _differences(names: Any) -> frozenset[str]:
+    if not (isinstance(names, list) and all(isinstance(name, str) and name in DIFFERENCES for name in names)):
+        raise Rejected(f"differs: a list of {', '.join(DIFFERENCES)}")
+    return frozenset(names)
 
 
 def _is_amount(value: Any) -> bool:

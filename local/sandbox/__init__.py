@@ -11,11 +11,11 @@ from pathlib import Path
 
 import trustme
 
-from local.sandbox_control import Control
-from local.sandbox_http import Door
-from local.sandbox_ledger import Credentials, Ledger
-from local.sandbox_provider import ProviderApi
-from local.sandbox_webhooks import Announcer
+from local.sandbox.control import Control
+from local.sandbox.doors import Door
+from local.sandbox.ledger import Credentials, Ledger
+from local.sandbox.provider import ProviderApi
+from local.sandbox.webhooks import Announcer
 
 
 @dataclass(frozen=True)

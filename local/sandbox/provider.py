@@ -6,15 +6,18 @@ calls not executed.
 
 import hashlib
 import hmac
+import re
 import threading
 import uuid
+from collections.abc import Set
 from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.sandbox_http import Exchange, parse_json
-from local.sandbox_ledger import Credentials, Ledger, Operation, Refusal
-from local.sandbox_webhooks import Announcer
+from local.sandbox.differences import told
+from local.sandbox.doors import Exchange, parse_json
+from local.sandbox.ledger import Credentials, Ledger, Operation, Refusal
+from local.sandbox.webhooks import Announcer
 
 HOLD_SECONDS = 30.0  # longer than any client of ours waits
 
@@ -23,6 +26,9 @@ FOREIGN_POS_ID = Refusal(401, "Invalid pos_id field or credentials", "S-404")
 NO_ENDPOINT = Refusal(404, "Endpoint not found")
 NO_PAYMENT = Refusal(404, "Payment not found")
 INTERNAL = Refusal(500, "Internal error")
+PAGE = "<html><body><h1>Not Found</h1></body></html>"
+LATE_SECONDS = 11.0  # longer than the service waits for an answer
+PLAIN_ORDER = re.compile(r"[A-Za-z0-9._-]+")
 
 NOT_EXECUTED = {  # faults after which nothing happened, and the answer when there is one
     "http_400": Refusal(400, "Invalid request"),
@@ -61,14 +67,20 @@ class ProviderApi:
             case _:
                 _refuse(exchange, NO_ENDPOINT)
 
+    @property
+    def _differs(self) -> Set[str]:
+        return self._ledger.differs
+
     def _void(self, exchange: Exchange) -> None:
-        if not authentic(self._credentials, exchange.headers, exchange.body):
-            return _refuse(exchange, BAD_CREDENTIALS)
+        if not self._is_authentic_post(exchange):
+            return self._refuse_credentials(exchange)
+        if "answer-time" in self._differs:
+            self._stopping.wait(LATE_SECONDS)
         try:
             request = parse_json(exchange.body)
         except ValueError:
             return _refuse(exchange, Refusal(406, "Not acceptable: JSON expected"))
-        if violations := violations_of(request):
+        if violations := violations_of(request, self._differs):
             return exchange.send(400, {"message": "Invalid request", "args": violations})
         if request["pos_id"] != self._credentials.pos_id:
             return _refuse(exchange, FOREIGN_POS_ID)
@@ -81,21 +93,47 @@ class ProviderApi:
         if answer in NOT_EXECUTED:
             self._announcer.announce(order_id, None, webhook)
             return self._answer_not_executed(exchange, answer)
+        at_once = "pending" if "at-once" in self._differs else "success"
         outcome = self._ledger.void(
-            order_id, request["order_currency"], request.get("comment"), STATUS_OF.get(answer, "success")
+            order_id, request["order_currency"], request.get("comment"), STATUS_OF.get(answer, at_once)
         )
         if isinstance(outcome, Refusal):
             self._announcer.announce(order_id, None, webhook)
-            return _refuse(exchange, outcome)
-        told = dict(outcome)  # the answer says what was true now, not what a later change makes of it
+            return self._refuse_void(exchange, outcome)
+        # The answer says what was true now, not what a later change makes of it.
+        as_told = told(dict(outcome), self._differs, "answer")
         self._announce(order_id, outcome, answer, webhook)
-        return self._answer_executed(exchange, answer, told)
+        return self._answer_executed(exchange, answer, as_told)
+
+    def _refuse_void(self, exchange: Exchange, refusal: Refusal) -> None:
+        if refusal.status == NO_PAYMENT.status and "unknown-void" in self._differs:
+            exchange.send(404, PAGE)
+        elif refusal.status != NO_PAYMENT.status and "refusal-shape" in self._differs:
+            exchange.send(422, PAGE)
+        else:
+            _refuse(exchange, refusal)
+
+    def _is_authentic_post(self, exchange: Exchange) -> bool:
+        refused = "post-plain" if _is_plain(exchange.headers) else "post-signed"
+        return refused not in self._differs and authentic(self._credentials, exchange.headers, exchange.body)
+
+    def _is_authentic_get(self, exchange: Exchange) -> bool:
+        if _is_plain(exchange.headers):
+            return "get-plain" not in self._differs and plain(self._credentials, exchange.headers)
+        return "get-signed" in self._differs and authentic(self._credentials, exchange.headers, b"")
+
+    def _refuse_credentials(self, exchange: Exchange) -> None:
+        _refuse(exchange, NO_PAYMENT if "wrong-credentials" in self._differs else BAD_CREDENTIALS)
 
     def _announce(self, order_id: str, operation: Operation, answer: str, webhook: str) -> None:
+        if webhook == "once" and "webhook-order" in self._differs:
+            webhook = "before_answer"
         if webhook == "before_answer":
             self._announcer.announce_first(order_id, operation)
         if answer == "pending_then_failure":
             self._announcer.finish_later(order_id, operation, "failure", webhook)
+        elif answer == "success" and operation["status"] == "pending":
+            self._announcer.finish_later(order_id, operation, "success", webhook)
         elif webhook != "before_answer":
             self._announcer.announce(order_id, operation, webhook)
 
@@ -132,8 +170,8 @@ class ProviderApi:
         return None
 
     def _query(self, exchange: Exchange, pos_id: str, order_id: str, method: str | None) -> None:
-        if not plain(self._credentials, exchange.headers):
-            return _refuse(exchange, BAD_CREDENTIALS)
+        if not self._is_authentic_get(exchange):
+            return self._refuse_credentials(exchange)
         if pos_id != self._credentials.pos_id:
             return _refuse(exchange, FOREIGN_POS_ID)
         fault = self._ledger.take_query_fault(order_id)
@@ -141,7 +179,9 @@ class ProviderApi:
             return exchange.hang_up()
         if fault == "http_500":
             return _refuse(exchange, INTERNAL)
-        found = [item for item in self._ledger.operations(order_id) if method in (None, item["method"])]
+        if order_id == "0" and "order-zero" in self._differs:
+            return _refuse(exchange, BAD_CREDENTIALS)
+        found = self._shown(exchange, order_id, method)
         match fault:
             case "not_found":
                 found = []
@@ -149,7 +189,24 @@ class ProviderApi:
                 found = without_last_void(found)
             case "wrong_order":
                 found = [of_another_order(item) for item in found]
-        return exchange.send(200, found) if found else _refuse(exchange, NO_PAYMENT)
+        if found:
+            return exchange.send(200, found[-1] if "query-hold" in self._differs else found)
+        if method is not None and "query-no-void" in self._differs:
+            return _refuse(exchange, FOREIGN_POS_ID)
+        if "unknown-query" in self._differs:
+            return exchange.send(404, PAGE)
+        return _refuse(exchange, NO_PAYMENT)
+
+    def _shown(self, exchange: Exchange, order_id: str, method: str | None) -> list[Operation]:
+        """The operations that a query finds, as this provider tells them."""
+        if "order-path" in self._differs and "%" in exchange.path:
+            return []
+        hidden = {"void"} if "query-delay" in self._differs else set()
+        return [
+            told(item, self._differs, "query")
+            for item in self._ledger.operations(order_id)
+            if method in (None, item["method"]) and item["method"] not in hidden
+        ]
 
 
 def authentic(credentials: Credentials, headers: Message, body: bytes) -> bool:
@@ -171,10 +228,14 @@ def authentic(credentials: Credentials, headers: Message, body: bytes) -> bool:
 
 def plain(credentials: Credentials, headers: Message) -> bool:
     """What a signature of a GET covers is not documented, so only the plain scheme is accepted there."""
-    return headers.get("X-API-AUTH", "").startswith("CPAY ") and authentic(credentials, headers, b"")
+    return _is_plain(headers) and authentic(credentials, headers, b"")
 
 
-def violations_of(request: Any) -> Any:
+def _is_plain(headers: Message) -> bool:
+    return headers.get("X-API-AUTH", "").startswith("CPAY ")
+
+
+def violations_of(request: Any, differs: Set[str] = frozenset()) -> Any:
     """The provider's two shapes of a bad request: by path when it is no object, else one entry per field."""
     if not isinstance(request, dict):
         return {"obj": [{"msg": ["error.expected.jsobject"], "args": []}]}
@@ -182,14 +243,22 @@ def violations_of(request: Any) -> Any:
     found = [
         {"field_name": name, "violation": f"required: a string of at most {limit} characters"}
         for name, limit in limits.items()
-        if not (isinstance(request.get(name), str) and 0 < len(request[name]) <= limit)
+        if not (isinstance(request.get(name), str) and 0 < _size(request[name], name, differs) <= limit)
     ]
+    if "order-characters" in differs and not PLAIN_ORDER.fullmatch(str(request.get("order_id"))):
+        found.append({"field_name": "order_id", "violation": "letters, digits, dot, hyphen and underscore"})
     comment, url = request.get("comment"), request.get("server_url")
-    if comment is not None and not (isinstance(comment, str) and len(comment) <= 2048):
+    if comment is not None and not (isinstance(comment, str) and _size(comment, "comment", differs) <= 2048):
         found.append({"field_name": "comment", "violation": "a string of at most 2048 characters"})
     if url is not None and not _is_url(url):
         found.append({"field_name": "server_url", "violation": "an http or https URL"})
     return found
+
+
+def _size(text: str, field: str, differs: Set[str]) -> int:
+    """In characters; in bytes where this provider counts those."""
+    in_bytes = {"order_id": "order-limit", "comment": "comment-limit"}.get(field) in differs
+    return len(text.encode("utf-8", "replace")) if in_bytes else len(text)
 
 
 def of_another_order(operation: Operation) -> Operation:

@@ -71,6 +71,7 @@ class Order:
     faults: dict[str, str] = field(default_factory=lambda: dict(DEFAULTS))
     server_url: str | None = None
     last_message: str | None = None  # the JSON text of the last webhook, sent or suppressed
+    queries: int = 0
 
     def has(self, method: str, *statuses: str) -> bool:
         return any(item["method"] == method and item["status"] in statuses for item in self.operations)
@@ -85,6 +86,7 @@ class Ledger:
         self.pos_id = pos_id
         self.webhook_url = webhook_url  # of holds made here, as if their auth had named it
         self.second_void = "refuse"
+        self.differs: frozenset[str] = frozenset()  # from what the service assumes: local/sandbox/differences.py
         self._orders: dict[str, Order] = {}
         self._lock = threading.RLock()
 
@@ -175,7 +177,9 @@ class Ledger:
             if order is None:
                 return "ok"
             fault, order.faults["query"] = order.faults["query"], "ok"
-            return fault
+            order.queries += 1
+            lost = "query-steady" in self.differs and order.queries % 2 == 0
+            return "not_found" if lost and fault == "ok" else fault
 
     def operations(self, order_id: str) -> list[Operation]:
         with self._lock:
@@ -185,7 +189,8 @@ class Ledger:
     def webhook_target(self, order_id: str) -> str | None:
         with self._lock:
             order = self._orders.get(order_id)
-            return (order.server_url if order else None) or self.webhook_url
+            own = None if "portal-announced" in self.differs else self.webhook_url
+            return (order.server_url if order else None) or own
 
     def remember_message(self, order_id: str, message: str) -> None:
         with self._lock:
@@ -206,11 +211,12 @@ class Ledger:
         hold = order.hold
         if hold is None:
             return _NO_PAYMENT
-        if currency is not None and currency != hold["currency"]:
+        if currency not in (None, hold["currency"]) and "wrong-currency" not in self.differs:
             return Refusal(400, f"Invalid order_currency: the order is in {hold['currency']}")
         if order.has("capture", "success", "pending"):
             return Refusal(400, "Invalid operation: the payment is captured")
-        if self.second_void == "refuse" and order.has("void", "success", "pending"):
+        second_is_refused = self.second_void == "refuse" and "second-void" not in self.differs
+        if second_is_refused and order.has("void", "success", "pending"):
             return Refusal(400, "Invalid operation: the payment is voided or being voided")
         return None
 

@@ -1,4 +1,4 @@
-"""P1: boto3 by hand, nothing else."""
+"""By hand: boto3, nothing else."""
 
 import base64
 import hashlib

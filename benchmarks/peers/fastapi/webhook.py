@@ -1,4 +1,4 @@
-"""P3: FastAPI under Mangum."""
+"""FastAPI under Mangum."""
 
 import base64
 import hashlib

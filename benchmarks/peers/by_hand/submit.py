@@ -1,4 +1,4 @@
-"""P1: boto3 and urllib3 by hand, nothing else."""
+"""By hand: boto3 and urllib3, nothing else."""
 
 import json
 import os

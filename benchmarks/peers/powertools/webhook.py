@@ -1,4 +1,4 @@
-"""P2: the cookbook. Powertools' router, idempotency, parameters, Logger, Tracer and Metrics."""
+"""The cookbook: Powertools' router, idempotency, parameters, Logger, Tracer and Metrics."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""P3: FastAPI under Mangum, with httpx."""
+"""FastAPI under Mangum, with httpx."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""P2: the cookbook. Powertools' router with validation, idempotency, parameters, Logger, Tracer and Metrics."""
+"""The cookbook: Powertools' router with validation, idempotency, parameters, Logger, Tracer and Metrics."""
 
 import json
 import os

@@ -51,18 +51,24 @@ def settle(systems: Systems, until: int, workers: int) -> Run:
     deadline = Deadline(until, systems.now)
     systems.secret.current(systems.deadline(AWS_CALL_SECONDS))
     done: list[Queried] = []
-    unreadable, oldest = 0, 0
-    with ThreadPoolExecutor(workers, thread_name_prefix="settle") as pool:
-        for page in _due(systems, deadline):
-            oldest = max([oldest, *(_age(order, systems.now()) for order in page.orders)])
-            unreadable += page.unreadable
-            done += pool.map(lambda order: _try(systems, order, deadline), page.orders)
+    failed, oldest = 0, 0
+    try:
+        with ThreadPoolExecutor(workers, thread_name_prefix="settle") as pool:
+            for page in _due(systems, deadline):
+                oldest = max([oldest, *(_age(order, systems.now()) for order in page.orders)])
+                failed += page.unreadable
+                done += pool.map(lambda order: _try(systems, order, deadline), page.orders)
+        oldest = max(oldest, _oldest_waiting(systems, deadline))
+    except StoreError:
+        if not done:
+            raise
+        failed += 1  # the rest is not listed, but what was done is counted: nobody would count it later
     return Run(
         tuple(each.merged for each in done if each.merged is not None),
-        unreadable + sum(each.failed for each in done),
+        failed + sum(each.failed for each in done),
         tuple(each.error for each in done if each.error is not None),
         sum(each.without_credentials for each in done),
-        max(oldest, _oldest_waiting(systems, deadline)),
+        oldest,
     )
 
 

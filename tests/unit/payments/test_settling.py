@@ -75,6 +75,19 @@ class TestSettle:
         scene.provider.views = [None] * 120
         assert run(scene) == (120, 0)
 
+    def test_what_was_done_before_the_index_failed_is_reported(self, scene: Scene) -> None:
+        self.due(scene)
+
+        def no_later_page(operation: str, arguments: dict[str, Any]) -> None:
+            values = arguments.get("ExpressionAttributeValues", {})
+            if operation == "query" and values[":pk"]["S"].startswith("RECHECK"):
+                raise error("ProvisionedThroughputExceededException", "Query")
+
+        scene.table.before = no_later_page
+        scene.provider.views = [view(operation())]
+        assert run(scene) == (1, 1)
+        assert scene.record().state is State.VOIDED
+
     def test_a_record_that_changed_during_the_query_is_not_judged_absent(self, scene: Scene) -> None:
         self.due(scene, LATE + 30)
 

@@ -46,8 +46,6 @@ class FailureReason(StrEnum):
 
 REACHED_NOTHING = frozenset({FailureReason.NOT_SENT, FailureReason.THROTTLED, FailureReason.CREDENTIALS})
 """Nothing reached or moved the provider: the same request, with the same key, may be sent."""
-REFUSALS = frozenset({FailureReason.REFUSED, FailureReason.ALREADY_CAPTURED, FailureReason.ORDER_NOT_FOUND})
-"""The provider's own word that this attempt was not executed."""
 
 
 class Evidence(StrEnum):
@@ -121,16 +119,11 @@ class EarlierAttempt(NamedTuple):
     body_hash: str
     requested_at: int
     requested_by: str | None
-    reason: FailureReason | None
-    """How it ended; None: its answer was lost, and the provider then showed the hold without a void."""
+    reason: FailureReason
+    """How it ended; also `not-executed` if its answer was lost and the provider then showed the hold without a void."""
     settled_at: int | None
     provider_code: str | None = None
     provider_message: str | None = None
-
-    @property
-    def refused(self) -> bool:
-        """The provider refused it: its key has got its answer for good."""
-        return self.reason in REFUSALS
 
 
 class Void(NamedTuple):

@@ -11,7 +11,6 @@ from payments.record import (
     LONGEST_HISTORY,
     RANK,
     REACHED_NOTHING,
-    REFUSALS,
     Attempt,
     Change,
     Evidence,
@@ -222,7 +221,7 @@ class TestUnknown:
         again = claim(void, request("k2"), "attempt-2", LATE)
         assert (attempt_of(again).number, again.earlier_sent, again.resend_allowed) == (2, True, False)
         assert (again.ids_before_attempt, attempt_of(again).ids) == (frozenset({MINE, OTHER}), frozenset())
-        assert [(each.key, each.reason) for each in again.earlier] == [("k1", None)]
+        assert [(each.key, each.reason) for each in again.earlier] == [("k1", FailureReason.NOT_EXECUTED)]
 
     def test_a_failure_counts_if_it_names_this_attempt(self) -> None:
         failure = view(operation("failure"))
@@ -307,8 +306,9 @@ class TestFailed:
         assert judge(failed(FailureReason.ALREADY_CAPTURED), request("k2"), LATE) is ClaimDecision.REPLAY
 
     def test_every_reason_is_one_or_the_other(self) -> None:
-        assert REFUSALS | {FailureReason.NOT_EXECUTED} | REACHED_NOTHING == set(FailureReason)
-        assert not (REFUSALS | {FailureReason.NOT_EXECUTED}) & REACHED_NOTHING
+        for reason in FailureReason:
+            decisions = {judge(failed(reason), request(key), START) for key in ("k1", "k2")}
+            assert (decisions == {ClaimDecision.CLAIM}) is (reason in REACHED_NOTHING)
 
     @pytest.mark.parametrize("reason", list(FailureReason))
     def test_is_corrected_by_the_providers_own_word(self, reason: FailureReason) -> None:
@@ -500,12 +500,26 @@ class TestOneKeyOneAnswer:
 
     @pytest.mark.parametrize("reason", list(FailureReason))
     def test_refused_stays_refused_whatever_came_after_it(self, reason: FailureReason) -> None:
-        assert judge(self.after_a_refused_key(reason), request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(self.after_a_refused_key(reason), request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
 
     def test_also_when_a_later_attempt_voided_the_order(self) -> None:
         voided = replace(self.after_a_refused_key(FailureReason.REFUSED), state=State.VOIDED, reason=None)
-        assert judge(voided, request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(voided, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
         assert judge(voided, request("k2"), LATE) is ClaimDecision.REPLAY
+
+    @pytest.mark.parametrize("reason", list(FailureReason))
+    def test_a_key_whose_attempt_was_not_executed_stays_so(self, reason: FailureReason) -> None:
+        lost = claim(in_state(State.UNKNOWN, resend_allowed=True), request("k2"), "attempt-2", LATE)
+        absent = claim(failed(FailureReason.NOT_EXECUTED), request("k2"), "attempt-2", LATE)
+        for void in (lost, absent):
+            assert judge(void, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
+            later = replace(void, state=State.FAILED, reason=reason)
+            assert judge(later, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
+
+    def test_unless_the_order_was_voided_perhaps_by_that_very_attempt(self) -> None:
+        lost = claim(in_state(State.UNKNOWN, resend_allowed=True), request("k2"), "attempt-2", LATE)
+        voided = replace(lost, state=State.VOIDED)
+        assert judge(voided, request("k1"), LATE) is ClaimDecision.REPLAY
 
     @pytest.mark.parametrize("reason", sorted(REACHED_NOTHING))
     def test_the_newest_key_a_new_one_or_none_may_claim(self, reason: FailureReason) -> None:
@@ -544,7 +558,7 @@ class TestAnAttemptThatReachedNothingCostsNothing:
         void = apply_answer(submitting(key="k1"), "attempt-1", say.REFUSED, HELD, START)
         for number in range(2, 60):
             void = not_sent(claim(void, request(f"k{number}"), f"a{number}", LATE), f"a{number}", LATE)
-        assert judge(void, request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(void, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
         assert [change.state for change in void.history[:2]] == [State.SUBMITTING, State.FAILED]
         assert void.attempts_that_count == 1
 

@@ -7,10 +7,10 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from tests.faults.configurations import CONFIGURATIONS, Config
 from tests.faults.invariants.harm import harm_of
+from tests.faults.record import moment
 from tests.faults.simulation import Simulation
 
 Schedule = dict[int, int]
@@ -55,17 +55,13 @@ class Figures:
         for record in sim.records.values():
             if record.order != sim.orders[0] or "settled_at" not in record.item or record.attempt is None:
                 continue
-            took = _ms(record.item["settled_at"]["S"]) - record.attempt["requested_at"]
+            took = moment(record.item["settled_at"]["S"]) - record.attempt["requested_at"]
             for kind in sim.faults or ("none",):
                 self.settle_ms.setdefault(kind, Counter())[took] += 1
 
 
 def _length(line: str) -> tuple[int, int]:
     return line.count("="), len(line)
-
-
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def percentile(times: Counter[int], part: float) -> int:

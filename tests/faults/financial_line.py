@@ -87,6 +87,8 @@ class Post:
     attempt_id: str | None
     key: str | None
     left_at: int
+    pos_id: str
+    """The project of the record that it rests on."""
     project: Project | None = None
     """None: these credentials are nobody's."""
     order: str = ""

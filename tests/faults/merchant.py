@@ -77,7 +77,10 @@ class Obedient:
                 self._stop("captured")
             case "not-voidable":
                 self._with_another_key(now)
-            case "in-progress" | "throttled" | "not-sent" | "provider-credentials" | "outcome-unknown":
+            case "in-progress":
+                self._again(now, max((retry_after or 0) * 1000, PATIENCE_MS[min(self.waits, len(PATIENCE_MS) - 1)]))
+                self.waits += 1
+            case "throttled" | "not-sent" | "provider-credentials" | "outcome-unknown":
                 self._again(now, (retry_after or 60) * 1000)
             case "idempotency-mismatch":
                 self._with_another_key(now)

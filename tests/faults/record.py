@@ -1,6 +1,7 @@
 """A record as the table holds it, read directly and never through the code under test."""
 
 import json
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +11,11 @@ RANK = {"submitting": 0, "unknown": 1, "pending": 2, "failed": 3, "voided": 4}
 REACHED_NOTHING = ("not-sent", "throttled", "provider-credentials")
 WINDOW_MS = 145_000
 """Lease and settle window: only a query that begins so long after the request can show an absence."""
+
+
+def moment(text: str) -> int:
+    """A timestamp in milliseconds."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 class Record:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_STEPS = 400
 MOST_RUNS = 24
 MOST_ASKS = 12
+CACHED_MS = 60_000
+"""How old a copy of the secret may be."""
 LASTING = ("state", "reason", "review", "corrected", "resend_allowed", "attempt", "provider", "due_pk")
 FINISH: tuple[type[events.Event], ...] = (Continue, Land, GiveUp, Deliver)
 
@@ -34,7 +36,7 @@ def come_to_rest(sim: "Simulation") -> None:
             operation.changes.append((sim.runtime.now, "success"))
     sim.watch.ledger_changed()
     sim.outages.clear()
-    sim.forward(sim.runtime.now + LAG_MS + 1)
+    sim.forward(sim.runtime.now + max(LAG_MS, CACHED_MS) + 1)
     rest = AtRest(sim)
     _settle_all(sim, rest)
     sim.note_end()

@@ -66,7 +66,7 @@ class Point(StrEnum):
     THREADS = "its threads"
 
 
-PROVIDERS = frozenset({Point.ANSWER, Point.VIEW, Point.DRIP})
+NO_EXCUSE = frozenset({Point.ANSWER, Point.VIEW, Point.DRIP, Point.THREADS})
 """Whatever the provider says, or leaves unsaid, is no excuse for a function."""
 TABLE_READS = frozenset({Point.GET, Point.INDEX})
 TABLE_WRITES = frozenset({Point.PUT, Point.UPDATE, Point.DELETE, Point.QUARANTINE})
@@ -164,7 +164,7 @@ class Runtime:
         actor.limit = None if seconds is None else self.now + round(seconds * 1000)
         actor.pauses += 1
         how = str(self.hub.switch())
-        if how != OK and point not in PROVIDERS:
+        if how != OK and point not in NO_EXCUSE:
             actor.hurt = actor.invocation.hurt = True
         return how
 
@@ -221,7 +221,7 @@ class Runtime:
             actor.instance.busy = False
             self._ended(actor)
         elif all(not thread.alive for thread in actor.parent.threads) and actor.parent.point is Point.THREADS:
-            actor.parent.waiting = False
+            actor.parent.waiting, actor.parent.limit = False, self.now + START_MS
 
     def kill(self, actor: Actor) -> None:
         """The process dies, with all that it remembered."""

@@ -27,7 +27,7 @@ from tests.faults.invariants.told import read as read_answer
 from tests.faults.invariants.watch import Watch
 from tests.faults.merchant import Listed, Merchant, Obedient
 from tests.faults.record import WINDOW_MS, Record
-from tests.faults.rest import LASTING, come_to_rest
+from tests.faults.rest import CACHED_MS, LASTING, come_to_rest
 from tests.faults.runtime import OK, STEP_MS, TIME_OVER, Actor, Function, Instance, Point, Runtime
 from tests.faults.views import VIEWS
 
@@ -388,6 +388,10 @@ class Simulation:
                 actor.attempt_id, actor.intent_at = record.attempt_id, self.runtime.now
         self.watch.on_write(actor, before, record)
 
+    def pos_of(self, actor: Actor) -> str:
+        """Whose record the table last showed an actor."""
+        return str(actor.seen["pos_id"]["S"]) if actor.seen else self.project.pos_id
+
     def first_byte(self, piece: bytes) -> None:
         """A request begins to leave."""
         if not piece.startswith(b"POST"):
@@ -395,7 +399,7 @@ class Simulation:
         actor = self.runtime.actor
         actor.sends += 1
         key = actor.ask.key if actor.ask is not None else None
-        actor.post = Post(actor, actor.attempt_id, key, self.runtime.now, order=actor.order)
+        actor.post = Post(actor, actor.attempt_id, key, self.runtime.now, self.pos_of(actor), order=actor.order)
         self.watch.sending(actor)
         self.bank.posts.append(actor.post)
 
@@ -472,6 +476,10 @@ class Simulation:
             self.project = self.bank.projects[what]
         self._store_credentials()
         self.rotated_at = self.runtime.now
+
+    def rotated_since(self, moment: int) -> bool:
+        """Was the secret replaced since then, or so short before that a copy may be older?"""
+        return self.rotated_at > moment - CACHED_MS
 
     def can_prove(self, delivery: Delivery) -> bool:
         """Has Secrets Manager the secret of this webhook, and long enough for every copy to be of it?"""

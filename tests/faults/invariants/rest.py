@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.fakes.table import Item
 from tests.faults.invariants.harm import Harm
-from tests.faults.record import Record
+from tests.faults.record import Record, moment
 
 if TYPE_CHECKING:
     from tests.faults.simulation import Simulation
@@ -60,7 +60,8 @@ class AtRest:
             one.changes[-1][0] for project in bank.projects.values() if project.pos_id == record.pos_id
             for one in bank.of(project, record.order, "void") if one.status == "success"
         )  # fmt: skip
-        return record.reason in ("refused", "not-executed") and done < success and success - done > WEEK_MS
+        week_over = moment(record.item["settled_at"]["S"]) + WEEK_MS
+        return record.reason in ("refused", "not-executed") and week_over <= done < success
 
     def _reachable(self, record: Record) -> bool:
         return record.pos_id in self._watch.projects_known()

@@ -64,8 +64,8 @@ class Sends:
     def _same_key(self, actor: Actor) -> None:
         key = actor.ask.key if actor.ask is not None else None
         for post in (*self._sim.bank.posts, *self._sim.bank.landed):
-            mine = post.actor is actor or post.actor.order != actor.order
-            if key and post.key == key and not mine and (post.executed or not post.landed):
+            other = post.actor is not actor and (post.pos_id, post.order) == (self._sim.pos_of(actor), actor.order)
+            if key and post.key == key and other and (post.executed or not post.landed):
                 self._watch.violation(
                     Harm.DOUBLE_VOID, "the same key was sent twice though the first may have been executed"
                 )

@@ -102,15 +102,11 @@ class Told:
             self._watch.violation(Harm.WRONG, "a mismatch was sent")
         if answer.problem in NO_STATEMENT:
             return
-        name = (self._pos(actor), ask.order, ask.key, str(ask.comment), ask.currency)
+        name = (self._sim.pos_of(actor), ask.order, ask.key, str(ask.comment), ask.currency)
         before = self._by_key.get(name)
         if before is not None and not _grows(before, answer):
             self._watch.violation(Harm.WRONG, f"told {_short(answer)} about a key that was told {_short(before)}")
         self._by_key[name] = answer
-
-    def _pos(self, actor: Actor) -> str:
-        """Whose record answered."""
-        return str(actor.seen["pos_id"]["S"]) if actor.seen else self._sim.project.pos_id
 
     def _is_durable(self, answer: Answer, attempts: set[str]) -> None:
         void = answer.void
@@ -127,7 +123,7 @@ class Told:
         executed = any(one.attempt_id == attempt_id for one in own)
         match answer.problem or answer.status:
             case 200:
-                if not self._watch.voided_in(self._pos(actor), order):
+                if not self._watch.voided_in(self._sim.pos_of(actor), order):
                     self._watch.violation(Harm.WRONG, "told 200 without a void")
                 if void["state"] != "voided":
                     self._watch.violation(Harm.WRONG, f"told 200 while {void['state']}")
@@ -160,7 +156,7 @@ class Told:
 
     def _elsewhere(self, actor: Actor, order: str) -> bool:
         """Was it executed in another project than the one that this answer is about?"""
-        return all(one.project.pos_id != self._pos(actor) for one in self._sim.bank.own(order))
+        return all(one.project.pos_id != self._sim.pos_of(actor) for one in self._sim.bank.own(order))
 
     def _others(self, actor: Actor) -> bool:
         """In the baseline, whose claims carry no name: might another request be the one in progress?"""
@@ -183,12 +179,11 @@ class Told:
         if self._sim.baseline:
             return
         if answer.status == 200 and not answer.problem:
-            if "voids" not in answer.body and answer.body["state"] == "voided" and not self._watch.voided_in(self._pos(actor), actor.order):
+            if "voids" not in answer.body and answer.body["state"] == "voided" and not self._watch.voided_in(self._sim.pos_of(actor), actor.order):
                 self._watch.violation(Harm.WRONG, "a read says voided without a void")
         elif answer.status == 404 and answer.problem == "not-found":
-            if not actor.hurt and any(order == actor.order and pos in self._watch.projects_known() for pos, order in self._sim.records):
-                if actor.about.get("existed"):
-                    self._watch.violation(Harm.WRONG, "a read says not-found though there is a record")
+            if actor.about.get("existed") and not self._sim.rotated_since(actor.started):
+                self._watch.violation(Harm.WRONG, "a read says not-found though there is a record")
         elif (answer.status, answer.problem) != (503, "not-sent") or not actor.hurt:
             self._watch.violation(Harm.WRONG, f"a read was answered {answer.status} {answer.problem}")
 

@@ -47,7 +47,7 @@ class Watch:
 
     def project_of(self, actor: Actor) -> Project | None:
         """In which project this actor's attempt is."""
-        pos_id = actor.seen["pos_id"]["S"] if actor.seen else self.sim.project.pos_id
+        pos_id = self.sim.pos_of(actor)
         return next((each for each in self.sim.bank.projects.values() if each.pos_id == pos_id), None)
 
     def projects_known(self) -> set[str]:

@@ -99,15 +99,16 @@ def claim(void: Void | None, request: Request, attempt_id: str, now: int) -> Voi
         idle_before=before.idle_before + 1 if before is not None and idle else 0,
     )
     fresh = Void(State.SUBMITTING, request.order_currency, attempt, due_at=lease_until)
-    if void is not None and before is not None:
+    if void is not None:
+        own = before.ids if before is not None else frozenset[str]()
         fresh = replace(
             fresh,
-            earlier=_shelved(void, before, request.key),
+            earlier=_shelved(void, before, request.key) if before is not None else (),
             # A review that nobody has closed stays visible through later attempts.
             review=void.review,
             earlier_sent=void.earlier_sent or not _end_is_proven(void),
-            ids_before_attempt=void.ids_before_attempt | void.all_ids | before.ids,
-            all_ids=void.all_ids | before.ids,
+            ids_before_attempt=void.ids_before_attempt | void.all_ids | own,
+            all_ids=void.all_ids | own,
             history=_kept_history(void, before),
         )
     return append_history(fresh, Source(Evidence.REQUEST, now))
@@ -133,9 +134,9 @@ def _is_forgettable(attempt: EarlierAttempt, next_key: str | None) -> bool:
     return attempt.reason in REACHED_NOTHING and attempt.key in (None, next_key)
 
 
-def _kept_history(void: Void, attempt: Attempt) -> tuple[Change, ...]:
+def _kept_history(void: Void, attempt: Attempt | None) -> tuple[Change, ...]:
     """Of many attempts in a row that reached nothing, the first and the newest: an outage must not fill the record."""
-    if not attempt.idle_before or void.reason not in REACHED_NOTHING:
+    if attempt is None or not attempt.idle_before or void.reason not in REACHED_NOTHING:
         return void.history
     begins = max(at for at, change in enumerate(void.history) if change.state is State.SUBMITTING)
     return void.history[:begins]

@@ -145,7 +145,7 @@ class Void(NamedTuple):
     all_ids: frozenset[str] = frozenset()
     """Every void id seen for the order so far."""
     under_way: frozenset[str] = frozenset()
-    """Ids that a genuine webhook showed under way, and no query has shown finished; "" stands for one without an id."""
+    """Ids of voids that were shown under way, and that no query has shown finished; "" is one without an id."""
     undocumented: bool = False
     """A query has shown a void with a status that the provider does not document."""
     settled_at: int | None = None
@@ -162,6 +162,13 @@ class Void(NamedTuple):
     def settled(self) -> bool:
         """Nothing is open."""
         return self.state in (State.FAILED, State.VOIDED)
+
+    @property
+    def known_since(self) -> int | None:
+        """When it was requested or, if nobody requested it here, first reported."""
+        if self.attempt is not None:
+            return self.attempt.requested_at
+        return self.history[0].at if self.history else None
 
     def made_by(self, key: str | None) -> Attempt | EarlierAttempt | None:
         """The newest attempt that was made with this idempotency key."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from payments import items, rules
+from payments import items, rules, schedule
 from payments.outside import AWS_CALL_SECONDS, Deadline, Storage, Systems
 from payments.record import Order, State, Void
 from payments.secret import Credentials, SecretError
@@ -104,14 +104,14 @@ def _oldest_waiting(systems: Storage, deadline: Deadline) -> int:
 
 def _age(order: Order, now: int) -> int:
     void = order.void
-    return now - void.attempt.requested_at if void is not None and void.attempt is not None and not void.settled else 0
+    return now - (void.known_since or now) if void is not None and not void.settled else 0
 
 
 def _try(systems: Systems, order: Order, deadline: Deadline) -> Queried:
     if deadline.over:
         return Queried()
     try:
-        return query(systems, order, rules.schedule_query, systems.deadline(QUESTION_SECONDS))
+        return query(systems, order, schedule.schedule_query, systems.deadline(QUESTION_SECONDS))
     except (StoreError, SecretError):
         return Queried(failed=True)
     except Exception as error:  # noqa: BLE001 nothing about one order may stop the others
@@ -161,4 +161,4 @@ def refresh(systems: Systems, order: Order, deadline: Deadline) -> Queried:
     now, void = systems.now(), order.void
     if void is None or void.state is State.VOIDED or now - void.queried_at < REFRESH_EVERY_MS:
         return Queried(Merged(order, order))
-    return query(systems, order, rules.mark_queried, deadline)
+    return query(systems, order, schedule.mark_queried, deadline)

@@ -412,6 +412,7 @@ class Simulation:
             return self._answer(request, seconds)
         actor = self.runtime.actor
         view = self.runtime.pause(Point.VIEW, seconds)
+        view = self.config.usual_view if view == OK and not self.quiet else view
         if view not in (OK, *SHOWN):
             self.blind_at = self.runtime.now
         if view == TIME_OVER:
@@ -462,7 +463,7 @@ class Simulation:
 
     def under_way(self) -> list[Operation]:
         """What the provider has not finished, and will."""
-        if self.config.stuck:
+        if self.config.stuck or (self.config.until_rest and not self.quiet):
             return []
         return [one for one in self.bank.ledger if one.status not in FINAL]
 

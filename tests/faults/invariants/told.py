@@ -20,6 +20,7 @@ PROBLEMS = {
     "currency-mismatch": 422, "throttled": 429, "provider-credentials": 502, "not-sent": 503,
 }  # fmt: skip
 """What a merchant whose request is well formed may be told, besides 200 and 202."""
+MOST_ATTEMPTS = 20
 LONGEST_CALL_MS = 3_050
 """What a call of the table or of Secrets Manager takes at most."""
 NO_STATEMENT = ("in-progress", "not-sent", "idempotency-mismatch", "too-many-attempts", "currency-mismatch")
@@ -154,7 +155,11 @@ class Told:
                 asked = actor.ask.currency if actor.ask is not None else ""
                 if not any(of == order and one not in (None, asked) for of, one in self._watch.writes.currencies):
                     self._watch.violation(Harm.WRONG, "told currency-mismatch for the record's own currency")
-            case "idempotency-mismatch" | "too-many-attempts":
+            case "too-many-attempts":
+                posts = [post for post in (*self._sim.bank.posts, *self._sim.bank.landed) if post.order == order]
+                if len(posts) < MOST_ATTEMPTS:
+                    self._watch.violation(Harm.LOST, "locked, though fewer than twenty attempts were sent")
+            case "idempotency-mismatch":
                 pass
             case _:
                 self._watch.violation(Harm.WRONG, f"a bare {answer.status}")

@@ -59,8 +59,8 @@ coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.m
 bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick: a first impression)
 	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)
 
-faults: $(INSTALLED) ## run the fault simulator
-	@PYTHONPATH=functions $(PYTHON) -m tests.faults
+faults: $(INSTALLED) ## run the fault simulator (REPLAY='executes:3=1': one schedule; WITHOUT='a guard': taken out)
+	@PYTHONPATH=functions $(PYTHON) -m tests.faults $(if $(REPLAY),--replay "$(REPLAY)") $(if $(WITHOUT),--without "$(WITHOUT)")
 
 smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }

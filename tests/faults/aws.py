@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from tests.fakes.table import Item, error
-from tests.faults.runtime import OK, TABLE_READS, TIME_OVER, Point
+from tests.faults.runtime import OK, TABLE_READS, TIME_OVER, Actor, Point
 
 if TYPE_CHECKING:
     from tests.faults.simulation import Simulation
@@ -19,7 +19,13 @@ HANGS = "no answer"
 STALE = "lagging"
 REMEMBERED_MS = 5_000
 """For so long `payments.secret` does not ask again after Secrets Manager did not answer."""
-POINTS = {"get_item": Point.GET, "put_item": Point.PUT, "update_item": Point.UPDATE, "query": Point.INDEX}
+POINTS = {
+    "delete_item": Point.DELETE,
+    "get_item": Point.GET,
+    "put_item": Point.PUT,
+    "update_item": Point.UPDATE,
+    "query": Point.INDEX,
+}
 
 
 class TableClient:
@@ -59,16 +65,16 @@ class TableClient:
         except ClientError as failed:
             if how == LOST:
                 return self._hang(point, seconds)
-            actor.invocation.seen = failed.response.get("Item", actor.invocation.seen)
+            _show(actor, failed.response.get("Item"))
             raise
         finally:
             table.lagging = False
         if how == LOST:
             return self._hang(point, seconds)
         if point not in TABLE_READS and point is not Point.QUARANTINE:
-            actor.invocation.seen = arguments.get("Item", actor.invocation.seen)
+            _show(actor, arguments.get("Item"))
         elif point is Point.GET:
-            actor.invocation.seen = answer.get("Item")
+            _show(actor, answer.get("Item"))
         return answer
 
     def _hang(self, point: Point, seconds: float) -> Item:
@@ -77,6 +83,12 @@ class TableClient:
         actor.silent.add(point)
         self._sim.runtime.pause(point, seconds, waiting=True)
         raise ReadTimeoutError(endpoint_url="table")
+
+
+def _show(actor: Actor, item: object) -> None:
+    """The table has shown an order."""
+    if isinstance(item, dict) and "pos_id" in item:
+        actor.invocation.seen = item
 
 
 class SecretClient:

@@ -13,12 +13,37 @@ from unittest.mock import patch
 
 import receive_webhook
 import settle_voids
-from payments import claims, exact_json, items, messages, outside, provider, rules, schedule, settling, store, voids, webhooks
+from payments import (
+    claims,
+    exact_json,
+    items,
+    messages,
+    outside,
+    provider,
+    rules,
+    schedule,
+    settling,
+    store,
+    voids,
+    webhooks,
+)
 from payments.claims import ClaimDecision
 from payments.messages import AnswerKind, Operation, OrderView
 from payments.outside import Deadline, Storage
 from payments.provider import OpeningConnection, Provider
-from payments.record import Attempt, FailureReason, Order, Request, State, Void
+from payments.record import (
+    REACHED_NOTHING,
+    Attempt,
+    EarlierAttempt,
+    Evidence,
+    FailureReason,
+    Order,
+    Request,
+    Source,
+    State,
+    Void,
+    append_history,
+)
 from payments.secret import Secret
 from payments.store import Conflict, Store, StoreError, Written
 from payments.webhooks import Received, WebhookOutcome
@@ -125,8 +150,8 @@ def _monotonic_webhook(stack: ExitStack) -> None:
             return apply(void, operation, now)
         state = State.FAILED if operation.failed else State.PENDING
         moved = replace(void, state=state, due_at=None if operation.failed else now)
-        source = rules.Source(rules.Evidence.WEBHOOK, now)
-        return rules.append_history(moved, source) if state is not void.state else void
+        source = Source(Evidence.WEBHOOK, now)
+        return append_history(moved, source) if state is not void.state else void
 
     _set(stack, rules, apply_webhook=last_wins)
 
@@ -258,20 +283,30 @@ def _under_way_by_webhook(stack: ExitStack) -> None:
 
 def _under_way_without_record(stack: ExitStack) -> None:
     apply = rules.apply_webhook
-    _set(stack, rules, apply_webhook=lambda void, operation, now: None if void is None and not operation.succeeded else apply(void, operation, now))
+    _set(
+        stack,
+        rules,
+        apply_webhook=lambda void, operation, now: (
+            None if void is None and not operation.succeeded else apply(void, operation, now)
+        ),
+    )
 
 
 def _under_way_by_query(stack: ExitStack) -> None:
     apply = rules.apply_query
 
     def ignore(void: Void, view: OrderView, *more: Any) -> Void:
-        return void if void.state is State.FAILED and not any(one.succeeded for one in view.of("void")) else apply(void, view, *more)
+        return (
+            void
+            if void.state is State.FAILED and not any(one.succeeded for one in view.of("void"))
+            else apply(void, view, *more)
+        )
 
     _set(stack, rules, apply_query=ignore)
 
 
 def _pending_takes_back(stack: ExitStack) -> None:
-    def to_pending(void: Void, operation: Operation | None, source: rules.Source) -> Void:
+    def to_pending(void: Void, operation: Operation | None, source: Source) -> Void:
         if operation is not None:
             void = rules._describe(void, operation)
         return rules._move(void, State.PENDING, source)
@@ -329,8 +364,8 @@ def _keys_of_refusals_only(stack: ExitStack) -> None:
         return answers(void, earlier) and earlier.reason is not FailureReason.NOT_EXECUTED
 
     def may_claim(void: Void, made: Any) -> bool:
-        if void.state is State.FAILED and void.reason in claims.REACHED_NOTHING:
-            return not isinstance(made, claims.EarlierAttempt) or made.reason in claims.REACHED_NOTHING
+        if void.state is State.FAILED and void.reason in REACHED_NOTHING:
+            return not isinstance(made, EarlierAttempt) or made.reason in REACHED_NOTHING
         return keep(void, made)
 
     keep = claims._may_claim
@@ -402,7 +437,11 @@ def _refresh_of_failed(stack: ExitStack) -> None:
 def _nothing_done_after_pending(stack: ExitStack) -> None:
     def not_sent(void: Void, attempt_id: str, now: int) -> Void:
         mine = void.attempt is not None and void.attempt.id == attempt_id
-        return rules._fail(void, FailureReason.NOT_SENT, rules.Source(rules.Evidence.ANSWER, now)) if mine and not void.settled else void
+        return (
+            rules._fail(void, FailureReason.NOT_SENT, Source(Evidence.ANSWER, now))
+            if mine and not void.settled
+            else void
+        )
 
     judge = claims.judge
     _set(stack, rules, not_sent=not_sent)

@@ -17,6 +17,7 @@ from payments.record import Void
 from payments.secret import SecretError
 from payments.store import Merged, Store, StoreError
 from payments.webhooks import Received
+from tests.faults import wire
 from tests.faults.guards import Guard
 
 
@@ -29,7 +30,7 @@ def _event_logged(stack: ExitStack) -> None:
     read = submit_void.read_request
 
     def talkative(event: lambda_http.GatewayEvent) -> Any:
-        submit_void.logger.info("received", headers=event["headers"])
+        telemetry.logger.info("received", headers=event["headers"])
         return read(event)
 
     _set(stack, submit_void, read_request=talkative)
@@ -40,7 +41,7 @@ def _signature_logged(stack: ExitStack) -> None:
 
     def talkative(event: lambda_http.GatewayEvent) -> tuple[bytes, bytes]:
         data, signature = read(event)
-        receive_webhook.logger.info("received", signature=signature.decode())
+        telemetry.logger.info("received", signature=signature.decode())
         return data, signature
 
     _set(stack, receive_webhook, read_form=talkative)
@@ -50,7 +51,7 @@ def _secret_answered(stack: ExitStack) -> None:
     respond = receive_webhook._respond
 
     def talkative(event: lambda_http.GatewayEvent, received: Received) -> lambda_http.Response:
-        outside = receive_webhook.storage()
+        outside = wire.simulation().runtime.actor.instance.systems
         credentials = outside.secret.current(outside.deadline(3))
         return respond(event, received) | {"body": json.dumps({"detail": f"checked with {credentials.api_secret}"})}
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.faults import events
+from tests.faults import events, faults
 from tests.faults.events import Continue, Deliver, GiveUp, Land
 from tests.faults.financial_line import DAY_MS
 from tests.faults.invariants import told
@@ -16,6 +16,8 @@ from tests.faults.views import LAG_MS
 if TYPE_CHECKING:
     from tests.faults.simulation import Simulation
 
+REPEATING = frozenset({faults.WebhookAgain, faults.WebhookOtherwise})
+"""Where webhooks are what a configuration is about, all of them come once more at the end."""
 MOST_STEPS = 400
 MOST_RUNS = 24
 MOST_ASKS = 12
@@ -148,8 +150,8 @@ def _all_pages(sim: "Simulation", state: str) -> set[tuple[str, str]]:
 
 def _repeat_webhooks(sim: "Simulation") -> None:
     """Every webhook again: the first time may still fill a gap, the second may change nothing at all."""
-    if sim.config.permute:
-        return  # there the schedule itself repeats them
+    if not REPEATING & sim.config.may.keys():
+        return
     for again in (False, True):
         before = dict(sim.table.items)
         for delivery in sim.accepted[:]:

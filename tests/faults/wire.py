@@ -4,9 +4,11 @@ All that the file does above them is the shipped code: the thread that connects,
 at which a conversation ends, and how http.client and urllib3 read what came.
 """
 
+import http.client
+import io
 import ssl
 from collections.abc import Buffer, Callable
-from functools import cache
+from functools import cache, lru_cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -222,21 +224,37 @@ class Workers:
         if len(given) < 2:
             return [work(each) for each in given]
         sim = simulation()
-        threads = [sim.start_thread(f"question {place}", lambda each=each: work(each)) for place, each in enumerate(given, 1)]  # type: ignore[misc]
+        threads = [sim.start_thread(f"question {place}", partial(work, each)) for place, each in enumerate(given, 1)]
         sim.runtime.pause(Point.THREADS, waiting=True)
         return [thread.result for thread in threads]
 
 
+_parse_headers = http.client.parse_headers
+
+
+def _parse_once(stream: Any) -> http.client.HTTPMessage:
+    """http.client's own parser, which is asked once about the same lines: there are few, and many answers."""
+    lines: list[bytes] = []
+    while True:
+        lines.append(stream.readline(65_537))
+        if lines[-1] in (b"\r\n", b"\n", b""):
+            return _parsed(b"".join(lines))
+
+
+@lru_cache(512)
+def _parsed(head: bytes) -> http.client.HTTPMessage:
+    return _parse_headers(io.BytesIO(head))
+
+
 def replacements() -> list[tuple[Any, str, Any]]:
     """What of the process is replaced in `payments.provider`."""
-    sockets = SimpleNamespace(
-        socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1
-    )
+    sockets = SimpleNamespace(socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1)
     return [
         (provider, "threading", SimpleNamespace(Thread=_Thread, Event=_Event, Lock=_Lock)),
         (provider, "socket", sockets),
         (provider, "time", SimpleNamespace(monotonic=lambda: simulation().runtime.now / 1000)),
         (provider, "_Connection", _Connection),
+        (http.client, "parse_headers", _parse_once),
     ]
 
 

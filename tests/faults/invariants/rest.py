@@ -66,7 +66,10 @@ class AtRest:
             for one in bank.of(project, record.order, "void") if one.status == "success"
         )  # fmt: skip
         week_over = moment(record.item["settled_at"]["S"]) + WEEK_MS
-        return record.reason in ("refused", "not-executed") and week_over <= done < max(success, self._sim.blind_at) + LAG_MS
+        return (
+            record.reason in ("refused", "not-executed")
+            and week_over <= done < max(success, self._sim.blind_at) + LAG_MS
+        )
 
     def _reachable(self, record: Record) -> bool:
         return record.pos_id in self._watch.projects_known()
@@ -78,7 +81,9 @@ class AtRest:
         released = any(one.status == "success" for one in voids)
         under_way = any(one.live and one.status != "success" for one in voids)
         if released != (record.state == "voided"):
-            self._watch.violation(Harm.DISAGREEMENT, f"{record} after a refresh that showed {'a' if released else 'no'} success")
+            self._watch.violation(
+                Harm.DISAGREEMENT, f"{record} after a refresh that showed {'a' if released else 'no'} success"
+            )
         elif not released and under_way and record.settled and not record.under_way:
             self._watch.violation(Harm.DISAGREEMENT, f"{record} after a refresh that showed a void under way")
         elif not released and not under_way and record.state == "pending" and not record.review:
@@ -95,7 +100,10 @@ class AtRest:
         """A merchant who followed our documentation, with a hold that stands and a provider that is well."""
         record = self._sim.records.get((self._sim.project.pos_id, order))
         if end != "voided" and not (record is not None and record.review):
-            self._watch.violation(Harm.LOST, f"locked out though he followed our documentation, and no person is told ({end or 'for ever'})")
+            self._watch.violation(
+                Harm.LOST,
+                f"locked out though he followed our documentation, and no person is told ({end or 'for ever'})",
+            )
 
     def secrets(self) -> None:
         """Every item, log line, answer and exception text: no secret, signature, header or person in it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.faults import announcements
-from tests.faults.financial_line import Delivery
+from tests.faults.financial_line import Delivery, Operation
 from tests.faults.invariants.harm import Harm
 from tests.faults.record import RANK
 from tests.faults.runtime import Actor, Function, Point
@@ -67,7 +67,11 @@ class Told:
         ask, known = actor.ask, self._watch.writes.keys
         if ask is None or ask.key is None:
             return False
-        bodies = {body for (pos, order, key), body in known.items() if (pos, order, key) == (self._sim.project.pos_id, ask.order, ask.key)}
+        bodies = {
+            body
+            for (pos, order, key), body in known.items()
+            if (pos, order, key) == (self._sim.project.pos_id, ask.order, ask.key)
+        }
         return bool(bodies) and (ask.comment, ask.currency) not in bodies
 
     def request(self, actor: Actor, answer: Answer) -> None:
@@ -83,7 +87,11 @@ class Told:
             return
         self._about_key(actor, answer)
         attempts = self._watch.writes.attempts.get((actor.order, answer.void["attempt"]), set())
-        its = actor.about.get("logged") if actor.about.get("logged") in attempts else next(iter(attempts), actor.about.get("logged"))
+        its = (
+            actor.about.get("logged")
+            if actor.about.get("logged") in attempts
+            else next(iter(attempts), actor.about.get("logged"))
+        )
         self._is_durable(answer, attempts)
         self._is_true(actor, answer, its)
 
@@ -103,7 +111,9 @@ class Told:
         if ask is None or ask.key is None or self._sim.baseline:
             return
         if actor.about.get("foreign_key") and answer.problem != "idempotency-mismatch":
-            self._watch.violation(Harm.WRONG, f"a used key with another body was answered {answer.problem or answer.status}")
+            self._watch.violation(
+                Harm.WRONG, f"a used key with another body was answered {answer.problem or answer.status}"
+            )
         if answer.problem in ("idempotency-mismatch", "currency-mismatch") and actor.sends:
             self._watch.violation(Harm.WRONG, "a mismatch was sent")
         if answer.problem in NO_STATEMENT:
@@ -118,15 +128,13 @@ class Told:
         void = answer.void
         if self._sim.baseline or void is None or void["state"] == "voided":
             return
-        if answer.problem in ("not-voidable", "throttled", "provider-credentials", "not-sent"):
-            if not any((attempt_id, void["reason"]) in self._watch.writes.reasons for attempt_id in attempts):
-                self._watch.violation(Harm.WRONG, f"told {answer.problem} though no such reason is durable")
+        durable = any((attempt_id, void["reason"]) in self._watch.writes.reasons for attempt_id in attempts)
+        if not durable and answer.problem in ("not-voidable", "throttled", "provider-credentials", "not-sent"):
+            self._watch.violation(Harm.WRONG, f"told {answer.problem} though no such reason is durable")
 
     def _is_true(self, actor: Actor, answer: Answer, attempt_id: str | None) -> None:
         void, order = answer.void, actor.order
         assert void is not None
-        own = self._sim.bank.own(order)
-        executed = any(one.attempt_id == attempt_id for one in own)
         match answer.problem or answer.status:
             case 200:
                 if not self._watch.voided_in(self._sim.pos_of(actor), order):
@@ -137,13 +145,7 @@ class Told:
                 if RANK[void["state"]] >= RANK["failed"]:
                     self._watch.violation(Harm.WRONG, f"told 202 though {void['state']}")
             case "not-voidable":
-                if void["state"] != "voided":
-                    self._final.append((str(void["reason"]), attempt_id))
-                newest = void["attempt"] == max(number for name, number in self._watch.writes.attempts if name == order) if not self._sim.baseline else True
-                # Of an order that was voided since, it is said so: the answer is about the key's own attempt.
-                wrong = void["state"] != "voided" and (executed or (newest and bool(own)))
-                if (self._sim.config.bounded or void["reason"] == "refused") and wrong and not self._elsewhere(actor, order):
-                    self._watch.violation(Harm.WRONG, "told 409 for good though our void was executed")
+                self._is_final(actor, void, attempt_id)
             case "throttled" | "provider-credentials" | "not-sent":
                 self._final.append((str(void["reason"]), attempt_id))
                 if any(post.executed and post.attempt_id == attempt_id for post in self._sim.bank.landed):
@@ -164,9 +166,25 @@ class Told:
             case _:
                 self._watch.violation(Harm.WRONG, f"a bare {answer.status}")
 
-    def _elsewhere(self, actor: Actor, order: str) -> bool:
-        """Was it executed in another project than the one that this answer is about?"""
-        return all(one.project.pos_id != self._sim.pos_of(actor) for one in self._sim.bank.own(order))
+    def _is_final(self, actor: Actor, void: dict[str, Any], attempt_id: str | None) -> None:
+        """Told 409 for good. Of an order that was voided since, it is about the key's own attempt."""
+        if void["state"] == "voided":
+            return
+        self._final.append((str(void["reason"]), attempt_id))
+        if not self._sim.config.bounded and void["reason"] != "refused":
+            return
+        pos_id = self._sim.pos_of(actor)
+        own = [one for one in self._sim.bank.own(actor.order) if one.project.pos_id == pos_id]
+        if any(one.attempt_id == attempt_id or self._should_know(actor, void, one) for one in own):
+            self._watch.violation(Harm.WRONG, "told 409 for good though our void was executed")
+
+    def _should_know(self, actor: Actor, void: dict[str, Any], operation: Operation) -> bool:
+        """Is this answer also about that void of another attempt? The newest attempt's is; in the baseline, its key's."""
+        if not self._sim.baseline:
+            numbers = (number for order, number in self._watch.writes.attempts if order == actor.order)
+            return bool(void["attempt"] == max(numbers))
+        maker = next(each for each in self._sim.runtime.everybody if each.name == operation.attempt_id)
+        return maker.ask is not None and actor.ask is not None and maker.ask.key == actor.ask.key
 
     def _others(self, actor: Actor) -> bool:
         """In the baseline, whose claims carry no name: might another request be the one in progress?"""
@@ -189,7 +207,11 @@ class Told:
         if self._sim.baseline:
             return
         if answer.status == 200 and not answer.problem:
-            if "voids" not in answer.body and answer.body["state"] == "voided" and not self._watch.voided_in(self._sim.pos_of(actor), actor.order):
+            if (
+                "voids" not in answer.body
+                and answer.body["state"] == "voided"
+                and not self._watch.voided_in(self._sim.pos_of(actor), actor.order)
+            ):
                 self._watch.violation(Harm.WRONG, "a read says voided without a void")
         elif answer.status == 404 and answer.problem == "not-found":
             if actor.about.get("existed") and not self._sim.rotated_since(actor.started):
@@ -224,7 +246,12 @@ class Told:
         stored = item is not None and digest in item["webhooks"]["M"]
         if not stored and not kept:
             self._watch.violation(Harm.LOST, "a webhook was answered 200 and is not stored")
-        if kept and delivery.form in announcements.READABLE and not stored and (item is None or "more_webhooks" not in item):
+        if (
+            kept
+            and delivery.form in announcements.READABLE
+            and not stored
+            and (item is None or "more_webhooks" not in item)
+        ):
             self._watch.violation(Harm.LOST, "a webhook that can be read is in quarantine")
         if operation.method != "void" or delivery.status != "success" or delivery.form not in announcements.READABLE:
             return

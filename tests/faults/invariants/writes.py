@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.faults.invariants.harm import Harm
 from tests.faults.record import RANK, Record
-from tests.faults.runtime import Actor, Function
+from tests.faults.runtime import Actor
 from tests.faults.views import LAG_MS
 
 if TYPE_CHECKING:
@@ -57,10 +57,9 @@ class Writes:
         for earlier in new.details.get("earlier", ()):
             for attempt_id in self.attempts.get((new.order, earlier["number"]), ()):
                 self.reasons.add((attempt_id, earlier["reason"]))
-        if actor is not None and actor.function is Function.SUBMIT and actor.ask is not None and actor.ask.key:
-            if actor.attempt_id == new.attempt_id:
-                name = new.pos_id, new.order, actor.ask.key
-                self.keys.setdefault(name, (actor.ask.comment, actor.ask.currency))
+        ask = actor.ask if actor is not None and actor.attempt_id == new.attempt_id else None
+        if ask is not None and ask.key:
+            self.keys.setdefault((new.pos_id, new.order, ask.key), (ask.comment, ask.currency))
 
     def _indexes(self, new: Record) -> None:
         is_open, item = not new.settled, new.item

@@ -16,7 +16,7 @@ from typing import Any
 
 from local import aws, sandbox, signature
 from local.assembly import CACHE, Say, assembly
-from local.console import console
+from local.console.server import console
 from local.gateway import Gateway, read_api
 from local.processes import Children
 from local.runtime import FunctionFailed, Runtime

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from ops import items
 from ops.places import OpsError
 from payments import webhooks
 from payments.messages import Operation
 from payments.secret import Secret
 from payments.signatures import sign_webhook
 from payments.store import Store
-from payments.webhooks import Inbox, Received
+from payments.webhooks import Fate, Inbox, Received
 
 KEPT_DAYS = 90
 SHORTEST_DIGEST = 8
@@ -30,16 +31,9 @@ Message = Mapping[str, str]
 
 def on_day(client: Any, table: str, day: date, digest: str = "") -> Iterator[Message]:
     """The messages of one day (UTC), or those whose digest begins so."""
-    condition = "pk = :pk" + (" AND begins_with(sk, :digest)" if digest else "")
-    pages = client.get_paginator("query").paginate(
-        TableName=table,
-        KeyConditionExpression=condition,
-        ExpressionAttributeValues={":pk": {"S": f"QUARANTINE#{day.isoformat()}"}}
-        | ({":digest": {"S": digest}} if digest else {}),
-    )
+    pages = client.get_paginator("query").paginate(TableName=table, **items.in_quarantine(day, digest))
     for page in pages:
-        for item in page["Items"]:
-            yield {"digest": item["sk"]["S"], **{name: item[name]["S"] for name in ("received_at", "why", "text")}}
+        yield from map(items.message, page["Items"])
 
 
 def find(client: Any, table: str, digest: str, day: date | None) -> Message:
@@ -66,7 +60,10 @@ def apply(store: Store, secret: Secret, message: Message) -> Received:
     # message, and once more it is recognised as the same.
     signature = sign_webhook(credentials.api_secret, data)
     inbox = Inbox(store, secret, lambda: time.time_ns() // 1_000_000, lambda: uuid.uuid4().hex)
-    return webhooks.receive(inbox, data, signature)
+    received = webhooks.receive(inbox, data, signature)
+    if received.fate is Fate.QUARANTINED:
+        raise OpsError(f"still cannot be used, as when it came ({message['why']}): nothing was changed")
+    return received
 
 
 def _refuse(operation: Operation | None, pos_id: str) -> None:

@@ -1,20 +1,26 @@
 """The parts of the operators' command line that decide something: harmless text, cells, comparisons, arguments."""
 
+import fcntl
 import json
+import re
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from copy import replace
 from datetime import date
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lambda_http import TITLES
+from local.scratch import scratch_folder
 from ops import __main__ as command
-from ops import api, compare, export, places, quarantine
+from ops import api, arguments, commands, compare, export, items, places, quarantine
 from ops.places import OpsError
 from ops.screen import Screen, clean, json_text, one_line
 from payments import exact_json, operations
@@ -22,7 +28,7 @@ from payments.messages import OrderView
 from payments.operations import State, Void
 from payments.secret import SecretError
 from payments.store import StoreError, write_void
-from payments.webhooks import Fate
+from payments.webhooks import Fate, Received
 from tests.fakes.scene import ABSENT, POS_ID, START, Scene, fields, operation, submitting, view
 
 OBEYED = [
@@ -77,12 +83,43 @@ def test_an_error_is_one_short_line() -> None:
 # CSV
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "\x00=", "\u202e@"], ids=ascii)
-def test_no_cell_begins_a_formula(begin: str) -> None:
-    if begin[0] in "\x00\u202e":
-        assert not export.cell(f"{begin}1+1").startswith(("=", "@"))
-    else:
-        assert export.cell(f"{begin}1+1") == f"'{begin}1+1"
+SIGNS = [
+    "=", "+", "-", "@", "＝", "＋", "－", "＠", "﹦", "﹢", "﹣", "﹫", "−", "⁼", "⁺", "⁻", "₌", "₊", "₋", "‐", "‑", "➕", "➖",
+    "˗", "﬩", "꞊",
+]  # fmt: skip
+AHEAD = [
+    "", " ", "   ", "\xa0", "\u3000", "\u2007", "\t", "\r", "\n", "\r\n", " \t ", "\x00", "\x1b", "\x7f", "\x85", "\u2028", "\u200b",
+    "\u202e", "\ufeff", "\u2060", "\u00ad", "\u034f", "\u0301", "\ufe0f", "\u3164", "\u115f", "\u2800", "\U000e0020",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", SIGNS, ids=ascii)
+def test_no_cell_begins_a_formula(sign: str) -> None:
+    for ahead in AHEAD:
+        cell = export.cell(f"{ahead}{sign}1+1")
+        assert cell.startswith("'"), ascii(ahead)
+        assert cell.replace("'", "") == f"{clean(ahead, keep='\t\r\n')}{sign}1+1"
+
+
+@pytest.mark.parametrize("sign", SIGNS, ids=ascii)
+def test_no_formula_hides_behind_what_parts_cells_elsewhere(sign: str) -> None:
+    for part, blank in ((";", ""), (";", " "), (";", "\xa0"), ("\t", ""), ("\n", ""), ("\r\n", "")):
+        assert export.cell(f"a{part}{blank}{sign}1+1") == f"a{part}'{blank}{sign}1+1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "a", "a=b", "a-b", "1+1", "'=1", "слово", "10101", "– з тире", "—", "№ 5", "🙂", "a; b", "a;b\nc", "(−1)", "a\t1",
+     "https://x.example/?a=b;c=d", "\u0301a", "´"],
+    ids=ascii,
+)  # fmt: skip
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert export.cell(text) == text
+
+
+def test_what_a_tab_or_a_line_break_begins_is_text_as_well() -> None:
+    for begin in "\t\r\n":
+        assert export.cell(f"{begin}1") == f"'{begin}1"
 
 
 @pytest.mark.parametrize(
@@ -100,13 +137,14 @@ def test_a_terminal_gets_no_line_breaks_inside_a_cell() -> None:
 
 
 def test_a_row_has_every_column_and_the_providers_digits() -> None:
-    row = export.row(voided())
+    row = export.row(items.record(write_void(voided())))
     assert tuple(row) == export.COLUMNS
+    assert len(export.COLUMNS) == 26
     assert row["provider_amount"] == Decimal("100.00")
     with_fee = operations.learn_webhook(None, operation(fee={"amount": 1, "currency": "UAH"}), POS_ID, START)
     assert with_fee is not None
-    assert export.row(with_fee)["provider_fee_amount"] == Decimal(1)
-    assert export.row(with_fee)["provider_fee_currency"] == "UAH"
+    row = export.row(items.record(write_void(with_fee)))
+    assert (row["provider_fee_amount"], row["provider_fee_currency"]) == (Decimal(1), "UAH")
 
 
 def test_a_period_is_whole_days_both_included() -> None:
@@ -120,21 +158,53 @@ def test_other_dates_are_refused(text: str) -> None:
         export.day(text)
 
 
+class Pages:
+    """A table whose scan or query gives these pages."""
+
+    def __init__(self, *pages: list[Any]) -> None:
+        self.pages, self.asked = pages, list[Any]()
+
+    def get_paginator(self, name: str) -> "Pages":
+        self.asked.append(name)
+        return self
+
+    def paginate(self, **arguments: Any) -> Iterator[Any]:
+        self.asked.append(arguments)
+        yield from ({"Items": items, "ScannedCount": len(items) + 2} for items in self.pages)
+
+
 def test_an_export_reads_page_by_page() -> None:
-    class Client:
-        pages = ({"Items": [write_void(voided())], "ScannedCount": 7}, {"Items": [], "ScannedCount": 3})
-
-        def get_paginator(self, name: str) -> "Client":
-            assert name == "scan"
-            return self
-
-        def paginate(self, **arguments: Any) -> Iterator[Any]:
-            yield from self.pages
-
     passed: list[int] = []
-    found = list(export.records(Client(), "t", export.period("2026-11-01", "2026-11-30"), passed.append))
-    assert [void.order_id for void in found] == ["123"]
-    assert passed == [7, 3]
+    table = Pages([write_void(voided())], [])
+    found = list(export.records(table, "t", export.period("2026-11-01", "2026-11-30"), passed.append))
+    assert [void["order_id"] for void in found] == ["123"]
+    assert passed == [3, 2]
+    assert table.asked[0] == "scan"
+    assert table.asked[1]["ConsistentRead"] is True
+
+
+@pytest.mark.parametrize(
+    ("settled", "requested", "holds"),
+    [
+        ("2026-11-24T00:00:00.000Z", "2026-11-23T23:59:59.999Z", True),
+        ("2026-11-24T23:59:59.999Z", None, True),
+        ("2026-11-25T00:00:00.000Z", "2026-11-24T10:00:00.000Z", False),
+        (None, "2026-11-24T10:00:00.000Z", True),
+        (None, "2026-11-25T00:00:00.000Z", False),
+        (None, None, False),
+    ],
+)
+def test_a_void_belongs_to_the_day_of_its_end_or_else_of_its_request(
+    settled: str | None, requested: str | None, holds: bool
+) -> None:
+    period = export.period("2026-11-24", "2026-11-24")
+    assert period.holds({"settled_at": settled, "requested_at": requested}) is holds
+
+
+def test_only_records_of_orders_are_looked_for_however_they_are_stored() -> None:
+    condition = items.settled_between("a", "b")["FilterExpression"]
+    assert condition.startswith("attribute_exists(#state) AND ")
+    assert "sk" not in condition
 
 
 def test_half_an_export_does_not_get_the_files_name(tmp_path: Path) -> None:
@@ -219,6 +289,27 @@ def test_a_masked_comment_does_not_matter() -> None:
     assert applied.fate is Fate.APPLIED
 
 
+def test_what_still_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions may have more reasons for quarantine than this command looks for beforehand."""
+    monkeypatch.setattr(quarantine.webhooks, "receive", lambda *_: Received(Fate.QUARANTINED))
+    scene = Scene()
+    with pytest.raises(OpsError, match=r"still cannot be used, as when it came \(unreadable\)"):
+        quarantine.apply(scene.store, scene.secret, message(exact_json.write(fields())))
+
+
+def test_a_day_in_quarantine_is_one_partition() -> None:
+    kept = {"pk": {"S": "QUARANTINE#2026-11-24"}, "sk": {"S": "d" * 64}, "expires_at": {"N": "1"}}
+    kept |= {name: {"S": name} for name in ("received_at", "why", "text")}
+    table = Pages([kept], [kept])
+    found = list(quarantine.on_day(table, "t", date(2026, 11, 24), "d" * 8))
+    assert [one["digest"] for one in found] == ["d" * 64] * 2
+    assert found[0] == {"digest": "d" * 64, "received_at": "received_at", "why": "why", "text": "text"}
+    assert table.asked[1]["ExpressionAttributeValues"] == {
+        ":pk": {"S": "QUARANTINE#2026-11-24"},
+        ":digest": {"S": "d" * 8},
+    }
+
+
 @pytest.mark.parametrize("digest", ["", "abc", "g" * 64, "a" * 65, "../../../.."])
 def test_a_digest_is_hex(digest: str) -> None:
     with pytest.raises(OpsError, match="digest"):
@@ -237,20 +328,112 @@ def test_the_page_for_people_explains_every_state_reason_and_problem() -> None:
 # The command line
 
 
+@pytest.mark.parametrize("called", [[], ["--local"], ["quarantine"], ["--json", "quarantine", "--local"]])
+def test_without_a_command_it_shows_what_there_is(called: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(called) == 2
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.startswith("usage: python -m ops")
+    assert ("the messages of one day" if "quarantine" in called else "one order: its record") in printed.out
+    assert "defect" not in printed.out
+
+
+def known_commands() -> dict[str, Any]:
+    """Every command by the words that call it -> its parser."""
+    found: dict[str, Any] = {}
+
+    def walk(parser: Any, words: str) -> None:
+        for action in parser._subparsers._group_actions if parser._subparsers else ():
+            for name, below in action.choices.items():
+                walk(below, f"{words} {name}".strip())
+        if not parser._subparsers:
+            found[words] = parser
+
+    walk(arguments.parser(), "")
+    return found
+
+
+def test_the_help_names_every_command_and_the_rights_of_each() -> None:
+    known = known_commands()
+    assert set(known) == {"list", "show", "refresh", "compare", "export", "quarantine list", "quarantine apply"}
+    named = {
+        name.strip()
+        for line in arguments.RIGHTS.splitlines()
+        if re.match(r"  [a-z]", line)
+        for name in line[2:24].split(",")
+    }
+    assert named - {"the others"} == set(known)
+    text = arguments.parser().format_help()
+    assert all(word in text for name in known for word in name.split())
+
+
+DOCUMENTS = sorted(Path(__file__).resolve().parents[2].glob("docs/*.md"))
+PLACEHOLDERS = {"ORDER": "123", "DIGEST": "0" * 64, "DATE": "2026-11-24"}
+
+
+def written_commands(page: Path) -> list[str]:
+    """What a page says of this command line: in a line of code, or between backticks."""
+    return [found.strip() for found in re.findall(r"python -m ops((?: [^\n`#]*)?)(?=[`\n#])", page.read_text())]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_the_commands_that_the_documents_write_exist(page: Path) -> None:
+    known = known_commands()
+    for written in written_commands(page):
+        words = [PLACEHOLDERS.get(word, word) for word in written.split() if word != "…"]
+        if not words or " ".join(words) in known:
+            continue  # only named, without its arguments
+        chosen = arguments.parser().parse_args(words)
+        assert chosen.run, written
+        assert chosen.local or chosen.environment or "…" in written, f"{written}: where?"
+
+
+def test_the_runbook_is_read_for_commands() -> None:
+    runbook = next(page for page in DOCUMENTS if page.name == "runbook.md")
+    assert len(written_commands(runbook)) > 8
+
+
 def test_options_may_stand_before_or_after_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str | None, bool]] = []
-    monkeypatch.setattr(command.api, "list_voids", lambda place, state: seen.append((place.api_url, True)) or iter(()))
+    monkeypatch.setattr(api, "list_voids", lambda place, state: seen.append((place.api_url, True)) or iter(()))
     assert command.main(["--local", "--port", "9", "--json", "list"]) == 0
     assert command.main(["list", "--local", "--port", "9", "--json"]) == 0
     assert seen == [("http://127.0.0.1:9/v1", True)] * 2
+    monkeypatch.setenv("PORT", "10")
+    assert command.main(["list", "--local"]) == 0
+    assert seen[-1] == ("http://127.0.0.1:10/v1", True)
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "1.5", "٣", "9" * 5000])
+@pytest.mark.parametrize("where", ["option", "variable"])
+def test_a_wrong_port_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], port: str, where: str
+) -> None:
+    if where == "variable":
+        monkeypatch.setenv("PORT", port)
+    assert command.main(["--local", *([f"--port={port}"] if where == "option" else []), "list"]) == 1
+    assert "is not a port" in capsys.readouterr().err
+
+
+def test_a_list_of_several_projects_names_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("order_id", "state", "reason", "review", "resend_allowed", "requested_at", "comment")
+    voids = [dict.fromkeys(names) | {"order_id": "123", "pos_id": f"project-{number}"} for number in range(2)]
+    monkeypatch.setattr(api, "list_voids", lambda *_: iter(voids))
+    assert command.main(["--local", "list"]) == 0
+    assert "project-1" in capsys.readouterr().out
+    monkeypatch.setattr(api, "list_voids", lambda *_: iter(voids[:1]))
+    assert command.main(["--local", "list"]) == 0
+    assert "project-0" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("error", "says"),
     [
         (OpsError("a\nb\x1b"), "a b\N{REPLACEMENT CHARACTER}"),
-        (SecretError("no-value"), "no-value"),
-        (StoreError("Throttled"), "Throttled"),
+        (SecretError("no-value"), "the provider's credentials cannot be used: no-value"),
+        (StoreError("Throttled"), "the table cannot be used: Throttled"),
         (ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "Scan"), "Scan: AccessDenied: not you"),
         (EndpointConnectionError(endpoint_url="https://x.invalid"), "x.invalid"),
         (PermissionError(13, "Permission denied"), "Permission denied"),
@@ -263,7 +446,7 @@ def test_every_error_is_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(command.api, "read_void", fail)
+    monkeypatch.setattr(api, "read_void", fail)
     assert command.main(["--local", "show", "123"]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -278,17 +461,47 @@ def test_the_place_is_said_and_only_one(where: list[str], capsys: pytest.Capture
     assert "say where" in capsys.readouterr().err
 
 
-def test_the_running_service_is_found_by_its_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", [True, False], ids=["running", "killed"])
+def test_the_running_service_is_found_by_its_note_and_a_killed_one_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, held: bool
+) -> None:
     monkeypatch.setattr(places, "CACHE", tmp_path)
-    for number, text in enumerate(
-        ["{", "[]", json.dumps({"url": "http://127.0.0.1:8080", "aws_endpoint": "http://e"})]
-    ):
-        folder = tmp_path / f"run-{number}"
-        folder.mkdir()
-        (folder / "service.json").write_text(text)
-    assert places.local(8080, None).aws_endpoint == "http://e"
-    with pytest.raises(OpsError, match="make run"):
-        places.configuration(places.local(8081, None))
+    note = json.dumps({"url": "http://127.0.0.1:8080", "aws_endpoint": "http://e"})
+    with ExitStack() as stack:
+        for number, text in enumerate(["{", "[]", note]):
+            folder = tmp_path / f"run-{number}"
+            folder.mkdir()
+            (folder / "service.json").write_text(text)
+            lock = stack.enter_context((folder / "lock").open("w"))
+            if held:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        (tmp_path / "run-older").mkdir()
+        (tmp_path / "run-older" / "service.json").write_text(note)
+        assert places.local(8080, None).aws_endpoint == ("http://e" if held else places.NOT_FOUND)
+        with pytest.raises(OpsError, match=r"no local run found behind http://127\.0\.0\.1:8081/v1: .*make run"):
+            places.configuration(places.local(8081, None))
+
+
+def test_the_lock_is_the_one_that_the_local_run_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(places, "CACHE", tmp_path)
+    note = json.dumps({"url": "http://127.0.0.1:8080", "aws_endpoint": "http://e"})
+    with scratch_folder(tmp_path) as folder:
+        (folder / "service.json").write_text(note)
+        assert places.local(8080, None).aws_endpoint == "http://e"
+    assert places.local(8080, None).aws_endpoint == places.NOT_FOUND
+
+
+@pytest.mark.parametrize("called", [["list"], ["show", "123"], ["compare", "123"], ["quarantine", "list"]])
+def test_without_a_service_no_local_run_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, called: list[str]
+) -> None:
+    monkeypatch.setattr(places, "CACHE", tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert command.main(["--local", f"--port={port}", *called]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: no local run found behind http://127.0.0.1:{port}/v1: start it with `make run`")
+    assert len(error.splitlines()) == 1
 
 
 class Account:
@@ -331,12 +544,64 @@ def test_a_timeline_is_in_order_and_the_webhook_comes_before_what_it_caused() ->
                     {"at": "3", "state": "voided", "evidence": "webhook"}],
         "events": [{"received_at": "3", "method": "void", "status": "success", "provider": {"operation_id": "x"}}],
     }  # fmt: skip
-    assert [line[:3] for line in command.timeline(void)] == [
+    assert [line[:3] for line in commands.timeline(void)] == [
         ["1", "state", "submitting"], ["3", "webhook", "success"], ["3", "state", "voided"],
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("order", ["", ".", "..", "0", "a\nb", "a" * 65])
+@pytest.mark.parametrize("order", ["", ".", "..", "0", "a\nb", "a" * 33, "\udcff"])
 def test_what_is_no_order_id_is_not_asked_for(order: str) -> None:
     with pytest.raises(OpsError, match="not an order id"):
         api.read_void(places.local(1, None), order)
+
+
+IDS = [
+    "a b",
+    "a/b",
+    "100%",
+    "%2F",
+    "%2e%2e",
+    "a+b",
+    'say "x"',
+    "é",
+    "🙂",
+    "it's (1)*!",
+    "?a=b#c&d",
+    "...",
+    "\\",
+    "-x",
+    "--json",
+    "~",
+]
+
+
+@pytest.mark.parametrize("order", IDS, ids=ascii)
+@pytest.mark.parametrize("name", ["show", "refresh", "compare"])
+def test_every_order_id_is_taken_from_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, order: str
+) -> None:
+    asked: list[str] = []
+
+    def read(_: object, path: str, query: object) -> None:
+        asked.append(path)
+        raise OpsError("enough")
+
+    monkeypatch.setattr(api, "_get", read)
+    assert command.main(["--local", name, "--", order]) == 1
+    assert capsys.readouterr().err == "error: enough\n"
+    (path,) = asked
+    assert path.count("/") == 2
+    assert unquote(path.removeprefix("/voids/")) == order
+
+
+def test_the_longest_order_id_is_the_contracts() -> None:
+    contract = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text())
+    assert contract["components"]["schemas"]["VoidRequest"]["properties"]["order_id"]["maxLength"] == api.LONGEST_ID
+
+
+def test_what_the_api_finds_wrong_is_named() -> None:
+    errors = [{"pointer": "/order_id", "detail": "has a blank at its end"}, {"pointer": "/state", "detail": "no"}]
+    problem = {"type": "urn:void-service:problem:invalid-request", "detail": "It is wrong.", "errors": errors}
+    with pytest.raises(OpsError) as raised:
+        api._document(400, json.dumps(problem).encode())
+    assert str(raised.value) == "400 invalid-request: It is wrong. /order_id has a blank at its end; /state no"

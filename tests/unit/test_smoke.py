@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from infra.environments import ENVIRONMENTS, Environment
 from local.service import CREDENTIALS
 from ops import places, smoke
+from ops.errors import told
 from ops.places import OpsError, Place
 from ops.smoke import Result
 from payments.provider import Provider
@@ -102,7 +103,10 @@ def test_another_projects_credentials_are_named(
 def test_a_secret_that_is_not_filled_in_ends_the_look_without_a_value(look: Any, secret: str | None) -> None:
     *_, last = look(Account(secret))
     assert last.verdict == "FAIL"
-    assert last.why in ("the secret cannot be used: no-value", "the secret cannot be used: malformed")
+    assert last.why in (
+        "the provider's credentials cannot be used: no-value",
+        "the provider's credentials cannot be used: malformed",
+    )
 
 
 @pytest.mark.parametrize(("taken", "why"), [(False, "it refuses them"), (None, "no answer that says so")])
@@ -135,9 +139,12 @@ def test_without_rights_the_environment_is_not_skipped(monkeypatch: pytest.Monke
             ClientError({"Error": {"Code": "AccessDenied", "Message": "not\nyou"}}, "X"),
             "AWS refused X: AccessDenied: not you",
         ),
-        (SecretError("malformed"), "the secret cannot be used: malformed"),
+        (SecretError("malformed"), "the provider's credentials cannot be used: malformed"),
         (SettingsError("SECRET_ID is not set"), "SECRET_ID is not set"),
-        (EndpointConnectionError(endpoint_url="https://x.invalid"), "EndpointConnectionError"),
+        (
+            EndpointConnectionError(endpoint_url="https://x.invalid"),
+            'EndpointConnectionError: Could not connect to the endpoint URL: "https://x.invalid"',
+        ),
     ],
 )
 def test_what_goes_wrong_is_a_failed_check(error: Exception, says: str) -> None:
@@ -158,7 +165,26 @@ def test_plain_http_is_for_this_machine_only(base: str, verdict: str) -> None:
     assert smoke.transport(base).verdict == verdict
 
 
-@pytest.mark.parametrize("arguments", [[], ["ftp://x"], ["https://"], [URL, "--environment", "staging"], [URL, URL]])
+def test_without_arguments_it_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main([]) == 2
+    assert capsys.readouterr().out.startswith("usage: python -m ops.smoke")
+
+
+@pytest.mark.parametrize("error", [KeyError("card data"), OSError(5, "Input/output error")])
+def test_an_error_is_worded_as_by_the_other_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def fail(_: str) -> Iterator[Result]:
+        raise error
+        yield
+
+    monkeypatch.setattr(smoke, "from_outside", fail)
+    assert smoke.main([URL]) == 1
+    assert capsys.readouterr().err == f"error: {told(error)}\n"
+    assert "card data" not in told(error)
+
+
+@pytest.mark.parametrize("arguments", [["ftp://x"], ["https://"], [URL, "--environment", "staging"], [URL, URL]])
 def test_a_wrong_call_is_said(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         smoke.main(arguments)

@@ -16,7 +16,7 @@ from lambda_http import (
     query,
     respond,
 )
-from payments.outside import Systems
+from payments.outside import Deadline, Systems
 from payments.record import Order, wrong_order_id
 from payments.settling import refresh
 from payments.store import BadCursor, StateFilter
@@ -42,10 +42,11 @@ def _read_one(event: GatewayEvent) -> Response:
     if wrong is not None:
         raise BadRequest("invalid-request", "The path is wrong.", [{"pointer": "/order_id", "detail": wrong}])
     outside = systems()
-    order = find(outside, name, outside.deadline(READ_SECONDS))
+    deadline = outside.deadline(READ_SECONDS)
+    order = find(outside, name, deadline)
     if order is None:
         return problem(event, "not-found", "No void was requested or reported for this order.", order_id=name)
-    return respond(200, _with_webhooks(_refreshed(outside, order) if wanted else order))
+    return respond(200, _with_webhooks(_refreshed(outside, order, deadline) if wanted else order))
 
 
 def _refresh_wanted(event: GatewayEvent) -> bool:
@@ -56,9 +57,9 @@ def _refresh_wanted(event: GatewayEvent) -> bool:
     return wanted == "true"
 
 
-def _refreshed(outside: Systems, order: Order) -> Order:
+def _refreshed(outside: Systems, order: Order, deadline: Deadline) -> Order:
     began = time.monotonic()
-    queried = refresh(outside, order)
+    queried = refresh(outside, order, deadline)
     if queried.error is not None:
         report_crash(queried.error)
     if queried.merged is None or queried.merged.after is queried.merged.before:

@@ -15,7 +15,7 @@ from lambda_http import (
     problem,
 )
 from payments.webhooks import Received, WebhookOutcome, receive
-from systems import storage
+from storage import storage
 from telemetry import count, count_changes, logger
 
 LARGEST_BODY = 65_536

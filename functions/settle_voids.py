@@ -10,7 +10,8 @@ from payments.secret import NO_VALUE, SecretError
 from payments.settings import SettingsError
 from payments.settling import Run, settle
 from payments.store import StoreError
-from systems import now, systems
+from storage import now
+from systems import systems
 from telemetry import (
     count_changes,
     count_secret_error,

@@ -1,48 +1,23 @@
-"""The one composition root: the real outside systems, built on the first use and kept."""
+"""Table, secret and provider, built on the first use and kept. Only importers of this file can reach the provider."""
 
 import functools
 import os
-import time
-import uuid
 
-import clients
 from payments import settings
-from payments.outside import Storage, Systems
+from payments.outside import Systems
 from payments.provider import Provider
-from payments.secret import Secret
-from payments.store import Store
-from telemetry import count
-
-
-def now() -> int:
-    """Milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
-
-
-def new_id() -> str:
-    """A fresh identifier: drawn for each use, never at start, so that a snapshot of this process holds none."""
-    return uuid.uuid4().hex
-
-
-@functools.cache
-def storage() -> Storage:
-    """Table and secret. Raises SettingsError."""
-    where = settings.storage(os.environ)
-    secret = Secret(
-        clients.secretsmanager(), where.secret_id, time.monotonic, on_outage=lambda: count("SecretOutOfReach")
-    )
-    return Storage(Store(clients.dynamodb(), where.table_name), secret, now, new_id)
+from storage import storage
 
 
 @functools.cache
 def systems() -> Systems:
-    """Table, secret and provider, for a function that only asks the provider. Raises SettingsError."""
+    """For a function that only asks the provider. Raises SettingsError."""
     return _with(Provider(settings.provider(os.environ)))
 
 
 @functools.cache
 def systems_that_send() -> Systems:
-    """The same for the function that sends voids, whose webhooks need our address. Raises SettingsError."""
+    """For the function that sends voids, whose webhooks need our address. Raises SettingsError."""
     return _with(Provider(settings.provider(os.environ), settings.webhook_url(os.environ)))
 
 

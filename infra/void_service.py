@@ -42,7 +42,7 @@ class VoidService(cdk.Stack):
             receive_webhook=functions.live["ReceiveWebhook"],
         )
         events = SettledEvents(self, "Events", environment, storage)
-        monitoring = Monitoring(self, "Monitoring", environment, api, functions, events, key=storage.key)
+        monitoring = Monitoring(self, "Monitoring", environment, api, functions, events, storage)
         if environment.canary:
             Releases(self, "Releases", functions.live, monitoring.against_release)
 
@@ -86,7 +86,7 @@ class VoidService(cdk.Stack):
             ("FillSecretCommand", f"{fill} --secret-string file://financial-line.json", "Until it has run: 503"),
             ("CallerPolicy", api.caller_policy(), "What a caller's role must be allowed"),
             ("OutcomeBus", events.bus.event_bus_name, "Where a rule can subscribe to void.settled"),
-            ("AlarmTopic", monitoring.notice.topic_arn, "Where each alarm is told; subscribe whoever must know"),
+            ("AlarmTopic", monitoring.topic.topic_arn, "Where each alarm is told; subscribe whoever must know"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
 

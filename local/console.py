@@ -15,7 +15,7 @@ import urllib3
 
 from local import aws, signature
 from local.gateway import Answer, Beside, Request
-from local.sandbox_ledger import DEFAULTS, FAULTS
+from local.sandbox.ledger import DEFAULTS, FAULTS
 
 FILES = Path(__file__).parent / "console"
 OPENAPI = Path(__file__).parents[1] / "docs" / "openapi.json"

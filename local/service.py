@@ -114,8 +114,8 @@ def _start(
     for stem, expression in deployment.schedules.items():
         run = (runtime, stem, seconds_between(expression), stopping)
         threading.Thread(target=_keep_schedule, args=run, daemon=True, name=f"schedule-{stem}").start()
-    # For `python -m ops --local`: the engine's port is another one in each run. Goes with the scratch folder.
-    note = json.dumps({"url": gateway.url, "aws_endpoint": endpoint})
+    # For `python -m ops --local` and `make acceptance`: the ports are others in each run. Goes with the scratch folder.
+    note = json.dumps({"url": gateway.url, "aws_endpoint": endpoint, "sandbox_url": provider.control_url})
     (scratch / "service.json").write_text(note, encoding="utf-8")
     return Service(
         url=gateway.url,

@@ -33,6 +33,10 @@ class Deadline:
         """Is it too late?"""
         return self._now() >= self.at
 
+    def earlier_by(self, seconds: float) -> "Deadline":
+        """So long before this deadline: what must then still be done gets the rest."""
+        return Deadline(self.at - round(seconds * 1000), self._now)
+
     def within(self, seconds: float) -> "Deadline":
         """The earlier one of this deadline and `seconds` from now."""
         return Deadline(min(self.at, self._now() + round(seconds * 1000)), self._now)

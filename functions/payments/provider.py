@@ -12,6 +12,7 @@ import time
 from collections.abc import Buffer, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import urllib3
@@ -60,6 +61,11 @@ class _DeadlineSocket(ssl.SSLSocket):
         self._wait_no_longer()
         return super().read(size, buffer)
 
+    def keep_session(self) -> None:
+        """Let the next connection resume this session; under TLS 1.3 there is one once the peer has answered."""
+        if isinstance(self.context, _Trust):
+            self.context.session = self.session
+
     def _wait_no_longer(self) -> None:
         if self.ends is None:
             return
@@ -67,6 +73,30 @@ class _DeadlineSocket(ssl.SSLSocket):
         if left <= 0:
             raise TimeoutError
         self.settimeout(left)
+
+
+class _Trust(ssl.SSLContext):
+    """Whom we trust. Resumes the last TLS session, which spares the certificates' verification of a moment ago."""
+
+    session: ssl.SSLSession | None = None
+
+    def wrap_socket(self, *arguments: Any, **more: Any) -> ssl.SSLSocket:
+        """A socket under TLS. Raises OSError."""
+        return super().wrap_socket(*arguments, **{**more, "session": self.session})
+
+
+def _trust(ca_file: str | None) -> _Trust:
+    context = _Trust(ssl.PROTOCOL_TLS_CLIENT)  # which verifies the certificate and the host's name
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _DeadlineSocket
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    elif ROOTS.is_dir():
+        # The asset has its authorities in a directory, from which OpenSSL reads the one that it needs.
+        context.load_verify_locations(capath=str(ROOTS))
+    else:
+        context.load_default_certs()
+    return context
 
 
 class _Connection(HTTPSConnection):
@@ -144,18 +174,14 @@ class OpeningConnection:
 
 
 class Provider:
-    """One provider. The trust store is parsed once: doing so for each connection costs 20 ms of CPU."""
+    """One provider. The trust is loaded once: doing so for each connection costs 20 ms of CPU."""
 
     def __init__(self, settings: ProviderSettings, server_url: str = "") -> None:
         """`server_url`: where the provider reports voids; only a function that sends them needs it."""
         parts = urlsplit(settings.url)
         self._host, self._port = parts.hostname or "", parts.port or 443
         self._scheme, self._server_url = settings.scheme, server_url
-        # The asset has its authorities in a directory, from which OpenSSL reads the one that it needs.
-        directory = None if settings.ca_file or not ROOTS.is_dir() else str(ROOTS)
-        self._trust = ssl.create_default_context(cafile=settings.ca_file, capath=directory)
-        self._trust.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._trust.sslsocket_class = _DeadlineSocket
+        self._trust = _trust(settings.ca_file)
 
     def open(self) -> OpeningConnection:
         """Start opening a fresh connection; not a byte of a request is sent on it yet."""
@@ -239,12 +265,14 @@ def _exchange(
     connection: HTTPSConnection, method: str, path: str, body: bytes | None, headers: dict[str, str], deadline: Deadline
 ) -> RawResponse | None:
     """One request and its whole answer by `deadline`; None if there is no complete answer."""
-    if deadline.over or not isinstance(connection.sock, _DeadlineSocket):
+    sock = connection.sock
+    if deadline.over or not isinstance(sock, _DeadlineSocket):
         return None
-    connection.sock.ends = time.monotonic() + deadline.left()
+    sock.ends = time.monotonic() + deadline.left()
     try:
         connection.request(method, path, body=body, headers=headers, preload_content=False)
         response = connection.getresponse()
+        sock.keep_session()
         return RawResponse(response.status, _read_whole(response))
     except _FAILURES:
         return None

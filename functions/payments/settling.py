@@ -16,8 +16,8 @@ from payments.store import Conflict, Merged, StoreError
 
 QUESTION_SECONDS = 19.0
 """A query of 10 s, and the table before and after it."""
-REFRESH_SECONDS = 18.0
-QUERY_BY_SECONDS = 13.0
+MERGE_SECONDS = 3.0
+"""Kept free for merging what a query showed."""
 REFRESH_EVERY_MS = 5_000
 PAGE = 50
 
@@ -137,7 +137,7 @@ def query(systems: Systems, order: Order, lease: Callable[[Void, int], Void], de
 
 def _look_up(systems: Systems, credentials: Credentials, seen: Order, deadline: Deadline) -> Order:
     began = systems.now()
-    view = systems.provider.get_order(credentials, seen.order_id, deadline.within(QUERY_BY_SECONDS))
+    view = systems.provider.get_order(credentials, seen.order_id, deadline.earlier_by(MERGE_SECONDS))
     if view is None:
         return seen
 
@@ -150,9 +150,9 @@ def _look_up(systems: Systems, credentials: Credentials, seen: Order, deadline: 
     return systems.store.merge(seen, apply, systems.new_id, deadline).after
 
 
-def refresh(systems: Systems, order: Order) -> Queried:
+def refresh(systems: Systems, order: Order, deadline: Deadline) -> Queried:
     """Ask now, unless it is voided, in flight, or was asked a moment ago. Raises SecretError, StoreError."""
     now, void = systems.now(), order.void
     if void is None or void.state is State.VOIDED or now - void.queried_at < REFRESH_EVERY_MS:
         return Queried(Merged(order, order))
-    return query(systems, order, rules.mark_queried, systems.deadline(REFRESH_SECONDS))
+    return query(systems, order, rules.mark_queried, deadline)

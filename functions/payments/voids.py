@@ -21,8 +21,8 @@ SUBMIT_SECONDS = 19.5
 RESERVE_SECONDS = 9.0
 SEND_SECONDS = 4.0
 """Send within this time or not at all, so that the provider's 10 s for an answer still fit."""
-QUERY_BY_SECONDS = 16.5
-"""A query after a refusal ends early enough for the outcome to be written."""
+OUTCOME_SECONDS = 3.0
+"""Kept free for writing the outcome: a query after a refusal ends so long before the deadline."""
 
 
 class Result(StrEnum):
@@ -165,7 +165,7 @@ def _send(
         return _Sent(None)
     if answer.kind not in (AnswerKind.REFUSED, AnswerKind.FAILURE):
         return _Sent(answer)
-    query_by = Deadline(deadline.at - round((SUBMIT_SECONDS - QUERY_BY_SECONDS) * 1000), systems.now)
+    query_by = deadline.earlier_by(OUTCOME_SECONDS)
     return _Sent(answer, systems.provider.get_order(credentials, order.order_id, query_by))
 
 

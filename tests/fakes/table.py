@@ -26,7 +26,8 @@ APPEND_IF = (
 
 def error(code: str, operation: str, **more: object) -> ClientError:
     """The error as the SDK raises it."""
-    return ClientError({"Error": {"Code": code, "Message": code}, **more}, operation)  # type: ignore[arg-type]
+    response: Any = {"Error": {"Code": code, "Message": code}, **more}
+    return ClientError(response, operation)
 
 
 class Table:

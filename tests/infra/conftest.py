@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 import pytest
 
 from infra.environment import CustomDomain, Environment, ReservedConcurrency
-from infra.synth import ROOT, synthesis_environment, synthesise
+from infra.environments import ENVIRONMENTS
+from infra.synth import ROOT, synthesis_environment
+from tests import once
 
 Template = dict[str, Any]
 Resources = dict[str, dict[str, Any]]
@@ -19,13 +20,10 @@ Resources = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthesised as by somebody with a strict umask: what is deployed must not depend on it."""
+    """A folder with the cloud assembly of each environment."""
     out = tmp_path_factory.mktemp("cloud-assembly")
-    before = os.umask(0o077)
-    try:
-        synthesise("test", out / "test")
-    finally:
-        os.umask(before)
+    for name in ENVIRONMENTS:
+        (out / name).symlink_to(once.synthesised(name))
     return out
 
 
@@ -38,16 +36,9 @@ def asset(assembly: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def templates(assembly: Path) -> dict[str, Template]:
-    # The functions are bundled once: the other two find the finished asset.
-    asset = next((assembly / "test").glob("asset.*"))
-    for name in ("prod", "local"):
-        (assembly / name).mkdir()
-        (assembly / name / asset.name).symlink_to(asset)
-    with ThreadPoolExecutor() as both:
-        list(both.map(lambda name: synthesise(name, assembly / name), ("prod", "local")))
     return {
         name: json.loads((assembly / name / f"VoidService-{name}.template.json").read_text(encoding="utf-8"))
-        for name in ("test", "prod", "local")
+        for name in ENVIRONMENTS
     }
 
 

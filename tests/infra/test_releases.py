@@ -90,7 +90,7 @@ def test_a_key_of_ones_own_covers_table_secret_variables_logs_and_topic(everythi
     (key,) = of(everything, "AWS::KMS::Key")
     arn = {"Fn::GetAtt": [key, "Arn"]}
     resource = everything["Resources"][key]
-    assert resource["DeletionPolicy"] == "Retain"
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resource["Properties"]["EnableKeyRotation"] is True
     (table,) = of(everything, "AWS::DynamoDB::Table").values()
     assert table["Properties"]["SSESpecification"] == {

@@ -22,7 +22,7 @@ import pytest
 import urllib3
 
 from local.merchant import Caller, Reply, send
-from local.sandbox_ledger import DEFAULTS, FAULTS
+from local.sandbox.ledger import DEFAULTS, FAULTS
 from local.service import Service
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from infra import outcome_event
+from infra import settled_event
 from local import aws
 from local.service import Service
-from tests.fakes import outcomes
+from tests.fakes import pipe
 from tests.integration.client import Client, eventually
 
 
@@ -50,7 +50,7 @@ def leaving(service: Service, order_id: str) -> list[dict[str, Any]]:
         event = json.dumps(envelope | record)
         return any(
             bus.test_event_pattern(EventPattern=pattern, Event=event)["Result"]
-            for pattern in outcome_event.filter_patterns()
+            for pattern in settled_event.filter_patterns()
         )
 
     return [each for each in records(service, service.table_name, f"#{order_id}") if selected(each)]
@@ -58,7 +58,7 @@ def leaving(service: Service, order_id: str) -> list[dict[str, Any]]:
 
 def told(service: Service, order_id: str) -> list[dict[str, Any]]:
     """What the merchant would be told of an order, oldest first."""
-    return [outcomes.filled(outcome_event.TEMPLATE, each) for each in leaving(service, order_id)]
+    return [pipe.filled(settled_event.TEMPLATE, each) for each in leaving(service, order_id)]
 
 
 def test_a_void_leaves_once_with_what_the_record_says(service: Service, client: Client) -> None:
@@ -125,12 +125,12 @@ def test_the_event_goes_over_the_deployed_bus_to_whoever_asked_for_it(service: S
     (name,) = [each["Name"] for each in bus.list_event_buses()["EventBuses"] if each["Name"] != "default"]
     url, rule = sqs.create_queue(QueueName=f"outcomes-{uuid4().hex}")["QueueUrl"], f"voided-{uuid4().hex}"
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"source": [outcome_event.SOURCE], "detail-type": [outcome_event.DETAIL_TYPE]}
+    pattern = {"source": [settled_event.SOURCE], "detail-type": [settled_event.DETAIL_TYPE]}
     bus.put_rule(Name=rule, EventBusName=name, EventPattern=json.dumps(pattern | {"detail": {"state": ["voided"]}}))
     bus.put_targets(Rule=rule, EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
     try:
         for state in ("failed", "voided"):
-            entry = {"EventBusName": name, "Source": outcome_event.SOURCE, "DetailType": outcome_event.DETAIL_TYPE}
+            entry = {"EventBusName": name, "Source": settled_event.SOURCE, "DetailType": settled_event.DETAIL_TYPE}
             answer = bus.put_events(Entries=[entry | {"Detail": json.dumps({"state": state})}])
             assert answer["FailedEntryCount"] == 0
         messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=5)["Messages"]

@@ -347,3 +347,34 @@ def test_each_post_has_a_connection_of_its_own(peer: Peer, provider: Provider) -
     peer.script = answer
     assert [send(provider), send(provider)] == [AnswerKind.SUCCESS, AnswerKind.SUCCESS]
     assert len(connections) == 2
+
+
+@pytest.mark.parametrize("header", ["Connection: keep-alive", "Connection: close"])
+def test_the_next_connection_resumes_the_tls_session(peer: Peer, provider: Provider, header: str) -> None:
+    reused: list[bool | None] = []
+
+    def answer(connection: ssl.SSLSocket) -> None:
+        reused.append(connection.session_reused)
+        connection.sendall(http(VOID, "200 OK", header))
+
+    peer.script = answer
+    assert [send(provider) for _ in range(3)] == [AnswerKind.SUCCESS] * 3
+    assert reused == [False, True, True]
+
+
+def test_a_session_is_no_proof_for_another_peer(authority: trustme.CA, tmp_path: Path) -> None:
+    """The same address, later served by somebody without the certificate: nothing is sent."""
+    peer = Peer(authority.issue_cert("127.0.0.1"))
+    provider = provider_at(peer.port, authority, tmp_path)
+    peer.answers(http(VOID))
+    assert send(provider) is AnswerKind.SUCCESS
+    peer.stop()
+    impostor = Peer(trustme.CA().issue_cert("127.0.0.1"))
+    provider._port = impostor.port
+    impostor.answers(http(VOID))
+    try:
+        with pytest.raises(NotConnected):
+            send(provider)
+        assert impostor.requests == []
+    finally:
+        impostor.stop()

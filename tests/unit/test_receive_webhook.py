@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 import receive_webhook
-import systems
+import storage
 from payments.signatures import sign_webhook
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
@@ -147,7 +147,7 @@ def test_a_secret_out_of_reach_is_500_even_for_a_forged_message(scene: Scene, co
 def test_a_missing_setting_is_500_and_named_in_the_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    systems.storage.cache_clear()
+    storage.storage.cache_clear()
     monkeypatch.delenv("TABLE_NAME", raising=False)
     assert post(form("data=x&signature=y"))["statusCode"] == 500
     assert "TABLE_NAME is not set" in capsys.readouterr().out

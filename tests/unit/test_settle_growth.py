@@ -134,6 +134,7 @@ def test_a_run_is_bounded_by_time_takes_the_longest_due_first_and_loses_none_fro
     assert all(due > make.START for order, due in crowd.due().items() if order in asked)
 
 
+@pytest.mark.slow
 def test_run_after_run_asks_about_everything_before_it_asks_again(crowd: BigScene) -> None:
     seen: list[str] = []
     while len(seen) < THOUSANDS:
@@ -224,6 +225,7 @@ def work_among(others: int) -> dict[str, Counter[str]]:
     return costs
 
 
+@pytest.mark.slow
 def test_the_work_of_a_request_does_not_grow_with_the_number_of_orders() -> None:
     few, *more = [work_among(others) for others in OTHERS]
     for many in more:
@@ -244,6 +246,7 @@ def test_the_work_of_a_request_does_not_grow_with_the_number_of_orders() -> None
 # ---- one order -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_order_with_a_thousand_webhooks_stays_small_to_read_and_to_write() -> None:
     scene = BigScene()
     scene.place("123", open_void(make.START + 60_000))

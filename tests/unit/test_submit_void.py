@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 import clients
+import storage
 import submit_void
 import systems
 from payments.outside import Systems
 from payments.record import EarlierAttempt, FailureReason, State, Void
 from payments.voids import Result, Submitted
+from representations import void_record
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
@@ -345,7 +347,7 @@ def test_a_missing_variable_is_503_and_named_in_the_log(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     def real() -> Systems:
-        systems.storage.cache_clear()
+        storage.storage.cache_clear()
         systems.systems_that_send.cache_clear()
         return systems.systems_that_send()
 
@@ -468,6 +470,6 @@ def test_a_review_that_an_answer_sets_is_counted(scene: Scene, capsys: pytest.Ca
 def test_the_record_of_an_earlier_attempt_shows_every_member() -> None:
     earlier = EarlierAttempt(1, "k", "h", make.START, "arn", FailureReason.REFUSED, make.START, "c", "m")
     void = replace(make.submitting(), state=State.FAILED, reason=FailureReason.NOT_SENT)
-    shown = submit_void.void_record(make.order_of(void), earlier)
+    shown = void_record(make.order_of(void), earlier)
     assert list(shown) == RECORD_KEYS
     assert (shown["reason"], shown["provider"]) == ("refused", None)

@@ -221,7 +221,7 @@ class TestUnknown:
         void = in_state(State.UNKNOWN, OWN, resend_allowed=True, all_ids=frozenset({OTHER}))
         again = claim(void, request("k2"), "attempt-2", LATE)
         assert (attempt_of(again).number, again.earlier_sent, again.resend_allowed) == (2, True, False)
-        assert (again.ids_before_attempt, attempt_of(again).ids) == ({MINE, OTHER}, frozenset())
+        assert (again.ids_before_attempt, attempt_of(again).ids) == (frozenset({MINE, OTHER}), frozenset())
         assert [(each.key, each.reason) for each in again.earlier] == [("k1", None)]
 
     def test_a_failure_counts_if_it_names_this_attempt(self) -> None:

@@ -16,6 +16,7 @@ from payments.voids import submit
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import ABSENT, HELD, Scene, answer, operation, request, view
+from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 
 LATE = (LEASE_MS + SETTLE_WINDOW_MS) // 1000
@@ -33,7 +34,7 @@ def run(scene: Scene, seconds: float = 30) -> tuple[int, int]:
 
 
 def after(scene: Scene) -> State:
-    refresh(scene.systems, scene.order())
+    refresh(scene.systems, scene.order(), scene.deadline())
     return scene.record().state
 
 
@@ -128,14 +129,14 @@ class TestRefresh:
     def test_leaves_what_is_voided(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]
         submit(scene.systems, request())
-        refresh(scene.systems, scene.order())
+        refresh(scene.systems, scene.order(), scene.deadline())
         assert scene.provider.asked == []
 
     def test_asks_about_what_is_open_but_not_twice_in_five_seconds(self, scene: Scene) -> None:
         scene.provider.answers = [say.UNKNOWN]
         submit(scene.systems, request())
         scene.provider.views = [None, view(operation())]
-        refresh(scene.systems, scene.order())
+        refresh(scene.systems, scene.order(), scene.deadline())
         scene.wait(4.9)
         assert after(scene) is State.UNKNOWN
         scene.wait(0.1)
@@ -157,7 +158,7 @@ class TestRefresh:
             raise ZeroDivisionError
 
         scene.provider.views = [explode]
-        queried = refresh(scene.systems, scene.order())
+        queried = refresh(scene.systems, scene.order(), scene.deadline())
         assert isinstance(queried.error, ZeroDivisionError)
         assert scene.record().state is State.SUBMITTING
 
@@ -244,7 +245,7 @@ class TestProjects:
     def test_they_may_come_back(self, scene: Scene) -> None:
         self.rotated(scene, 2)
         run(scene)
-        scene.secrets.rotate(**make.PUBLISHED)
+        scene.secrets.rotate(**PUBLISHED)
         scene.wait(86_400)
         scene.provider.views = [view(operation())]
         run(scene)

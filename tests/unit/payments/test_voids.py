@@ -16,6 +16,7 @@ from payments.webhooks import receive
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import ABSENT, CAPTURE, HELD, OTHER, Scene, answer, operation, request, view
+from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 
 LATE = 145
@@ -330,7 +331,7 @@ class TestProjects:
         assert [sent["project"] for sent in scene.provider.sent] == [make.POS_ID, "the-live-project"]
 
     def test_the_project_of_a_secret_in_capitals_is_the_same(self) -> None:
-        scene = Scene({**make.PUBLISHED, "pos_id": make.POS_ID.upper()})
+        scene = Scene({**PUBLISHED, "pos_id": make.POS_ID.upper()})
         scene.provider.answers = [answer()]
         submit(scene.systems, request())
         assert scene.record().state is State.VOIDED

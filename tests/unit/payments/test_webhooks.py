@@ -15,6 +15,7 @@ from payments.webhooks import WebhookOutcome, decode, mask, receive, with_webhoo
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import OTHER, Scene, fields, request, signed
+from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors/financial-line.json").read_text())
@@ -32,7 +33,7 @@ def outcome(scene: Scene, message: object, secret: str = make.API_SECRET) -> Web
 
 @pytest.mark.parametrize("vector", VECTORS["webhooks"], ids=lambda vector: vector["id"])
 def test_every_published_message_is_taken_or_refused(vector: dict[str, Any]) -> None:
-    scene = Scene({**make.PUBLISHED, "api_secret": vector["secret"]})
+    scene = Scene({**PUBLISHED, "api_secret": vector["secret"]})
     received = receive(scene.storage, vector["data"].encode(), vector["signature"].encode())
     assert (received.outcome is not WebhookOutcome.FORGED) is vector["valid"]
     assert bool(scene.table.items) is vector["valid"]
@@ -175,7 +176,7 @@ class TestWhatCounts:
         scene.provider.answers = [say.UNKNOWN]
         submit(scene.systems, request())
         assert outcome(scene, fields("pending", operation_id=OTHER)) is WebhookOutcome.APPLIED
-        assert (scene.record().state, scene.record().under_way) == (State.UNKNOWN, {OTHER})
+        assert (scene.record().state, scene.record().under_way) == (State.UNKNOWN, frozenset({OTHER}))
 
     def test_a_success_in_another_currency_needs_a_person(self, scene: Scene) -> None:
         scene.put(make.submitting())

@@ -161,9 +161,9 @@ def test_the_engines_pipes_still_neither_filter_nor_fill_in_templates_nor_reach_
     bus.put_rule(Name=name, EventBusName=name, EventPattern=json.dumps({"source": [{"prefix": ""}]}))
     bus.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "queue", "Arn": queue}])
     targets = {f"{name}-bus": own_bus, f"{name}-topic": topic}  # in this order: the bus had its turn before the topic
-    for pipe, target in targets.items():
+    for each, target in targets.items():
         pipes.create_pipe(
-            Name=pipe,
+            Name=each,
             RoleArn=f"arn:aws:iam::{aws.ACCOUNT}:role/pipe",
             Source=stream,
             SourceParameters={

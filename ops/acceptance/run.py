@@ -59,14 +59,14 @@ class Stopped(OpsError):
 
 
 def chosen(names: Sequence[str]) -> list[str]:
-    """The rows that `--only` names, by their whole name or how it begins. Raises OpsError."""
+    """The rows that `--only` names: one by its name, several by how their names begin. Raises OpsError."""
     known = [row.id for row in ROWS]
     if not names:
         return known
-    wrong = [name for name in names if not any(one.startswith(name) for one in known)]
-    if wrong:
+    meant = {name: [name] if name in known else [one for one in known if one.startswith(name)] for name in names}
+    if wrong := [name for name, rows in meant.items() if not rows]:
         raise OpsError(f"no row is called {', '.join(wrong)}: --list names them all")
-    return [one for one in known if one.startswith(tuple(names))]
+    return [one for one in known if any(one in rows for rows in meant.values())]
 
 
 def due(site: Site, wanted: Sequence[str], again: bool) -> list[tuple[Probe, list[str]]]:

@@ -63,7 +63,8 @@ def chosen(names: Sequence[str]) -> list[str]:
     known = [row.id for row in ROWS]
     if not names:
         return known
-    meant = {name: [name] if name in known else [one for one in known if one.startswith(name)] for name in names}
+    named = [part for name in names for part in name.split(",") if part]
+    meant = {name: [name] if name in known else [one for one in known if one.startswith(name)] for name in named}
     if wrong := [name for name, rows in meant.items() if not rows]:
         raise OpsError(f"no row is called {', '.join(wrong)}: --list names them all")
     return [one for one in known if any(one in rows for rows in meant.values())]

@@ -27,6 +27,8 @@ from payments import settings
 from payments.secret import Credentials, Secret
 
 WEBHOOK_ROUTE = "/webhooks/financial-line"
+MOST_LINES = 20_000
+"""Of one log group: more would take minutes and say no more."""
 HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
 
 
@@ -332,7 +334,8 @@ class Site:
         """Messages of one log group."""
         pages = self.client("logs").get_paginator("filter_log_events")
         arguments = {"logGroupName": group, "filterPattern": pattern, "startTime": int(since.timestamp() * 1000)}
-        return [event["message"] for page in pages.paginate(**arguments) for event in page["events"]]
+        found = pages.paginate(**arguments, PaginationConfig={"MaxItems": MOST_LINES})
+        return [event["message"] for page in found for event in page["events"]]
 
     def control(self, method: str, path: str, document: object = None) -> Any:
         """One call of the sandbox's control side. Raises OpsError."""

@@ -211,6 +211,7 @@ def action(state: str, error: str | None = None) -> dict[str, Any]:
     ("item", "verdict"),
     [
         (action("Succeeded"), CONFIRMED),
+        ({"HistorySummary": "Successfully executed action arn:aws:sns:x"}, CONFIRMED),
         (action("Failed", "CloudWatch Alarms is not authorized to perform: SNS:Publish on resource"), CONTRADICTED),
         ({"HistoryData": "no JSON"}, CONTRADICTED),
     ],
@@ -467,6 +468,7 @@ def test_events_after_an_outage_of_the_bus(
     site.nobody = lambda letters="": order  # type: ignore[method-assign]
     listening(account)
     account.says("iam", "put_role_policy")
+    account.says("sqs", "receive_message", {})
     account.says("iam", "delete_role_policy")
     account.says("sqs", "receive_message", {"Messages": [message(order, one) for one in order_of_versions]})
     for _ in order_of_versions:
@@ -477,6 +479,19 @@ def test_events_after_an_outage_of_the_bus(
     assert len(api.submitted) == outcomes.ATTEMPTS
     policy = json.loads(account.asked("iam:PutRolePolicy")[0]["PolicyDocument"])
     assert policy["Statement"] == [{"Effect": "Deny", "Action": ["events:PutEvents"], "Resource": "*"}]
+    account.finished()
+
+
+def test_a_bus_that_stays_in_reach_is_said(site: Site, account: Account) -> None:
+    order = site.nobody()
+    site.nobody = lambda letters="": order  # type: ignore[method-assign]
+    listening(account)
+    account.says("iam", "put_role_policy")
+    account.says("sqs", "receive_message", {"Messages": [message(order, 2)]})
+    account.says("sqs", "delete_message")
+    account.says("iam", "delete_role_policy")
+    unlistening(account)
+    assert "was not out of reach" in seen(site, "aws-pipe-order")[0].why
     account.finished()
 
 
@@ -517,10 +532,10 @@ def scratched(account: Account, monkeypatch: pytest.MonkeyPatch, **how: Any) -> 
     monkeypatch.setattr(scratch.Scratch, "origin", f"http://127.0.0.1:{api.door.port}")
     account.says("lambda", "create_function", {"FunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"})
     account.says("lambda", "get_function", {"Configuration": {"State": "Active"}})
-    account.says("lambda", "add_permission", {"Statement": "{}"})
     account.says("apigateway", "create_rest_api", {"id": "scratch123"})
     account.says("apigateway", "get_resources", {"items": [{"id": "root", "path": "/"}]})
     account.says("apigateway", "put_method")
+    account.says("lambda", "add_permission", {"Statement": "{}"})
     account.says("apigateway", "put_integration")
     ours = {"responseType": "THROTTLED", "statusCode": "429", "defaultResponse": False,
             "responseTemplates": {"application/json": "{}"}}  # fmt: skip

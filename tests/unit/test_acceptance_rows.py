@@ -73,6 +73,18 @@ def test_the_paper_is_the_documents() -> None:
     assert f"{figures.PAPER_UNITS} million units" in page
 
 
+def test_the_first_day_is_the_same_in_both_languages() -> None:
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("first-day.md", "first-day.uk.md")]
+    for kind in (r"```sh\n(.*?)```", r"\]\(([a-z]+\.md#?[a-z-]*)\)", r"`([A-Za-z_.-]+(?: --[a-z-]+)?)`"):
+        english, ukrainian = (re.findall(kind, page, re.DOTALL) for page in pages)
+        assert sorted(english) == sorted(ukrainian)
+    for shape in (r"^#+ ", r"^\|", r"^\d\. "):
+        assert len({len(re.findall(shape, page, re.MULTILINE)) for page in pages}) == 1
+    targets = re.findall(r"make ([a-z]+)", pages[0])
+    known = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {target for target in targets if target != "has"} <= set(known)
+
+
 def test_the_rows_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(ROWS)

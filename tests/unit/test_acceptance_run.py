@@ -389,10 +389,8 @@ def looked(account: Account, *, policy: list[str], queue: bool) -> None:
     for _ in range(5):
         account.says("iam", "list_role_policies", {"PolicyNames": ["Default", *policy]})
         policy = []
-    if queue:
-        account.says("sqs", "get_queue_url", {"QueueUrl": "https://q"})
-    else:
-        account.refuses("sqs", "get_queue_url", "QueueDoesNotExist")
+    urls = {"QueueUrls": [f"https://sqs.example/{ACCOUNT}/{STACK}-acceptance-100030"]} if queue else {}
+    account.says("sqs", "list_queues", urls)
     account.refuses("events", "describe_rule", "ResourceNotFoundException")
     account.refuses("lambda", "get_function_configuration", "ResourceNotFoundException")
     account.says("apigateway", "get_rest_apis", {"items": []})
@@ -405,7 +403,11 @@ def looked(account: Account, *, policy: list[str], queue: bool) -> None:
     ("policy", "queue", "left"),
     [
         ([], False, []),
-        ([undo.MARK], True, [f"the policy {undo.MARK} of the role submit_void-role", f"the queue {STACK}-acceptance"]),
+        (
+            [undo.MARK],
+            True,
+            [f"the policy {undo.MARK} of the role submit_void-role", f"the queue {STACK}-acceptance-100030"],
+        ),
     ],
 )
 def test_what_is_left_is_found_by_its_name(

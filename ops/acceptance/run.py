@@ -19,10 +19,12 @@ from ops.acceptance.probes import (
     gateway,
     holds,
     outcomes,
+    past_the_service,
     provider,
     releases,
     rotation,
     scratch,
+    void,
 )
 from ops.acceptance.provider_rows import PROVIDER_ROWS
 from ops.acceptance.rows import Finding, Probe, Row, not_seen
@@ -35,7 +37,8 @@ from payments.settings import SettingsError
 ROWS: tuple[Row, ...] = (*AWS_ROWS, *PROVIDER_ROWS)
 # What is quick and moves nothing first; then the holds; then what AWS takes minutes for.
 PROBES: tuple[Probe, ...] = (
-    *gateway.PROBES, *account.PROBES, *provider.PROBES, *holds.PROBES, *alarms.PROBES, *rotation.PROBES,
+    *gateway.PROBES, *account.PROBES, *provider.PROBES, *holds.PROBES, *void.PROBES,
+    *past_the_service.PROBES, *alarms.PROBES, *rotation.PROBES,
     *releases.PROBES, *scratch.PROBES, *outcomes.PROBES, *figures.PROBES,
 )  # fmt: skip
 

@@ -16,8 +16,9 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
 from infra.environments import Environment
+from ops.acceptance.limits import Allowed, Patience
 from ops.acceptance.redact import Redactor
-from ops.acceptance.site import Allowed, Function, Patience, Site
+from ops.acceptance.site import Function, Site
 from ops.acceptance.state import load
 from ops.places import Place
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
-from ops.acceptance.probes.holds import deny
+from ops.acceptance.probes.past_the_service import deny
 from ops.acceptance.rows import Finding, Probe, judged, not_seen
 from ops.acceptance.site import Site
 from ops.acceptance.undo import MARK, making

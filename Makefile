@@ -8,6 +8,10 @@ ENVIRONMENT ?= test
 # Not npm's `latest`: that is 3.0.0, which refuses what aws-cdk-lib 2 writes.
 CDK_VERSION := 2.1148.1
 UV := uv==0.13.9
+# Tests that wait for a clock leave room for others, so there is one process more than two processors.
+WORKERS ?= 3
+# What belongs together stays together, the longest first: tests/conftest.py.
+TOGETHER := --dist loadgroup --no-loadscope-reorder
 
 PYTHON := .venv/bin/python
 # Node comes from PyPI with the other tools, so that nobody has to install it.
@@ -17,10 +21,10 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench faults smoke synth bootstrap deploy clean
+.PHONY: help run demo test unit check lint types every-test coverage bench faults smoke acceptance synth bootstrap deploy clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(INSTALLED) ## start the whole service on this machine and keep it up (PORT=8080 SANDBOX_PORT=8081)
 	@exec $(PYTHON) -m local up
@@ -28,25 +32,43 @@ run: $(INSTALLED) ## start the whole service on this machine and keep it up (POR
 demo: $(INSTALLED) ## one void from hold to webhook to record, printed step by step
 	@$(PYTHON) -m local demo
 
-test: check synth ## lint, types, synth, then every test
-	@$(PYTHON) -m pytest
+test: lint ## lint, then types, synth and every test side by side (WORKERS=3)
+	@$(MAKE) --jobs 3 types synth every-test
 
-check: $(INSTALLED) ## lint and types
+unit: $(INSTALLED) ## the quick tests only, in seconds
+	@$(PYTHON) -m pytest -n 2 $(TOGETHER) -m "not slow" tests/unit
+
+check: lint types ## lint and types
+
+lint: $(INSTALLED)
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check --quiet . || { echo "Not formatted: .venv/bin/ruff format ."; exit 1; }
+
+types: $(INSTALLED)
 	@.venv/bin/mypy
 
-bench: $(INSTALLED) ## measure side by side with the alternatives
-	@test -f benchmarks/__main__.py || { echo "make bench: benchmarks/ is not built yet"; exit 1; }
-	@PYTHONPATH=functions $(PYTHON) -m benchmarks
+every-test: $(INSTALLED)
+	@$(PYTHON) -m pytest -n $(WORKERS) $(TOGETHER)
+
+coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.md explains the holes)
+	@$(PYTHON) -m coverage erase
+	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) $(TOGETHER) tests/unit tests/infra tests/integration
+	@$(PYTHON) -m coverage combine --quiet
+	@$(PYTHON) -m coverage report
+
+bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick: a first impression)
+	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)
 
 faults: $(INSTALLED) ## run the fault simulator
-	@test -f tests/faults/__main__.py || { echo "make faults: tests/faults/ is not built yet"; exit 1; }
 	@PYTHONPATH=functions $(PYTHON) -m tests.faults
 
 smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }
 	@$(PYTHON) -m ops.smoke "$(URL)" $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)")
+
+acceptance: $(INSTALLED) ## see whether AWS and the provider do as assumed (ENVIRONMENT=test HOLDS=order-1,…; without: the local run)
+	@$(PYTHON) -m ops.acceptance $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)") \
+	    $(if $(HOLDS),--holds "$(HOLDS)") $(if $(ONLY),--only "$(ONLY)") $(if $(YES),--yes) $(ARGS)
 
 synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (ENVIRONMENT=test|prod, default test)
 	@$(PYTHON) -m infra.synth $(ENVIRONMENT)
@@ -54,12 +76,14 @@ synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (EN
 bootstrap: synth ## once per account and region: what the CDK needs there
 	@$(CDK) bootstrap --app cdk.out
 
-deploy: ## show what would change in AWS, ask, deploy (ENVIRONMENT=test|prod; YES=1 does not ask)
+deploy: $(INSTALLED) ## check what is set, show what would change in AWS, ask, deploy (ENVIRONMENT=test|prod; YES=1 does not ask)
 	@test "$(origin ENVIRONMENT)" != file || { echo "make deploy: say where, as in: make deploy ENVIRONMENT=test"; exit 1; }
+	@$(PYTHON) -m infra.deploy check $(ENVIRONMENT)
 	@$(MAKE) synth
 	@$(CDK) diff --app cdk.out VoidService-$(ENVIRONMENT)
 	@test -n "$(YES)" || { read -r -p "Deploy VoidService-$(ENVIRONMENT)? [y/N] " answer && [[ "$$answer" == [yY]* ]]; }
 	@$(CDK) deploy --app cdk.out --require-approval never VoidService-$(ENVIRONMENT)
+	@$(PYTHON) -m infra.deploy protect $(ENVIRONMENT)
 
 clean: ## remove everything that these commands generated
 	rm -rf .venv .cache cdk.out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,6 +9,7 @@ import argparse
 import os
 import shutil
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from infra.synth import synthesis_environment
@@ -27,19 +28,20 @@ def main() -> None:
         sys.exit("make bench: Python 3.13 is what the functions run on; run this with it")
     valgrind = shutil.which("valgrind") is not None and not options.no_instructions
     made = subjects.prepare()
-    for name in ("p1", "p2", "p3"):
+    for name in subjects.SHIPPABLE:
         made[f"{name}-plain"] = subjects.without_bytecode(made[name])
     ours = made["ours"]
     changed = {
         "whole trust parsed each time": subjects.with_whole_trust(ours),
         "no byte code": subjects.without_bytecode(ours),
-        "all of botocore's data": subjects.with_whole_data(ours, made["p1"].directory),
+        "all of botocore's data": subjects.with_whole_data(ours, made["by_hand"].directory),
         "garbage collected at init": subjects.with_collector(ours),
     }
-    with (
-        measure.stubs() as running,
-        measure.stubs("--aws-ms=20", "--provider-connect-ms=60", "--provider-ms=200") as distant,
-    ):
+    if subjects.makes_clients_by_boto3(ours):
+        changed["clients by botocore alone"] = subjects.without_boto3(ours)
+    with ExitStack() as stack:
+        running = stack.enter_context(measure.stubs())
+        distant = {name: stack.enter_context(measure.stubs(*given)) for name, given in measure.FAR.items()}
         found = measure.everything(made, running, distant, quick=options.quick, valgrind=valgrind)
         measure.say("levers")
         without = measure.levers([ours, *changed.values()], running, quick=options.quick, valgrind=valgrind)

@@ -17,6 +17,10 @@ import time
 import traceback
 import uuid
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # and not by typing's own constant: a handler that imports typing must pay for it
+    from typing import Any
+
 PRELOADED = (base64, decimal, http.client, logging, traceback, uuid)
 
 
@@ -42,12 +46,26 @@ def resident() -> int:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
+def status_of(response: "dict[str, Any] | None") -> int:
+    """Of an API's answer; a scheduled function answers nothing."""
+    return int(response["statusCode"]) if response else 200
+
+
+def size_of(response: "dict[str, Any] | None") -> int:
+    """Bytes that travel back to the caller: the body and the headers that the handler sets."""
+    if not response:
+        return 0
+    headers = list((response.get("headers") or {}).items())
+    headers += [(name, value) for name, values in (response.get("multiValueHeaders") or {}).items() for value in values]
+    return len((response.get("body") or "").encode()) + sum(len(f"{name}: {value}\r\n") for name, value in headers)
+
+
 def main() -> None:
     directory, module = sys.argv[1], sys.argv[2]
+    log = sys.argv[3] if len(sys.argv) > 3 else os.devnull
     # What a handler prints goes the way of Lambda's logs; the protocol has the real stdout.
     protocol = os.fdopen(os.dup(1), "w")
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 1)
     sys.path.insert(0, directory)
     handler = None
     answer: dict[str, object] = {}
@@ -62,7 +80,7 @@ def main() -> None:
                 response = handler(events[0], Context())
                 end_cpu, end_wall = time.process_time_ns(), time.perf_counter_ns()
                 answer = {
-                    "status": response["statusCode"],
+                    "status": status_of(response),
                     "init_cpu": middle_cpu - cpu,
                     "cpu": end_cpu - cpu,
                     "init_wall": middle_wall - wall,
@@ -73,17 +91,19 @@ def main() -> None:
                 }
             case "warm":
                 assert handler is not None
-                spent = []
+                spent, walls, sizes = [], [], []
                 status = 200
                 for event in events:
-                    cpu = time.process_time_ns()
+                    cpu, wall = time.process_time_ns(), time.perf_counter_ns()
                     response = handler(event, Context())
                     spent.append(time.process_time_ns() - cpu)
-                    if response["statusCode"] >= 300:
-                        status = response["statusCode"]
-                answer = {"status": status, "spent": spent, "rss": resident()}
+                    walls.append(time.perf_counter_ns() - wall)
+                    sizes.append(size_of(response))
+                    status = max(status, status_of(response))
+                answer = {"status": status, "spent": spent, "walls": walls, "sizes": sizes, "rss": resident()}
             case "nothing":
                 answer = {"status": 200}
+        sys.stdout.flush()
         protocol.write(json.dumps(answer) + "\n")
         protocol.flush()
 

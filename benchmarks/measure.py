@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -17,12 +18,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.subjects import CACHE, HERE, PEERS, WORKS, Subject, events
+from benchmarks.subjects import CACHE, HERE, PEERS, SHIPPABLE, WORKS, Subject, events
 
 Samples = dict[str, dict[str, list[float]]]
 """Figure, subject, one value a round."""
 
 BLOCK = 50
+NEAR_REGION, OTHER_REGION = "8/10/200", "20/60/200"
+FAR = {
+    NEAR_REGION: ("--aws-ms=8", "--provider-connect-ms=10", "--provider-ms=200"),
+    OTHER_REGION: ("--aws-ms=20", "--provider-connect-ms=60", "--provider-ms=200"),
+}
+"""Milliseconds to the table and the secret, until the provider's connection is open, until its answer: by one name."""
+FAR_FIGURES = {"submit": "wall of a warm void, far away", "webhook": "wall of a webhook, far away"}
+FAR_BLOCK = 3
 
 
 class Stubs:
@@ -147,6 +156,11 @@ class Process:
         return written or ""
 
 
+def far_away(work: str, distance: str) -> str:
+    """The figure that `far` measures at this distance."""
+    return f"{work}: {FAR_FIGURES[work]} ({distance}), ms"
+
+
 def samples() -> Samples:
     """An empty collection."""
     return defaultdict(lambda: defaultdict(list))
@@ -231,6 +245,20 @@ def warm(found: Samples, subjects: list[Subject], work: str, running: Stubs, inv
         process.end()
 
 
+def far(found: Samples, subjects: list[Subject], work: str, distance: str, running: Stubs, rounds: int) -> None:
+    """Wall time of a warm invoke where the other side is far away. Kept connections are open by then."""
+    processes = {subject.name: Process(subject, work, running.ports) for subject in subjects}
+    for process in processes.values():
+        process.ask("cold", 1)
+        process.ask("warm", FAR_BLOCK)
+    for number in range(rounds):
+        for subject in in_turn(subjects, number):
+            walls = processes[subject.name].ask("warm", FAR_BLOCK)["walls"]
+            found[far_away(work, distance)][subject.name].append(statistics.median(walls) / 1e6)
+    for process in processes.values():
+        process.end()
+
+
 def quantile(values: list[float], share: float) -> float:
     """The nearest rank."""
     ordered = sorted(values)
@@ -273,21 +301,26 @@ def count_instructions(
     return int(counted[1].replace(",", ""))
 
 
-def everything(subjects: dict[str, Subject], running: Stubs, distant: Stubs, *, quick: bool, valgrind: bool) -> Samples:
-    """All figures of ours, the peers and the floor."""
+def everything(
+    subjects: dict[str, Subject], running: Stubs, distant: dict[str, Stubs], *, quick: bool, valgrind: bool
+) -> Samples:
+    """All figures of ours, the peers and the floor. `distant`: the stubs at each distance of FAR."""
     found = samples()
     sides = [subjects[name] for name in ("ours", *PEERS)]
     for work in WORKS:
         say(f"{work}: cold")
         cold(found, sides, work, running, 5 if quick else 25)
         say(f"{work}: cold, without byte code")
-        plain = [subjects["ours"], *(subjects[f"{name}-plain"] for name in ("p1", "p2", "p3"))]
+        plain = [subjects["ours"], *(subjects[f"{name}-plain"] for name in SHIPPABLE)]
         bare = samples()
         cold(bare, plain, work, running, 3 if quick else 10)
         for name, values in bare[f"{work}: cold CPU, ms"].items():
             found[f"{work}: cold CPU, peers without byte code, ms"][name.removesuffix("-plain")] = values
         say(f"{work}: cold, far away")
-        late(found, sides, work, distant, 3 if quick else 10)
+        late(found, sides, work, distant[OTHER_REGION], 3 if quick else 10)
+        for distance, stubs_there in distant.items():
+            say(f"{work}: warm, far away ({distance})")
+            far(found, sides, work, distance, stubs_there, 4 if quick else 20)
         say(f"{work}: warm")
         warm(found, sides, work, running, 500 if quick else 5000, 10 if quick else 40)
         if valgrind:
@@ -308,7 +341,9 @@ def levers(subjects: list[Subject], running: Stubs, *, quick: bool, valgrind: bo
     cold(found, subjects, "submit", running, 3 if quick else 15)
     warm(found, subjects, "submit", running, 200 if quick else 1000, 5 if quick else 20)
     if valgrind:
-        instructions(found, subjects, "submit", running, 0, 1)
+        for work in WORKS:
+            say(f"levers: instructions of a {work}")
+            instructions(found, subjects, work, running, 5, 1)
     return found
 
 

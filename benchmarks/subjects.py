@@ -19,7 +19,6 @@ from urllib.parse import urlencode
 import trustme
 
 from benchmarks.stub import SECRET, operation
-from infra import bundle
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".cache" / "bench"
@@ -27,12 +26,16 @@ WORKS = ("submit", "webhook")
 OUR_MODULES = {"submit": "submit_void", "webhook": "receive_webhook"}
 NAMES = {
     "ours": "this service",
-    "p1": "P1: boto3 + urllib3",
-    "p2": "P2: Powertools cookbook",
-    "p3": "P3: FastAPI + Mangum + httpx",
-    "floor": "F: floor, http.client",
+    "by_hand": "by hand: boto3 + urllib3",
+    "powertools": "Powertools' cookbook",
+    "fastapi": "FastAPI + Mangum + httpx",
+    "floor": "floor: http.client",
 }
-PEERS = ("p1", "p2", "p3", "floor")
+HEADS = {"ours": "ours", "by_hand": "by hand", "powertools": "Powertools", "fastapi": "FastAPI", "floor": "floor"}
+"""The same, short enough for the head of a column."""
+PEERS = ("by_hand", "powertools", "fastapi", "floor")
+SHIPPABLE = PEERS[:3]
+"""What somebody would deploy; the floor is a limit only."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def prepare() -> dict[str, Subject]:
     """Make what is missing; the subjects by name."""
     CACHE.mkdir(parents=True, exist_ok=True)
     made = {name: Subject(name, make(name)) for name in ("ours", *PEERS)}
-    certificates(made["p1"].directory / "botocore" / "cacert.pem")
+    certificates(made["by_hand"].directory / "botocore" / "cacert.pem")
     # The floor trusts the one authority that it meets: less cannot be parsed.
     floor = replace(made["floor"], environment={"CA_FILE": str(CACHE / "ca.pem")})
     return {**made, "floor": floor, "ours": trusting(made["ours"])}
@@ -60,6 +63,8 @@ def prepare() -> dict[str, Subject]:
 
 def make(name: str) -> Path:
     """One subject's directory, with byte code."""
+    from infra import bundle  # here, because it starts the CDK's Node
+
     digest = bundle.content_hash() if name == "ours" else peer_hash(name)
     directory, stamp = CACHE / name, CACHE / f"{name}.made-from"
     if directory.is_dir() and stamp.is_file() and stamp.read_text() == digest:
@@ -92,6 +97,13 @@ def make_peer(name: str, directory: Path) -> None:
         uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-config", "--link-mode", "copy"]
         subprocess.run([*uv, "--python", sys.executable, *pinned], check=True, stdout=sys.stderr)
     shutil.copytree(HERE / "peers" / name, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    compile_all(directory)
+
+
+def compile_all(directory: Path) -> None:
+    """Byte code for every subject, made as for the deployed asset."""
+    from infra import bundle
+
     bundle.compile_all(directory)
 
 
@@ -115,8 +127,42 @@ def with_whole_data(subject: Subject, whole: Path) -> Subject:
 def with_collector(subject: Subject) -> Subject:
     """Python looks for garbage during init too, as it does everywhere."""
     copy = changed(subject, "collecting")
-    (copy.directory / "boot.py").write_text("def finish() -> None: ...\n")
-    bundle.compile_all(copy.directory)
+    (switch,) = [path for path in copy.directory.glob("*.py") if "gc.disable()" in path.read_text()]
+    switch.write_text("def finish() -> None: ...\n")
+    compile_all(copy.directory)
+    return copy
+
+
+BOTOCORE_AS_BOTO3 = """
+import botocore.session
+
+SESSION = botocore.session.get_session()
+
+
+class Session:
+    def client(self, name, **options):
+        return SESSION.create_client(name, **options)
+
+
+client = Session().client
+"""
+
+
+def makes_clients_by_boto3(subject: Subject) -> bool:
+    """Does the asset import boto3? If not, there is nothing to take out."""
+    return "boto3" in (subject.directory / "clients.py").read_text()
+
+
+def without_boto3(subject: Subject) -> Subject:
+    """The same sources, whose `boto3` is a few lines that make the same clients by botocore."""
+    copy = changed(subject, "botocore-alone")
+    for name in ("boto3", "s3transfer"):
+        shutil.rmtree(copy.directory / name, ignore_errors=True)
+    package = copy.directory / "boto3"
+    package.mkdir()
+    for module in ("__init__", "session"):
+        (package / f"{module}.py").write_text(BOTOCORE_AS_BOTO3)
+    compile_all(copy.directory)
     return copy
 
 

@@ -7,9 +7,11 @@ import errno
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ class Service:
         return self.runtime.pids()
 
     def invoke(self, function: str, event: Any = None) -> Any:
-        return self.runtime.invoke(function, {} if event is None else event)
+        return self.runtime.invoke(function, scheduled_event(datetime.now(UTC)) if event is None else event)
 
     def logs(self) -> str:
         """All that the function processes have written so far."""
@@ -102,17 +104,17 @@ def _start(
     )
     stack.callback(runtime.stop)
     names = {function.name: stem for stem, function in deployment.functions.items()}
-    api = read_api(endpoint, deployment.api_id, names)
+    api = read_api(endpoint, deployment.api_id, names, deployment.outputs["CallerPolicy"])
     for stem in sorted({route.function for route in api.routes}):
         runtime.warm(stem)
-    gateway.serve(api, runtime, console(provider.control_url))
+    gateway.serve(api, runtime, console(provider.control_url), say)
     stopping = threading.Event()
     stack.callback(stopping.set)
     for stem, expression in deployment.schedules.items():
         run = (runtime, stem, seconds_between(expression), stopping)
         threading.Thread(target=_keep_schedule, args=run, daemon=True, name=f"schedule-{stem}").start()
-    # For `python -m ops --local`: the engine's port is another one in each run. Goes with the scratch folder.
-    note = json.dumps({"url": gateway.url, "aws_endpoint": endpoint})
+    # For `python -m ops --local` and `make acceptance`: the ports are others in each run. Goes with the scratch folder.
+    note = json.dumps({"url": gateway.url, "aws_endpoint": endpoint, "sandbox_url": provider.control_url})
     (scratch / "service.json").write_text(note, encoding="utf-8")
     return Service(
         url=gateway.url,
@@ -158,11 +160,25 @@ def seconds_between(expression: str) -> float:
     return float(amount) * SECONDS[unit]
 
 
+def scheduled_event(now: datetime) -> dict[str, Any]:
+    """What EventBridge Scheduler sends to a function whose target has no input of its own."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.scheduler",
+        "account": aws.ACCOUNT,
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": aws.REGION,
+        "resources": [f"arn:aws:scheduler:{aws.REGION}:{aws.ACCOUNT}:schedule/default/local"],
+        "detail": "{}",  # text, not an object
+    }
+
+
 def _keep_schedule(runtime: Runtime, stem: str, seconds: float, stopping: threading.Event) -> None:
-    event = {"source": "aws.scheduler"}
     while not stopping.wait(seconds):
         try:
-            runtime.invoke(stem, event)
+            runtime.invoke(stem, scheduled_event(datetime.now(UTC)))
         except FunctionFailed:
             continue  # noted in the functions' log; EventBridge Scheduler does not retry it either
 

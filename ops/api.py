@@ -14,17 +14,21 @@ from botocore.awsrequest import AWSRequest
 
 from ops.places import OpsError, Place, api_url, no_local_run
 from payments import exact_json
+from payments.record import wrong_order_id
 
 SECONDS = 35.0
 """Longer than API Gateway lets any request take."""
 PAGE = 100
-LONGEST_ID = 32
 
 Document = dict[str, Any]
 
 
 class NotFound(OpsError):
-    """There is no record of this order."""
+    """There is no record of this order; `order_id` is the name that the service read from the path."""
+
+    def __init__(self, message: str, order_id: object) -> None:
+        super().__init__(message)
+        self.order_id = order_id
 
 
 def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:
@@ -50,9 +54,10 @@ def probe(place: Place) -> None:
 
 
 def _valid(order_id: str) -> str:
-    """What could not be sent as a segment of a path, or is no order's id for certain; the API refuses the rest."""
-    if order_id in (".", "..", "0") or not 1 <= len(order_id) <= LONGEST_ID or not order_id.isprintable():
-        raise OpsError("not an order id: 1 to 32 printable characters, and not `.`, `..` or `0`")
+    """What the service itself takes for an order's id; `.` and `..` could not even be sent."""
+    wrong = wrong_order_id(order_id)
+    if wrong is not None:
+        raise OpsError(f"not an order id: it {wrong}")
     return order_id
 
 
@@ -80,10 +85,9 @@ def _document(status: int, body: bytes) -> Document:
         raise OpsError(f"the API answered {status}, and not with our JSON: is this the right address?")
     if status != 200:
         name = str(document.get("type", "")).rpartition(":")[2] or str(document.get("message", ""))
-        kind = NotFound if name == "not-found" else OpsError
-        raise kind(
-            f"{status} {name}: {document.get('detail') or document.get('title') or 'refused'}{_violations(document)}"
-        )
+        why = document.get("detail") or document.get("title") or "refused"
+        message = f"{status} {name}: {why}{_violations(document)}"
+        raise NotFound(message, document.get("order_id")) if name == "not-found" else OpsError(message)
     return document
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,13 +10,9 @@ from typing import Any, TextIO
 from botocore.exceptions import ClientError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ops import api, compare, export, places, quarantine
+from ops import api, compare, export, places, quarantine, systems
 from ops.places import OpsError, Place
 from ops.screen import Screen, progress_console
-from payments import settings
-from payments.provider import Provider
-from payments.secret import Secret
-from payments.store import Store
 
 Arguments = argparse.Namespace
 
@@ -80,8 +75,9 @@ def timeline(void: api.Document) -> Iterator[list[object]]:
 def compare_order(place: Place, chosen: Arguments, screen: Screen) -> None:
     record = _record_or_none(place, chosen.order)
     variables = places.configuration(place)
-    secret = _secret(place, settings.storage(variables))
-    view = compare.ask(secret, Provider(settings.provider(variables)), chosen.order)
+    secret, provider = systems.secret(place, variables), systems.provider(variables)
+    said = record["provider"] if record else None
+    view = compare.ask(secret, provider, chosen.order, said["pos_id"] if said else None)
     if record is None and view.not_found:
         raise OpsError("neither we nor the provider know this order")
     found = compare.differences(record, view)
@@ -126,17 +122,14 @@ def quarantine_apply(place: Place, chosen: Arguments, screen: Screen) -> None:
     client, where = place.client("dynamodb"), places.storage(place)
     day = export.day(chosen.date) if chosen.date else None
     message = quarantine.find(client, where.table_name, chosen.digest, day)
-    received = quarantine.apply(Store(client, where.table_name), _secret(place, where), message)
+    received = quarantine.apply(systems.storage(place), message)
     order = received.operation.order_id if received.operation else None
-    state = received.void.state.value if received.void else None
+    state = received.after.state.value if received.after else None
     if screen.as_json:
-        screen.document({"digest": message["digest"], "fate": received.fate, "order_id": order, "state": state})
+        document = {"digest": message["digest"], "outcome": received.outcome, "order_id": order, "state": state}
+        screen.document(document)
     else:
-        screen.line(f"{received.fate}: order {order}, record {state or 'unchanged'}")
-
-
-def _secret(place: Place, where: settings.Storage) -> Secret:
-    return Secret(place.client("secretsmanager"), where.secret_id, time.monotonic)
+        screen.line(f"{received.outcome}: order {order}, record {state or 'unchanged'}")
 
 
 def export_period(place: Place, chosen: Arguments, screen: Screen) -> None:

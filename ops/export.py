@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
 from ops import items
 from ops.places import OpsError
 from ops.screen import clean, json_text
+from payments import exact_json
+from payments.exact_json import Number
 
 _PARTS = re.compile(r"(?<=[;\t\r\n])")
 _SIGN_NAMES = re.compile(r"PLUS SIGN|MINUS|EQUALS SIGN|HYPHEN|COMMERCIAL AT")
@@ -29,7 +30,9 @@ _FIELDS = (
     "operation_id", "payment_id", "transaction_id", "pos_id", "method", "amount", "currency", "status", "status_code",
     "status_description", "created_at", "processing_time", "comment",
 )  # fmt: skip
-COLUMNS = (*_OWN, *(f"provider_{name}" for name in _FIELDS), "provider_fee_amount", "provider_fee_currency")
+COLUMNS = (
+    *_OWN, *(f"provider_{name}" for name in _FIELDS), "provider_fee_amount", "provider_fee_currency", "pos_id",
+)  # fmt: skip
 
 Row = Mapping[str, object]
 Document = Mapping[str, Any]
@@ -105,6 +108,7 @@ def row(void: Document) -> Row:
         **{f"provider_{name}": provider.get(name) for name in _FIELDS},
         "provider_fee_amount": amount,
         "provider_fee_currency": currency,
+        "pos_id": void["pos_id"],
     }
 
 
@@ -134,10 +138,12 @@ def cell(value: object, to_terminal: bool = False) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | Decimal):
-        return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Number) and value.value is not None:
+        return f"{value.value:f}"
     # Cleaned first: a formula must not hide behind a character that is then removed.
-    text = inert(clean(str(value), keep="\t\r\n"))
+    text = inert(clean(value if isinstance(value, str) else exact_json.write(value), keep="\t\r\n"))
     return clean(text) if to_terminal else text
 
 

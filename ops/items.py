@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from lambda_http import void_record
-from payments.store import read_void
+from payments.items import read_order
+from representations import void_record
 
 Item = Mapping[str, Any]
 Arguments = dict[str, Any]
@@ -30,7 +30,8 @@ def settled_between(begin: str, end: str) -> Arguments:
 
 def record(item: Item) -> dict[str, Any]:
     """The record of an order, as `GET /voids` lists it."""
-    return void_record(read_void(dict(item)))
+    order = read_order(item)
+    return {**void_record(order), "pos_id": order.pos_id}
 
 
 def in_quarantine(day: date, digest: str = "") -> Arguments:

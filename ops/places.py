@@ -135,7 +135,7 @@ def configuration(place: Place) -> Mapping[str, str]:
     raise OpsError(f"{place.stack} has no function {READER}: is it another version?")
 
 
-def storage(place: Place) -> settings.Storage:
+def storage(place: Place) -> settings.StorageSettings:
     """Table and secret of this place."""
     return settings.storage(configuration(place))
 

@@ -10,7 +10,7 @@ import json
 import socket
 import ssl
 import sys
-import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -18,14 +18,12 @@ from urllib.parse import urlsplit
 import urllib3
 
 from infra import environments
-from infra.environments import Environment
-from ops import api, places
+from infra.environment import Environment
+from ops import api, places, systems
 from ops.errors import EXPECTED, exit_code, told
 from ops.places import OpsError, Place
 from ops.screen import one_line
-from payments import settings
-from payments.provider import Provider
-from payments.secret import FIELDS, Credentials, Secret
+from payments.secret import FIELDS, Credentials
 
 DESCRIPTION = "Checks a deployed API. Sends no void."
 RIGHTS = """\
@@ -147,6 +145,7 @@ def from_inside(base: str, environment: Environment) -> Iterator[Result]:
     if address.verdict != "ok":
         return
     yield attempt("a signed read is answered: GET /voids?limit=1", lambda: api.probe(place))
+    yield attempt("an order's id comes through the path as it is", lambda: changed_on_the_way(place))
     yield from of_the_credentials(place, environment)
 
 
@@ -155,6 +154,16 @@ def place_of(base: str, environment: Environment) -> Place:
     if environment.local:
         return places.local(urlsplit(base).port or 80, None)
     return places.deployed(environment.name, environment.region, None)
+
+
+def changed_on_the_way(place: Place) -> str | None:
+    """What became of an id that nobody has and that a path must encode, if it did not arrive as it was sent."""
+    order_id = f'smoke {uuid.uuid4().hex[:8]} a/b%+"é🎫'
+    try:
+        api.read_void(place, order_id)
+    except api.NotFound as nothing:
+        return None if nothing.order_id == order_id else f"it arrived as {one_line(repr(nothing.order_id))}"
+    return "there is a void of it"
 
 
 def elsewhere(place: Place, base: str) -> str | None:
@@ -168,8 +177,7 @@ def of_the_credentials(place: Place, environment: Environment) -> Iterator[Resul
     says = f"the secret has its fields ({', '.join(FIELDS)})"
     try:
         variables = places.configuration(place)
-        secret = Secret(place.client("secretsmanager"), settings.storage(variables).secret_id, time.monotonic)
-        credentials = secret.current()
+        credentials = systems.secret(place, variables).current(systems.deadline())
     except EXPECTED as error:
         yield Result("FAIL", says, told(error))
         return
@@ -193,7 +201,7 @@ def whose(pos_id: str, environment: Environment, known: Mapping[str, Environment
 
 def refused(variables: Mapping[str, str], credentials: Credentials) -> str | None:
     """What the provider says to them, if it does not take them."""
-    match Provider(settings.provider(variables)).accepts(credentials):
+    match systems.provider(variables).accepts(credentials, systems.deadline()):
         case True:
             return None
         case False:

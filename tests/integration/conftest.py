@@ -12,10 +12,13 @@ import pytest
 
 from local.merchant import Caller, send
 from local.service import Service, running
+from tests import once
 
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
+    once.engine()
+    once.synthesised("local")
     with running() as service:
         yield service
 

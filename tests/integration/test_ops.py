@@ -173,8 +173,8 @@ def test_applies_a_quarantined_webhook_once_its_cause_is_gone(
     assert f"is for pos_id {other}" in refused.stderr
     _store_readable(service, message["digest"], {key: value for key, value in operation.items() if key != "pos_id"})
     applied = read(ops("quarantine", "apply", message["digest"][:12], "--json"))
-    assert (applied["fate"], applied["order_id"], applied["state"]) == ("applied", order, "voided")
-    assert read(ops("quarantine", "apply", message["digest"], "--date", today(), "--json"))["fate"] == "duplicate"
+    assert (applied["outcome"], applied["order_id"], applied["state"]) == ("applied", order, "voided")
+    assert read(ops("quarantine", "apply", message["digest"], "--date", today(), "--json"))["outcome"] == "duplicate"
     assert read(ops("show", order, "--json"))["state"] == "voided"
 
 

@@ -34,11 +34,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "received_at": {"N": str(int(time.time() * 1000))},
         "operation": {"S": json.dumps(operation)},
     }
-    arguments = {
-        "TableName": os.environ["TABLE_NAME"],
-        "Item": item,
-        "ConditionExpression": "attribute_not_exists(pk)",
-    }
-    call(table, "dynamodb", "DynamoDB_20120810.PutItem", arguments)
+    put = {"TableName": os.environ["TABLE_NAME"], "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+    call(table, "dynamodb", "DynamoDB_20120810.PutItem", put)
     print(json.dumps({"level": "INFO", "message": "webhook received", "order_id": operation["order_id"]}))
     return {"statusCode": 200, "body": ""}

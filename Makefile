@@ -21,7 +21,7 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit check lint types every-test coverage bench faults smoke synth bootstrap deploy clean
+.PHONY: help run demo test unit check lint types every-test coverage bench faults smoke acceptance synth bootstrap deploy clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +65,10 @@ faults: $(INSTALLED) ## run the fault simulator
 smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }
 	@$(PYTHON) -m ops.smoke "$(URL)" $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)")
+
+acceptance: $(INSTALLED) ## see whether AWS and the provider do as assumed (ENVIRONMENT=test HOLDS=order-1,…; without: the local run)
+	@$(PYTHON) -m ops.acceptance $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)") \
+	    $(if $(HOLDS),--holds "$(HOLDS)") $(if $(ONLY),--only "$(ONLY)") $(if $(YES),--yes) $(ARGS)
 
 synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (ENVIRONMENT=test|prod, default test)
 	@$(PYTHON) -m infra.synth $(ENVIRONMENT)

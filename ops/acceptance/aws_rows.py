@@ -111,7 +111,7 @@ AWS_ROWS = (
     Row(
         id="aws-slashes-denied",
         question="Does the policy's Deny hold for a path with a surplus slash?",
-        assumed="It does.",
+        assumed="It does: who is not named in `callers` is refused on each of these paths.",
         depends=(API,),
         rule="the Deny names v1/GET/voids and v1/GET/voids/*",
         otherwise="Stop: a caller who is denied reads voids by adding a slash. Deny v1/*/voids* instead.",
@@ -213,7 +213,7 @@ AWS_ROWS = (
     Row(
         id="aws-pipe-order",
         question="Are the events of one order still in order after the bus was out of reach for a minute?",
-        assumed="They are.",
+        assumed="They are in the order of their `version`.",
         depends=("infra/outcomes.py", EVENTS),
         rule="receivers keep the greatest `version`, so order is a convenience",
         otherwise="Nothing breaks for receivers that keep the greatest version. Correct docs/events.md.",
@@ -343,7 +343,7 @@ AWS_ROWS = (
     Row(
         id="aws-quotas",
         question="Are the account's quotas enough for the throttles of this environment?",
-        assumed="They are.",
+        assumed="They are not below what these throttles let in.",
         depends=(ENVIRONMENTS, PERFORMANCE),
         rule="the throttle of a route is the limit that is met first, on purpose",
         otherwise="Have the quotas of the evidence raised, or lower `merchant_throttle` and `webhook_throttle`.",

@@ -237,7 +237,7 @@ def test_the_work_of_a_request_does_not_grow_with_the_number_of_orders() -> None
     assert few["late webhook"] == {"update_item": 1, "items read": 0}
     assert few["read"] == {"get_item": 1, "items read": 1}
     # Each shard of what is due and of what is looked at again, and the last one of each shard.
-    assert few["settle"]["query"] == 3 * len(shards("DUE"))
+    assert few["settle"]["query"] == 4 * len(shards("DUE"))
     # The three, and one of each shard that is not due; for each of the three a lease.
     assert few["settle"]["items read"] <= 3 + len(shards("DUE"))
     assert few["settle"]["put_item"] == 3

@@ -13,7 +13,7 @@ os.environ |= {
 }
 
 LONGEST_FIRST = ("the service", "a second service", "faults", "stock", "infra")
-SECOND_SERVICE = ("test_console", "test_real_faults", "test_rotation")
+SECOND_SERVICE = ("test_console", "test_console_pages", "test_real_faults", "test_rotation")
 """Files whose tests get a running service for themselves: together they take as long as all other tests of a service."""
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import ClientError
 
-from infra.environments import Environment
+from infra.environment import Environment
 from ops.acceptance import wire
 from ops.acceptance.limits import Allowed, Patience
 from ops.acceptance.line import Line

@@ -15,7 +15,7 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
-from infra.environments import Environment
+from infra.environment import Environment
 from ops.acceptance.limits import Allowed, Patience
 from ops.acceptance.redact import Redactor
 from ops.acceptance.site import Function, Site

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import environments
-from infra.environments import Environment
+from infra.environment import Environment
 from local.sandbox.doors import Door, Exchange
 from ops import places
 from ops.acceptance import __main__ as command

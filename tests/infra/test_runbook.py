@@ -137,7 +137,7 @@ def test_the_projects_own_command_takes_these_arguments(
     _, flag, module, *words = shlex.split(command)
     assert flag == "-m"
     if module == "ops":
-        from ops.__main__ import _parser as parser_of_ops
+        from ops.arguments import parser as parser_of_ops
 
         parser = parser_of_ops()
     else:

@@ -56,7 +56,8 @@ def test_a_release_is_taken_back_by_what_it_can_cause_and_not_by_the_provider(te
         watched = {each["Name"]["Ref"] for each in group["Properties"]["AlarmConfiguration"]["Alarms"]}
         assert group["Properties"]["AlarmConfiguration"]["Enabled"] is True
         assert {alarms[each]["Properties"]["AlarmName"].removeprefix("VoidService-prod ") for each in watched} == {
-            "Unexpected error", "Function errors", "API fails", "Table out of reach", "Secret unusable"
+            "Unexpected error", "API fails",
+            *(f"Function errors ({name})" for name in ("SubmitVoid", "ReadVoids", "ReceiveWebhook", "SettleVoids")),
         }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """AWS's list prices, in one place: US dollars, without free tier, discounts, taxes and higher volumes' lower prices.
 
-Never fetched. Whoever changes a price changes `TAKEN` too, and lets `python -m benchmarks.cost --again` write the tables.
+Never fetched. Whoever changes a price changes `TAKEN` too, and runs `python -m benchmarks.cost --again`.
 """
 
 from dataclasses import dataclass

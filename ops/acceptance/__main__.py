@@ -19,11 +19,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from infra import environments
 from ops import places
 from ops.acceptance import report, undo
+from ops.acceptance.limits import LOCAL_PATIENCE, Allowed
 from ops.acceptance.note import find
 from ops.acceptance.redact import Redactor, masked_account
 from ops.acceptance.rows import Finding, Probe, Verdict
 from ops.acceptance.run import PROBES, ROWS, Stopped, chosen, due, ready, reason, run
-from ops.acceptance.site import LOCAL_PATIENCE, Allowed, Site
+from ops.acceptance.site import Site
 from ops.acceptance.state import State, load, lock
 from ops.places import OpsError
 from ops.screen import Screen, clean, one_line, progress_console

@@ -258,7 +258,7 @@ PROVIDER_ROWS = (
     Row(
         id="provider-webhook-arrives",
         question="Is a void reported by a webhook to the `server_url` of its request?",
-        assumed="It is.",
+        assumed="It is, within minutes.",
         depends=("functions/receive_webhook.py", "infra/api.py"),
         rule="each void names the stack's own WebhookUrl; without webhooks, outcomes are learnt by query",
         otherwise="The alarm `Webhooks silent` will ring. Ask the provider whether webhooks must be switched on for "

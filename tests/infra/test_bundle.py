@@ -42,6 +42,14 @@ def test_bytecode_is_shipped_and_never_compared_with_a_modification_time(asset: 
     assert flags == 0b01  # by hash, unchecked
 
 
+def test_modes_are_set_whatever_they_were(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir(mode=0o700)
+    file = tmp_path / "folder" / "file.py"
+    file.touch(mode=0o600)
+    bundle.set_modes(tmp_path)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, file.parent, file)] == [0o755, 0o755, 0o644]
+
+
 def test_every_user_may_read_what_is_shipped_although_it_was_built_under_umask_077(asset: Path) -> None:
     # Lambda runs the code as another user than the one who owns it.
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (asset, *asset.rglob("*"))}

@@ -79,9 +79,18 @@ function pretty(text) {
 function ours({ React }) {
   const h = React.createElement;
   const code = (text) => text.split("`").map((part, index) => (index % 2 ? h("code", { key: index }, part) : part));
+  const prose = (source) => source.split("\n\n").map((text, index) => h("p", { key: index, className: "prose" }, code(text)));
   return {
     components: {
-      Markdown: ({ source }) => (source ? h("div", { className: "markdown" }, source.split("\n\n").map((text, index) => h("p", { key: index, className: "prose" }, code(text)))) : null),
+      // A link inside of the button that opens an operation is for nobody: the button sets the address, too.
+      DeepLink: ({ text }) => h("span", null, text),
+      InfoContainer: () =>
+        h("section", { className: "about", "aria-labelledby": "about" },
+          h("h1", { id: "about" }, spec.info.title, " ", h("small", null, spec.info.version)),
+          prose(spec.info.description),
+          h("h2", null, "Operations"),
+        ),
+      Markdown: ({ source }) => (source ? h("div", { className: "markdown" }, prose(source)) : null),
       curl: ({ request }) => h("div", { className: "curl-command" }, h("h4", null, "Curl"), h("pre", { className: "curl microlight", tabIndex: 0 }, asCurl(request))),
       responseBody: ({ content }) => h("div", null, h("h5", null, "Response body"), h("pre", { className: "microlight", tabIndex: 0 }, typeof content === "string" && content ? pretty(content) : "(empty)")),
     },

@@ -1,8 +1,7 @@
 """The browser console and the API reference of the local run, beside the API on the same loopback port.
 
-Promises that only the files of local/console/, docs/openapi.json and two of Swagger UI are served, and that only the
-sandbox's own calls are passed on. Never answers a page of another site: what config.json holds is for this machine's
-user.
+Promises that only the files of static/, docs/openapi.json and two of Swagger UI are served, and that only the sandbox's
+own calls are passed on. Never answers a page of another site: what config.json holds is for this machine's user.
 """
 
 import importlib.util
@@ -17,8 +16,8 @@ from local import aws, signature
 from local.gateway import Answer, Beside, Request
 from local.sandbox.ledger import DEFAULTS, FAULTS
 
-FILES = Path(__file__).parent / "console"
-OPENAPI = Path(__file__).parents[1] / "docs" / "openapi.json"
+FILES = Path(__file__).parent / "static"
+OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"
 SWAGGER_UI = ("swagger-ui-bundle.js", "swagger-ui.css")
 PROXY = "/sandbox-proxy"
 TYPES = {

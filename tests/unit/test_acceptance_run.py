@@ -116,7 +116,7 @@ def test_no_hold_of_another_project_is_touched(site: Site, expected: str | None,
     site.__dict__["credentials"] = Credentials(POS_ID, "key", "secret", "endpoints")
     with pytest.raises(OpsError, match=says):
         _ = site.line
-    of_orders = next(one for one in command.PROBES if "provider-unknown-void" in one.rows)
+    of_orders = next(one for one in runner.PROBES if "provider-unknown-void" in one.rows)
     found = list(runner.findings(site, of_orders, of_orders.rows))
     assert {finding.verdict for finding in found} == {Verdict.NOT_SEEN}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.clients.packages import PACKAGES, PROGRAMS, QUICK_BASH, Merchant, installed
+from tests.integration.clients.packages import PACKAGES, PROGRAMS, Merchant, installed, quick_sleep
 from tests.integration.clients.raw_server import HANG_UP, RESET, SILENCE, Answer, RawServer, answer, raw_server
 
 CONTRACT = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text(), parse_float=Decimal)
@@ -189,7 +189,7 @@ CASES = {
     ),
     "credentials-with-patience": Case(
         [answer(502, PROBLEMS["provider-credentials"]), answer(502, PROBLEMS["provider-credentials"]), VOID],
-        "", waits=[60, 60], requests="PPP", wait=130,
+        "", waits=[60, 60], requests="PPP", wait=170,
     ),
     "credentials-for-long": Case(
         [answer(502, PROBLEMS["provider-credentials"])],
@@ -342,29 +342,29 @@ def test_a_package_keeps_the_digits_of_amounts(package: Merchant, server: RawSer
 
 
 # A place to read that is not of this API gets no signed request.
-@pytest.mark.parametrize(("location", "read"), [
-    ("/{case}/v1/voids/%31%32%33", "/{case}/v1/voids/%31%32%33"),
-    ("{url}/voids/123", "/{case}/v1/voids/123"),
-    ("", "/{case}/v1/voids/123"),
-    ("/{case}/v1/elsewhere", "/{case}/v1/voids/123"),
-    ("/{case}/v1/voids/../secrets", "/{case}/v1/voids/123"),
-    ("/{case}/v1/voids/..", "/{case}/v1/voids/123"),
-    ("/{case}/v1/voids/123?x=1", "/{case}/v1/voids/123"),
-    ("//127.0.0.1:9/{case}/v1/voids/123", "/{case}/v1/voids/123"),
-    ("https://127.0.0.1:9/{case}/v1/voids/123", "/{case}/v1/voids/123"),
+@pytest.mark.parametrize(("location", "follows"), [
+    ("/location/v1/voids/%31%32%33", True),
+    ("", False),
+    ("/location/v1/elsewhere", False),
+    ("/location/v1/voids/../secrets", False),
+    ("/location/v1/voids/..", False),
+    ("/location/v1/voids/123?x=1", False),
+    ("//127.0.0.1:9/location/v1/voids/123", False),
+    ("https://127.0.0.1:9/location/v1/voids/123", False),
 ])  # fmt: skip
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_void_is_read_where_the_service_says(name: str, server: RawServer, location: str, read: str) -> None:
-    merchant, case = Merchant(installed(name), ""), "location"
-    url = f"{server.url}/{case}/v1"
-    place = location.format(case=case, url=url)
-    server.script(case, answer(202, PENDING, Retry_After="1", Location=place), VOID)
+def test_a_void_is_read_where_the_service_says(name: str, server: RawServer, location: str, follows: bool) -> None:
+    merchant = Merchant(installed(name), "")
+    url = server.script("location", answer(202, PENDING, Retry_After="1", Location=location), VOID)
     if name == "curl":
-        found = merchant.run("123", "UAH", wait=30, more={"VOID_SERVICE_URL": url, **QUICK_BASH})[0] == VOIDED
+        found = merchant.run("123", "UAH", wait=30, more={"VOID_SERVICE_URL": url, **quick_sleep()})[0] == VOIDED
     else:
         found = "returned" in merchant.call({"url": url} | ORDER)[0]
     assert found
-    assert [request.target for request in server.received(case)] == [f"/{case}/v1/voids", read.format(case=case)]
+    otherwise = "/location/v1/voids" if name == "curl" else "/location/v1/voids/123"  # curl.sh asks again
+    assert [request.target for request in server.received("location")] == [
+        "/location/v1/voids", location if follows else otherwise,
+    ]  # fmt: skip
 
 
 def test_a_list_is_read_to_its_end(package: Merchant, server: RawServer) -> None:
@@ -408,7 +408,7 @@ def test_the_exit_code_and_the_last_line_say_what_became_of_it(name: str, server
         url = server.script(f"{name}-{key}", *case.answers)
         # Its waits take no time, so its clock does not go on: it gives up when one pause is longer than its patience.
         wait = min(case.wait, 30) if case.raised else case.wait
-        return merchant.run("123", "UAH", wait=wait, more={"VOID_SERVICE_URL": url, **QUICK_BASH})
+        return merchant.run("123", "UAH", wait=wait, more={"VOID_SERVICE_URL": url, **quick_sleep()})
 
     with ThreadPoolExecutor(4) as pool:
         seen = dict(zip(chosen, pool.map(outcome, chosen.items()), strict=True))
@@ -428,7 +428,7 @@ def test_the_exit_code_and_the_last_line_say_what_became_of_it(name: str, server
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_without_a_key_makes_one_and_says_it_before_it_sends(name: str, server: RawServer) -> None:
     merchant = Merchant(installed(name), server.script(f"key-{name}", RESET, VOID))
-    running = merchant.start("123", "UAH", wait=30, more=QUICK_BASH)
+    running = merchant.start("123", "UAH", wait=30, more=quick_sleep())
     assert running.stderr is not None
     first = running.stderr.readline()
     out = running.communicate(timeout=30)[0]

@@ -20,13 +20,14 @@ from tests.integration.client import Client, eventually
 from tests.integration.clients.packages import (
     PACKAGES,
     PROGRAMS,
-    QUICK_BASH,
     Merchant,
     finished,
     installed,
+    quick_sleep,
 )
 
 VOIDED, REFUSED, LATER, MISUSE = range(4)
+FOR_LONG = 36_000  # seconds of patience: the test's own end comes first, also on a slow machine
 # What a path must encode, what JSON must escape, and letters beyond ASCII; all of it in one at the end.
 ORDER_IDS = [
     "a b",
@@ -97,7 +98,7 @@ def test_a_pending_void_is_waited_for_until_the_webhook_settles_it(package: Merc
     order_id = uuid4().hex
     place_hold(client, order_id, answer="pending", webhook="none")
     with settled_by_webhook(client, order_id):
-        (got,) = package.call(void(order_id), pace=0.1)
+        (got,) = package.call(void(order_id, wait=FOR_LONG), pace=0.1)
     assert got["returned"]["state"] == "voided"
     assert got["returned"]["history"][-1]["evidence"] == "webhook"
     assert got["waits"][0] == ["not-settled-yet (pending)", 5]
@@ -118,7 +119,7 @@ def settled_by_webhook(client: Client, *order_ids: str) -> Iterator[None]:
     def settle() -> None:
         for order_id in order_ids:
             path = f"voids/{quote(order_id, safe='')}"
-            eventually(partial(client.call, "GET", path), lambda answer: b'"pending"' in answer.body, seconds=30)
+            eventually(partial(client.call, "GET", path), lambda answer: b'"pending"' in answer.body, seconds=60)
             tell_success(client, order_id)
 
     provider = threading.Thread(target=settle)
@@ -233,7 +234,7 @@ def test_every_order_id_comes_back_as_it_was_sent(package: Merchant, client: Cli
     for order_id in order_ids:
         place_hold(client, order_id, answer="pending", webhook="none")
     with settled_by_webhook(client, *order_ids):
-        voided = package.call(*(void(order_id) for order_id in order_ids), pace=0.02)
+        voided = package.call(*(void(order_id, wait=FOR_LONG) for order_id in order_ids), pace=0.02)
     read = package.call(*({"call": "read", "order_id": order_id} for order_id in order_ids))
     for order_id, first, second in zip(order_ids, voided, read, strict=True):
         assert (first["returned"]["order_id"], first["returned"]["state"]) == (order_id, "voided"), first
@@ -268,11 +269,9 @@ def test_curl_sh_reads_a_pending_void_of_every_order_id(service: Service, client
     merchant, order_id = Merchant(installed("curl"), f"{service.url}/v1", service.region), an_order(like)
     place_hold(client, order_id, answer="pending", webhook="none")
     with settled_by_webhook(client, order_id):
-        code, out, err = merchant.run(order_id, "UAH", wait=60, more=QUICK_BASH)
+        code, out, err = merchant.run(order_id, "UAH", wait=FOR_LONG, more=quick_sleep())
     assert (code, json.loads(out)["order_id"]) == (VOIDED, order_id), err
-    assert set(err.splitlines()) == {
-        f"not-settled-yet (pending): again in {n} s" for n in (5, 10, 20, 40)[: err.count("\n")]
-    }
+    assert {line.partition(":")[0] for line in err.splitlines()} == {"not-settled-yet (pending)"}
     assert voids_received(client, order_id) == 1
 
 
@@ -287,7 +286,7 @@ def waiting(service: Service) -> Iterator[dict[str, tuple[str, subprocess.Popen[
             continue  # the program's own tests say why
         order_id = an_order(ORDER_IDS[-1])
         place_hold(client, order_id, answer="pending", webhook="none")
-        started[name] = (order_id, merchant.start(order_id, "UAH", wait=30, more={"IDEMPOTENCY_KEY": "k"}))
+        started[name] = (order_id, merchant.start(order_id, "UAH", wait=FOR_LONG, more={"IDEMPOTENCY_KEY": "k"}))
     try:
         with settled_by_webhook(client, *(order_id for order_id, _ in started.values())):
             yield started

@@ -20,7 +20,7 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit check lint types every-test coverage bench faults smoke synth bootstrap deploy clean
+.PHONY: help run demo test unit check lint types every-test coverage bench faults smoke acceptance synth bootstrap deploy clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,37 +65,46 @@ smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }
 	@$(PYTHON) -m ops.smoke "$(URL)" $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)")
 
+acceptance: $(INSTALLED) ## see whether AWS and the provider do as assumed (ENVIRONMENT=test HOLDS=order-1,…; without: the local run)
+	@$(PYTHON) -m ops.acceptance $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)") \
+	    $(if $(HOLDS),--holds "$(HOLDS)") $(if $(ONLY),--only "$(ONLY)") $(if $(YES),--yes) $(ARGS)
+
 synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (ENVIRONMENT=test|prod, default test)
 	@$(PYTHON) -m infra.synth $(ENVIRONMENT)
 
 bootstrap: synth ## once per account and region: what the CDK needs there
 	@$(CDK) bootstrap --app cdk.out
 
-deploy: ## show what would change in AWS, ask, deploy (ENVIRONMENT=test|prod; YES=1 does not ask)
+deploy: $(INSTALLED) ## check what is set, show what would change in AWS, ask, deploy (ENVIRONMENT=test|prod; YES=1 does not ask)
 	@test "$(origin ENVIRONMENT)" != file || { echo "make deploy: say where, as in: make deploy ENVIRONMENT=test"; exit 1; }
+	@$(PYTHON) -m infra.deploy check $(ENVIRONMENT)
 	@$(MAKE) synth
 	@$(CDK) diff --app cdk.out VoidService-$(ENVIRONMENT)
 	@test -n "$(YES)" || { read -r -p "Deploy VoidService-$(ENVIRONMENT)? [y/N] " answer && [[ "$$answer" == [yY]* ]]; }
 	@$(CDK) deploy --app cdk.out --require-approval never VoidService-$(ENVIRONMENT)
+	@$(PYTHON) -m infra.deploy protect $(ENVIRONMENT)
 
 clean: ## remove everything that these commands generated
 	rm -rf .venv .cache cdk.out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A python3.13 on PATH may be a version manager's stand-in that does not run, so it is asked to.
-# A .venv that no longer runs (moved, or its Python is gone) is made anew.
+# A .venv that no longer runs (moved, half made, or its Python is gone) is made from the start.
 $(INSTALLED):
-	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
+	@test -w . || { echo "This checkout cannot be written, and .venv and .cache are made in it"; exit 1; }
+	@echo "Setting up .venv with the tools that requirements-dev.txt pins (once; a minute or two)"
+	@if ! $(PYTHON) -c 'import sys, pip; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
 	    rm -rf .venv; \
 	    if python3.13 -c 'import ensurepip' 2>/dev/null; then \
-	        echo "Setting up .venv with $$(python3.13 --version)"; \
 	        python3.13 -m venv .venv; \
+	    elif python3 -m pip --version >/dev/null 2>&1; then \
+	        python3 -m pip install --quiet --disable-pip-version-check --upgrade --target .cache/uv $(UV) && \
+	        .cache/uv/bin/uv venv --quiet --seed --python 3.13 .venv; \
 	    else \
-	        echo "No Python 3.13 here: fetching one with $(UV)"; \
-	        python3 -m pip install --quiet --target .cache/uv $(UV) && .cache/uv/bin/uv venv --seed --python 3.13 .venv; \
+	        echo "No Python 3.13 here, and no Python 3 with pip that could fetch one"; exit 1; \
 	    fi; \
 	fi
-	@test -x .venv/bin/uv || { echo "Installing $(UV)"; $(PYTHON) -m pip install --quiet --disable-pip-version-check $(UV); }
-	@.venv/bin/uv pip sync --python $(PYTHON) requirements-dev.txt
+	@test -x .venv/bin/uv || $(PYTHON) -m pip install --quiet --disable-pip-version-check $(UV)
+	@.venv/bin/uv pip sync --quiet --python $(PYTHON) requirements-dev.txt
 	@rm -f .venv/.installed-*
 	@touch $@

@@ -6,40 +6,24 @@ Promises that bad input is refused with all its violations at once, and that no 
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from payments import exact_json
-from payments.messages import Fields
-from payments.operations import Void
+from payments.record import EarlierAttempt, Order
 from payments.secret import SecretError
 from payments.settings import SettingsError
-from payments.store import Event, StoreError, timestamp
-from telemetry import count, flush, logger, report_crash
+from payments.store import StoreError
+from representations import PROBLEMS, provider_words, void_record
+from telemetry import count, count_secret_error, count_store_error, flush, logger, report_crash
 
 GatewayEvent = Mapping[str, Any]
 Response = dict[str, Any]
 Violation = dict[str, str]
-
-TITLES = {
-    "invalid-request": (400, "The request breaks the contract"),
-    "unauthenticated": (403, "No valid signature"),
-    "not-found": (404, "No void is known for this order"),
-    "in-progress": (409, "Another request for this order is in flight"),
-    "not-voidable": (409, "The hold cannot be voided"),
-    "too-many-attempts": (409, "This order has used up its attempts"),
-    "too-large": (413, "The body is too large"),
-    "unsupported-media-type": (415, "The body is not of the expected type"),
-    "idempotency-mismatch": (422, "The Idempotency-Key was used with another body"),
-    "currency-mismatch": (422, "The void of this order has another currency"),
-    "throttled": (429, "Too many requests"),
-    "provider-credentials": (502, "The provider refuses the service's credentials"),
-    "not-sent": (503, "Nothing was sent to the provider"),
-    "outcome-unknown": (500, "The outcome is not known"),
-}
-"""Every problem with its status and title; the types are `urn:void-service:problem:{name}`."""
+Handler = Callable[[GatewayEvent, object], Response]
 
 
-class Refused(Exception):
+class BadRequest(Exception):
     """Bad input: answered with this problem, nothing done."""
 
     def __init__(self, name: str, detail: str, errors: list[Violation] | None = None) -> None:
@@ -47,38 +31,67 @@ class Refused(Exception):
         self.name, self.detail, self.errors = name, detail, errors
 
 
-def answering(event: GatewayEvent, answer: Callable[[], Response], unavailable: Callable[[str], Response]) -> Response:
-    """Run one request to its response, whatever happens. `unavailable` answers for a lost table, secret or setting."""
-    logger.append_keys(request_id=request_id(event))
-    try:
-        return answer()
-    except Refused as refused:
-        return problem(event, refused.name, refused.detail, errors=refused.errors)
-    except SettingsError as error:
-        logger.error("setting unusable", setting=str(error))
-        return unavailable("setting")
-    except SecretError as error:
-        count("SecretUnusable")
-        logger.error("secret unusable", reason=error.reason)
-        return unavailable("secret")
-    except StoreError as error:
-        count("StoreUnavailable")
-        logger.error("table unavailable", error=str(error))
-        return unavailable("table")
-    except Exception as error:  # noqa: BLE001 the last line of defence: no text of it may leave, and no bare 5xx either
-        count("UnexpectedError")
-        report_crash(error)
-        return problem(event, "outcome-unknown", "Repeat the same request or read the void; both are safe.")
-    finally:
-        flush()
+class Unavailable(NamedTuple):
+    """How a function answers while a setting, the secret or the table cannot be used."""
+
+    problem: str
+    consequence: str
+    metric: str | None = None
+    retry_after: int | None = None
+
+
+REPEAT_LATER = Unavailable("not-sent", "The same request may be repeated.", retry_after=5)
+
+
+def lambda_handler(unavailable: Unavailable) -> Callable[[Callable[[GatewayEvent], Response]], Handler]:
+    """Make a Lambda handler of a function from event to response: whatever happens, there is a response."""
+
+    def decorate(answer: Callable[[GatewayEvent], Response]) -> Handler:
+        def handler(event: GatewayEvent, context: object) -> Response:  # noqa: ARG001 Lambda's signature
+            logger.append_keys(request_id=request_id(event))
+            try:
+                return answer(event)
+            except BadRequest as bad:
+                return problem(event, bad.name, bad.detail, errors=bad.errors)
+            except (SettingsError, SecretError, StoreError) as error:
+                return _unavailable(event, unavailable, error)
+            except Exception as error:  # noqa: BLE001 the last line of defence: no text of it may leave, and no bare 5xx
+                report_crash(error)
+                return problem(event, "outcome-unknown", "Repeat the same request or read the void; both are safe.")
+            finally:
+                flush()
+
+        return handler
+
+    return decorate
+
+
+def _unavailable(event: GatewayEvent, how: Unavailable, error: SettingsError | SecretError | StoreError) -> Response:
+    match error:
+        case SettingsError():
+            what = "setting"
+            count("UnexpectedError")  # the release is deployed without it, so each request fails until it goes back
+            logger.error("setting unusable", setting=str(error))
+        case SecretError():
+            what = "secret"
+            count_secret_error(error)
+        case StoreError():
+            what = "table"
+            count_store_error(error)
+    if how.metric is not None:
+        count(how.metric)
+    extra = {"Retry-After": str(how.retry_after)} if how.retry_after is not None else None
+    detail = f"The {what} was out of reach or unusable. {how.consequence}"
+    return problem(event, how.problem, detail, extra=extra)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
 def request_id(event: GatewayEvent) -> str:
-    """The gateway's id of this request."""
-    return str((event.get("requestContext") or {}).get("requestId") or "")
+    """The gateway's id of this request: the extended one, because a client may choose the other."""
+    context = event.get("requestContext") or {}
+    return str(context.get("extendedRequestId") or context.get("requestId") or "")
 
 
 def caller(event: GatewayEvent) -> str | None:
@@ -113,23 +126,27 @@ def media_type(event: GatewayEvent) -> str:
 
 
 def body(event: GatewayEvent, largest: int) -> bytes:
-    """The body as received, in bytes. Raises Refused if it is larger than `largest` bytes."""
+    """The body as received, in bytes. Raises BadRequest if it is larger than `largest` bytes."""
     text = event.get("body") or ""
     if event.get("isBase64Encoded"):
         try:
             raw = base64.b64decode(text, validate=True)
         except (ValueError, binascii.Error):
-            raise Refused("invalid-request", "The body cannot be decoded.") from None
+            raise BadRequest("invalid-request", "The body cannot be decoded.") from None
     else:
         raw = text.encode("utf-8", "surrogatepass")
     if len(raw) > largest:
-        raise Refused("too-large", f"The body may have at most {largest} bytes.")
+        raise BadRequest("too-large", f"The body may have at most {largest} bytes.")
     return raw
 
 
 def order_id(event: GatewayEvent) -> str:
-    """The order named by the path."""
-    return str((event.get("pathParameters") or {}).get("order_id") or "")
+    """The order named by the path, which API Gateway passes as it was sent: percent-encoded. Raises BadRequest."""
+    try:
+        return unquote_to_bytes(str((event.get("pathParameters") or {}).get("order_id") or "")).decode("utf-8")
+    except UnicodeDecodeError:
+        wrong = [{"pointer": "/order_id", "detail": "must be percent-encoded UTF-8"}]
+        raise BadRequest("invalid-request", "The path is wrong.", wrong) from None
 
 
 def query(event: GatewayEvent, name: str) -> str | None:
@@ -157,13 +174,14 @@ def problem(
     detail: str,
     *,
     errors: list[Violation] | None = None,
-    void: Void | None = None,
-    order: str | None = None,
+    order: Order | None = None,
+    earlier: EarlierAttempt | None = None,
+    order_id: str | None = None,
     status: int | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem document (RFC 9457); `status` where it differs from the problem's usual one."""
-    usual, title = TITLES[name]
+    usual, title = PROBLEMS[name]
     status = status or usual
     document: dict[str, object] = {
         "type": f"urn:void-service:problem:{name}",
@@ -172,16 +190,15 @@ def problem(
         "detail": detail,
         "request_id": request_id(event),
     }
-    if order or void:
-        document["order_id"] = order or (void.order_id if void else None)
+    if order_id is not None:
+        document["order_id"] = order_id
     if errors:
         document["errors"] = errors
-    if void is not None:
-        document["void"] = void_record(void)
+    if order is not None and order.void is not None:
         document |= {
-            key: value
-            for key, value in (("provider_code", void.provider_code), ("provider_message", void.provider_message))
-            if value is not None
+            "order_id": order.order_id,
+            "void": void_record(order, earlier),
+            **provider_words(order.void, earlier),
         }
     return _response(status, "application/problem+json", exact_json.write(document), extra)
 
@@ -190,44 +207,3 @@ def _response(status: int, kind: str, text: str, extra: Mapping[str, str] | None
     # Payment data: neither a proxy nor a browser may keep it.
     fixed = {"Content-Type": kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return {"statusCode": status, "headers": {**fixed, **(extra or {})}, "body": text, "isBase64Encoded": False}
-
-
-def void_record(void: Void) -> dict[str, object]:
-    """The void record of the contract: always all keys, unknown is null."""
-    return {
-        "order_id": void.order_id,
-        "state": void.state.value,
-        "reason": void.reason.value if void.reason else None,
-        "review": void.review,
-        "corrected": void.corrected,
-        "resend_allowed": void.resend_allowed,
-        "order_currency": void.order_currency,
-        "comment": void.comment,
-        "attempt": void.attempt,
-        "requested_at": _time(void.requested_at),
-        "requested_by": void.requested_by,
-        "settled_at": _time(void.settled_at),
-        "provider": _fields(void.provider),
-        "history": [
-            {"at": timestamp(change.at), "state": change.state.value, "evidence": change.evidence.value}
-            for change in void.history
-        ],
-    }
-
-
-def event_record(event: Event) -> dict[str, object]:
-    """One webhook as it is shown."""
-    return {
-        "received_at": event.received_at,
-        "method": event.operation.method,
-        "status": event.operation.status,
-        "provider": _fields(event.operation.fields),
-    }
-
-
-def _fields(fields: Fields | None) -> dict[str, object] | None:
-    return None if fields is None else dict(fields)
-
-
-def _time(at: int | None) -> str | None:
-    return None if at is None else timestamp(at)

@@ -1,107 +1,108 @@
 """GET /v1/voids/{order_id} and GET /v1/voids: what happened to an order, and what is still open."""
 
-import contextlib
 import time
+from typing import get_args
 
-import boot
+import cold_start  # first: it turns the garbage collector off
 from lambda_http import (
+    REPEAT_LATER,
+    BadRequest,
     GatewayEvent,
-    Refused,
     Response,
     Violation,
-    answering,
-    event_record,
+    lambda_handler,
     order_id,
     problem,
     query,
     respond,
-    void_record,
 )
-from payments.operations import Void
-from payments.settings import SettingsError
-from payments.store import BadCursor, Event, Listing
-from payments.voids import World, refresh
-from telemetry import count_settled, logger
-from world import world
+from payments.outside import Deadline, Systems
+from payments.record import Order, wrong_order_id
+from payments.settling import refresh
+from payments.store import BadCursor, StateFilter
+from payments.voids import find
+from representations import void_record, webhook_record
+from systems import systems
+from telemetry import count_changes, logger, report_crash
 
-STATES: dict[str, Listing] = {"unsettled": "unsettled", "review": "review"}
+READ_SECONDS = 19.0
 DEFAULT_LIMIT, MOST = 50, 100
+STATES: dict[str, StateFilter] = {state: state for state in get_args(StateFilter)}
 
 
-def handler(event: GatewayEvent, context: object) -> Response:  # noqa: ARG001 Lambda's signature
+@lambda_handler(REPEAT_LATER)
+def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
-
-    def answer() -> Response:
-        return _read_one(event) if event.get("pathParameters") else _list(event)
-
-    def unavailable(what: str) -> Response:
-        detail = f"The {what} was out of reach or unusable. The same request may be repeated."
-        return problem(event, "not-sent", detail, extra={"Retry-After": "5"})
-
-    return answering(event, answer, unavailable)
+    return _read_one(event) if event.get("pathParameters") else _list(event)
 
 
 def _read_one(event: GatewayEvent) -> Response:
-    wanted, order = _refresh_wanted(event), order_id(event)
-    systems = world(False)
-    pos_id = systems.secret.current().pos_id
-    void, events, truncated = systems.store.timeline(pos_id, order)
-    if void is None:
-        return problem(event, "not-found", "No void was requested or reported for this order.", order=order)
-    if wanted:
-        void = _refreshed(systems, void)
-    return respond(200, _with_events(void, events, truncated))
+    wanted, name = _refresh_wanted(event), order_id(event)
+    wrong = wrong_order_id(name)
+    if wrong is not None:
+        raise BadRequest("invalid-request", "The path is wrong.", [{"pointer": "/order_id", "detail": wrong}])
+    outside = systems()
+    deadline = outside.deadline(READ_SECONDS)
+    order = find(outside, name, deadline)
+    if order is None:
+        return problem(event, "not-found", "No void was requested or reported for this order.", order_id=name)
+    return respond(200, _with_webhooks(_refreshed(outside, order, deadline) if wanted else order))
 
 
 def _refresh_wanted(event: GatewayEvent) -> bool:
     wanted = query(event, "refresh")
     if wanted not in (None, "true", "false"):
-        raise Refused(
-            "invalid-request", "The query is wrong.", [{"pointer": "/refresh", "detail": "must be true or false"}]
-        )
+        wrong = [{"pointer": "/refresh", "detail": "must be true or false"}]
+        raise BadRequest("invalid-request", "The query is wrong.", wrong)
     return wanted == "true"
 
 
-def _refreshed(systems: World, void: Void) -> Void:
+def _refreshed(outside: Systems, order: Order, deadline: Deadline) -> Order:
     began = time.monotonic()
-    known = refresh(systems, void)
-    if known.settled and not void.settled:
-        count_settled(known.history[-1].evidence)
-        logger.info("void settled", order_id=known.order_id, state=known.state.value, by="refresh")
-    if known is not void:
-        logger.info("void refreshed", order_id=known.order_id, seconds=round(time.monotonic() - began, 3))
-    return known
+    queried = refresh(outside, order, deadline)
+    if queried.error is not None:
+        report_crash(queried.error)
+    if queried.merged is None or queried.merged.after is queried.merged.before:
+        return order
+    before, after = queried.merged.before.void, queried.merged.after.void
+    count_changes(before, after)
+    logger.info(
+        "void refreshed",
+        order_id=order.order_id,
+        state=after.state.value if after is not None else None,
+        seconds=round(time.monotonic() - began, 3),
+    )
+    return queried.merged.after
 
 
-def _with_events(void: Void, events: list[Event], truncated: bool) -> dict[str, object]:
-    shown = void_record(void)
-    return {**shown, "events": [event_record(event) for event in events], "events_truncated": truncated}
+def _with_webhooks(order: Order) -> dict[str, object]:
+    events = [webhook_record(webhook) for webhook in order.newest_webhooks]
+    return {**void_record(order), "events": events, "events_truncated": order.more_webhooks}
 
 
 def _list(event: GatewayEvent) -> Response:
     errors: list[Violation] = []
-    state, limit, cursor = query(event, "state") or "unsettled", query(event, "limit"), query(event, "cursor")
-    if state not in STATES:
-        errors.append({"pointer": "/state", "detail": "must be unsettled or review"})
+    state, limit, cursor = query(event, "state"), query(event, "limit"), query(event, "cursor")
+    which = STATES.get("unsettled" if state is None else state)
+    if which is None:
+        errors.append({"pointer": "/state", "detail": f"must be {' or '.join(STATES)}"})
     number = DEFAULT_LIMIT if limit is None else _whole(limit)
     if not 1 <= number <= MOST:
         errors.append({"pointer": "/limit", "detail": "must be a whole number from 1 to 100"})
-    if errors:
-        raise Refused("invalid-request", "The query is wrong.", errors)
+    if which is None or errors:
+        raise BadRequest("invalid-request", "The query is wrong.", errors)
+    outside = systems()
     try:
-        page = world(False).store.list(STATES[state], number, cursor or None)
+        page = outside.store.list(which, number, cursor or None, outside.deadline(READ_SECONDS))
     except BadCursor:
         wrong = [{"pointer": "/cursor", "detail": "must be a cursor of an earlier answer"}]
-        raise Refused("invalid-request", "The query is wrong.", wrong) from None
-    return respond(200, {"voids": [void_record(void) for void in page.voids], "cursor": page.cursor})
+        raise BadRequest("invalid-request", "The query is wrong.", wrong) from None
+    shown = [{**void_record(order), "pos_id": order.pos_id} for order in page.orders if order.void is not None]
+    return respond(200, {"voids": shown, "cursor": page.cursor})
 
 
 def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 4 else 0
 
 
-# At init, as in submit_void: what is wrong is told to the first request.
-with contextlib.suppress(SettingsError):
-    world(False)
-
-boot.finish()
+cold_start.finish(systems)

@@ -1,60 +1,94 @@
-"""Every minute, by schedule: asks the provider about the voids that are not settled. Bounded by its time-out."""
+"""Each minute: query the voids that are not settled, and those whose failure is looked at again."""
 
-import contextlib
-from typing import Protocol
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-import boot
-from payments.operations import State
-from payments.secret import SecretError
+import cold_start  # first: it turns the garbage collector off
+from payments import settings
+from payments.secret import NO_VALUE, SecretError
 from payments.settings import SettingsError
+from payments.settling import Run, settle
 from payments.store import StoreError
-from payments.voids import Run, settle
-from telemetry import count, count_settled, flush, gauge_seconds, logger
-from world import now, world
+from storage import now
+from systems import systems
+from telemetry import (
+    count_changes,
+    count_secret_error,
+    count_store_error,
+    count_with_zeros,
+    flush,
+    gauge_seconds,
+    logger,
+    report_crash,
+)
 
 LAST_QUESTION_MS = 20_000
-"""A question that begins this long before the time-out still ends in time: 12 s for the provider and its writes."""
+"""A question begins only while this much of the function's time is left: it may take 19 s."""
+SUBTRACTED = ("VoidVoided", "WebhookApplied", "WebhookStored", "WebhookDuplicate")
+"""Counters of other functions that an alarm compares: reported as 0 here, so that they exist before the first void."""
 
 
-class Context(Protocol):
-    """What is used of Lambda's context."""
+class LambdaContext(Protocol):
+    """What of Lambda's context is used."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the time-out."""
+        """Milliseconds until the timeout."""
 
 
-def handler(event: object, context: Context) -> dict[str, int]:  # noqa: ARG001 Lambda's signature
-    """Lambda's entry point. Fails, loudly, if nothing could be asked: the alarm on errors is the reader."""
+NOTHING_DONE = {"queried": 0, "settled": 0, "failed": 0}
+
+
+class SettleRunFailed(Exception):
+    """A defect of ours stopped the run. Raised so that the alarm on errors rings; carries no other error's text."""
+
+
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 Lambda's signature
+    """Lambda's entry point. Raises SettleRunFailed.
+
+    While the table or the secret cannot be used, a run ends without an error: errors take a release back.
+    """
+    until = now() + context.get_remaining_time_in_millis() - LAST_QUESTION_MS
+    completed = 0
     try:
-        run = settle(world(False), now() + context.get_remaining_time_in_millis() - LAST_QUESTION_MS)
-    except (SettingsError, SecretError, StoreError) as error:
-        logger.error("settle run failed", error=type(error).__name__, reason=str(error))
-        raise
+        report = _observe(settle(systems(), until, settings.settle_workers(os.environ)))
+        completed = 1
+    except SecretError as error:
+        count_secret_error(error)
+        completed = int(error.reason == NO_VALUE)  # not filled yet: there is nothing to ask with, or about
+        return NOTHING_DONE
+    except StoreError as error:
+        count_store_error(error)
+        return NOTHING_DONE
+    except SettingsError as error:
+        logger.error("setting unusable", setting=str(error))
+        raise SettleRunFailed(type(error).__name__) from None
+    except Exception as error:  # noqa: BLE001 its text may quote a record, and would go into the dead-letter queue
+        report_crash(error)
+        raise SettleRunFailed(type(error).__name__) from None
     else:
-        return _observe(run)
+        return report
     finally:
+        count_with_zeros(SettleRun=completed, **dict.fromkeys(SUBTRACTED, 0))
         flush()
 
 
 def _observe(run: Run) -> dict[str, int]:
-    settled = [asked for asked in run.asked if asked.after.settled and not asked.before.settled]
-    count("SettleRun")
-    for asked in settled:
-        count_settled(asked.after.history[-1].evidence)
-    count("VoidCorrected", sum(asked.after.corrected and not asked.before.corrected for asked in run.asked))
-    count("VoidReview", sum(asked.after.review and not asked.before.review for asked in run.asked))
-    gauge_seconds("OldestUnsettledSeconds", run.oldest_ms / 1000)
+    settled = 0
+    for merged in run.merged:
+        before, after = merged.before.void, merged.after.void
+        if before is None or after is None or after == before:
+            continue
+        count_changes(before, after)
+        settled += after.settled and not before.settled
+        logger.info("void queried", order_id=merged.after.order_id, state=after.state.value, queries=after.query_count)
+    for error in run.errors:
+        report_crash(error)
     if run.failed:
-        count("SettleFailed", run.failed)
-        logger.error("some voids could not be asked about", failed=run.failed)
-    for asked in run.asked:
-        state: State = asked.after.state
-        logger.info("void asked about", order_id=asked.after.order_id, state=state.value, checks=asked.after.checks)
-    return {"asked": len(run.asked), "settled": len(settled), "failed": run.failed}
+        logger.error("some voids could not be queried", failed=run.failed)
+    count_with_zeros(SettleFailed=run.failed, CredentialsOfAnotherProject=run.without_credentials)
+    gauge_seconds("OldestUnsettledSeconds", run.oldest_ms / 1000)
+    return {"queried": len(run.merged), "settled": settled, "failed": run.failed}
 
 
-# At init, as in submit_void: what is wrong is told to the first request.
-with contextlib.suppress(SettingsError):
-    world(False)
-
-boot.finish()
+cold_start.finish(systems)

@@ -1,11 +1,10 @@
-"""The front door: routes, who may come in, how fast, and what a caller reads when the gateway itself refuses.
+"""The front door: routes, who may come in, how fast, and over which TLS.
 
 Merchant routes ask for a SigV4 signature of a configured caller; the webhook is open to the provider's addresses.
 Never logs a body, an address, a caller's session or an order.
 """
 
 import json
-from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -17,15 +16,16 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from infra.accepted import accept, accept_key_of_aws
-from infra.environments import RETENTION, CustomDomain, Environment
+from infra import gateway_responses
+from infra.environment import RETENTION, CustomDomain, Environment
+from infra.nag import acknowledge, acknowledge_key_of_aws
 
 STAGE = "v1"
 WEBHOOK = f"{STAGE}/POST/webhooks/financial-line"
 MERCHANT = (f"{STAGE}/POST/voids", f"{STAGE}/GET/voids", f"{STAGE}/GET/voids/*")
 
 ACCESS_LOG = {
-    "request_id": "$context.requestId",
+    "request_id": "$context.extendedRequestId",  # the gateway's own; a client may set requestId
     "time": "$context.requestTime",
     "method": "$context.httpMethod",
     "route": "$context.resourcePath",  # the template of the path: the path itself names an order
@@ -36,6 +36,8 @@ ACCESS_LOG = {
     "function_ms": "$context.integrationLatency",
     "function_status": "$context.integrationStatus",
     "trace": "$context.xrayTraceId",
+    "account": "$context.identity.accountId",  # whose role signed; `-` for the provider
+    "tls": "$context.tlsVersion",
 }
 
 
@@ -58,22 +60,23 @@ class Api(Construct):
             rest_api_name=stack.stack_name,
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             policy=policy,
+            disable_execute_api_endpoint=environment.custom_domain is not None,  # one door, one certificate
             cloud_watch_role=False,  # one per account and region, a prerequisite: not each stack's to overwrite
             deploy_options=self.stage(environment, key),
         )
+        refuse_old_tls(self.rest)
         self.rest.node.try_remove_child("Endpoint")  # the stack has an output for it, with the custom domain in it
         # A policy counts only once it is deployed, so another policy must be another deployment.
         if self.rest.latest_deployment is not None:
             self.rest.latest_deployment.add_to_logical_id(policy.to_json())
-        accept(
+        acknowledge(
             self.rest,
             "AwsSolutions-APIG2",
             because="The functions validate the exact bytes and answer with problem documents; a webhook is signed.",
             until="the gateway can validate without reading a signed body anew.",
         )
-        accept_of_stage(self.rest.deployment_stage)
-        for refusal in REFUSALS:
-            answer_with_problem(self.rest, refusal)
+        acknowledge_of_stage(self.rest.deployment_stage)
+        gateway_responses.add_to(self.rest)
         if environment.custom_domain is not None:
             attach_domain(self.rest, environment.custom_domain)
         if environment.web_acl_arn is not None:
@@ -95,10 +98,10 @@ class Api(Construct):
             self,
             "AccessLog",
             retention=logs.RetentionDays[RETENTION[environment.log_retention_days]],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
             encryption_key=key,
         )
-        accept_key_of_aws(self.access_log, "PCI.DSS.321-CloudWatchLogGroupEncrypted")
+        acknowledge_key_of_aws(self.access_log, "PCI.DSS.321-CloudWatchLogGroupEncrypted")
         return apigateway.StageOptions(
             stage_name=STAGE,
             access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
@@ -132,7 +135,7 @@ class Api(Construct):
             (voids.add_resource("{order_id}"), "GET", read_voids),
         ):
             merchant = resource.add_method(method, invoke(function), authorization_type=signed)
-            accept(
+            acknowledge(
                 merchant,
                 "AwsSolutions-COG4",
                 because="Callers are services and sign with SigV4 under their own roles; no person logs in.",
@@ -141,7 +144,7 @@ class Api(Construct):
         webhook = self.rest.root.add_resource("webhooks").add_resource("financial-line")
         received = webhook.add_method("POST", invoke(receive_webhook), authorization_type=anyone)
         for rule in ("AwsSolutions-APIG4", "AwsSolutions-COG4"):
-            accept(
+            acknowledge(
                 received,
                 rule,
                 because="The provider can only sign its body: the function verifies that, and the policy its address.",
@@ -166,33 +169,41 @@ class Api(Construct):
         )
 
 
-def accept_of_stage(stage: apigateway.Stage) -> None:
+def acknowledge_of_stage(stage: apigateway.Stage) -> None:
     for rule in ("AwsSolutions-APIG6", "PCI.DSS.321-APIGWExecutionLoggingEnabled"):
-        accept(
+        acknowledge(
             stage,
             rule,
             because="Execution logs hold bodies and addresses; the other two logs tell what happened.",
             until="they can be written without bodies and headers.",
         )
     for rule in ("AwsSolutions-APIG3", "PCI.DSS.321-APIGWAssociatedWithWAF"):
-        accept(
+        acknowledge(
             stage,
             rule,
             because="Merchant routes need a known role, the webhook a known address: little is left to filter.",
             until="the environment sets web_acl_arn (the rule does not see an association by token).",
         )
-    accept(
+    acknowledge(
         stage,
         "PCI.DSS.321-APIGWCacheEnabledAndEncrypted",
         because="An answer of yesterday about money is wrong: nothing here may be cached.",
         until="never; the rule is about APIs that cache.",
     )
-    accept(
+    acknowledge(
         stage,
         "PCI.DSS.321-APIGWSSLEnabled",
         because="The certificate is for integrations over HTTP; all of these are functions, called by AWS itself.",
         until="a route has an HTTP integration.",
     )
+
+
+def refuse_old_tls(rest: apigateway.RestApi) -> None:
+    """Without a policy of its own a regional API still speaks TLS 1.0."""
+    resource = rest.node.default_child
+    if not isinstance(resource, apigateway.CfnRestApi):
+        raise TypeError("the API is not a resource")
+    resource.security_policy = "TLS_1_2"
 
 
 def invoke(function: lambda_.IFunction) -> apigateway.LambdaIntegration:
@@ -223,7 +234,9 @@ def resource_policy(environment: Environment, stack: cdk.Stack) -> iam.PolicyDoc
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=["execute-api:Invoke"],
-                resources=merchant_routes,
+                # AWS finds the route of //voids and of voids/ as well: whether it asks the policy about the path as it
+                # was sent or about the route is not known.
+                resources=[f"execute-api:/{STAGE}/*voids*"],
                 conditions={"ArnNotLike": {"aws:PrincipalArn": [whose_arn(caller, stack) for caller in callers]}},
             ),
         ]
@@ -254,62 +267,4 @@ def attach_domain(rest: apigateway.RestApi, domain: CustomDomain) -> None:
         "DomainTarget",
         value=custom.domain_name_alias_domain_name,
         description="CNAME of the domain",
-    )
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What a caller reads when the gateway answers and no function did."""
-
-    cause: str
-    status: int
-    name: str
-    title: str
-    detail: str
-    retry_after: int | None = None
-
-
-UNSIGNED = ("unauthenticated", "Not authenticated")
-BUSY = ("throttled", "Too many requests")
-UNKNOWN = ("outcome-unknown", "The outcome is not known")
-LOST = "The answer was lost. Repeat the same request or read the void: both are safe."
-
-REFUSALS = (
-    Refusal("MISSING_AUTHENTICATION_TOKEN", 403, *UNSIGNED, "The request is not signed, or there is no such route."),
-    Refusal("ACCESS_DENIED", 403, *UNSIGNED, "This caller may not use this route."),
-    Refusal("INVALID_SIGNATURE", 403, *UNSIGNED, "The SigV4 signature does not match the request."),
-    Refusal("UNAUTHORIZED", 403, *UNSIGNED, "The request is not signed by a caller who is known here."),
-    Refusal("EXPIRED_TOKEN", 403, *UNSIGNED, "The credentials or the signature have expired."),
-    Refusal("INVALID_API_KEY", 403, *UNSIGNED, "This caller may not use this route."),
-    Refusal("WAF_FILTERED", 403, *UNSIGNED, "The request was filtered."),
-    Refusal("RESOURCE_NOT_FOUND", 404, "not-found", "Not found", "There is no such route."),
-    Refusal("REQUEST_TOO_LARGE", 413, "too-large", "Too large", "The body of the request is too large."),
-    Refusal("UNSUPPORTED_MEDIA_TYPE", 415, "unsupported-media-type", "Unsupported media type",
-            "The content type of the request is not supported."),
-    Refusal("THROTTLED", 429, *BUSY, "Too many requests at once: repeat the same request later.", 1),
-    Refusal("QUOTA_EXCEEDED", 429, *BUSY, "The quota is used up: repeat the same request later.", 60),
-    Refusal("DEFAULT_4XX", 400, "invalid-request", "Invalid request", "The gateway could not read the request."),
-    Refusal("INTEGRATION_TIMEOUT", 504, *UNKNOWN, LOST, 5),
-    Refusal("INTEGRATION_FAILURE", 504, *UNKNOWN, LOST, 5),
-    Refusal("DEFAULT_5XX", 500, *UNKNOWN, LOST, 5),
-)  # fmt: skip
-
-
-def answer_with_problem(rest: apigateway.RestApi, refusal: Refusal) -> None:
-    problem = {
-        "type": f"urn:void-service:problem:{refusal.name}",
-        "title": refusal.title,
-        "status": refusal.status,
-        "detail": refusal.detail,
-        "request_id": "$context.requestId",
-    }
-    headers = {"Content-Type": "'application/problem+json'"}
-    if refusal.retry_after is not None:
-        headers["Retry-After"] = f"'{refusal.retry_after}'"
-    rest.add_gateway_response(
-        "".join(word.capitalize() for word in refusal.cause.split("_")),
-        type=apigateway.ResponseType.of(refusal.cause),
-        status_code=str(refusal.status),
-        response_headers=headers,
-        templates={"application/json": json.dumps(problem)},
     )

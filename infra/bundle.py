@@ -15,12 +15,15 @@ import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_lambda
 
-from infra import slim
+from infra import trim, trust
 
 FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
 REQUIREMENTS = FUNCTIONS / "requirements.txt"
 PYTHON = "3.13"
 NOT_SHIPPED = ("__pycache__", "*.pyc", ".*", "requirements.in", "requirements.txt")
+# Lambda runs the code as another user than the one who owns it, with the modes that the zip has. With those of a strict
+# umask no function would start.
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
 
 
 def functions_code() -> aws_lambda.Code:
@@ -37,12 +40,14 @@ def functions_code() -> aws_lambda.Code:
 
 
 def content_hash() -> str:
-    """Over what goes in (sources, pins and this recipe), not over what comes out: installing is not the same twice."""
-    digest = hashlib.sha256(Path(__file__).read_bytes() + Path(slim.__file__).read_bytes())
+    """Over what goes in (sources, pins, modes and this recipe), not over what comes out: that differs by installer."""
+    digest = hashlib.sha256()
+    for recipe in (__file__, trim.__file__, trust.__file__):
+        digest.update(Path(recipe).read_bytes())
     for path in sorted(FUNCTIONS.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             content = path.read_bytes()
-            digest.update(f"{path.relative_to(FUNCTIONS).as_posix()}\0{len(content)}\0".encode())
+            digest.update(f"{path.relative_to(FUNCTIONS).as_posix()}\0{FILE_MODE:o}\0{len(content)}\0".encode())
             digest.update(content)
     return digest.hexdigest()
 
@@ -57,9 +62,11 @@ class LocalBundling:
 def bundle(out: Path) -> None:
     subprocess.run(install_command(out), check=True, stdout=sys.stderr)
     drop_what_never_runs(out)
-    slim.cut(out)
+    trim.cut(out)
+    trust.write_trust(out / "botocore" / "cacert.pem", out / "trust")
     shutil.copytree(FUNCTIONS, out, ignore=shutil.ignore_patterns(*NOT_SHIPPED), dirs_exist_ok=True)
     compile_all(out)
+    set_modes(out)
 
 
 def install_command(out: Path) -> list[str]:
@@ -91,6 +98,13 @@ def drop_what_never_runs(out: Path) -> None:
     for name in ("tests", "test", "bin", "__pycache__"):
         for folder in [path for path in out.rglob(name) if path.is_dir()]:
             shutil.rmtree(folder, ignore_errors=True)
+    for names_of_files in out.glob("*.dist-info/RECORD"):
+        names_of_files.unlink()
+
+
+def set_modes(out: Path) -> None:
+    for path in (out, *out.rglob("*")):
+        path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
 
 
 def compile_all(out: Path) -> None:

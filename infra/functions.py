@@ -10,12 +10,14 @@ from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
-from aws_cdk import aws_sqs as sqs
-from constructs import Construct, IConstruct
+from constructs import Construct
 
-from infra.accepted import accept, accept_key_of_aws
 from infra.bundle import functions_code
-from infra.environments import RETENTION, Environment
+from infra.dead_letters import DeadLetters
+from infra.dependencies import after_the_rights_of
+from infra.environment import RETENTION, Environment
+from infra.nag import acknowledge, acknowledge_inline_policy, acknowledge_key_of_aws
+from infra.network import Network
 from infra.storage import KEY_ACTIONS, Storage
 
 
@@ -29,10 +31,12 @@ class Functions(Construct):
         *,
         provider: dict[str, str],
         webhook_url: str,
+        network: Network | None = None,
     ) -> None:
         super().__init__(scope, name)
         self.environment = environment
         self.storage = storage
+        self.network = network
         self.code = functions_code()
         table, due, review = storage.table.table_arn, storage.index_arn("due"), storage.index_arn("review")
 
@@ -41,13 +45,12 @@ class Functions(Construct):
         self.submit_void = self.function(
             "SubmitVoid", "submit_void", seconds=20, memory=1024,
             variables={**provider, "WEBHOOK_URL": webhook_url},
-            reserved_concurrency=environment.submit_reserved_concurrency,
         )  # fmt: skip
         allow(self.submit_void, ["dynamodb:GetItem", "dynamodb:PutItem"], [table])
 
         self.read_voids = self.function("ReadVoids", "read_voids", seconds=20, memory=512, variables=provider)
         allow(self.read_voids, ["dynamodb:GetItem", "dynamodb:PutItem"], [table])
-        allow(self.read_voids, ["dynamodb:Query"], [storage.index_arn("timeline"), due, review])
+        allow(self.read_voids, ["dynamodb:Query"], [due, review])
 
         self.receive_webhook = self.function("ReceiveWebhook", "receive_webhook", seconds=10, memory=512, variables={})
         allow(self.receive_webhook, ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [table])
@@ -60,7 +63,7 @@ class Functions(Construct):
         self.all = [self.submit_void, self.read_voids, self.receive_webhook, self.settle_voids]
         # What is called is the alias: a release moves it, at once or by a canary, and can move it back.
         self.live = {each.node.id: each.add_alias("live") for each in self.all}
-        self.undelivered = self.every_minute(self.live["SettleVoids"])
+        self.dead_letters = self.every_minute(self.live["SettleVoids"])
 
     def function(
         self,
@@ -70,20 +73,20 @@ class Functions(Construct):
         seconds: int,
         memory: int,
         variables: dict[str, str],
-        reserved_concurrency: int | None = None,
     ) -> lambda_.Function:
+        reached_from = self.network if "PROVIDER_URL" in variables else None  # who never calls out needs no way out
         log_group = logs.LogGroup(
             self,
             f"{name}Logs",
             retention=logs.RetentionDays[RETENTION[self.environment.log_retention_days]],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
             encryption_key=self.storage.key,
         )
         # A role of its own instead of the managed policy, which may write to every log group of the account.
         role = iam.Role(self, f"{name}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
-        accept_key_of_aws(log_group, "PCI.DSS.321-CloudWatchLogGroupEncrypted")
-        accept_of_role(role)
+        acknowledge_key_of_aws(log_group, "PCI.DSS.321-CloudWatchLogGroupEncrypted")
+        acknowledge_of_role(role)
         function = lambda_.Function(
             self,
             name,
@@ -95,7 +98,13 @@ class Functions(Construct):
             log_group=log_group,
             timeout=cdk.Duration.seconds(seconds),
             memory_size=memory,
-            reserved_concurrent_executions=reserved_concurrency,
+            reserved_concurrent_executions=getattr(self.environment.reserved_concurrency, module),
+            # Kept, so that a release can go back; `python -m infra.versions` deletes all but the last ten. One that a
+            # failed deployment made goes with it: it would stand in the way of the same release tried again.
+            current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE),
+            vpc=reached_from.vpc if reached_from else None,
+            security_groups=[reached_from.security_group] if reached_from else None,
+            environment_encryption=self.storage.key,
             # Nothing unique is drawn before the first request, so a snapshot may be started many times.
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if self.environment.snap_start else None,
             # The one `*` resource in the stack comes with this: X-Ray's two actions know no narrower one.
@@ -111,78 +120,65 @@ class Functions(Construct):
                 **variables,
             },
         )
-        accept(
+        acknowledge(
             function,
             "AwsSolutions-L1",
             because="3.13 is what the tests run; a runtime is changed on purpose and not because a newer one exists.",
             until="the project moves to 3.14, at the latest when AWS announces the end of 3.13.",
         )
-        accept(
-            function,
-            "PCI.DSS.321-LambdaInsideVPC",
-            because="It reaches the internet and two AWS services: a VPC adds a NAT to fail and protects nothing.",
-            until="the provider offers a private link, or a fixed source address is asked for.",
-        )
+        if reached_from is None:
+            acknowledge(
+                function,
+                "PCI.DSS.321-LambdaInsideVPC",
+                because="It reaches the internet and two AWS services: a VPC adds a NAT to fail and protects nothing.",
+                until="the provider offers a private link, or the environment sets fixed_egress.",
+            )
         allow(function, ["secretsmanager:GetSecretValue"], [self.storage.secret_arn])
         if self.storage.key is not None:
             function.add_to_role_policy(use_of_key(self.storage.key.key_arn, cdk.Stack.of(self)))
+        if reached_from is None:
+            after_the_rights_of(role, function)
+        else:
+            reached_from.let_in(role)
+            after_the_rights_of(role, function, *reached_from.ways_out())
         return function
 
-    def every_minute(self, function: lambda_.Alias) -> sqs.Queue:
+    def every_minute(self, function: lambda_.Alias) -> DeadLetters:
         """No retry anywhere: the next minute is the retry, and a late second run would only compete with it."""
-        undelivered = sqs.Queue(
-            self,
-            "Undelivered",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=cdk.Duration.days(14),
-        )
-        accept(
-            undelivered,
-            "AwsSolutions-SQS3",
-            because="It is the dead-letter queue itself, of the schedule and of the function's asynchronous runs.",
-            until="cdk-nag recognises a queue that a schedule names as its dead-letter queue.",
-        )
+        dead_letters = DeadLetters(self, "DeadLetters", whose="the schedule and the function's asynchronous runs")
         # The schedule invokes asynchronously, and Lambda would by itself repeat a failed asynchronous run twice.
         function.configure_async_invoke(
-            retry_attempts=0, max_event_age=cdk.Duration.minutes(1), on_failure=destinations.SqsDestination(undelivered)
+            retry_attempts=0,
+            max_event_age=cdk.Duration.minutes(1),
+            on_failure=destinations.SqsDestination(dead_letters),
         )
         scheduler.Schedule(
             self,
             "EveryMinute",
             schedule=scheduler.ScheduleExpression.rate(cdk.Duration.minutes(1)),
-            target=targets.LambdaInvoke(function, retry_attempts=0, dead_letter_queue=undelivered),
+            target=targets.LambdaInvoke(function, retry_attempts=0, dead_letter_queue=dead_letters),
             description="Asks the provider about the voids that are not settled.",
         )
         for child in cdk.Stack.of(self).node.children:
             if child.node.id.startswith("SchedulerRole"):  # made by the target, beside this construct
-                accept_inline_policy(child)
-        return undelivered
+                acknowledge_inline_policy(child)
+        return dead_letters
 
 
 def use_of_key(key_arn: str, stack: cdk.Stack) -> iam.PolicyStatement:
-    services = [f"{service}.{stack.region}.amazonaws.com" for service in ("dynamodb", "secretsmanager")]
+    services = [f"{service}.{stack.region}.amazonaws.com" for service in ("dynamodb", "lambda", "secretsmanager")]
     return iam.PolicyStatement(
         actions=KEY_ACTIONS, resources=[key_arn], conditions={"StringEquals": {"kms:ViaService": services}}
     )
 
 
-def accept_of_role(role: iam.Role) -> None:
-    accept_inline_policy(role)
-    accept(
+def acknowledge_of_role(role: iam.Role) -> None:
+    acknowledge_inline_policy(role)
+    acknowledge(
         role,
         "AwsSolutions-IAM5[Resource::*]",
-        because="X-Ray's two actions to send traces know no narrower resource; everything else names its resource.",
-        until="X-Ray has resources, or the environment sets tracing = False.",
-    )
-
-
-def accept_inline_policy(role: IConstruct) -> None:
-    accept(
-        role,
-        "PCI.DSS.321-IAMNoInlinePolicy",
-        because="The rights belong to this one role and must go with it; a managed policy could be attached elsewhere.",
-        until="a second role needs the very same rights.",
+        because="X-Ray's actions to send traces and Lambda's to enter a VPC know no narrower resource; the others do.",
+        until="these actions have resources, or the environment sets tracing and fixed_egress to False.",
     )
 
 

@@ -1,31 +1,34 @@
-"""What a person learns at night (alarms) and in the morning (dashboard, saved queries).
+"""What wakes a person: the alarms, the metrics that they need besides, and the topic that they reach.
 
-Each alarm is named by a heading of docs/runbook.md, where it says what it means, where to look and what to do.
-Never alarms on what the service settles by itself within minutes.
+Each alarm is named by a heading of docs/runbook.md, which tells what it means, what to do and how soon it rings.
+Never alarms on what the service settles by itself within minutes. tests/alarms rings each one.
 """
 
 import re
 
 import aws_cdk as cdk
-from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_pipes as pipes
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.accepted import accept_key_of_aws
-from infra.api import Api
-from infra.environments import Environment
+from infra.api import STAGE, Api
+from infra.dashboard import save_queries, show
+from infra.environment import Environment
+from infra.events import SettledEvents
 from infra.functions import Functions
-from infra.outcomes import Outcomes
+from infra.nag import acknowledge_key_of_aws
+from infra.storage import Storage
 
-OUTCOMES = ("VoidVoided", "VoidPending", "VoidRefused", "VoidNotSent", "VoidUnknown", "VoidThrottled")
-WEBHOOKS = ("WebhookApplied", "WebhookStored", "WebhookDuplicate", "WebhookForged", "WebhookQuarantined")
+SERVICE = "void-service"
+TABLE_INDEXES = ("due", "review")
 
 
 class Monitoring(Construct):
@@ -36,187 +39,282 @@ class Monitoring(Construct):
         environment: Environment,
         api: Api,
         functions: Functions,
-        outcomes: Outcomes,
-        *,
-        key: kms.IKey | None = None,
+        events: SettledEvents,
+        storage: Storage,
     ) -> None:
         super().__init__(scope, name)
         self.namespace = environment.metrics_namespace
-        self.notice = sns.Topic(self, "Alarms", enforce_ssl=True, master_key=key)
-        accept_key_of_aws(self.notice, "PCI.DSS.321-SNSEncryptedKMS")
-        if environment.alarm_email is not None:
-            self.notice.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
+        self.topic = alarm_topic(self, environment, storage.key)
+        elsewhere = [
+            sns.Topic.from_topic_arn(self, f"Elsewhere{number}", arn)
+            for number, arn in enumerate(environment.alarm_topic_arns)
+        ]
+        self.reached = [actions.SnsAction(topic) for topic in (self.topic, *elsewhere)]
         self.alarms: list[cloudwatch.IAlarm] = []
         self.against_release: list[cloudwatch.IAlarm] = []
         self.watch_voids()
+        self.watch_credentials()
         self.watch_webhooks()
         self.watch_settling(functions)
-        self.watch_outcomes(outcomes)
-        self.watch_machine(api, functions)
-        self.show(api.rest, functions)
-        self.save_queries(functions)
+        self.watch_events(events, piped=not environment.local)
+        self.watch_table(storage)
+        self.watch_api(api)
+        self.watch_functions(functions)
+        show(self, api.rest, functions, self.alarms, self.namespace)
+        save_queries(self, functions)
 
     def watch_voids(self) -> None:
-        self.alarm("Credentials refused", self.business("CredentialsRefused"), at_least=1)
-        self.alarm("Secret unusable", self.business("SecretUnusable"), at_least=1, against_release=True)
+        # Of two periods, because the newest one lacks what CloudWatch has not received yet.
         # One lost answer is asked about within minutes; five at once are an outage.
-        self.alarm("Many unknown outcomes", self.business("VoidUnknown"), at_least=5)
-        self.alarm("Provider out of reach", self.business("VoidNotSent"), at_least=5)
-        self.alarm("Throttled by the provider", self.business("VoidThrottled"), at_least=10)
-        self.alarm("Void corrected", self.business("VoidCorrected"), at_least=1)
+        self.alarm("Many unknown outcomes", filled(self.count("VoidUnknown")), at_least=5, of=2)
+        # In four minutes of twenty: longer than a blip, and seen with little traffic too.
+        self.alarm("Voids not sent", self.count("VoidNotSent", minutes=1), datapoints=4, of=20)
+        self.alarm("Throttled by the provider", filled(self.count("VoidThrottled")), at_least=10, of=2)
+        self.alarm("Void corrected", self.count("VoidCorrected"))
+        self.alarm("Void needs a person", self.count("VoidReview"))
+        self.alarm("Attempts used up", self.count("AttemptsUsedUp"))
+        # The function waits 10 s for an answer that usually takes less than one.
+        self.alarm("Voids are slow", self.latency_of_voids(), at_least=5_000, datapoints=3, of=3)
+
+    def watch_credentials(self) -> None:
+        self.alarm("Credentials refused", self.count("CredentialsRefused"))
+        self.alarm("Secret unfilled", self.count("SecretUnfilled"))
+        self.alarm("Secret unusable", self.count("SecretUnusable"))
+        # A copy serves for 15 minutes: a short outage needs nobody.
+        self.alarm("Secret out of reach", self.count("SecretOutOfReach", minutes=1), datapoints=4, of=10)
+        # Counted when such a void is due, at growing intervals: an hour's memory keeps it from ringing at each of them.
+        self.alarm("Credentials of another project", self.count("CredentialsOfAnotherProject", minutes=15), of=5)
 
     def watch_webhooks(self) -> None:
-        self.alarm("Forged webhooks", self.business("WebhookForged"), at_least=10)
-        self.alarm("Webhook quarantined", self.business("WebhookQuarantined"), at_least=1)
+        self.alarm("Forged webhooks", filled(self.count("WebhookForged")), at_least=10, of=2)
+        self.alarm("Webhook quarantined", self.count("WebhookQuarantined"))
         # The provider's address has changed: the gateway refuses its webhooks, so no function ever sees them.
+        # Two hours in a row: at the edge of one hour a void may be counted and its webhook not yet.
         silent = cloudwatch.MathExpression(
-            expression="IF(FILL(voided, 0) >= 3 AND FILL(applied, 0) + FILL(stored, 0) + FILL(duplicate, 0) < 1, 1, 0)",
+            expression="IF(FILL(voided, 0) >= 2 AND FILL(applied, 0) + FILL(stored, 0) + FILL(duplicate, 0) < 1, 1, 0)",
             using_metrics={
-                "voided": self.business("VoidVoided", minutes=60),
-                "applied": self.business("WebhookApplied", minutes=60),
-                "stored": self.business("WebhookStored", minutes=60),
-                "duplicate": self.business("WebhookDuplicate", minutes=60),
+                "voided": self.count("VoidVoided"),
+                "applied": self.count("WebhookApplied"),
+                "stored": self.count("WebhookStored"),
+                "duplicate": self.count("WebhookDuplicate"),
             },
             period=cdk.Duration.hours(1),
             label="voids go out and no webhook comes back",
         )
-        self.alarm("Webhooks silent", silent, at_least=1)
+        self.alarm("Webhooks silent", silent, datapoints=2, of=2)
 
     def watch_settling(self, functions: Functions) -> None:
-        self.alarm("Void needs a person", self.business("VoidReview"), at_least=1)
-        age = self.business("OldestUnsettledSeconds", statistic="Maximum")
-        # The back-off reaches an hour on the fifth question: what is older was asked five times without an answer.
-        self.alarm("Void unsettled for long", age, at_least=2 * 3600, periods=3)
-        self.alarm(
+        age = self.metric("OldestUnsettledSeconds", minutes=5, statistic="Maximum")
+        # The backoff reaches an hour with the fifth query: what is older was queried five times without an answer.
+        self.alarm("Void unsettled for long", age, at_least=2 * 3600, datapoints=3, of=6)
+        self.alarm("Voids cannot be queried", self.count("SettleFailed", minutes=1), datapoints=5, of=15)
+        # Where the metric was never published there may be nothing to fill: then the missing data breaches.
+        stopped = self.alarm(
             "Settling has stopped",
-            self.business("SettleRun"),
+            filled(self.count("SettleRun", minutes=1)),
             below=1,
+            datapoints=5,
+            of=5,
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
-        self.alarm("Settle run lost", waiting_in(functions.undelivered), at_least=1)
+        # The alarm of a new stack exists before its first run.
+        wait_after_creation(stopped, minutes=10)
+        self.alarm("Settle run lost", waiting_in(functions.dead_letters))
 
-    def watch_outcomes(self, outcomes: Outcomes) -> None:
-        self.alarm("Outcome not delivered", waiting_in(outcomes.undelivered), at_least=1)
+    def watch_events(self, events: SettledEvents, *, piped: bool) -> None:
+        self.alarm("Outcome not delivered", waiting_in(events.dead_letters))
+        if piped:  # the local engine has no pipe
+            pipe = {"PipeName": name_of_pipe(events)}
+            names = ("ExecutionFailed", "ExecutionPartiallyFailed", "ExecutionTimeout", "ExecutionThrottled")
+            failures = [of_aws("EventBridge/Pipes", name, pipe) for name in names]
+            self.alarm("Outcomes held up", summed("failures of the pipe", failures), datapoints=3, of=10)
 
-    def watch_machine(self, api: Api, functions: Functions) -> None:
-        errors = summed("errors", [each.metric_errors() for each in functions.all])
-        throttles = summed("throttles", [each.metric_throttles() for each in functions.all])
-        # What a bad release can cause takes it back; what the provider or AWS causes must not.
-        self.alarm("Unexpected error", self.business("UnexpectedError"), at_least=1, against_release=True)
-        self.alarm("Table out of reach", self.business("StoreUnavailable"), at_least=5, against_release=True)
-        self.alarm("Function errors", errors, at_least=1, against_release=True)
-        self.alarm("Functions throttled", throttles, at_least=1)
-        self.alarm("API fails", api.rest.metric_server_error(statistic="Sum"), at_least=5, against_release=True)
+    def watch_table(self, storage: Storage) -> None:
+        # The SDK tries again at once, and callers do: in four minutes of ten is more than a blip.
+        self.alarm("Table out of reach", self.count("StoreUnavailable", minutes=1), datapoints=4, of=10)
+        table = {"TableName": storage.table.table_name}
+        places = [table, *({**table, "GlobalSecondaryIndexName": index} for index in TABLE_INDEXES)]
+        throttled = [
+            of_aws("DynamoDB", f"{what}ThrottleEvents", place) for place in places for what in ("Read", "Write")
+        ]
+        # DynamoDB publishes no zeros, and CloudWatch's alarms on it ignore missing data: with a metric of every minute
+        # in the sum there always is a value, so that the alarm ends by itself.
+        heartbeat = self.count("SettleRun")
+        self.alarm("Table throttled", summed("throttled reads and writes", throttled, heartbeat), datapoints=3, of=10)
+
+    def watch_api(self, api: Api) -> None:
+        # 502 and 503 are the functions' own answers; what the gateway answers, and 500 to a merchant, nobody meant.
+        failed = self.from_access_log(
+            api.access_log,
+            "AnswersLost",
+            '{ ($.status = "5*") && (($.refused_as != "-") || (($.status = "500") && ($.route = "/voids*"))) }',
+        )
+        self.alarm("API fails", failed, datapoints=1, of=5, against_release=True)
+        refused = self.from_access_log(
+            api.access_log, "CallersRefused", '{ ($.status = "403") && ($.route = "/voids*") }', minutes=15
+        )
+        self.alarm("Callers refused", filled(refused), at_least=5, of=2)
+
+    def watch_functions(self, functions: Functions) -> None:
+        # What a bad release causes takes it back; what the provider, AWS, a caller or an empty secret causes must not.
+        # One in five minutes: a release at a tenth of little traffic meets few requests.
+        errors = self.count("UnexpectedError", minutes=1)
+        self.alarm("Unexpected error", errors, datapoints=1, of=5, against_release=True)
+        for function in functions.all:
+            name = function.node.id
+            failed = minutely(function, "Errors")
+            self.alarm("Function errors", failed, about=name, datapoints=1, of=5, against_release=True)
+            throttled = minutely(function, "Throttles")
+            self.alarm("Functions throttled", throttled, about=name, datapoints=3, of=10)
 
     def alarm(
         self,
         heading: str,
         metric: cloudwatch.IMetric,
         *,
-        at_least: float | None = None,
+        about: str = "",
+        at_least: float = 1,
         below: float | None = None,
-        periods: int = 1,
+        datapoints: int = 1,
+        of: int = 1,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
         against_release: bool = False,
-    ) -> None:
+    ) -> cloudwatch.Alarm:
+        """Ring when `datapoints` of the newest `of` are at least `at_least`, or `below`. `about`: which of several."""
         over = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
         under = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
         alarm = cloudwatch.Alarm(
             self,
-            re.sub(r"\W", "", heading.title()),
+            re.sub(r"\W", "", heading.title()) + about,
             # The one physical name that is not generated: it is what a woken person reads.
-            alarm_name=f"{cdk.Stack.of(self).stack_name} {heading}",
+            alarm_name=f"{cdk.Stack.of(self).stack_name} {heading}" + (f" ({about})" if about else ""),
             alarm_description=f"docs/runbook.md#{heading.lower().replace(' ', '-')}",
             metric=metric,
             comparison_operator=over if below is None else under,
-            threshold=at_least if at_least is not None else below or 0,
-            evaluation_periods=periods,
+            threshold=at_least if below is None else below,
+            datapoints_to_alarm=datapoints,
+            evaluation_periods=of,
             treat_missing_data=missing,
         )
-        alarm.add_alarm_action(actions.SnsAction(self.notice))
-        alarm.add_ok_action(actions.SnsAction(self.notice))
+        alarm.add_alarm_action(*self.reached)
+        alarm.add_ok_action(*self.reached)
         self.alarms.append(alarm)
         if against_release:
             self.against_release.append(alarm)
+        return alarm
 
-    def show(self, rest: apigateway.RestApi, functions: Functions) -> None:
-        """The business on top, the machine below."""
-        age = self.business("OldestUnsettledSeconds", statistic="Maximum")
-        sources = ("SettledByAnswer", "SettledByWebhook", "SettledByQuery")
-        settled = [self.business(name) for name in (*sources, "SettleRun", "VoidReview", "VoidCorrected")]
-        cloudwatch.Dashboard(
-            self,
-            "Dashboard",
-            default_interval=cdk.Duration.hours(12),
-            widgets=[
-                [cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self.alarms, width=24)],
-                [
-                    graph("Voids by outcome", [self.business(name) for name in OUTCOMES], stacked=True),
-                    graph("Webhooks", [self.business(name) for name in WEBHOOKS]),
-                ],
-                [graph("Settling", settled), graph("Oldest unsettled void, seconds", [age])],
-                [
-                    graph("API", [rest.metric_count(), rest.metric_client_error(), rest.metric_server_error()]),
-                    graph("API latency, ms", [rest.metric_latency(statistic=s) for s in ("p50", "p99")]),
-                ],
-                [
-                    graph("Function errors and throttles", per_function(functions, "errors", "throttles")),
-                    graph("Function duration p99, ms", [f.metric_duration(statistic="p99") for f in functions.all]),
-                ],
-            ],
-        )
+    def count(self, name: str, *, minutes: int = 5) -> cloudwatch.Metric:
+        """A counter that the functions emit."""
+        return self.metric(name, minutes=minutes, statistic="Sum")
 
-    def save_queries(self, functions: Functions) -> None:
-        groups: list[logs.ILogGroup] = [function.log_group for function in functions.all]
-        for name, fields, filters in (
-            (
-                "OneOrder",
-                ["@timestamp", "message", "state", "attempt", "result", "fate"],
-                ["order_id = 'PUT THE ORDER HERE'"],
-            ),
-            ("Errors", ["@timestamp", "message", "order_id", "reason", "error", "request_id"], ["level = 'ERROR'"]),
-            ("OneRequest", ["@timestamp", "level", "message"], ["request_id = 'PUT THE REQUEST HERE'"]),
-        ):
-            logs.QueryDefinition(
-                self,
-                f"Query{name}",
-                query_definition_name=f"{cdk.Stack.of(self).stack_name}/{name}",
-                query_string=logs.QueryString(fields=fields, filter_statements=filters, sort="@timestamp desc"),
-                log_groups=groups,
-            )
-
-    def business(self, name: str, *, minutes: int = 5, statistic: str = "Sum") -> cloudwatch.Metric:
+    def metric(self, name: str, *, minutes: int, statistic: str) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace=self.namespace,
             metric_name=name,
-            dimensions_map={"service": "void-service"},
+            dimensions_map={"service": SERVICE},
             period=cdk.Duration.minutes(minutes),
             statistic=statistic,
         )
+
+    def from_access_log(self, log: logs.LogGroup, name: str, pattern: str, *, minutes: int = 1) -> cloudwatch.Metric:
+        """A counter of lines in the access log: the gateway's own metrics do not tell one 4xx or 5xx from another."""
+        counted = logs.MetricFilter(
+            self,
+            f"Count{name}",
+            log_group=log,
+            filter_pattern=logs.FilterPattern.literal(pattern),
+            metric_namespace=self.namespace,
+            metric_name=name,
+            metric_value="1",
+            default_value=0,
+        )
+        return counted.metric(period=cdk.Duration.minutes(minutes), statistic="Sum")
+
+    def latency_of_voids(self) -> cloudwatch.Metric:
+        void = {"ApiName": cdk.Stack.of(self).stack_name, "Stage": STAGE, "Method": "POST", "Resource": "/voids"}
+        return of_aws("ApiGateway", "Latency", void, minutes=5, statistic="p90")
+
+
+def alarm_topic(scope: Construct, environment: Environment, key: kms.IKey | None) -> sns.Topic:
+    """A policy of its own replaces a topic's default one, so it must say that alarms may publish."""
+    stack = cdk.Stack.of(scope)
+    topic = sns.Topic(scope, "Alarms", enforce_ssl=True, master_key=key)
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="AlarmsOfThisAccountPublish",
+            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            actions=["sns:Publish"],
+            resources=[topic.topic_arn],
+            conditions={
+                "StringEquals": {"aws:SourceAccount": stack.account},
+                "ArnLike": {
+                    "aws:SourceArn": f"arn:{stack.partition}:cloudwatch:{stack.region}:{stack.account}:alarm:*"
+                },
+            },
+        )
+    )
+    acknowledge_key_of_aws(topic, "PCI.DSS.321-SNSEncryptedKMS")
+    if environment.alarm_email is not None:
+        topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
+    return topic
+
+
+def wait_after_creation(alarm: cloudwatch.Alarm, *, minutes: int) -> None:
+    resource = alarm.node.default_child
+    if not isinstance(resource, cloudwatch.CfnAlarm):
+        raise TypeError("an alarm is a resource of CloudFormation")
+    resource.warm_up_configuration = cloudwatch.CfnAlarm.WarmUpConfigurationProperty(
+        warm_up_period_duration_in_minutes=minutes, only_start_evaluating_after_warm_up_period_ends=True
+    )
+
+
+def name_of_pipe(events: SettledEvents) -> str:
+    pipe = events.node.find_child("Pipe")
+    if not isinstance(pipe, pipes.CfnPipe):
+        raise TypeError("Events/Pipe is not the pipe")
+    return pipe.ref
 
 
 def waiting_in(queue: sqs.Queue) -> cloudwatch.Metric:
     return queue.metric_approximate_number_of_messages_visible(period=cdk.Duration.minutes(5), statistic="Maximum")
 
 
-def summed(label: str, metrics: list[cloudwatch.Metric]) -> cloudwatch.MathExpression:
-    # A function that did not run has no value, and a sum with a hole in it is a hole.
-    names = [f"m{number}" for number in range(len(metrics))]
-    return cloudwatch.MathExpression(
-        expression=" + ".join(f"FILL({name}, 0)" for name in names),
-        using_metrics=dict(zip(names, metrics, strict=True)),
-        label=label,
+def minutely(function: lambda_.Function, name: str) -> cloudwatch.Metric:
+    return of_aws("Lambda", name, {"FunctionName": function.function_name})
+
+
+def of_aws(
+    service: str, name: str, dimensions: dict[str, str], *, minutes: int = 1, statistic: str = "Sum"
+) -> cloudwatch.Metric:
+    """A metric that AWS publishes."""
+    return cloudwatch.Metric(
+        namespace=f"AWS/{service}",
+        metric_name=name,
+        dimensions_map=dimensions,
+        period=cdk.Duration.minutes(minutes),
+        statistic=statistic,
     )
 
 
-def per_function(functions: Functions, *names: str) -> list[cloudwatch.IMetric]:
-    def metric(function: lambda_.Function, name: str) -> cloudwatch.IMetric:
-        return function.metric_errors() if name == "errors" else function.metric_throttles()
+def filled(metric: cloudwatch.Metric) -> cloudwatch.MathExpression:
+    """The metric with zeros where it has no value.
 
-    return [metric(function, name) for name in names for function in functions.all]
+    While new datapoints are missing, an alarm evaluates older ones again: it would ring late, or a second time.
+    """
+    return cloudwatch.MathExpression(
+        expression="FILL(metric, 0)", using_metrics={"metric": metric}, period=metric.period, label=metric.metric_name
+    )
 
 
-def graph(
-    title: str, metrics: list[cloudwatch.IMetric] | list[cloudwatch.Metric], *, stacked: bool = False
-) -> cloudwatch.GraphWidget:
-    return cloudwatch.GraphWidget(title=title, left=list(metrics), stacked=stacked, width=12, height=6)
+def summed(
+    label: str, metrics: list[cloudwatch.Metric], heartbeat: cloudwatch.Metric | None = None
+) -> cloudwatch.MathExpression:
+    """The sum of metrics that have holes; with `heartbeat` it has a value wherever that one has."""
+    named = {f"m{number}": metric for number, metric in enumerate(metrics)}
+    terms = [f"FILL({name}, 0)" for name in named]
+    if heartbeat is not None:
+        terms.append("0 * FILL(heartbeat, 0)")
+        named["heartbeat"] = heartbeat
+    return cloudwatch.MathExpression(
+        expression=" + ".join(terms), using_metrics=dict(named), period=cdk.Duration.minutes(1), label=label
+    )

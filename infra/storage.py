@@ -1,6 +1,7 @@
-"""What must survive everything else: the table of the operation records and the secret of the provider.
+"""What must survive everything else: the table of the orders and the secret of the provider.
 
-Both outlive the stack. The secret is created without a value and filled by an operator; none is ever generated.
+Both outlive the stack, and their names within it never change: another name would be another, empty table. The secret
+is created without a value and filled by an operator; none is ever generated.
 """
 
 import aws_cdk as cdk
@@ -10,10 +11,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from infra.accepted import accept, accept_key_of_aws
-from infra.environments import Environment
+from infra.environment import Environment
+from infra.nag import acknowledge, acknowledge_key_of_aws
 
-# What a user of the data needs of the key, through the two services that hold the data; nothing else may be decrypted.
+# The names within the stack. Another name would be another resource, empty and beside the old one.
+TABLE, SECRET, KEY = "OrdersTable", "ProviderCredentials", "DataKey"
+
+# What a user of the data needs of the key, through the services that hold the data; nothing else may be decrypted.
 KEY_ACTIONS = [
     "kms:Decrypt",
     "kms:DescribeKey",
@@ -30,7 +34,7 @@ class Storage(Construct):
         self.key = own_key(self) if environment.own_key else None
         self.table = dynamodb.Table(
             self,
-            "Operations",
+            "Orders",
             partition_key=text("pk"),
             sort_key=text("sk"),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
@@ -39,17 +43,17 @@ class Storage(Construct):
             ),
             encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None,
             encryption_key=self.key,
-            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,  # settled voids leave by it: infra/outcomes.py
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,  # settled voids leave by it: infra/events.py
             time_to_live_attribute="expires_at",
             deletion_protection=True,
+            # Not RetainExceptOnCreate: a failed first deployment would get stuck on a table that it may not delete.
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
+        keep_the_name(self.table.node.default_child, TABLE)
         self.table.add_global_secondary_index(index_name="due", partition_key=text("due_pk"), sort_key=number("due_at"))
         self.table.add_global_secondary_index(
             index_name="review", partition_key=text("review_pk"), sort_key=number("review_at")
         )
-        # The record and the newest webhooks of an order in one consistent read; only a local index can promise that.
-        self.table.add_local_secondary_index(index_name="timeline", sort_key=text("at"))
         # Not the usual Secret: it would generate a random value, which a rotation would turn into "previous".
         secret = secretsmanager.CfnSecret(
             self,
@@ -57,14 +61,15 @@ class Storage(Construct):
             description="Financial Line: JSON with pos_id, api_key, api_secret, endpoints_key. Filled by an operator.",
             kms_key_id=self.key.key_arn if self.key else None,
         )
-        secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-        accept(
+        secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
+        keep_the_name(secret, SECRET)
+        acknowledge(
             secret,
             "AwsSolutions-SMG4",
             because="Only the provider issues these credentials, by hand; docs/runbook.md has the order of a rotation.",
             until="the provider has an API that rotates them.",
         )
-        accept_key_of_aws(secret, "PCI.DSS.321-SecretsManagerUsingKMSKey")
+        acknowledge_key_of_aws(secret, "PCI.DSS.321-SecretsManagerUsingKMSKey")
         self.secret_arn = secret.attr_id
 
     def index_arn(self, name: str) -> str:
@@ -75,8 +80,13 @@ def own_key(scope: Construct) -> kms.Key:
     """A key whose policy leaves the decision to IAM, as AWS's default does: otherwise nobody could manage it."""
     stack = cdk.Stack.of(scope)
     key = kms.Key(
-        scope, "Key", enable_key_rotation=True, removal_policy=cdk.RemovalPolicy.RETAIN, description=stack.stack_name
+        scope,
+        "Key",
+        enable_key_rotation=True,
+        removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+        description=stack.stack_name,
     )
+    keep_the_name(key.node.default_child, KEY)
     # In a key's policy the resource `*` is this key.
     logs_of_account = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:*"
     for service, conditions in (
@@ -92,6 +102,13 @@ def own_key(scope: Construct) -> kms.Key:
             )
         )
     return key
+
+
+def keep_the_name(resource: object, name: str) -> None:
+    """By itself the CDK names a resource after its place in the tree: moving code would replace it."""
+    if not isinstance(resource, cdk.CfnResource):
+        raise TypeError(f"{name} is not a resource")
+    resource.override_logical_id(name)
 
 
 def text(name: str) -> dynamodb.Attribute:

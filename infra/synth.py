@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from infra import environments
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -56,9 +58,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("cdk.out"))
     arguments = parser.parse_args()
     try:
-        print(synthesise(arguments.environment, arguments.out))
+        template = synthesise(arguments.environment, arguments.out)
     except subprocess.CalledProcessError as failure:
         return failure.returncode
+    for missing in environments.named(arguments.environment).missing():
+        print(f"warning: {missing}; make deploy refuses it so", file=sys.stderr)
+    print(template)
     return 0
 
 

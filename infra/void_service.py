@@ -1,5 +1,5 @@
-"""The stack, as a sentence: operations are stored, functions void and listen, an API lets callers in, outcomes leave,
-alarms watch.
+"""The stack, as a sentence: orders are stored, functions void and listen, an API lets callers in, events leave, alarms
+watch.
 
 One per environment. Promises outputs that an operator needs after a deployment; never holds a secret's value.
 """
@@ -8,10 +8,13 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from infra.api import Api
-from infra.environments import NOT_DEPLOYED_LOCALLY, Environment
+from infra.backups import Backups
+from infra.environment import Environment
+from infra.environments import NOT_DEPLOYED_LOCALLY
+from infra.events import SettledEvents
 from infra.functions import Functions
 from infra.monitoring import Monitoring
-from infra.outcomes import Outcomes
+from infra.network import Network
 from infra.releases import Releases
 from infra.storage import Storage
 
@@ -29,18 +32,24 @@ class VoidService(cdk.Stack):
 
         storage = Storage(self, "Storage", environment)
         api = Api(self, "Api", environment, public_url=self.public_url(environment), key=storage.key)
-        functions = Functions(self, "Functions", environment, storage, provider=provider, webhook_url=api.webhook_url)
+        network = Network(self, "Network", environment, storage) if environment.fixed_egress else None
+        functions = Functions(
+            self, "Functions", environment, storage, provider=provider, webhook_url=api.webhook_url, network=network
+        )
         api.route(
             submit_void=functions.live["SubmitVoid"],
             read_voids=functions.live["ReadVoids"],
             receive_webhook=functions.live["ReceiveWebhook"],
         )
-        outcomes = Outcomes(self, "Outcomes", environment, storage)
-        monitoring = Monitoring(self, "Monitoring", environment, api, functions, outcomes, key=storage.key)
+        events = SettledEvents(self, "Events", environment, storage)
+        monitoring = Monitoring(self, "Monitoring", environment, api, functions, events, storage)
         if environment.canary:
             Releases(self, "Releases", functions.live, monitoring.against_release)
 
-        self.tell_the_operator(api, storage, outcomes)
+        if environment.backup_days is not None:
+            Backups(self, "Backups", storage, days=environment.backup_days)
+
+        self.tell_the_operator(api, storage, events, monitoring)
         cdk.Tags.of(self).add("service", "void-service")
         cdk.Tags.of(self).add("environment", environment.name)
         if environment.local:
@@ -60,11 +69,15 @@ class VoidService(cdk.Stack):
     def parameter(self, name: str, description: str) -> str:
         return cdk.CfnParameter(self, name, type="String", description=description).value_as_string
 
-    def tell_the_operator(self, api: Api, storage: Storage, outcomes: Outcomes) -> None:
+    def tell_the_operator(self, api: Api, storage: Storage, events: SettledEvents, monitoring: Monitoring) -> None:
         fill = f"aws secretsmanager put-secret-value --region {self.region} --secret-id {storage.secret_arn}"
         for name, value, description in (
             ("ApiUrl", api.url, "Where callers send voids: {ApiUrl}/voids"),
-            ("WebhookUrl", api.webhook_url, "Sent to the provider with each void; to be told where it asks for one"),
+            (
+                "WebhookUrl",
+                api.webhook_url,
+                "Sent to the provider with each void; enter it wherever the provider asks for one",
+            ),
             (
                 "SecretName",
                 storage.secret_arn,
@@ -72,7 +85,8 @@ class VoidService(cdk.Stack):
             ),
             ("FillSecretCommand", f"{fill} --secret-string file://financial-line.json", "Until it has run: 503"),
             ("CallerPolicy", api.caller_policy(), "What a caller's role must be allowed"),
-            ("OutcomeBus", outcomes.bus.event_bus_name, "Where void.settled can be subscribed to by a rule"),
+            ("OutcomeBus", events.bus.event_bus_name, "Where a rule can subscribe to void.settled"),
+            ("AlarmTopic", monitoring.topic.topic_arn, "Where each alarm is told; subscribe whoever must know"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
 

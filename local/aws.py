@@ -35,6 +35,8 @@ class Function:
     name: str
     handler: str
     role: str
+    version: str
+    alias: str  # what is invoked: it points at the version
     timeout: int
     memory: int
     environment: Mapping[str, str]
@@ -235,12 +237,15 @@ def _read_functions(endpoint: str, assembly: Path, names: list[tuple[str, str]])
     functions = {}
     for logical, name in names:
         deployed = lambda_.get_function_configuration(FunctionName=name)
+        alias = lambda_.list_aliases(FunctionName=name)["Aliases"][0]
         code: Any = declared[logical]["Properties"]
         stem = deployed["Handler"].partition(".")[0]
         functions[stem] = Function(
             name=name,
             handler=deployed["Handler"],
             role=deployed["Role"],
+            version=alias["FunctionVersion"],
+            alias=alias["Name"],
             timeout=deployed["Timeout"],
             memory=deployed["MemorySize"],
             environment=deployed.get("Environment", {}).get("Variables", {}),

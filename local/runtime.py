@@ -7,11 +7,12 @@ One that runs into its time-out is killed; one that dies fails its request, and 
 import http.server
 import json
 import queue
+import signal
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -25,11 +26,39 @@ from local.processes import Children, kill
 INIT_LIMIT = 10.0  # seconds for the imports, as in Lambda
 INSTANCE_AGE = 3000.0  # seconds; the credentials of its role last an hour
 INSTANCES_PER_FUNCTION = 12  # 56 MiB each; further requests wait, as a laptop has no account limit to hit
-MAX_RESPONSE = 6 * 1024 * 1024
+MAX_RESPONSE = 6 * 1024 * 1024 + 100
+
+
+FIXED_ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+    "AWS_REGION": REGION,
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",  # nobody listens: spans are lost, as datagrams may be
+    "LAMBDA_RUNTIME_DIR": "/var/runtime",
+    "LANG": "en_US.UTF-8",
+    "LD_LIBRARY_PATH": "/var/lang/lib:/var/runtime",  # where nothing is: a library of this machine must not win
+    "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
+    "PYTHONPATH": "/var/runtime",
+    "SHLVL": "0",
+    "TZ": ":UTC",
+    "_AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1",
+    "_AWS_XRAY_DAEMON_PORT": "2000",
+}
+"""What is the same for every function."""
 
 
 class FunctionFailed(Exception):
-    """The function raised, died, ran into its time-out or answered too much: its outcome is not known."""
+    """The function raised, died, ran into its timeout or answered too much: its outcome is not known."""
+
+    def __init__(self, error_type: str, message: str, request_id: str = "", stack: Sequence[str] | None = None) -> None:
+        super().__init__(f"{error_type}: {message}")
+        self.payload: dict[str, Any] = {"errorType": error_type, "errorMessage": message, "requestId": request_id}
+        """What Lambda answers to whoever invoked the function."""
+        if stack is not None:
+            self.payload["stackTrace"] = stack
 
 
 class LoopbackServer(http.server.ThreadingHTTPServer):
@@ -52,7 +81,7 @@ class Invocation:
     request_id: str
     done: threading.Event = field(default_factory=threading.Event)
     result: bytes = b""
-    error: str = ""
+    error: FunctionFailed | None = None
 
 
 class Instance:
@@ -62,7 +91,7 @@ class Instance:
         self.function = function
         self.started = time.monotonic()
         self.polled = threading.Event()
-        self.init_error = ""
+        self.init_error: FunctionFailed | None = None
         self.waiting: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self.current: Invocation | None = None
         self._server = LoopbackServer(("127.0.0.1", 0), self._api())
@@ -79,15 +108,16 @@ class Instance:
         return self.process.poll() is None and time.monotonic() - self.started < INSTANCE_AGE
 
     def run(self, invocation: Invocation) -> bytes:
-        self._wait(self.polled, INIT_LIMIT, "was not initialised in time")
-        if self.init_error:
-            raise FunctionFailed(self.init_error)
+        self._wait(self.polled, INIT_LIMIT, invocation.request_id)
+        if self.init_error is not None:
+            raise self.init_error
         self.waiting.put(invocation)
-        self._wait(invocation.done, invocation.timeout, f"timed out after {invocation.timeout:.0f} s")
-        if invocation.error:
-            raise FunctionFailed(invocation.error)
+        self._wait(invocation.done, invocation.timeout, invocation.request_id)
+        if invocation.error is not None:
+            raise invocation.error
         if len(invocation.result) > MAX_RESPONSE:
-            raise FunctionFailed("the response is larger than 6 MB")
+            message = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE} bytes)."
+            raise FunctionFailed("Function.ResponseSizeTooLarge", message, invocation.request_id)
         return invocation.result
 
     def stop(self) -> None:
@@ -96,13 +126,16 @@ class Instance:
         self._server.shutdown()
         self._server.server_close()
 
-    def _wait(self, event: threading.Event, seconds: float, otherwise: str) -> None:
+    def _wait(self, event: threading.Event, seconds: float, request_id: str) -> None:
         give_up = time.monotonic() + seconds
         while not event.wait(0.02):  # how soon a killed process is noticed
-            if self.process.poll() is not None and not event.is_set():
-                raise FunctionFailed(f"the process ended with {self.process.returncode}")
+            ended = self.process.poll()
+            if ended is not None and not event.is_set():
+                message = f"RequestId: {request_id} Error: {_reason(ended)}"
+                raise FunctionFailed("Runtime.ExitError", message, request_id)
             if time.monotonic() > give_up:
-                raise FunctionFailed(otherwise)
+                message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
+                raise FunctionFailed("Sandbox.Timedout", message, request_id)
 
     def _api(self) -> type[http.server.BaseHTTPRequestHandler]:
         instance = self
@@ -125,7 +158,7 @@ class Instance:
                 self.send_header("Lambda-Runtime-Aws-Request-Id", invocation.request_id)
                 self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + invocation.timeout) * 1000)))
                 self.send_header("Lambda-Runtime-Invoked-Function-Arn", invocation.arn)
-                self.send_header("Lambda-Runtime-Trace-Id", trace_id())
+                self.send_header("Lambda-Runtime-Trace-Id", f"{trace_root()};Parent={uuid.uuid4().hex[:16]};Sampled=0")
                 self.end_headers()
                 self.wfile.write(invocation.event)
 
@@ -133,13 +166,13 @@ class Instance:
                 body = _read_body(self)
                 current, what = instance.current, self.path.rpartition("/")[2]
                 if self.path.endswith("/init/error"):
-                    instance.init_error = f"initialisation failed: {_error_text(body)}"
+                    instance.init_error = _error(body)
                     instance.polled.set()
                 elif current is not None and f"/{current.request_id}/" in self.path:
                     if what == "response":
                         current.result = body
                     else:
-                        current.error = _error_text(body)
+                        current.error = _error(body)
                     current.done.set()
                 self.send_response(HTTPStatus.ACCEPTED)
                 self.send_header("Content-Length", "0")
@@ -178,7 +211,7 @@ class Runtime:
     def warm(self, stem: str) -> None:
         """Starts an instance and keeps it, so that a person's first request is not a cold start."""
         instance = self._start(self.functions[stem])
-        if instance.polled.wait(INIT_LIMIT) and not instance.init_error:
+        if instance.polled.wait(INIT_LIMIT) and instance.init_error is None:
             self._keep(stem, instance)
         else:
             self._drop(instance)
@@ -199,7 +232,7 @@ class Runtime:
         function = self.functions[stem]
         with self._room[stem]:
             instance = self._take(stem)
-            arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
+            arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}:{function.alias}"
             invocation = Invocation(event, arn, function.timeout, str(uuid.uuid4()))
             try:
                 result = instance.run(invocation)
@@ -231,26 +264,26 @@ class Runtime:
                 self._all.append(instance)
                 return instance
         instance.stop()
-        raise FunctionFailed("the local run is stopping")
+        raise FunctionFailed("Runtime.Stopping", "the local run is stopping")
 
     def _spawn(self, function: Function, credentials: dict[str, str], api: str) -> Popen[bytes]:
         command = [sys.executable, "-m", "awslambdaric", function.handler]
         return self._children.start(command, self._environment(function, credentials, api), function.code, self._log)
 
     def _environment(self, function: Function, credentials: dict[str, str], api: str) -> dict[str, str]:
+        """The names that Lambda sets, and where the function's connections go instead of AWS."""
         return {
             **function.environment,
             **credentials,
+            **FIXED_ENVIRONMENT,
             "AWS_LAMBDA_RUNTIME_API": api,
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_VERSION": function.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "local",
-            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
+            "LAMBDA_TASK_ROOT": str(function.code),
+            "PWD": str(function.code),
+            "_HANDLER": function.handler,
             "AWS_ENDPOINT_URL": self._endpoint,
         }
 
@@ -269,16 +302,26 @@ class Runtime:
             log.write(json.dumps({"local": function.handler, "request_id": request_id, "failure": failure}) + "\n")
 
 
-def trace_id() -> str:
+def trace_root() -> str:
     return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
 
 
-def _error_text(body: bytes) -> str:
+def _reason(ended: int) -> str:
+    """How a process ended, in Lambda's words."""
+    if ended == 0:
+        return "Runtime exited without providing a reason"
+    if ended < 0:
+        return f"Runtime exited with error: signal: {(signal.strsignal(-ended) or str(-ended)).lower()}"
+    return f"Runtime exited with error: exit status {ended}"
+
+
+def _error(body: bytes) -> FunctionFailed:
+    """An error as the runtime client reports it."""
     try:
-        error = json.loads(body)
-        return f"{error['errorType']}: {error['errorMessage']}"
+        said = json.loads(body)
+        return FunctionFailed(said["errorType"], said["errorMessage"], said.get("requestId", ""), said["stackTrace"])
     except (ValueError, KeyError, TypeError):
-        return "the function reported an error"
+        return FunctionFailed("Runtime.Unknown", "the function reported an error")
 
 
 def _read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:

@@ -5,21 +5,23 @@ Promises that everything listens on loopback only and that nothing is left runni
 
 import errno
 import json
-import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from local import aws, sandbox, signature
 from local.assembly import CACHE, Say, assembly
-from local.console import console
+from local.console.server import console
 from local.gateway import Gateway, read_api
 from local.processes import Children
 from local.runtime import FunctionFailed, Runtime
+from local.scratch import scratch_folder
 
 # The published examples of the provider's documentation: good for the sandbox and for nothing else.
 CREDENTIALS = {
@@ -53,7 +55,7 @@ class Service:
         return self.runtime.pids()
 
     def invoke(self, function: str, event: Any = None) -> Any:
-        return self.runtime.invoke(function, {} if event is None else event)
+        return self.runtime.invoke(function, scheduled_event(datetime.now(UTC)) if event is None else event)
 
     def logs(self) -> str:
         """All that the function processes have written so far."""
@@ -68,8 +70,7 @@ class Service:
 def running(port: int = 0, sandbox_port: int = 0, quiet: bool = True) -> Iterator[Service]:
     say = _silence if quiet else _progress()
     with ExitStack() as stack:
-        CACHE.mkdir(exist_ok=True)
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=CACHE)))
+        scratch = stack.enter_context(scratch_folder(CACHE))
         # The ports first: a busy one is said at once, not after a minute of synthesis.
         gateway = _on_port("PORT", port, Gateway)
         stack.callback(gateway.stop)
@@ -103,17 +104,17 @@ def _start(
     )
     stack.callback(runtime.stop)
     names = {function.name: stem for stem, function in deployment.functions.items()}
-    api = read_api(endpoint, deployment.api_id, names)
+    api = read_api(endpoint, deployment.api_id, names, deployment.outputs["CallerPolicy"])
     for stem in sorted({route.function for route in api.routes}):
         runtime.warm(stem)
-    gateway.serve(api, runtime, console(provider.control_url))
+    gateway.serve(api, runtime, console(provider.control_url), say)
     stopping = threading.Event()
     stack.callback(stopping.set)
     for stem, expression in deployment.schedules.items():
         run = (runtime, stem, seconds_between(expression), stopping)
         threading.Thread(target=_keep_schedule, args=run, daemon=True, name=f"schedule-{stem}").start()
-    # For `python -m ops --local`: the engine's port is another one in each run. Goes with the scratch folder.
-    note = json.dumps({"url": gateway.url, "aws_endpoint": endpoint})
+    # For `python -m ops --local` and `make acceptance`: the ports are others in each run. Goes with the scratch folder.
+    note = json.dumps({"url": gateway.url, "aws_endpoint": endpoint, "sandbox_url": provider.control_url})
     (scratch / "service.json").write_text(note, encoding="utf-8")
     return Service(
         url=gateway.url,
@@ -159,11 +160,25 @@ def seconds_between(expression: str) -> float:
     return float(amount) * SECONDS[unit]
 
 
+def scheduled_event(now: datetime) -> dict[str, Any]:
+    """What EventBridge Scheduler sends to a function whose target has no input of its own."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.scheduler",
+        "account": aws.ACCOUNT,
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": aws.REGION,
+        "resources": [f"arn:aws:scheduler:{aws.REGION}:{aws.ACCOUNT}:schedule/default/local"],
+        "detail": "{}",  # text, not an object
+    }
+
+
 def _keep_schedule(runtime: Runtime, stem: str, seconds: float, stopping: threading.Event) -> None:
-    event = {"source": "aws.scheduler"}
     while not stopping.wait(seconds):
         try:
-            runtime.invoke(stem, event)
+            runtime.invoke(stem, scheduled_event(datetime.now(UTC)))
         except FunctionFailed:
             continue  # noted in the functions' log; EventBridge Scheduler does not retry it either
 

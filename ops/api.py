@@ -23,7 +23,11 @@ Document = dict[str, Any]
 
 
 class NotFound(OpsError):
-    """There is no record of this order."""
+    """There is no record of this order; `order_id` is the name that the service read from the path."""
+
+    def __init__(self, message: str, order_id: object) -> None:
+        super().__init__(message)
+        self.order_id = order_id
 
 
 def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:
@@ -76,6 +80,6 @@ def _document(status: int, body: bytes) -> Document:
         raise OpsError(f"the API answered {status}, and not with our JSON: is this the right address?")
     if status != 200:
         name = str(document.get("type", "")).rpartition(":")[2] or str(document.get("message", ""))
-        kind = NotFound if name == "not-found" else OpsError
-        raise kind(f"{status} {name}: {document.get('detail') or document.get('title') or 'refused'}")
+        message = f"{status} {name}: {document.get('detail') or document.get('title') or 'refused'}"
+        raise NotFound(message, document.get("order_id")) if name == "not-found" else OpsError(message)
     return document

@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import environments
-from infra.environments import Environment
+from infra.environment import Environment
 from ops import api, places
 from ops.places import OpsError, Place
 from ops.screen import one_line
@@ -162,6 +163,7 @@ def from_inside(base: str, environment: Environment) -> Iterator[Result]:
     if address.verdict != "ok":
         return
     yield attempt("a signed read is answered: GET /voids?limit=1", lambda: api.probe(place))
+    yield attempt("an order's id comes through the path as it is", lambda: changed_on_the_way(place))
     yield from of_the_credentials(place, environment)
 
 
@@ -170,6 +172,16 @@ def place_of(base: str, environment: Environment) -> Place:
     if environment.local:
         return places.local(urlsplit(base).port or 80, None)
     return places.deployed(environment.name, environment.region, None)
+
+
+def changed_on_the_way(place: Place) -> str | None:
+    """What became of an id that nobody has and that a path must encode, if it did not arrive as it was sent."""
+    order_id = f'smoke {uuid.uuid4().hex[:8]} a/b%+"é🎫'
+    try:
+        api.read_void(place, order_id)
+    except api.NotFound as nothing:
+        return None if nothing.order_id == order_id else f"it arrived as {one_line(repr(nothing.order_id))}"
+    return "there is a void of it"
 
 
 def elsewhere(place: Place, base: str) -> str | None:

@@ -5,6 +5,7 @@ that the next run of the tests finds it too.
 """
 
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -33,9 +34,19 @@ def engine() -> Path:
         return aws.install_engine(print)
 
 
+@contextmanager
+def strict_umask() -> Iterator[None]:
+    """As somebody whose files nobody else may read: what is deployed must not depend on it."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def synthesised(environment: str) -> Path:
     """The cloud assembly of an environment. It is shared: nobody may change it."""
-    with alone("assemblies"):
+    with alone("assemblies"), strict_umask():
         local = assembly.assembly(print)
         if environment == "local":
             return local

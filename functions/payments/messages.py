@@ -1,16 +1,16 @@
 """What the provider says, read leniently: answers, order queries and webhooks become values.
 
 Promises that no input crashes it and that only allow-listed fields leave it (no card data, no personal data).
-Never decides a state: that is `operations`. Sources: docs.finline.io void/api, error-handling, after-payments.
+Never decides a state: that is `rules`. Sources: docs.finline.io void/api, error-handling, after-payments.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 
 from payments import exact_json
+from payments.exact_json import Number, without_surrogates
 
 TEXT_FIELDS = (
     "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "currency",
@@ -27,8 +27,11 @@ LONGEST_TEXT = 2048
 LONGEST_ID = 128
 MOST_OPERATIONS = 200
 """More in one order is no answer about one hold: kept, it would outgrow the record (400 KB) and block its writes."""
-_TEXT_LIKE = (str, int, Decimal)
-_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
+REFUSING = (400, 403, 404, 422)
+"""The statuses that refuse, and only with the documented error body. Every other one leaves the outcome open."""
+DOCUMENTED_STATUSES = frozenset({"init", "pending", "success", "failure"})
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 Fields = Mapping[str, object]
 
@@ -63,9 +66,14 @@ class Operation:
         """Not final: keep watching."""
         return not self.succeeded and not self.failed
 
+    @property
+    def documented(self) -> bool:
+        """Is its status one of the four that the provider documents?"""
+        return self.status in DOCUMENTED_STATUSES
 
-class Word(StrEnum):
-    """What an answer to a void's POST amounts to."""
+
+class AnswerKind(StrEnum):
+    """What an answer to a void's POST means."""
 
     SUCCESS = "success"
     PENDING = "pending"
@@ -80,7 +88,7 @@ class Word(StrEnum):
 class Answer:
     """The provider's answer to our POST, as far as it could be understood."""
 
-    word: Word
+    kind: AnswerKind
     operation: Operation | None = None
     not_found: bool = False
     code: str | None = None
@@ -93,6 +101,8 @@ class OrderView:
 
     operations: tuple[Operation, ...] = ()
     not_found: bool = False
+    partial: bool = False
+    """One object came instead of the list: what it does not show proves nothing."""
 
     def of(self, method: str) -> tuple[Operation, ...]:
         """The operations of one method."""
@@ -108,36 +118,42 @@ class OrderView:
         """A capture succeeded: there is nothing left to void."""
         return any(operation.succeeded for operation in self.of("capture"))
 
+    @property
+    def shows_hold_alone(self) -> bool:
+        """Our hold stands, and neither a void nor a capture was executed or is under way."""
+        others = (*self.of("void"), *self.of("capture"))
+        return self.held and not self.partial and all(operation.failed for operation in others)
+
 
 def read_answer(status: int, body: bytes, pos_id: str, order_id: str) -> Answer:
     """Understand the answer to a void's POST; whatever is not certain is UNKNOWN."""
     if status == 429:
-        return Answer(Word.THROTTLED)
+        return Answer(AnswerKind.THROTTLED)
     value = _parse(body)
-    if 400 <= status < 500:
+    if status == 401 or status in REFUSING:
         return _read_refusal(status, value)
     operation = read_operation(value) if 200 <= status < 300 else None
     if operation is None or operation.method != "void" or not belongs(operation, pos_id, order_id):
-        return Answer(Word.UNKNOWN)
+        return Answer(AnswerKind.UNKNOWN)
     code, text = operation.fields["status_code"], operation.fields["status_description"]
-    word = Word.SUCCESS if operation.succeeded else Word.FAILURE if operation.failed else Word.PENDING
-    return Answer(word, operation, code=_text(code), message=_text(text))
+    kind = AnswerKind.SUCCESS if operation.succeeded else AnswerKind.FAILURE if operation.failed else AnswerKind.PENDING
+    return Answer(kind, operation, code=_text(code), message=_text(text))
 
 
 def _read_refusal(status: int, value: object) -> Answer:
     code, message = _error(value)
-    if status == 401 or (code or "").startswith("S-"):
-        # S-404 means bad credentials, not "no such order".
-        return Answer(Word.CREDENTIALS, code=code, message=message)
-    if status in (400, 404) or message is not None:
-        return Answer(Word.REFUSED, not_found=status == 404, code=code, message=message)
-    return Answer(Word.UNKNOWN)
+    if status == 401 or _names_credentials(value):
+        return Answer(AnswerKind.CREDENTIALS, code=code, message=message)
+    if not _has_error_shape(value):
+        # A page of a load balancer or a body cut short: the provider itself has said nothing.
+        return Answer(AnswerKind.UNKNOWN)
+    return Answer(AnswerKind.REFUSED, not_found=status == 404, code=code, message=message)
 
 
 def read_order(status: int, body: bytes, pos_id: str, order_id: str) -> OrderView | None:
     """Understand an order query; None is "no answer that may be trusted"."""
     value = _parse(body)
-    if status == 404 and not (_error(value)[0] or "").startswith("S-"):
+    if status == 404 and _has_error_shape(value) and not _names_credentials(value):
         return OrderView(not_found=True)
     if not 200 <= status < 300 or not isinstance(value, list | dict):
         return None
@@ -149,13 +165,13 @@ def read_order(status: int, body: bytes, pos_id: str, order_id: str) -> OrderVie
     # An answer about somebody else's order, or with pieces that we cannot read, proves nothing about ours.
     if len(known) != len(items) or not all(belongs(operation, pos_id, order_id) for operation in known):
         return None
-    return OrderView(known)
+    return OrderView(known, partial=isinstance(value, dict))
 
 
 def read_credentials_check(status: int, body: bytes) -> bool | None:
     """Were the credentials of a question about order `0` taken? None: the answer says neither."""
     value = _parse(body)
-    if status == 401 or (_error(value)[0] or "").startswith("S-"):
+    if status == 401 or _names_credentials(value):
         return False
     # The order is refused or unknown, in the provider's own JSON: so the credentials passed. An empty page or a
     # firewall's 403 says nothing about them.
@@ -164,7 +180,13 @@ def read_credentials_check(status: int, body: bytes) -> bool | None:
 
 def belongs(operation: Operation, pos_id: str, order_id: str) -> bool:
     """Is this our order? A missing `pos_id` is allowed: integrators met that in production."""
-    return operation.order_id == order_id and operation.fields["pos_id"] in (None, pos_id)
+    named = operation.fields["pos_id"]
+    return operation.order_id == order_id and (named is None or project_of(str(named)) == project_of(pos_id))
+
+
+def project_of(pos_id: str) -> str:
+    """The one spelling of a project's id: a UUID in lower case, anything else as it is."""
+    return pos_id.lower() if _UUID.fullmatch(pos_id) else pos_id
 
 
 def read_operation(value: object) -> Operation | None:
@@ -181,7 +203,7 @@ def read_operation(value: object) -> Operation | None:
         return None
     if max(len(method), len(status), len(order_id)) > 64:
         return None
-    return Operation(method, status, order_id, fields)
+    return Operation(without_surrogates(method), without_surrogates(status), order_id, fields)
 
 
 def _parse(body: bytes) -> object:
@@ -191,34 +213,40 @@ def _parse(body: bytes) -> object:
         return None
 
 
+def _has_error_shape(value: object) -> bool:
+    return isinstance(value, dict) and ("message" in value or "args" in value)
+
+
+def _names_credentials(value: object) -> bool:
+    """S-404 means bad credentials, not "no such order"."""
+    return (_error(value)[0] or "").startswith("S-")
+
+
 def _error(value: object) -> tuple[str | None, str | None]:
     """Code and message of an error body; `args` may be an object, an array or absent."""
     if not isinstance(value, dict):
         return None, None
     args = value.get("args")
     code = args.get("code") if isinstance(args, dict) else None
-    message = value.get("message")
-    return _short(code if code is not None else value.get("code"), 64), _short(message, 512)
+    return _short(code if code is not None else value.get("code"), 64), _short(value.get("message"), 512)
 
 
 def _short(value: object, limit: int) -> str | None:
-    return value[:limit] if isinstance(value, str) else None
+    return without_surrogates(value[:limit]) if isinstance(value, str) else None
 
 
 def _text(value: object) -> str | None:
     """Text as sent; a number where text is documented (codes) becomes its digits."""
-    if isinstance(value, bool) or not isinstance(value, _TEXT_LIKE):
-        return None
-    text = str(value)[:LONGEST_TEXT]
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    if isinstance(value, Number):
+        return value.digits[:LONGEST_TEXT]
+    return _short(value, LONGEST_TEXT)
 
 
-def _number(value: object) -> Decimal | None:
-    """An exact amount in major units, sent as a number or as text."""
-    if isinstance(value, bool) or not isinstance(value, _TEXT_LIKE):
-        return None
-    text = str(value)
-    return Decimal(text) if _NUMBER.fullmatch(text) else None
+def _number(value: object) -> Number | None:
+    """An exact amount in major units, sent as a number or as text; None if no amount could look like that."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = Number(value)
+    return value if isinstance(value, Number) and value.value is not None else None
 
 
 def _fee(value: object) -> object:

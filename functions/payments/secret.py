@@ -4,20 +4,26 @@ Promises that neither a value nor a piece of one appears in an error or a repres
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from payments.messages import project_of
+from payments.outside import AWS_CALL_SECONDS, AwsClient, Deadline
 
 MAX_AGE_SECONDS = 60.0
 """A rotated secret is picked up within this time; a 401 of the provider in between may be repeated."""
+FRESH_SECONDS = 5.0
+""""Forged" rests on a copy of the secret at most this old, and strangers make us fetch it no more often."""
+OLDEST_SECONDS = 900.0
+"""While Secrets Manager is out of reach, an older copy still serves; a secret rotated meanwhile is used too long."""
 
 Stage = Literal["AWSCURRENT", "AWSPREVIOUS"]
 FIELDS = ("pos_id", "api_key", "api_secret", "endpoints_key")
+OUT_OF_REACH = "out-of-reach"
+NO_VALUE = "no-value"
 
 
 class SecretError(Exception):
@@ -37,72 +43,134 @@ class Credentials:
     api_secret: str = field(repr=False)
     endpoints_key: str = field(repr=False)
 
+    @property
+    def project(self) -> str:
+        """The project's id in its one spelling: what records belong to."""
+        return project_of(self.pos_id)
+
 
 @dataclass(frozen=True, slots=True)
-class _Copy:
+class _CachedVersion:
     credentials: Credentials | None
     fetched: float
 
 
 class Secret:
-    """One secret with its cache. `monotonic` is in seconds; passed in so that tests can age the copy."""
+    """One secret with its cache. `monotonic` is in seconds; `on_outage` is called when an older copy has to serve."""
 
-    def __init__(self, client: "SecretsManagerClient", secret_id: str, monotonic: Callable[[], float]) -> None:
-        self._client, self._secret_id, self._monotonic = client, secret_id, monotonic
-        self._copies: dict[Stage, _Copy] = {}
+    def __init__(
+        self,
+        client: AwsClient,
+        secret_id: str,
+        monotonic: Callable[[], float],
+        on_outage: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client, self._secret_id, self._monotonic, self._on_outage = client, secret_id, monotonic, on_outage
+        self._versions: dict[Stage, _CachedVersion] = {}
+        self._out_of_reach_since: float | None = None
 
-    def current(self, max_age: float = MAX_AGE_SECONDS) -> Credentials:
-        """The current credentials, at most `max_age` seconds old. Raises SecretError."""
-        credentials = self._at_most("AWSCURRENT", max_age, self._fetch)
-        if credentials is None:
-            raise SecretError("no-value")
-        return credentials
+    def current(self, deadline: Deadline) -> Credentials:
+        """The current credentials. Raises SecretError."""
+        return _required(self._at_most("AWSCURRENT", MAX_AGE_SECONDS, OLDEST_SECONDS, deadline))
 
-    def previous(self, max_age: float = MAX_AGE_SECONDS) -> Credentials | None:
+    def previous(self, deadline: Deadline) -> Credentials | None:
         """The credentials before the last rotation, if we can use them. Raises SecretError if out of reach."""
-        return self._at_most("AWSPREVIOUS", max_age, self._fetch_if_any)
+        return self._at_most("AWSPREVIOUS", MAX_AGE_SECONDS, OLDEST_SECONDS, deadline)
+
+    def of_project(self, pos_id: str, deadline: Deadline) -> Credentials | None:
+        """The credentials of one project, current or previous; None: nobody's that we have. Raises SecretError."""
+        current = self.current(deadline)
+        if current.project == project_of(pos_id):
+            return current
+        previous = self.previous(deadline)
+        return previous if previous is not None and previous.project == project_of(pos_id) else None
+
+    def candidates(self, deadline: Deadline) -> Iterator[tuple[Stage, Credentials]]:
+        """All credentials that may prove a webhook: first the copies at hand, then, if asked for more, fresh ones.
+
+        Raises SecretError when fresh ones cannot be had: whoever has asked for all of them may then not say "forged".
+        """
+        yield "AWSCURRENT", self.current(deadline)
+        previous = self.previous(deadline)
+        if previous is not None:
+            yield "AWSPREVIOUS", previous
+        yield "AWSCURRENT", _required(self._at_most("AWSCURRENT", FRESH_SECONDS, FRESH_SECONDS, deadline))
+        previous = self._at_most("AWSPREVIOUS", FRESH_SECONDS, FRESH_SECONDS, deadline)
+        if previous is not None:
+            yield "AWSPREVIOUS", previous
 
     def forget(self) -> None:
-        """Fetch anew at the next use: the provider has just refused what we have, so it may have been rotated."""
-        self._copies.clear()
+        """Drop the cached copies, because the provider has just refused them: they may have been rotated."""
+        self._versions.clear()
 
-    def _at_most(
-        self, stage: Stage, max_age: float, fetch: Callable[[Stage], Credentials | None]
-    ) -> Credentials | None:
-        copy = self._copies.get(stage)
-        now = self._monotonic()
-        if copy is None or now - copy.fetched > max_age:
-            # "None" is kept too: or each forged message would make us fetch again.
-            fetched = _Copy(fetch(stage), now)
-            if copy is not None and stage == "AWSCURRENT" and fetched.credentials != copy.credentials:
-                # Rotated: what we know of the previous version is out of date, however young.
-                self._copies.pop("AWSPREVIOUS", None)
-            copy = self._copies[stage] = fetched
-        return copy.credentials
-
-    def _fetch_if_any(self, stage: Stage) -> Credentials | None:
+    def _at_most(self, stage: Stage, max_age: float, oldest: float, deadline: Deadline) -> Credentials | None:
+        """The version, at most `max_age` seconds old, or `oldest` while Secrets Manager is out of reach."""
+        cached, now = self._versions.get(stage), self._monotonic()
+        if cached is not None and now - cached.fetched <= max_age:
+            return cached.credentials
         try:
-            return self._fetch(stage)
+            fetched = _CachedVersion(self._fetch(stage, deadline), now)
         except SecretError as error:
-            # Never rotated: no previous version. And an old one may not be our JSON: both mean "none".
-            if error.reason in ("no-value", "malformed"):
-                return None
-            raise
+            if error.reason != OUT_OF_REACH or cached is None or now - cached.fetched > oldest:
+                raise
+            self._on_outage()
+            return cached.credentials
+        if cached is not None and stage == "AWSCURRENT" and fetched.credentials != cached.credentials:
+            # Rotated: what we know of the previous version is out of date, however young.
+            self._versions.pop("AWSPREVIOUS", None)
+        # "None" is kept too, or each forged message would make us fetch it again.
+        self._versions[stage] = fetched
+        return fetched.credentials
 
-    def _fetch(self, stage: Stage) -> Credentials:
+    def _fetch(self, stage: Stage, deadline: Deadline) -> Credentials | None:
+        now, since = self._monotonic(), self._out_of_reach_since
+        if since is not None and now - since < FRESH_SECONDS:
+            raise SecretError(OUT_OF_REACH)  # asked a moment ago: waiting for it again would cost each request seconds
         try:
-            answer = self._client.get_secret_value(SecretId=self._secret_id, VersionStage=stage)
+            credentials = self._ask(stage, deadline)
+        except SecretError as error:
+            self._out_of_reach_since = now if error.reason == OUT_OF_REACH else None
+            if stage == "AWSPREVIOUS" and error.reason in (NO_VALUE, "malformed"):
+                return None  # never rotated, or an old version that is not our JSON
+            raise
+        self._out_of_reach_since = None
+        return credentials
+
+    def _ask(self, stage: Stage, deadline: Deadline) -> Credentials:
+        seconds = min(deadline.left(), AWS_CALL_SECONDS)
+        if seconds <= 0:
+            raise SecretError(OUT_OF_REACH)
+        try:
+            answer = self._client.call("get_secret_value", seconds, SecretId=self._secret_id, VersionStage=stage)
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            raise SecretError("no-value" if code == "ResourceNotFoundException" else "out-of-reach") from None
+            raise SecretError(_reason(error)) from None
         except BotoCoreError:
-            raise SecretError("out-of-reach") from None
+            raise SecretError(OUT_OF_REACH) from None
         return _read(answer.get("SecretString"))
 
 
+def _required(credentials: Credentials | None) -> Credentials:
+    if credentials is None:
+        raise SecretError(NO_VALUE)
+    return credentials
+
+
+def _reason(error: ClientError) -> str:
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    if code == "ResourceNotFoundException":
+        # One code for two causes; only the text tells a secret without a value from a secret that does not exist.
+        return NO_VALUE if "secret value" in message else "no-such-secret"
+    if code in ("AccessDeniedException", "DecryptionFailure"):
+        return "denied"
+    return OUT_OF_REACH
+
+
 def _read(text: str | None) -> Credentials:
+    if text is None:
+        raise SecretError(NO_VALUE)
     try:
-        value = json.loads(text or "")
+        value = json.loads(text)
     except ValueError:
         raise SecretError("malformed") from None  # the parser's message quotes the text
     if not isinstance(value, dict) or not all(_usable(value.get(name)) for name in FIELDS):

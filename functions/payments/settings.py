@@ -9,13 +9,15 @@ from urllib.parse import urlsplit
 
 from payments.signatures import Scheme
 
+MOST_WORKERS = 64
+
 
 class SettingsError(Exception):
     """An environment variable is missing or wrong; the text names it and never repeats its value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StorageSettings:
     """Where records and credentials are."""
 
     table_name: str
@@ -31,9 +33,9 @@ class ProviderSettings:
     ca_file: str | None
 
 
-def storage(environ: Mapping[str, str]) -> Storage:
+def storage(environ: Mapping[str, str]) -> StorageSettings:
     """Read what every function needs. Raises SettingsError."""
-    return Storage(_required(environ, "TABLE_NAME"), _required(environ, "SECRET_ID"))
+    return StorageSettings(_required(environ, "TABLE_NAME"), _required(environ, "SECRET_ID"))
 
 
 def provider(environ: Mapping[str, str]) -> ProviderSettings:
@@ -47,6 +49,14 @@ def provider(environ: Mapping[str, str]) -> ProviderSettings:
 def webhook_url(environ: Mapping[str, str]) -> str:
     """Where the provider shall report (`server_url`). Ours, never the caller's. Raises SettingsError."""
     return _required(environ, "WEBHOOK_URL")
+
+
+def settle_workers(environ: Mapping[str, str]) -> int:
+    """How many voids one settle run queries at once; also what the provider has to bear. Raises SettingsError."""
+    value = environ.get("SETTLE_WORKERS", "8")
+    if not (value.isascii() and value.isdecimal() and len(value) <= 3 and 1 <= int(value) <= MOST_WORKERS):
+        raise SettingsError(f"SETTLE_WORKERS is not a whole number from 1 to {MOST_WORKERS}")
+    return int(value)
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

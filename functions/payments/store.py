@@ -1,43 +1,31 @@
-"""The only file that touches DynamoDB: conditional writes that recognise themselves, and bounded reads.
+"""The only file that touches DynamoDB: conditional writes of whole orders that recognise themselves, and bounded reads.
 
-Promises that a write which rests on a version fails if somebody wrote since, and that a write whose answer was lost is
-recognised by its `write_id`. Never scans, never deletes, never writes unconditionally over a record.
+Promises that a write fails if somebody wrote since the version it rests on, and that a write whose answer was lost is
+recognised by its `write_id`. Never scans, never deletes, never overwrites unconditionally.
 """
 
 import base64
 import binascii
 import json
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import replace
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from payments import exact_json
-from payments.messages import PROVIDER_FIELDS, Fields, Operation
-from payments.operations import Change, Evidence, Reason, State, UsedKey, Void
+from payments import items
+from payments.exact_json import without_surrogates
+from payments.items import Item
+from payments.outside import AWS_CALL_SECONDS, AwsClient, Deadline
+from payments.record import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+MOST_MERGES = 5
+LONGEST_CURSOR = 4_096
+MOST_DIGITS = 15
 
-VOID = "VOID"
-TIMELINE = "timeline"
-DUE = "DUE"
-REVIEW = "REVIEW"
-TOP = "~"
-"""The record is behind every timestamp of its order: one query returns it and the newest events."""
-MOST_EVENTS = 100
-QUARANTINE_SECONDS = 90 * 86_400
-LONGEST_CURSOR = 2_048
-CONFLICT_PAUSES = (0.02, 0.05, 0.1)
-"""Seconds. A webhook's transaction is on the same record just now; the SDK does not repeat such a single write."""
-
-Item = dict[str, Any]
-Listing = Literal["unsettled", "review"]
+StateFilter = Literal["unsettled", "review"]
+KINDS: dict[StateFilter, tuple[str, str]] = {"unsettled": ("due", items.DUE), "review": ("review", items.REVIEW)}
 
 
 class StoreError(Exception):
@@ -50,228 +38,217 @@ class BadCursor(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The record as it stands in the table, written by us."""
+    """The order as it stands in the table, written by us."""
 
-    void: Void
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Somebody else wrote first; `void` is the newer truth."""
+    """Somebody else wrote first; `order` is the newer truth."""
 
-    void: Void
-
-
-@dataclass(frozen=True, slots=True)
-class Unreleased:
-    """Nothing was written: a merge must decide. `void` is the record as it stood, None if that is not known."""
-
-    void: Void | None
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One genuine webhook of an order, reduced to the allow-listed fields."""
+class Merged:
+    """What a merge did: the order that it was based on and the order afterwards, the same if nothing changed."""
 
-    digest: str
-    received_at: str
-    verified_with: str
-    operation: Operation
+    before: Order
+    after: Order
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records and where to go on."""
+    """Some orders and where to go on."""
 
-    voids: tuple[Void, ...]
+    orders: tuple[Order, ...]
     cursor: str | None
     unreadable: int = 0
     """Items that this release cannot read, as after a rollback: left out, so that they do not stop the others."""
 
 
 class Store:
-    """One table. The client is made once by the handler; `write_id`s are made by the caller, fresh for each write."""
+    """One table. `write_id`s are made by the caller, fresh for each write."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    def __init__(self, client: AwsClient, table_name: str) -> None:
         self._client, self._table = client, table_name
 
-    def load(self, pos_id: str, order_id: str) -> Void | None:
-        """Read the record, as of now. Raises StoreError."""
-        answer = self._call("get_item", Key=_key(pos_id, order_id), ConsistentRead=True)
+    def load(self, pos_id: str, order_id: str, deadline: Deadline) -> Order | None:
+        """Read an order, as of now. Raises StoreError."""
+        answer = self._call("get_item", deadline, Key=items.key(pos_id, order_id), ConsistentRead=True)
         item = answer.get("Item")
-        return read_void(item) if item else None
+        return _read(item) if item else None
 
-    def create(self, void: Void, write_id: str) -> Written | Conflict:
-        """Write the first record of an order; needs no read. Raises StoreError."""
-        return self._put(void, write_id, "attribute_not_exists(pk)", {})
-
-    def replace(self, void: Void, write_id: str) -> Written | Conflict:
-        """Write a record that rests on the version it carries. Raises StoreError."""
-        return self._put(void, write_id, "version = :seen", {":seen": {"N": str(void.version)}})
-
-    def _put(self, void: Void, write_id: str, condition: str, values: Item) -> Written | Conflict:
-        written = replace(void, version=void.version + 1, write_id=write_id)
+    def write(self, order: Order, write_id: str, deadline: Deadline) -> Written | Conflict:
+        """Write an order that rests on the version it carries; version 0 must not exist yet. Raises StoreError."""
+        written = replace(order, version=order.version + 1, write_id=write_id)
+        condition: Item = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if order.version:
+            seen = {":seen": items.number(order.version)}
+            condition = {"ConditionExpression": "version = :seen", "ExpressionAttributeValues": seen}
         try:
             self._call(
                 "put_item",
-                Item=write_void(written),
-                ConditionExpression=condition,
+                deadline,
+                Item=items.write_order(written),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **({"ExpressionAttributeValues": values} if values else {}),
+                **condition,
             )
         except _ConditionFailed as failed:
-            current = self._after_refusal(failed, void)
+            current = self._found(failed, order, deadline)
             # The SDK repeats a request whose answer was lost: then the condition fails against our own write.
-            if current.write_id == write_id:
-                return Written(current)
-            return Conflict(current)
+            return Written(current) if current.write_id == write_id else Conflict(current)
         return Written(written)
 
-    def _after_refusal(self, failed: "_ConditionFailed", void: Void) -> Void:
-        if failed.item:
-            return read_void(failed.item)
-        current = self.load(void.pos_id, void.order_id)
+    def merge(
+        self, order: Order, change: Callable[[Order], Order], new_id: Callable[[], str], deadline: Deadline
+    ) -> Merged:
+        """Write what `change` makes of the order; if somebody wrote first, change that instead. Raises StoreError."""
+        for _ in range(MOST_MERGES):
+            changed = change(order)
+            if changed == order:
+                return Merged(order, order)
+            written = self.write(changed, new_id(), deadline)
+            if isinstance(written, Written):
+                return Merged(order, written.order)
+            order = written.order
+        raise StoreError("record kept changing")
+
+    def append_webhook(
+        self, pos_id: str, webhook: StoredWebhook, write_id: str, deadline: Deadline
+    ) -> Literal[True] | Order | None:
+        """Add a webhook to an order, without having read it, if its void is done and the webhook adds nothing else.
+
+        True: added. Otherwise nothing was written: the order as it stands, None if there is none. Raises StoreError.
+        """
+        operation = webhook.operation
+        try:
+            self._call(
+                "update_item",
+                deadline,
+                Key=items.key(pos_id, operation.order_id),
+                UpdateExpression=(
+                    "SET webhooks.#digest = :webhook, webhook_bytes = webhook_bytes + :size, "
+                    "version = version + :one, write_id = :write"
+                ),
+                # Equal fields, because then `rules` would change nothing else. Whatever is not exactly so is merged.
+                ConditionExpression=(
+                    "#state = :voided AND provider = :provider AND attribute_not_exists(webhooks.#digest) "
+                    "AND size(webhooks) < :most AND webhook_bytes < :room"
+                ),
+                ExpressionAttributeNames={"#state": "state", "#digest": webhook.digest},
+                ExpressionAttributeValues={
+                    ":voided": {"S": "voided"},
+                    ":provider": {"S": items.write_fields(operation.fields)},
+                    ":webhook": items.write_webhook(webhook),
+                    ":size": items.number(items.webhook_size(webhook)),
+                    ":most": items.number(MOST_WEBHOOKS),
+                    ":room": items.number(MOST_WEBHOOK_BYTES - items.webhook_size(webhook)),
+                    ":one": items.number(1),
+                    ":write": {"S": write_id},
+                },
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except _ConditionFailed as failed:
+            return _read(failed.item) if failed.item else None
+        return True
+
+    def put_quarantine(self, digest: str, text: str, why: str, received_at: int, deadline: Deadline) -> None:
+        """Keep a genuine message that we cannot use, for 90 days. Raises StoreError."""
+        item = items.write_quarantine(digest, text, why, received_at)
+        try:
+            self._call("put_item", deadline, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except _ConditionFailed:
+            return
+
+    def list(self, which: StateFilter, limit: int, cursor: str | None, deadline: Deadline) -> Page:
+        """One page of the open voids, or of those in review, next due first. Raises StoreError, BadCursor."""
+        index, kind = KINDS[which]
+        places = _read_cursor(cursor, index, kind) if cursor else dict.fromkeys(items.shards(kind))
+        found: list[tuple[int, str, Item]] = []
+        going_on: set[str] = set()
+        for shard, start in places.items():
+            answer = self._query(index, shard, limit, start, deadline)
+            found += [(int(item[f"{index}_at"]["N"]), shard, item) for item in answer.get("Items", [])]
+            going_on |= {shard} if "LastEvaluatedKey" in answer else set()
+        found.sort(key=lambda entry: entry[0])  # stable, so each shard keeps its own order
+        page, rest = found[:limit], found[limit:]
+        going_on |= {shard for _, shard, _ in rest}
+        places |= {shard: _index_key(item, index) for _, shard, item in page}
+        orders = [order for _, _, item in page if (order := _read_if_possible(item)) is not None]
+        next_places = {shard: places[shard] for shard in places if shard in going_on}
+        cursor = _write_cursor(next_places, index) if next_places else None
+        return Page(tuple(orders), cursor, len(page) - len(orders))
+
+    def due(self, shard: str, now: int, limit: int, start: Item | None, deadline: Deadline) -> tuple[Page, Item | None]:
+        """Some of one shard's orders that are due, the longest due first, and where to go on. Raises StoreError."""
+        answer = self._query("due", shard, limit, start, deadline, now)
+        read = [_read_if_possible(item) for item in answer.get("Items", [])]
+        orders = tuple(order for order in read if order is not None)
+        return Page(orders, None, len(read) - len(orders)), answer.get("LastEvaluatedKey")
+
+    def due_last(self, shard: str, deadline: Deadline) -> Order | None:
+        """The order of a shard whose next query is farthest away. Raises StoreError."""
+        return _first(self._query("due", shard, 1, None, deadline, ScanIndexForward=False))
+
+    def due_after(self, shard: str, moment: int, deadline: Deadline) -> Order | None:
+        """The order of a shard that is the first to be queried after a moment. Raises StoreError."""
+        return _first(self._query("due", shard, 1, None, deadline, after=moment))
+
+    def _query(
+        self,
+        index: str,
+        shard: str,
+        limit: int,
+        start: Item | None,
+        deadline: Deadline,
+        until: int | None = None,
+        after: int | None = None,
+        **more: Any,
+    ) -> Item:
+        condition, values = f"{index}_pk = :pk", {":pk": {"S": shard}}
+        if until is not None:
+            condition, values[":until"] = f"{condition} AND {index}_at <= :until", items.number(until)
+        if after is not None:
+            condition, values[":after"] = f"{condition} AND {index}_at > :after", items.number(after)
+        if start is not None:
+            more["ExclusiveStartKey"] = start
+        return self._call(
+            "query",
+            deadline,
+            IndexName=index,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            Limit=limit,
+            **more,
+        )
+
+    def _found(self, failed: "_ConditionFailed", order: Order, deadline: Deadline) -> Order:
+        current = _read(failed.item) if failed.item else self.load(order.pos_id, order.order_id, deadline)
         if current is None:
             raise StoreError("condition failed without a record")
         return current
 
-    def put_event(self, pos_id: str, event: Event) -> bool:
-        """Store one webhook; False if it was there. Raises StoreError."""
+    def _call(self, operation: str, deadline: Deadline, **arguments: Any) -> Item:
+        seconds = min(deadline.left(), AWS_CALL_SECONDS)
+        if seconds <= 0:
+            raise StoreError("deadline")
         try:
-            self._call("put_item", Item=_event_item(pos_id, event), ConditionExpression="attribute_not_exists(pk)")
-        except _ConditionFailed:
-            return False
-        return True
+            return self._client.call(operation, seconds, TableName=self._table, **arguments)
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code == "ConditionalCheckFailedException":
+                raise _ConditionFailed(_item_of(error)) from None
+            raise StoreError(code or "ClientError") from None
+        except BotoCoreError as error:
+            raise StoreError(type(error).__name__) from None
 
-    def put_event_and_release(self, pos_id: str, event: Event, void: Void, write_id: str) -> Unreleased | None:
-        """Store a success webhook and release the record in one transaction, without having read anything.
 
-        `void` is the record to create where there is none. Unreleased: its conditions did not hold (the event is a
-        repetition, or the record needs a merge). Raises StoreError.
-        """
-        put, released = _event_item(pos_id, event), void.history[-1]
-        values: Item = {
-            ":voided": {"S": State.VOIDED.value}, ":submitting": {"S": State.SUBMITTING.value},
-            ":unknown": {"S": State.UNKNOWN.value}, ":false": {"BOOL": False},
-            ":provider": put["provider"], ":seen": _texts(void.seen_ids),
-            ":settled": {"S": timestamp(released.at)}, ":change": {"L": [_write_change(released)]},
-            ":none": {"L": []}, ":one": {"N": "1"}, ":zero": {"N": "0"}, ":write": {"S": write_id},
-            ":currency": _optional(void.order_currency), ":room": {"N": "90"}, ":order": {"S": void.order_id},
-            ":pos": {"S": pos_id}, ":top": {"S": TOP},
-        }  # fmt: skip
-        update = (
-            "SET #state = :voided, provider = :provider, seen_ids = :seen, settled_at = :settled, "
-            "history = list_append(if_not_exists(history, :none), :change), "
-            "version = if_not_exists(version, :zero) + :one, write_id = :write, "
-            "attempt = if_not_exists(attempt, :zero), order_currency = if_not_exists(order_currency, :currency), "
-            "review = if_not_exists(review, :false), corrected = if_not_exists(corrected, :false), "
-            "resend_allowed = :false, order_id = :order, pos_id = :pos, #at = :top "
-            "REMOVE reason, due_pk, due_at"
-        )
-        # Only what a blind update can do right: nothing to correct, to contradict or to fill, no other ids.
-        condition = (
-            "attribute_not_exists(pk) OR (#state IN (:submitting, :unknown) AND order_currency = :currency "
-            "AND attribute_not_exists(provider) AND attribute_not_exists(seen_ids) AND size(history) < :room)"
-        )
-        try:
-            self._call(
-                "transact_write_items",
-                TransactItems=[
-                    {
-                        "Put": {
-                            "TableName": self._table,
-                            "Item": put,
-                            "ConditionExpression": "attribute_not_exists(pk)",
-                        }
-                    },
-                    {
-                        "Update": {
-                            "TableName": self._table,
-                            "Key": _key(pos_id, void.order_id),
-                            "UpdateExpression": update,
-                            "ConditionExpression": condition,
-                            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                            "ExpressionAttributeNames": {"#state": "state", "#at": "at"},
-                            "ExpressionAttributeValues": values,
-                        }
-                    },
-                ],
-                ClientRequestToken=write_id,
-            )
-        except _ConditionFailed as failed:
-            return Unreleased(read_void(failed.item) if failed.item else None)
-        return None
-
-    def put_quarantine(self, digest: str, text: str, why: str, received_at: int) -> None:
-        """Keep a genuine message that we cannot use, for 90 days. Raises StoreError."""
-        day = datetime.fromtimestamp(received_at / 1000, UTC).date().isoformat()
-        item = {
-            "pk": {"S": f"QUARANTINE#{day}"},
-            "sk": {"S": digest},
-            "why": {"S": why},
-            "received_at": {"S": timestamp(received_at)},
-            "text": {"S": text},
-            "expires_at": {"N": str(received_at // 1000 + QUARANTINE_SECONDS)},
-        }
-        try:
-            self._call("put_item", Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except _ConditionFailed:
-            return
-
-    def timeline(self, pos_id: str, order_id: str) -> tuple[Void | None, list[Event], bool]:
-        """The record, its newest events (newest last), if there are more: one consistent read. Raises StoreError."""
-        answer = self._call(
-            "query",
-            IndexName=TIMELINE,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": partition(pos_id, order_id)}},
-            ScanIndexForward=False,
-            ConsistentRead=True,
-            Limit=MOST_EVENTS + 2,
-        )
-        items = answer.get("Items", [])
-        void = next((read_void(item) for item in items if item["sk"]["S"] == VOID), None)
-        events = [_read_event(item) for item in items if item["sk"]["S"] != VOID]
-        return void, events[:MOST_EVENTS][::-1], len(events) > MOST_EVENTS
-
-    def list(self, which: Listing, limit: int, cursor: str | None = None) -> Page:
-        """One page of the unsettled voids, or of those in review, next due first. Raises StoreError, BadCursor."""
-        return self._page(which, limit, cursor, "", {})
-
-    def due(self, now: int, limit: int, cursor: str | None = None) -> Page:
-        """One page of the voids that are due, the longest due first. Raises StoreError."""
-        return self._page("unsettled", limit, cursor, " AND due_at <= :now", {":now": {"N": str(now)}})
-
-    def _page(self, which: Listing, limit: int, cursor: str | None, more: str, values: Item) -> Page:
-        index, name, partition_name = (
-            ("due", "due_pk", DUE) if which == "unsettled" else ("review", "review_pk", REVIEW)
-        )
-        start = {"ExclusiveStartKey": _read_cursor(cursor, index)} if cursor else {}
-        answer = self._call(
-            "query",
-            IndexName=index,
-            KeyConditionExpression=f"{name} = :pk{more}",
-            ExpressionAttributeValues={":pk": {"S": partition_name}, **values},
-            Limit=limit,
-            **start,
-        )
-        items, last = answer.get("Items", []), answer.get("LastEvaluatedKey")
-        voids = [void for item in items if (void := _read_if_possible(item)) is not None]
-        return Page(tuple(voids), _write_cursor(last) if last else None, len(items) - len(voids))
-
-    def _call(self, operation: str, **arguments: Any) -> Item:
-        if operation != "transact_write_items":
-            arguments["TableName"] = self._table
-        for pause in (*CONFLICT_PAUSES, None):
-            try:
-                return dict(getattr(self._client, operation)(**arguments))
-            except ClientError as error:
-                if pause is None or _code(error) != "TransactionConflictException":
-                    raise _translated(error) from None
-                time.sleep(pause)
-            except BotoCoreError as error:
-                raise StoreError(type(error).__name__) from None
-        raise AssertionError("the last round returns or raises")
+def _item_of(error: ClientError) -> Item:
+    """The item as it was, which lies beside `Error`."""
+    response: Mapping[str, Any] = error.response
+    return dict(response.get("Item", {}))
 
 
 class _ConditionFailed(Exception):
@@ -280,249 +257,56 @@ class _ConditionFailed(Exception):
         self.item = item
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+def _read(item: Item) -> Order:
+    order = _read_if_possible(item)
+    if order is None:
+        # Written by a newer release: it must not be overwritten by what this one understands of it.
+        raise StoreError("unreadable record")
+    return order
 
 
-def _translated(error: ClientError) -> Exception:
-    response: Mapping[str, Any] = error.response
-    code = _code(error)
-    if code == "ConditionalCheckFailedException":
-        return _ConditionFailed(dict(response.get("Item", {})))
-    reasons = {str(reason.get("Code")) for reason in response.get("CancellationReasons", [])}
-    if code == "TransactionCanceledException" and reasons <= {"None", "ConditionalCheckFailed", "TransactionConflict"}:
-        # A conflict with another writer, too: the single writes decide then. Only the record comes back, not the event.
-        items = [reason["Item"] for reason in response["CancellationReasons"] if reason.get("Item")]
-        return _ConditionFailed(dict(items[0]) if items else {})
-    return StoreError(code or "ClientError")
+def _first(answer: Item) -> Order | None:
+    return next((_read_if_possible(item) for item in answer.get("Items", [])), None)
 
 
-# ---- items -----------------------------------------------------------------------------------------------------------
-
-
-def partition(pos_id: str, order_id: str) -> str:
-    """The key of everything that belongs to one order."""
-    return f"{pos_id}#{order_id}"
-
-
-def _key(pos_id: str, order_id: str) -> Item:
-    return {"pk": {"S": partition(pos_id, order_id)}, "sk": {"S": VOID}}
-
-
-def timestamp(at: int) -> str:
-    """Milliseconds since 1970 as `2026-11-24T10:10:10.100Z`."""
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _milliseconds(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def write_void(void: Void) -> Item:
-    """The item of a record; in the sparse indexes only while it is open, or needs a person.
-
-    What is not known, or of which there is none, is not written: the SDK's work grows with each attribute.
-    """
-    texts = {
-        "reason": void.reason.value if void.reason else None,
-        "order_currency": void.order_currency,
-        "comment": void.comment,
-        "attempt_id": void.attempt_id,
-        "requested_at": timestamp(void.requested_at) if void.requested_at is not None else None,
-        "requested_by": void.requested_by,
-        "settled_at": timestamp(void.settled_at) if void.settled_at is not None else None,
-        "provider_code": void.provider_code,
-        "provider_message": void.provider_message,
-    }
-    numbers = {
-        "lease_until": void.lease_until,
-        "settle_until": void.settle_until,
-        "checks": void.checks,
-        "asked_at": void.asked_at,
-    }
-    ids = {"own_ids": void.own_ids, "known_ids": void.known_ids, "seen_ids": void.seen_ids}
-    item: Item = {
-        **_key(void.pos_id, void.order_id),
-        "at": {"S": TOP},
-        "pos_id": {"S": void.pos_id},
-        "order_id": {"S": void.order_id},
-        "state": {"S": void.state.value},
-        # The next five are what an event or a condition reads: always there.
-        "review": {"BOOL": void.review},
-        "corrected": {"BOOL": void.corrected},
-        "resend_allowed": {"BOOL": void.resend_allowed},
-        "attempt": _number(void.attempt),
-        "version": _number(void.version),
-        "sent": {"BOOL": void.sent},
-        "history": {"L": [_write_change(change) for change in void.history]},
-        "write_id": {"S": void.write_id},
-        **{name: {"S": text} for name, text in texts.items() if text is not None},
-        **{name: _number(number) for name, number in numbers.items() if number},
-        **{name: _texts(values) for name, values in ids.items() if values},
-    }
-    if void.provider is not None:
-        item["provider"] = _write_fields(void.provider)
-    if void.keys:
-        item["idempotency"] = {"L": [_write_key(key) for key in void.keys]}
-    if void.due_at is not None:
-        item |= {"due_pk": {"S": DUE}, "due_at": _number(void.due_at)}
-    if void.review:
-        item |= {"review_pk": {"S": REVIEW}, "review_at": _number(void.due_at or void.settled_at or 0)}
-    return item
-
-
-def read_void(item: Item) -> Void:
-    """The record of an item. Attributes that a webhook's own record does not have read as unknown."""
-    reason, requested, settled = _text(item, "reason"), _text(item, "requested_at"), _text(item, "settled_at")
-    return Void(
-        pos_id=item["pos_id"]["S"],
-        order_id=item["order_id"]["S"],
-        state=State(item["state"]["S"]),
-        order_currency=_text(item, "order_currency"),
-        reason=Reason(reason) if reason else None,
-        review=_flag(item, "review"),
-        corrected=_flag(item, "corrected"),
-        resend_allowed=_flag(item, "resend_allowed"),
-        comment=_text(item, "comment"),
-        attempt=_integer(item, "attempt"),
-        attempt_id=_text(item, "attempt_id"),
-        sent=_flag(item, "sent"),
-        own_ids=_ids(item, "own_ids"),
-        known_ids=_ids(item, "known_ids"),
-        seen_ids=_ids(item, "seen_ids"),
-        requested_at=_milliseconds(requested) if requested else None,
-        requested_by=_text(item, "requested_by"),
-        lease_until=_integer(item, "lease_until"),
-        settle_until=_integer(item, "settle_until"),
-        settled_at=_milliseconds(settled) if settled else None,
-        provider=_read_fields(item["provider"]) if "provider" in item else None,
-        provider_code=_text(item, "provider_code"),
-        provider_message=_text(item, "provider_message"),
-        history=tuple(_read_change(change["M"]) for change in item.get("history", {}).get("L", [])),
-        keys=tuple(_read_key(key["M"]) for key in item.get("idempotency", {}).get("L", [])),
-        checks=_integer(item, "checks"),
-        asked_at=_integer(item, "asked_at"),
-        due_at=_integer(item, "due_at") if "due_at" in item else None,
-        version=_integer(item, "version"),
-        write_id=_text(item, "write_id") or "",
-    )
-
-
-def _read_if_possible(item: Item) -> Void | None:
+def _read_if_possible(item: Item) -> Order | None:
     try:
-        return read_void(item)
-    except (KeyError, ValueError, exact_json.Unreadable):
+        return items.read_order(item)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _event_item(pos_id: str, event: Event) -> Item:
-    return {
-        "pk": {"S": partition(pos_id, event.operation.order_id)},
-        "sk": {"S": f"EVENT#{event.digest}"},
-        "at": {"S": event.received_at},
-        "method": {"S": event.operation.method},
-        "status": {"S": event.operation.status},
-        "verified_with": {"S": event.verified_with},
-        "provider": _write_fields(event.operation.fields),
-    }
+# ---- cursors: for each shard of a list the order after which it goes on ----------------------------------------------
 
 
-def _read_event(item: Item) -> Event:
-    fields = _read_fields(item["provider"])
-    operation = Operation(item["method"]["S"], item["status"]["S"], str(fields.get("order_id")), fields)
-    return Event(item["sk"]["S"].removeprefix("EVENT#"), item["at"]["S"], item["verified_with"]["S"], operation)
+def _index_key(item: Item, index: str) -> Item:
+    return {name: item[name] for name in ("pk", "sk", f"{index}_pk", f"{index}_at")}
 
 
-def _write_fields(fields: Fields) -> Item:
-    """One JSON text: a map of its own numbers would turn 100.00 into 100, and costs the SDK five times the work."""
-    return {"S": exact_json.write({name: fields[name] for name in PROVIDER_FIELDS if fields.get(name) is not None})}
+def _write_cursor(places: dict[str, Item | None], index: str) -> str:
+    shown = {shard: [key["pk"]["S"], key[f"{index}_at"]["N"]] if key else None for shard, key in places.items()}
+    return base64.urlsafe_b64encode(json.dumps(shown, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def _read_fields(value: Item) -> Fields:
-    # Another form is not read as "nothing known": the next write would lose what the provider said.
-    stored = exact_json.parse(value["S"])
-    if not isinstance(stored, dict):
-        raise ValueError("provider")
-    fields = {name: stored.get(name) for name in PROVIDER_FIELDS}
-    return {**fields, "amount": _exact(fields["amount"]), "fee": _exact(fields["fee"])}
-
-
-def _exact(value: object) -> object:
-    return Decimal(value) if isinstance(value, int) else value
-
-
-def _write_change(change: Change) -> Item:
-    return {
-        "M": {
-            "at": {"S": timestamp(change.at)},
-            "state": {"S": change.state.value},
-            "evidence": {"S": change.evidence.value},
-        }
-    }
-
-
-def _read_change(item: Item) -> Change:
-    return Change(_milliseconds(item["at"]["S"]), State(item["state"]["S"]), Evidence(item["evidence"]["S"]))
-
-
-def _write_key(key: UsedKey) -> Item:
-    return {"M": {"key": {"S": key.key}, "body_hash": {"S": key.body_hash}, "attempt": _number(key.attempt)}}
-
-
-def _read_key(item: Item) -> UsedKey:
-    return UsedKey(item["key"]["S"], item["body_hash"]["S"], int(item["attempt"]["N"]))
-
-
-def _optional(value: str | None) -> Item:
-    return {"NULL": True} if value is None else {"S": value}
-
-
-def _number(value: int) -> Item:
-    return {"N": str(value)}
-
-
-def _texts(values: Iterable[str]) -> Item:
-    return {"L": [{"S": value} for value in sorted(values)]}
-
-
-def _text(item: Item, name: str) -> str | None:
-    value = item.get(name, {}).get("S")
-    return value if isinstance(value, str) else None
-
-
-def _flag(item: Item, name: str) -> bool:
-    return item.get(name, {}).get("BOOL") is True
-
-
-def _integer(item: Item, name: str) -> int:
-    return int(item.get(name, {}).get("N", "0"))
-
-
-def _ids(item: Item, name: str) -> frozenset[str]:
-    return frozenset(value["S"] for value in item.get(name, {}).get("L", []))
-
-
-# ---- cursors ---------------------------------------------------------------------------------------------------------
-
-
-def _write_cursor(key: Item) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, index: str) -> Item:
+def _read_cursor(cursor: str, index: str, kind: str) -> dict[str, Item | None]:
     try:
         if len(cursor) > LONGEST_CURSOR or not cursor.isascii():
             raise ValueError
-        key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        places = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, RecursionError):
         raise BadCursor from None
-    kinds = {"pk": "S", "sk": "S", f"{index}_pk": "S", f"{index}_at": "N"}
-    if not isinstance(key, dict) or key.keys() != kinds.keys():
+    if not isinstance(places, dict) or not places or not places.keys() <= set(items.shards(kind)):
         raise BadCursor
-    for name, kind in kinds.items():
-        value = key[name]
-        if not isinstance(value, dict) or list(value) != [kind] or not isinstance(value[kind], str):
-            raise BadCursor
-    if not key[f"{index}_at"]["N"].isdecimal():
-        raise BadCursor
-    return dict(key)
+    return {shard: _read_place(place, index, shard) for shard, place in places.items()}
+
+
+def _read_place(place: object, index: str, shard: str) -> Item | None:
+    """The start key of a shard. What the table would refuse is refused here, as the caller's mistake and not ours."""
+    match place:
+        case None:
+            return None
+        case [str(pk), str(at)] if at.isascii() and at.isdecimal() and len(at) <= MOST_DIGITS and 0 < len(pk) <= 400:
+            key = {"pk": {"S": pk}, "sk": {"S": items.ORDER}, f"{index}_pk": {"S": shard}, f"{index}_at": {"N": at}}
+            if items.shard_of(pk) == shard.rpartition("#")[2] and pk == without_surrogates(pk):
+                return key
+    raise BadCursor

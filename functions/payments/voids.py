@@ -1,52 +1,28 @@
-"""A void's life: submit it once, and ask about it until it is known.
+"""A void submitted and read. A durable intent, one POST, a durable outcome.
 
-Submit: a durable intent, one POST, a durable outcome. Settle: lease, one question, merge. Promises that no request byte
-leaves before its intent is durable, and that what is not known stays `unknown`. Never sends a second time by itself.
+Promises that no request byte leaves before its intent is durable, that what is not known stays `unknown`, and that
+nothing is sent a second time by itself.
 """
 
-import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from payments import exact_json, operations
-from payments.messages import Answer, OrderView, Word
-from payments.operations import Intent, State, Verdict, Void
-from payments.provider import Handshake, NotConnected, Provider
-from payments.secret import Credentials, Secret
-from payments.store import Conflict, Store, StoreError, Written
+from payments import claims, rules
+from payments.claims import ClaimDecision
+from payments.messages import Answer, AnswerKind, OrderView
+from payments.outside import Deadline, Storage, Systems
+from payments.provider import NotConnected, OpeningConnection
+from payments.record import Attempt, EarlierAttempt, FailureReason, Order, Request, State, Void
+from payments.secret import Credentials
+from payments.store import MOST_MERGES, Merged, StoreError
 
-LATEST_SEND_MS = 4_000
-"""A POST leaves within this time of the request or not at all: then its 10 s answer ends before the function does."""
-LATEST_QUERY_MS = 18_000
-MOST_MERGES = 5
-REFRESH_EVERY_MS = 5_000
-SETTLE_WORKERS = 8
-SETTLE_PAGE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything outside: passed in, so that a test can put another one in its place. `now` is in milliseconds."""
-
-    store: Store
-    secret: Secret
-    provider: Provider
-    server_url: str
-    now: Callable[[], int]
-    new_id: Callable[[], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a merchant asked for, validated."""
-
-    order_id: str
-    order_currency: str
-    comment: str | None
-    key: str | None
-    requested_by: str | None
+SUBMIT_SECONDS = 19.5
+"""submit_void times out after 20 s; what is not done by then is left to settle_voids."""
+RESERVE_SECONDS = 9.0
+SEND_SECONDS = 4.0
+"""Send within this time or not at all, so that the provider's 10 s for an answer still fit."""
+OUTCOME_SECONDS = 3.0
+"""Kept free for writing the outcome: a query after a refusal ends so long before the deadline."""
 
 
 class Result(StrEnum):
@@ -64,138 +40,154 @@ class Result(StrEnum):
     NOT_SENT = "not-sent"
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """The end of a request: its result, the record, and whether the record alone answered it."""
+OF_DECISION = {
+    ClaimDecision.IN_PROGRESS: Result.IN_PROGRESS,
+    ClaimDecision.TOO_MANY: Result.TOO_MANY,
+    ClaimDecision.KEY_MISMATCH: Result.KEY_MISMATCH,
+    ClaimDecision.CURRENCY_MISMATCH: Result.CURRENCY_MISMATCH,
+}
+OF_FAILURE = {
+    FailureReason.NOT_SENT: Result.NOT_SENT,
+    FailureReason.THROTTLED: Result.THROTTLED,
+    FailureReason.CREDENTIALS: Result.CREDENTIALS,
+}
+
+
+class Submitted(NamedTuple):
+    """The end of a request: its result, the void before and after it, and how far the record alone answered it."""
 
     result: Result
-    void: Void
+    order: Order
+    before: Void | None
     replayed: bool = False
+    """Nothing was sent, because the record already knew."""
+    answered_by: EarlierAttempt | None = None
+    """The attempt that the request's key has made long ago, if that one answers it."""
 
 
-def submit(world: World, request: Request) -> Submitted:
+class _Sent(NamedTuple):
+    """What the provider said. An answer of None: nothing was sent."""
+
+    answer: Answer | None
+    view: OrderView | None = None
+
+
+def submit(systems: Systems, request: Request) -> Submitted:
     """Release the hold of one order. Raises SecretError and StoreError only while nothing was sent."""
-    started = world.now()
-    credentials = world.secret.current()
-    handshake = world.provider.begin()
+    deadline = systems.deadline(SUBMIT_SECONDS)
+    send_by = deadline.within(SEND_SECONDS)
+    opening = systems.provider.open()
     try:
-        reserved = reserve(world, _intent(credentials, request))
+        credentials = systems.secret.current(deadline)
+        reserved = reserve(systems, credentials.project, request, deadline.within(RESERVE_SECONDS))
         if isinstance(reserved, Submitted):
             return reserved
-        answer, view = _effect(world, credentials, handshake, request, reserved, started)
+        order, attempt = reserved
+        sent = _send(systems, opening, credentials, order, attempt, send_by, deadline)
     finally:
-        handshake.close()
-    if answer is not None and answer.word is Word.CREDENTIALS:
-        world.secret.forget()  # or each repetition in the next minute would spend an attempt on the old ones
-    return record(world, reserved, answer, view)
+        opening.close()
+    if sent.answer is not None and sent.answer.kind is AnswerKind.CREDENTIALS:
+        systems.secret.forget()  # or each retry in the next minute would spend an attempt on the old ones
+    return record_outcome(systems, order, attempt, sent.answer, sent.view, deadline)
 
 
-def _intent(credentials: Credentials, request: Request) -> Intent:
-    text = exact_json.write([request.order_id, request.order_currency, request.comment])
-    return Intent(
-        credentials.pos_id,
-        request.order_id,
-        request.order_currency,
-        request.comment,
-        request.key,
-        hashlib.sha256(text.encode()).hexdigest(),
-        request.requested_by,
-    )
-
-
-def reserve(world: World, intent: Intent) -> Void | Submitted:
+def reserve(systems: Storage, pos_id: str, request: Request, deadline: Deadline) -> tuple[Order, Attempt] | Submitted:
     """Write the intent, or learn from the record why not. A new order needs no read."""
-    current: Void | None = None
+    order = Order(pos_id, request.order_id)
     for _ in range(MOST_MERGES):
-        now = world.now()
-        verdict = operations.judge(current, intent, now)
-        if verdict is not Verdict.CLAIM and current is not None:
-            return _without_sending(verdict, current)
-        attempt_id = world.new_id()
-        wanted = operations.claim(current, intent, attempt_id, now)
-        current = _write_intent(world, wanted, first=current is None)
-        if _is_my_intent(current, attempt_id):
-            return current
+        now = systems.now()
+        decision = claims.judge(order.void, request, now)
+        if decision is not ClaimDecision.CLAIM and order.void is not None:
+            return _without_sending(systems, decision, order, order.void, request, deadline)
+        attempt_id = systems.new_id()
+        wanted = order._replace(void=claims.claim(order.void, request, attempt_id, now))
+        order = _write_intent(systems, wanted, attempt_id, deadline)
+        attempt = order.void.attempt if order.void is not None else None
+        # A settle lease may have overwritten `write_id` since, so the attempt's id is compared.
+        if attempt is not None and attempt.id == attempt_id and _is_submitting(order):
+            return order, attempt
     raise StoreError("record kept changing")
 
 
-def _write_intent(world: World, wanted: Void, *, first: bool) -> Void:
-    """The record after the attempt to write: ours, or the one that was faster. Raises StoreError."""
+def _is_submitting(order: Order) -> bool:
+    return order.void is not None and order.void.state is State.SUBMITTING
+
+
+def _write_intent(systems: Storage, wanted: Order, attempt_id: str, deadline: Deadline) -> Order:
+    """The order after the attempt to write it: ours, or the one that was faster. Raises StoreError."""
     try:
-        return (world.store.create if first else world.store.replace)(wanted, world.new_id()).void
+        return systems.store.write(wanted, systems.new_id(), deadline).order
     except StoreError:
-        # Every answer was lost, but the intent may be durable: it must not lie unsent behind its own key, nor may a
-        # webhook's news about it be answered as if nothing were known.
-        found = world.store.load(wanted.pos_id, wanted.order_id)
-        if found is None or found.attempt_id != wanted.attempt_id:
+        # The write may have succeeded although every response was lost: is it ours, or already settled by a webhook?
+        found = systems.store.load(wanted.pos_id, wanted.order_id, deadline)
+        if found is None or found.void is None or found.void.attempt is None or found.void.attempt.id != attempt_id:
             raise
         return found
 
 
-def _is_my_intent(void: Void, attempt_id: str) -> bool:
-    # The answer of our write was lost, and a lease of settle_voids has written since: `write_id` is not ours any more.
-    return void.attempt_id == attempt_id and void.state is State.SUBMITTING
-
-
-def _without_sending(verdict: Verdict, void: Void) -> Submitted:
-    match verdict:
-        case Verdict.IN_PROGRESS:
-            return Submitted(Result.IN_PROGRESS, void)
-        case Verdict.TOO_MANY:
-            return Submitted(Result.TOO_MANY, void)
-        case Verdict.KEY_MISMATCH:
-            return Submitted(Result.KEY_MISMATCH, void)
-        case Verdict.CURRENCY_MISMATCH:
-            return Submitted(Result.CURRENCY_MISMATCH, void)
+def _without_sending(
+    systems: Storage, decision: ClaimDecision, order: Order, void: Void, request: Request, deadline: Deadline
+) -> Submitted:
+    match decision:
+        case ClaimDecision.REPLAY:
+            return Submitted(result_of(void), order, void, replayed=True)
+        case ClaimDecision.REFUSED_EARLIER:
+            made = void.made_by(request.key)
+            earlier = made if isinstance(made, EarlierAttempt) else None
+            return Submitted(Result.NOT_VOIDABLE, order, void, replayed=True, answered_by=earlier)
+        case ClaimDecision.TOO_MANY:
+            merged = systems.store.merge(order, _reviewed, systems.new_id, deadline)
+            return Submitted(Result.TOO_MANY, merged.after, merged.before.void)
         case _:
-            return Submitted(result_of(void), void, replayed=True)
+            return Submitted(OF_DECISION[decision], order, void)
 
 
-def _effect(
-    world: World, credentials: Credentials, handshake: Handshake, request: Request, void: Void, started: int
-) -> tuple[Answer | None, OrderView | None]:
-    """The one POST, and after a refusal one question. An answer of None: nothing was sent."""
-    if world.now() - started > LATEST_SEND_MS:
-        return None, None  # the table or the secret was slow: a POST now could outlive this function
+def _reviewed(order: Order) -> Order:
+    return order if order.void is None else order._replace(void=rules.ask_for_review(order.void))
+
+
+def _send(
+    systems: Systems,
+    opening: OpeningConnection,
+    credentials: Credentials,
+    order: Order,
+    attempt: Attempt,
+    send_by: Deadline,
+    deadline: Deadline,
+) -> _Sent:
+    """The one POST, as the durable intent says, and after a refusal one query."""
     try:
-        answer = world.provider.send_void(
-            handshake, credentials, request.order_id, request.order_currency, request.comment, world.server_url
-        )
+        answer = systems.provider.send_void(
+            opening, credentials, order.order_id, attempt.currency, attempt.comment,
+            send_by=send_by, answer_by=deadline,
+        )  # fmt: skip
     except NotConnected:
-        return None, None
-    if answer.word not in (Word.REFUSED, Word.FAILURE):
-        return answer, None
-    left = (started + LATEST_QUERY_MS - world.now()) / 1000
-    return answer, world.provider.ask(credentials, void.order_id, left)
+        return _Sent(None)
+    if answer.kind not in (AnswerKind.REFUSED, AnswerKind.FAILURE):
+        return _Sent(answer)
+    query_by = deadline.earlier_by(OUTCOME_SECONDS)
+    return _Sent(answer, systems.provider.get_order(credentials, order.order_id, query_by))
 
 
-def record(world: World, void: Void, answer: Answer | None, view: OrderView | None) -> Submitted:
+def record_outcome(
+    systems: Storage, order: Order, attempt: Attempt, answer: Answer | None, view: OrderView | None, deadline: Deadline
+) -> Submitted:
     """Write the outcome. If that fails, the intent stays and settle_voids finds out: 202, never a bare 5xx."""
-    attempt_id = void.attempt_id or ""
 
-    def learn(current: Void) -> Void:
+    def apply(current: Order) -> Order:
+        if current.void is None:
+            return current
+        now = systems.now()
         if answer is None:
-            return operations.not_sent(current, attempt_id, world.now())
-        return operations.learn_answer(current, attempt_id, answer, view, world.now())
+            return current._replace(void=rules.not_sent(current.void, attempt.id, now))
+        return current._replace(void=rules.apply_answer(current.void, attempt.id, answer, view, now))
 
     try:
-        known = merge(world, void, learn)
+        merged = systems.store.merge(order, apply, systems.new_id, deadline)
     except StoreError:
-        return Submitted(Result.ACCEPTED, void)
-    return Submitted(result_of(known), known)
-
-
-def merge(world: World, void: Void, learn: Callable[[Void], Void]) -> Void:
-    """Write what `learn` makes of the record; if somebody wrote first, learn again from that. Raises StoreError."""
-    for _ in range(MOST_MERGES):
-        learnt = learn(void)
-        if learnt == void:
-            return void
-        written = world.store.replace(learnt, world.new_id())
-        if isinstance(written, Written):
-            return written.void
-        void = written.void
-    raise StoreError("record kept changing")
+        merged = Merged(order, order)
+    void = merged.after.void
+    return Submitted(Result.ACCEPTED if void is None else result_of(void), merged.after, merged.before.void)
 
 
 def result_of(void: Void) -> Result:
@@ -204,97 +196,16 @@ def result_of(void: Void) -> Result:
         return Result.VOIDED
     if void.state is not State.FAILED:
         return Result.ACCEPTED
-    match void.reason:
-        case operations.Reason.NOT_SENT:
-            return Result.NOT_SENT
-        case operations.Reason.THROTTLED:
-            return Result.THROTTLED
-        case operations.Reason.CREDENTIALS:
-            return Result.CREDENTIALS
-        case _:
-            return Result.NOT_VOIDABLE
+    return OF_FAILURE.get(void.reason, Result.NOT_VOIDABLE) if void.reason is not None else Result.NOT_VOIDABLE
 
 
-# ---- settle ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one question did: the record before and after it."""
-
-    before: Void
-    after: Void
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What one settle run did."""
-
-    asked: tuple[Asked, ...]
-    failed: int
-    oldest_ms: int
-    more: bool
-
-
-def settle(world: World, until: int) -> Run:
-    """Ask about the voids that are due, the longest due first, until none is left or `until` (ms) is near.
-
-    Raises SecretError, StoreError. One order's trouble does not stop the others: its lease passes and it is due again.
-    """
-    credentials = world.secret.current()
-    asked: list[Asked] = []
-    failed, oldest, cursor, more = 0, 0, None, True
-    with ThreadPoolExecutor(SETTLE_WORKERS, thread_name_prefix="settle") as workers:
-        # A question may take 12 s and its writes a few more: none may begin later than this.
-        while more and world.now() < until:
-            began = world.now()
-            page = world.store.due(began, SETTLE_PAGE, cursor)
-            ages = [began - void.requested_at for void in page.voids if void.requested_at is not None]
-            oldest = max([oldest, *ages])
-            failed += page.unreadable
-            for outcome in workers.map(lambda void: _try_ask(world, credentials, void, until), page.voids):
-                if outcome is None:
-                    failed += 1
-                elif outcome.after is not outcome.before:
-                    asked.append(outcome)
-            cursor, more = page.cursor, page.cursor is not None
-    return Run(tuple(asked), failed, oldest, more)
-
-
-def _try_ask(world: World, credentials: Credentials, void: Void, until: int) -> Asked | None:
-    if world.now() >= until:
-        return Asked(void, void)
-    try:
-        return Asked(void, ask(world, credentials, void))
-    except StoreError:
+def find(systems: Storage, order_id: str, deadline: Deadline) -> Order | None:
+    """The order with its void: the current project's, else the previous one's. Raises SecretError, StoreError."""
+    order = systems.store.load(systems.secret.current(deadline).project, order_id, deadline)
+    if order is not None and order.void is not None:
+        return order
+    previous = systems.secret.previous(deadline)
+    if previous is None or (order is not None and previous.project == order.pos_id):
         return None
-
-
-def ask(
-    world: World, credentials: Credentials, void: Void, lease: Callable[[Void, int], Void] = operations.next_check
-) -> Void:
-    """Lease one unsettled record, ask the provider once, merge. The record as it is afterwards. Raises StoreError."""
-    if void.settled:
-        return void
-    leased = world.store.replace(lease(void, world.now()), world.new_id())
-    if isinstance(leased, Conflict):
-        return leased.void  # somebody else has just learnt more, or is asking
-    seen = leased.void
-    began = world.now()
-    view = world.provider.ask(credentials, seen.order_id)
-    if view is None:
-        return seen
-
-    def learn(current: Void) -> Void:
-        unchanged = current.version == seen.version
-        return operations.learn_query(current, view, began, seen.attempt_id, unchanged, world.now())
-
-    return merge(world, seen, learn)
-
-
-def refresh(world: World, void: Void) -> Void:
-    """Ask now, unless it is settled, in flight, or was asked a moment ago. Raises SecretError, StoreError."""
-    now = world.now()
-    if void.settled or now - void.asked_at < REFRESH_EVERY_MS:
-        return void
-    return ask(world, world.secret.current(), void, operations.asking)
+    order = systems.store.load(previous.project, order_id, deadline)
+    return order if order is not None and order.void is not None else None

@@ -1,33 +1,33 @@
-"""A webhook's way: proved genuine over the received bytes, then read, then stored, then merged into the void's record.
+"""A webhook's way: proved genuine over the received bytes, then read, then merged into its order by one write.
 
 Promises that a forged message leaves no trace and that "stored" means durable. Never parses before the proof, never
-speaks to the provider: what a webhook cannot prove (a failure, an absence) makes the void due for a question.
+speaks to the provider: what a webhook cannot prove (a failure, an absence) makes the void due for a query.
 """
 
 import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from payments import exact_json, messages, operations
-from payments.messages import Operation
-from payments.operations import Void
-from payments.secret import Secret
+from payments import exact_json, items, messages, rules
+from payments.messages import Operation, project_of
+from payments.outside import Deadline, Storage
+from payments.record import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook, Void, wrong_order_id
+from payments.secret import Credentials, Secret
 from payments.signatures import is_genuine
-from payments.store import Event, Store, StoreError, Written, timestamp
+from payments.store import Merged
 
-FRESH_SECONDS = 5.0
-""""Forged" rests on a copy of the secret at most this old, and strangers make us fetch it no more often."""
-MOST_MERGES = 5
+RECEIVE_SECONDS = 9.0
+"""receive_webhook times out after 10 s."""
+PROVE_SECONDS = 5.0
 LONGEST_QUARANTINE = 16_384
 _CARD_LIKE = re.compile(r"\d(?:[ -]?\d){11,}")
 _MAIL_LIKE = re.compile(r"[^\s\"@]{1,64}@[^\s\"@]{1,255}")
 
 
-class Fate(StrEnum):
+class WebhookOutcome(StrEnum):
     """What became of a message."""
 
     APPLIED = "applied"
@@ -37,54 +37,42 @@ class Fate(StrEnum):
     FORGED = "forged"
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The fate of a message and, where it is about a void, the record afterwards, and before if it was looked at."""
+class Received(NamedTuple):
+    """What became of a message and, where it changed an order, the void before and after it."""
 
-    fate: Fate
+    outcome: WebhookOutcome
     operation: Operation | None = None
-    void: Void | None = None
     before: Void | None = None
+    after: Void | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Inbox:
-    """Everything outside that a webhook needs. `now` is in milliseconds."""
+class Proof(NamedTuple):
+    """Which credentials prove a message, and their stage in Secrets Manager."""
 
-    store: Store
-    secret: Secret
-    now: Callable[[], int]
-    new_id: Callable[[], str]
+    stage: str
+    credentials: Credentials
 
 
-def receive(inbox: Inbox, data: bytes, signature: bytes) -> Received:
+def receive(storage: Storage, data: bytes, signature: bytes) -> Received:
     """Take one message. Raises SecretError, StoreError: then it is not stored, and the provider must send it again."""
-    stage = verify(inbox.secret, data, signature)
-    if stage is None:
-        return Received(Fate.FORGED)
-    digest = hashlib.sha256(data).hexdigest()
+    deadline = storage.deadline(RECEIVE_SECONDS)
+    proof = verify(storage.secret, data, signature, deadline.within(PROVE_SECONDS))
+    if proof is None:
+        return Received(WebhookOutcome.FORGED)
+    digest, now = hashlib.sha256(data).hexdigest(), storage.now()
     operation = decode(data)
-    if operation is None:
-        return _quarantine(inbox, digest, data, None)
-    pos_id = inbox.secret.current().pos_id
-    if operation.fields["pos_id"] not in (None, pos_id):
-        return _quarantine(inbox, digest, data, operation)
-    event = Event(digest, timestamp(inbox.now()), stage, operation)
-    if operation.method == "void" and operation.succeeded:
-        return _release(inbox, pos_id, event)
-    return _store_and_apply(inbox, pos_id, event)
+    why = _unusable(operation, proof.credentials)
+    if operation is None or why is not None:
+        storage.store.put_quarantine(digest, _kept_text(data, operation), why or "unreadable", now, deadline)
+        return Received(WebhookOutcome.QUARANTINED, operation)
+    return _store(storage, proof.credentials.project, StoredWebhook(digest, now, proof.stage, operation), deadline)
 
 
-def verify(secret: Secret, data: bytes, signature: bytes) -> str | None:
-    """Which secret proves this message, `AWSCURRENT` or `AWSPREVIOUS`; None: forged. Raises SecretError."""
-    if is_genuine(secret.current().api_secret, data, signature):
-        return "AWSCURRENT"
-    # Rotated a moment ago? Only fresh copies may say "forged"; but they are fetched at a limited rate.
-    if is_genuine(secret.current(FRESH_SECONDS).api_secret, data, signature):
-        return "AWSCURRENT"
-    previous = secret.previous(FRESH_SECONDS)
-    if previous is not None and is_genuine(previous.api_secret, data, signature):
-        return "AWSPREVIOUS"
+def verify(secret: Secret, data: bytes, signature: bytes, deadline: Deadline) -> Proof | None:
+    """Which credentials prove this message; None: forged. Raises SecretError."""
+    for stage, credentials in secret.candidates(deadline):
+        if is_genuine(credentials.api_secret, data, signature):
+            return Proof(stage, credentials)
     return None
 
 
@@ -95,8 +83,8 @@ def decode(data: bytes) -> Operation | None:
         operation = messages.read_operation(exact_json.parse(text)) if text is not None else None
     except exact_json.Unreadable:
         return None
-    # An order id that cannot be a key of ours is as unreadable as no order id.
-    return operation if operation is not None and 1 <= len(operation.order_id) <= 64 and _is_text(operation) else None
+    is_text = operation is not None and operation.method.isprintable() and operation.status.isprintable()
+    return operation if is_text else None
 
 
 def _decoded(data: bytes) -> bytes | None:
@@ -106,18 +94,22 @@ def _decoded(data: bytes) -> bytes | None:
         return None
 
 
-def _is_text(operation: Operation) -> bool:
-    return all(part.isprintable() for part in (operation.order_id, operation.method, operation.status))
+def _unusable(operation: Operation | None, proved_by: Credentials) -> str | None:
+    """Why a genuine message goes to quarantine, None if it can be stored."""
+    if operation is None:
+        return "unreadable"
+    named = operation.fields["pos_id"]
+    if named is not None and project_of(str(named)) != proved_by.project:
+        return "other-pos-id"
+    # The provider could not have taken such an order from us, and no record of it would fit the contract.
+    return None if wrong_order_id(operation.order_id) is None else "order-id"
 
 
-def _quarantine(inbox: Inbox, digest: str, data: bytes, operation: Operation | None) -> Received:
-    """Genuine, but not ours to use: kept for a person, reduced to the allowed fields or, if unreadable, masked."""
+def _kept_text(data: bytes, operation: Operation | None) -> str:
+    """What is kept for a person: the allowed fields or, if unreadable, the text with what looks personal masked."""
     if operation is not None:
-        text, why = exact_json.write(dict(operation.fields)), "other-pos-id"
-    else:
-        text, why = mask((_decoded(data) or data).decode("utf-8", "replace")[:LONGEST_QUARANTINE]), "unreadable"
-    inbox.store.put_quarantine(digest, text, why, inbox.now())
-    return Received(Fate.QUARANTINED, operation)
+        return exact_json.write(dict(operation.fields))
+    return mask((_decoded(data) or data).decode("utf-8", "replace")[:LONGEST_QUARANTINE])
 
 
 def mask(text: str) -> str:
@@ -125,39 +117,53 @@ def mask(text: str) -> str:
     return _MAIL_LIKE.sub("[masked]", _CARD_LIKE.sub("[masked]", text))
 
 
-def _release(inbox: Inbox, pos_id: str, event: Event) -> Received:
-    """A success: one transaction if nothing stands against it, otherwise the event first and then a merge."""
-    created = operations.learn_webhook(None, event.operation, pos_id, inbox.now())
-    if created is None:
-        return _store_and_apply(inbox, pos_id, event)
-    unreleased = inbox.store.put_event_and_release(pos_id, event, created, inbox.new_id())
-    if unreleased is None:
-        return Received(Fate.APPLIED, event.operation, created)
-    return _store_and_apply(inbox, pos_id, event, unreleased.void)
+def _store(storage: Storage, pos_id: str, webhook: StoredWebhook, deadline: Deadline) -> Received:
+    """The webhook and what it proves, in one write."""
+    operation, order = webhook.operation, Order(pos_id, webhook.operation.order_id)
+    if operation.method == "void" and operation.succeeded:
+        # Usually the answer has said all of it before: then one trip stores the webhook.
+        found = storage.store.append_webhook(pos_id, webhook, storage.new_id(), deadline)
+        if found is True:
+            return Received(WebhookOutcome.STORED, operation)
+        order = found or order
+    else:
+        order = storage.store.load(pos_id, operation.order_id, deadline) or order
+    merged = storage.store.merge(order, lambda current: with_webhook(current, webhook), storage.new_id, deadline)
+    if webhook.digest not in merged.after.webhooks:
+        text = exact_json.write(dict(operation.fields))
+        storage.store.put_quarantine(webhook.digest, text, "too-many", webhook.received_at, deadline)
+    return _received(merged, webhook)
 
 
-def _store_and_apply(inbox: Inbox, pos_id: str, event: Event, before: Void | None = None) -> Received:
-    """The event first, then the record. A repetition is applied again: the first delivery may have died in between.
-
-    `before` spares a read: a record that is old by now is noticed by its version, and a void that is done stays done.
-    """
-    new = inbox.store.put_event(pos_id, event)
-    if event.operation.method != "void":
-        return Received(Fate.STORED if new else Fate.DUPLICATE, event.operation)
-    before = before or inbox.store.load(pos_id, event.operation.order_id)
-    after = _merge(inbox, pos_id, event.operation, before)
-    changed = after is not before and after is not None and (before is None or after.version != before.version)
-    fate = Fate.APPLIED if changed else Fate.STORED if new else Fate.DUPLICATE
-    return Received(fate, event.operation, after, before)
+def _has_room(order: Order, webhook: StoredWebhook) -> bool:
+    size = order.webhook_bytes + items.webhook_size(webhook)
+    return len(order.webhooks) < MOST_WEBHOOKS and size <= MOST_WEBHOOK_BYTES
 
 
-def _merge(inbox: Inbox, pos_id: str, operation: Operation, void: Void | None) -> Void | None:
-    for _ in range(MOST_MERGES):
-        learnt = operations.learn_webhook(void, operation, pos_id, inbox.now())
-        if learnt is None or learnt == void:
-            return void
-        written = (inbox.store.create if void is None else inbox.store.replace)(learnt, inbox.new_id())
-        if isinstance(written, Written):
-            return written.void
-        void = written.void
-    raise StoreError("record kept changing")
+def with_webhook(order: Order, webhook: StoredWebhook) -> Order:
+    """The order with one more webhook and what it proves; a repetition changes nothing."""
+    if webhook.digest in order.webhooks:
+        return order
+    void = order.void
+    if webhook.operation.method == "void":
+        void = rules.apply_webhook(void, webhook.operation, webhook.received_at)
+    if not _has_room(order, webhook):
+        # The message itself goes to quarantine; what it proves counts all the same.
+        reviewed = rules.ask_for_review(void) if void is not None else None
+        return order._replace(void=reviewed, more_webhooks=True)
+    return order._replace(
+        void=void,
+        webhooks={**order.webhooks, webhook.digest: webhook},
+        webhook_bytes=order.webhook_bytes + items.webhook_size(webhook),
+    )
+
+
+def _received(merged: Merged, webhook: StoredWebhook) -> Received:
+    before, after = merged.before.void, merged.after.void
+    if webhook.digest in merged.before.webhooks:
+        outcome = WebhookOutcome.DUPLICATE
+    elif webhook.digest not in merged.after.webhooks:
+        outcome = WebhookOutcome.QUARANTINED
+    else:
+        outcome = WebhookOutcome.STORED if before == after else WebhookOutcome.APPLIED
+    return Received(outcome, webhook.operation, before, after)

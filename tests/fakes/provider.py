@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from payments.messages import Answer, OrderView, Word
+from payments.messages import Answer, AnswerKind, OrderView
+from payments.outside import Deadline
 from payments.provider import NotConnected
 from payments.secret import Credentials
 
 Line = Answer | OrderView | Exception | None | Callable[[], Any]
 
 
-class Handshake:
+class OpeningConnection:
     """A connection in name only."""
 
     def __init__(self) -> None:
@@ -28,33 +29,40 @@ class Provider:
         self.answers: list[Line] = []
         self.views: list[Line] = []
         self.sent: list[dict[str, Any]] = []
-        self.asked: list[tuple[str, float]] = []
-        self.handshakes: list[Handshake] = []
+        self.asked: list[tuple[str, str, float]] = []
+        """Project, order, and the seconds that the query was given."""
+        self.connections: list[OpeningConnection] = []
 
-    def begin(self) -> Handshake:
+    def open(self) -> OpeningConnection:
         """A connection is being opened; nothing is sent."""
-        self.handshakes.append(Handshake())
-        return self.handshakes[-1]
+        self.connections.append(OpeningConnection())
+        return self.connections[-1]
 
     def send_void(
         self,
-        handshake: Handshake,
+        opening: OpeningConnection,
         credentials: Credentials,
         order_id: str,
         currency: str,
         comment: str | None,
-        server_url: str,
+        *,
+        send_by: Deadline,
+        answer_by: Deadline,
     ) -> Answer:
         """One POST."""
-        assert not handshake.closed, "a closed connection cannot send"
+        assert not opening.closed, "a closed connection cannot send"
+        if send_by.over:
+            raise NotConnected("Timeout")
         answer = _said(self.answers)
-        self.sent.append({"order_id": order_id, "currency": currency, "comment": comment, "server_url": server_url})
+        self.sent.append(
+            {"order_id": order_id, "currency": currency, "comment": comment, "project": credentials.project}
+        )
         assert isinstance(answer, Answer)
         return answer
 
-    def ask(self, credentials: Credentials, order_id: str, seconds: float = 10.0) -> OrderView | None:
+    def get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> OrderView | None:
         """One query."""
-        self.asked.append((order_id, seconds))
+        self.asked.append((credentials.project, order_id, deadline.left()))
         view = _said(self.views)
         assert view is None or isinstance(view, OrderView)
         return view
@@ -72,8 +80,8 @@ def _said(lines: list[Line]) -> Any:
     return line() if callable(line) else line
 
 
-UNKNOWN = Answer(Word.UNKNOWN)
-THROTTLED = Answer(Word.THROTTLED)
-CREDENTIALS = Answer(Word.CREDENTIALS, code="S-403", message="Invalid pos_id field or credentials")
-REFUSED = Answer(Word.REFUSED, code="P-400", message="Invalid operation")
-NOT_FOUND = Answer(Word.REFUSED, not_found=True)
+UNKNOWN = Answer(AnswerKind.UNKNOWN)
+THROTTLED = Answer(AnswerKind.THROTTLED)
+CREDENTIALS = Answer(AnswerKind.CREDENTIALS, code="S-403", message="Invalid pos_id field or credentials")
+REFUSED = Answer(AnswerKind.REFUSED, code="P-400", message="Invalid operation")
+NOT_FOUND = Answer(AnswerKind.REFUSED, not_found=True)

@@ -5,13 +5,14 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from payments.messages import Answer, Operation, OrderView, Word, read_operation
-from payments.operations import Intent, Void, claim
+from payments import exact_json
+from payments.claims import claim
+from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
+from payments.outside import Deadline, Storage, Systems
+from payments.record import Attempt, Order, Request, Void
 from payments.secret import Secret
 from payments.signatures import sign_webhook
-from payments.store import Store
-from payments.voids import Request, World
-from payments.webhooks import Inbox
+from payments.store import Store, Written
 from tests.fakes.provider import Provider
 from tests.fakes.secret import PUBLISHED, SecretsManager
 from tests.fakes.table import Table
@@ -40,15 +41,15 @@ def operation(
     status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object
 ) -> Operation:
     """The same, read."""
-    read = read_operation(fields(status, method, operation_id, **more))
+    read = read_operation(exact_json.parse(json.dumps(fields(status, method, operation_id, **more))))
     assert read is not None
     return read
 
 
 def answer(status: str = "success", operation_id: str | None = MINE, **more: object) -> Answer:
     """An answer to our POST."""
-    word = {"success": Word.SUCCESS, "failure": Word.FAILURE}.get(status, Word.PENDING)
-    return Answer(word, operation(status, "void", operation_id, **more))
+    kind = {"success": AnswerKind.SUCCESS, "failure": AnswerKind.FAILURE}.get(status, AnswerKind.PENDING)
+    return Answer(kind, operation(status, "void", operation_id, **more))
 
 
 HOLD = operation(method="auth", operation_id="hold")
@@ -64,23 +65,21 @@ HELD = view()
 ABSENT = OrderView(not_found=True)
 
 
-def intent(
-    key: str | None = None, currency: str = "UAH", comment: str | None = "10101", body_hash: str = "hash"
-) -> Intent:
-    """What a merchant asked for."""
-    return Intent(POS_ID, ORDER, currency, comment, key, body_hash, "arn:aws:iam::1:role/shop")
-
-
-def submitting(now: int = START, key: str | None = None) -> Void:
-    """A record whose first intent was just written."""
-    return claim(None, intent(key), "attempt-1", now)
-
-
 def request(
     key: str | None = None, currency: str = "UAH", comment: str | None = "10101", order_id: str = ORDER
 ) -> Request:
     """A merchant's request, validated."""
     return Request(order_id, currency, comment, key, "arn:aws:iam::1:role/shop")
+
+
+def submitting(now: int = START, key: str | None = None) -> Void:
+    """A void whose first intent was just written."""
+    return claim(None, request(key), "attempt-1", now)
+
+
+def order_of(void: Void | None, version: int = 0) -> Order:
+    """An order with this void."""
+    return Order(POS_ID, ORDER, void, version=version)
 
 
 class Scene:
@@ -89,27 +88,57 @@ class Scene:
     def __init__(self, current: object = PUBLISHED, previous: object = None) -> None:
         self.at = START
         self.table, self.secrets, self.provider = Table(), SecretsManager(current, previous), Provider()
-        self.store = Store(self.table, "voids")  # type: ignore[arg-type]
-        self.secret = Secret(self.secrets, "the-secret", lambda: self.at / 1000)  # type: ignore[arg-type]
+        self.store = Store(self.table, "voids")
+        self.outages = 0
+        self.secret = Secret(self.secrets, "the-secret", lambda: self.at / 1000, self._outage)
         self._ids = 0
-        self.world = World(
-            self.store, self.secret, self.provider, "https://example.com/v1/webhooks/financial-line",  # type: ignore[arg-type]
-            lambda: self.at, self.new_id,
-        )  # fmt: skip
-        self.inbox = Inbox(self.store, self.secret, lambda: self.at, self.new_id)
+        self.systems = Systems(self.store, self.secret, lambda: self.at, self.new_id, self.provider)  # type: ignore[arg-type]
+        self.storage: Storage = self.systems
+
+    def _outage(self) -> None:
+        self.outages += 1
+
+    def deadline(self, seconds: float = 19.0) -> Deadline:
+        """The deadline of something that begins now."""
+        return self.systems.deadline(seconds)
 
     def new_id(self) -> str:
         """Counted, so that a failing test can be read."""
         self._ids += 1
         return f"id-{self._ids}"
 
+    def attempt(self, order_id: str = ORDER) -> Attempt:
+        """The newest attempt in the table."""
+        attempt = self.record(order_id).attempt
+        assert attempt is not None
+        return attempt
+
+    def put(self, void: Void | None, order_id: str = ORDER, pos_id: str = POS_ID) -> Order:
+        """Write a new order, as if it had always been there."""
+        written = self.store.write(Order(pos_id, order_id, void), self.new_id(), self.deadline())
+        assert isinstance(written, Written)
+        return written.order
+
+    def change(self, void: Void, order_id: str = ORDER) -> Order:
+        """Write the void of an order over what is there, as somebody else might."""
+        order = self.order(order_id)._replace(void=void)
+        written = self.store.write(order, self.new_id(), self.deadline())
+        assert isinstance(written, Written)
+        return written.order
+
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.at += round(seconds * 1000)
 
-    def record(self, order_id: str = ORDER) -> Void:
-        """The record in the table."""
-        void = self.store.load(POS_ID, order_id)
+    def order(self, order_id: str = ORDER, pos_id: str = POS_ID) -> Order:
+        """The order in the table."""
+        order = self.store.load(pos_id, order_id, self.deadline())
+        assert order is not None
+        return order
+
+    def record(self, order_id: str = ORDER, pos_id: str = POS_ID) -> Void:
+        """The void in the table."""
+        void = self.order(order_id, pos_id).void
         assert void is not None
         return void
 

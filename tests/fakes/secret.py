@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.fakes.table import error
 
@@ -27,10 +27,10 @@ class SecretsManager:
             if value is not None:
                 self.stages[stage] = value if isinstance(value, str) else json.dumps(value)
 
-    def rotate(self, api_secret: str) -> None:
+    def rotate(self, **changes: str) -> None:
         """A new current value; the one before becomes AWSPREVIOUS."""
         self.stages["AWSPREVIOUS"] = self.stages["AWSCURRENT"]
-        self.stages["AWSCURRENT"] = json.dumps({**json.loads(self.stages["AWSCURRENT"]), "api_secret": api_secret})
+        self.stages["AWSCURRENT"] = json.dumps({**json.loads(self.stages["AWSCURRENT"]), **changes})
 
     def out_of_reach(self, code: str | None = None) -> None:
         """Fail from now on: with this code of the service, or without a connection."""
@@ -38,11 +38,19 @@ class SecretsManager:
             error(code, "GetSecretValue") if code else EndpointConnectionError(endpoint_url="https://secrets.invalid")
         )
 
-    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, Any]:
+    def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
+        """One call of the client."""
+        assert operation == "get_secret_value"
+        assert seconds > 0
+        return self._get_secret_value(**arguments)
+
+    def _get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, Any]:
         """Read one stage."""
         self.calls.append(VersionStage)
         if self.error is not None:
             raise self.error
         if VersionStage not in self.stages:
-            raise error("ResourceNotFoundException", "GetSecretValue")
+            # As recorded: one code for a missing value and for a missing secret, told apart by the text only.
+            text = f"Secrets Manager can't find the specified secret value for staging label: {VersionStage}"
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": text}}, "GetSecretValue")
         return {"SecretString": self.stages[VersionStage], "ARN": SecretId}

@@ -1,275 +1,210 @@
-"""An in-memory DynamoDB client: one table with its indexes, honouring the expressions that `payments.store` writes.
+"""The one DynamoDB table in memory: for unit tests, and fast enough for the fault simulator.
 
-Promises the conditions, `ALL_OLD` and cancellation reasons of the real one. `before` and `lose_next_answer` inject faults.
+Promises the conditional and index behaviour of the engine for the few expressions that `payments.store` writes; another
+expression raises. The same contract tests run against it and against the engine of the local run.
 """
 
-import re
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 Item = dict[str, Any]
-SORT_KEYS = {
-    None: ("pk", "sk"),
-    "timeline": ("pk", "at"),
-    "due": ("due_pk", "due_at"),
-    "review": ("review_pk", "review_at"),
-}
+Key = tuple[str, str]
+Held = Callable[[Item | None, Item], bool]
+
+INDEXES = ("due", "review")
+APPEND = (
+    "SET webhooks.#digest = :webhook, webhook_bytes = webhook_bytes + :size, "
+    "version = version + :one, write_id = :write"
+)
+APPEND_IF = (
+    "#state = :voided AND provider = :provider AND attribute_not_exists(webhooks.#digest) "
+    "AND size(webhooks) < :most AND webhook_bytes < :room"
+)
+
+
+def error(code: str, operation: str, **more: object) -> ClientError:
+    """The error as the SDK raises it."""
+    response: Any = {"Error": {"Code": code, "Message": code}, **more}
+    return ClientError(response, operation)
 
 
 class Table:
-    """The client's four calls on one table. `calls` lists what was asked, oldest first."""
+    """One table. `items` is the truth; `calls` lists what was asked, oldest first.
+
+    `before` and `lose_next_answer` inject faults; `on_write` sees each write. Items are never copied: nobody changes one.
+    """
 
     def __init__(self) -> None:
-        self.items: dict[tuple[str, str], Item] = {}
+        self.items: dict[Key, Item] = {}
+        self.stale: dict[Key, Item | None] = {}
+        """The item of each key before its last write, for an index that lags."""
+        self.lagging = False
         self.calls: list[tuple[str, Item]] = []
-        self.before: Callable[[str, Item], None] = lambda name, arguments: None
+        self.before: Callable[[str, Item], None] = lambda _name, _arguments: None
+        self.on_write: Callable[[Item | None, Item], None] = lambda _old, _new: None
         self._lost: dict[str, bool] = {}
-        self._tokens: set[str] = set()
+        self._partitions: dict[tuple[str, str], dict[Key, Item]] = {}
 
-    def lose_next_answer(self, name: str, repeated: bool = True) -> None:
-        """The next `name` is applied and its answer lost; `repeated`: the SDK sends it again and returns that answer."""
-        self._lost[name] = repeated
+    def place(self, item: Item) -> None:
+        """Put an item there, uncounted and unseen."""
+        key = _key(item)
+        self._unindex(key)
+        self.items[key] = item
+        self._index(key, item)
 
-    def get_item(self, **arguments: Any) -> Item:
-        """Read one item."""
-        return self._call("get_item", arguments, self._get)
+    def lose_next_answer(self, operation: str, repeated: bool = True) -> None:
+        """The next one is applied and its answer lost; `repeated`: the SDK sends it again and returns that answer."""
+        self._lost[operation] = repeated
 
-    def put_item(self, **arguments: Any) -> Item:
-        """Write one item under a condition."""
-        return self._call("put_item", arguments, self._put)
-
-    def query(self, **arguments: Any) -> Item:
-        """Read the table or an index, one partition."""
-        return self._call("query", arguments, self._query)
-
-    def transact_write_items(self, **arguments: Any) -> Item:
-        """Write all or nothing."""
-        return self._call("transact_write_items", arguments, self._transact)
-
-    def _call(self, name: str, arguments: Item, act: Callable[[Item], Item]) -> Item:
-        arguments = deepcopy(arguments)
-        self.calls.append((name, arguments))
-        self.before(name, arguments)
-        if name not in self._lost:
-            return act(arguments)
-        repeated = self._lost.pop(name)
-        act(arguments)
+    def call(self, operation: str, seconds: float, **arguments: Any) -> Item:
+        """One call of the client."""
+        assert seconds > 0
+        self.calls.append((operation, arguments))
+        self.before(operation, arguments)
+        act: Callable[..., Item] = getattr(self, f"_{operation}")
+        if operation not in self._lost:
+            return act(**arguments)
+        repeated = self._lost.pop(operation)
+        act(**arguments)
         if repeated:
-            return act(arguments)
+            return act(**arguments)
         raise ReadTimeoutError(endpoint_url="https://dynamodb.invalid")
 
-    def _get(self, arguments: Item) -> Item:
-        assert arguments["ConsistentRead"], "a record is read as of now"
-        item = self.items.get(_key(arguments["Key"]))
-        return {"Item": deepcopy(item)} if item else {}
+    def _get_item(self, *, Key: Item, ConsistentRead: bool, **_: object) -> Item:
+        assert ConsistentRead, "a record is read as of now"
+        item = self.items.get(_key(Key))
+        return {"Item": item} if item is not None else {}
 
-    def _put(self, arguments: Item) -> Item:
-        item = arguments["Item"]
-        old = self.items.get(_key(item))
-        if not _holds(arguments, old):
-            shown = {"Item": deepcopy(old)} if old and arguments.get("ReturnValuesOnConditionCheckFailure") else {}
-            raise error("ConditionalCheckFailedException", "PutItem", **shown)
-        self.items[_key(item)] = _checked(item)
+    def _put_item(self, *, Item: Item, **arguments: Any) -> Item:
+        old = self.items.get(_key(Item))
+        self._require(old, "PutItem", arguments)
+        self._write(old, Item)
         return {}
 
-    def _transact(self, arguments: Item) -> Item:
-        if arguments["ClientRequestToken"] in self._tokens:
-            return {}
-        writes: list[Item] = []
-        reasons: list[Item] = []
-        for action in arguments["TransactItems"]:
-            ((kind, write),) = action.items()
-            old = self.items.get(_key(write["Item"] if kind == "Put" else write["Key"]))
-            holds = _holds(write, old)
-            shown = {"Item": deepcopy(old)} if old and "ReturnValuesOnConditionCheckFailure" in write else {}
-            reasons.append({"Code": "None"} if holds else {"Code": "ConditionalCheckFailed", **shown})
-            if holds:
-                writes.append(write["Item"] if kind == "Put" else _updated(write, old))
-        if len(writes) < len(reasons):
-            raise error("TransactionCanceledException", "TransactWriteItems", CancellationReasons=reasons)
-        self.items |= {_key(item): _checked(item) for item in writes}
-        self._tokens.add(arguments["ClientRequestToken"])
+    def _update_item(self, *, Key: Item, **arguments: Any) -> Item:
+        if arguments["UpdateExpression"] != APPEND:
+            raise NotImplementedError(arguments["UpdateExpression"])
+        old = self.items.get(_key(Key))
+        self._require(old, "UpdateItem", arguments)
+        assert old is not None
+        values, names = arguments["ExpressionAttributeValues"], arguments["ExpressionAttributeNames"]
+        webhooks = {**old["webhooks"]["M"], names["#digest"]: values[":webhook"]}
+        changed = {
+            "webhooks": {"M": webhooks},
+            "webhook_bytes": _sum(old["webhook_bytes"], values[":size"]),
+            "version": _sum(old["version"], values[":one"]),
+            "write_id": values[":write"],
+        }
+        self._write(old, {**old, **changed})
         return {}
 
-    def _query(self, arguments: Item) -> Item:
-        index = arguments.get("IndexName")
-        partition, sort = SORT_KEYS[index]
-        assert index in (None, "timeline") or not arguments.get("ConsistentRead"), "a global index is never consistent"
-        condition = {**arguments, "ConditionExpression": arguments["KeyConditionExpression"]}
+    def _query(
+        self,
+        *,
+        IndexName: str,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Item,
+        Limit: int,
+        ExclusiveStartKey: Item | None = None,
+        ScanIndexForward: bool = True,
+        **_: Any,
+    ) -> Item:
+        if IndexName not in INDEXES:
+            raise error("ValidationException", "Query")
+        partition, order = f"{IndexName}_pk", f"{IndexName}_at"
+        until, after = None, None
+        if KeyConditionExpression == f"{partition} = :pk AND {order} <= :until":
+            until = int(ExpressionAttributeValues[":until"]["N"])
+        elif KeyConditionExpression == f"{partition} = :pk AND {order} > :after":
+            after = int(ExpressionAttributeValues[":after"]["N"])
+        elif KeyConditionExpression != f"{partition} = :pk":
+            raise NotImplementedError(KeyConditionExpression)
+        wanted = ExpressionAttributeValues[":pk"]["S"]
+        found = [
+            (int(item[order]["N"]), item["pk"]["S"], item)
+            for item in self._entries(IndexName, wanted)
+            if partition in item and item[partition]["S"] == wanted
+            and (until is None or int(item[order]["N"]) <= until)
+            and (after is None or int(item[order]["N"]) > after)
+        ]  # fmt: skip
+        found.sort(key=lambda entry: entry[:2], reverse=not ScanIndexForward)
+        if ExclusiveStartKey is not None:
+            start = (int(ExclusiveStartKey[order]["N"]), ExclusiveStartKey["pk"]["S"])
+            found = [entry for entry in found if (entry[:2] > start) is ScanIndexForward and entry[:2] != start]
+        items = [item for _, _, item in found[:Limit]]
+        if len(found) <= Limit:
+            return {"Items": items}
+        return {"Items": items, "LastEvaluatedKey": {name: items[-1][name] for name in ("pk", "sk", partition, order)}}
 
-        def place(item: Item) -> tuple[Any, str, str]:
-            return _value(item[sort]), item["pk"]["S"], item["sk"]["S"]
+    def _entries(self, index: str, partition: str) -> list[Item]:
+        if not self.lagging:
+            return list(self._partitions.get((index, partition), {}).values())
+        return [item for item in {**self.items, **self.stale}.values() if item is not None]
 
-        found = [item for item in self.items.values() if partition in item and sort in item and _holds(condition, item)]
-        found.sort(key=place, reverse=arguments.get("ScanIndexForward") is False)
-        start = arguments.get("ExclusiveStartKey")
-        if start:
-            found = [item for item in found if place(item) > place(start)]
-        limit = arguments["Limit"]
-        answer: Item = {"Items": deepcopy(found[:limit])}
-        if len(found) >= limit:
-            names = {"pk", "sk", partition, sort}
-            answer["LastEvaluatedKey"] = {name: found[limit - 1][name] for name in sorted(names)}
-        return answer
+    def _index(self, key: Key, item: Item) -> None:
+        for index in INDEXES:
+            if f"{index}_pk" in item:
+                self._partitions.setdefault((index, item[f"{index}_pk"]["S"]), {})[key] = item
+
+    def _unindex(self, key: Key) -> None:
+        for index in INDEXES:
+            partition = self.items.get(key, {}).get(f"{index}_pk", {}).get("S")
+            self._partitions.get((index, partition), {}).pop(key, None)
+
+    def _require(self, old: Item | None, operation: str, arguments: Item) -> None:
+        condition = arguments.get("ConditionExpression")
+        if condition is None or CONDITIONS[condition](old, arguments):
+            return
+        shown = {"Item": old} if old and arguments.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" else {}
+        raise error("ConditionalCheckFailedException", operation, **shown)
+
+    def _write(self, old: Item | None, new: Item) -> None:
+        for name, value in new.items():
+            _check(name, value)
+        key = _key(new)
+        self.stale[key] = old
+        self.place(new)
+        self.on_write(old, new)
 
 
-def error(code: str, operation: str, **more: Any) -> ClientError:
-    """What botocore raises for a service error; `more` are members of the response beside `Error`."""
-    return ClientError({"Error": {"Code": code, "Message": f"{code} of the fake"}, **more}, operation)  # type: ignore[arg-type]
-
-
-def _key(item: Item) -> tuple[str, str]:
+def _key(item: Item) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
 
 
-def _value(typed: Item | None) -> Any:
-    """A comparable value: numbers as numbers."""
-    return int(typed["N"]) if typed and "N" in typed else typed["S"] if typed and "S" in typed else typed
+def _sum(left: Item, right: Item) -> Item:
+    return {"N": str(int(left["N"]) + int(right["N"]))}
 
 
-def _checked(item: Item) -> Item:
-    for name in ("pk", "sk"):
-        assert item[name]["S"], "a key is never empty"
-    return deepcopy(item)
+def _check(name: str, value: Item) -> None:
+    """What the engine would refuse: a value of no or of several types, text that is no UTF-8."""
+    ((kind, content),) = value.items()
+    if kind == "S":
+        content.encode()
+    elif kind == "N":
+        int(content)
+    elif kind == "M":
+        for key, entry in content.items():
+            _check(f"{name}.{key}", entry)
+    elif kind != "BOOL":
+        raise NotImplementedError(f"{name}: {kind}")
 
 
-# ---- expressions -----------------------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(r"\s*(<=|>=|<>|[=<>(),+]|[:#]?[A-Za-z_]\w*)")
-
-
-class _Expression:
-    """A recursive descent over one expression and one item."""
-
-    def __init__(self, text: str, arguments: Item, item: Item) -> None:
-        self.tokens = list(_TOKEN.findall(text))
-        assert "".join(self.tokens) == re.sub(r"\s", "", text), f"an expression that the fake does not know: {text}"
-        self.item = item
-        self.names: Item = arguments.get("ExpressionAttributeNames", {})
-        self.values: Item = arguments.get("ExpressionAttributeValues", {})
-
-    def take(self, expected: str | None = None) -> str:
-        token = self.tokens.pop(0)
-        assert expected is None or token == expected, f"{token} where {expected} should be"
-        return str(token)
-
-    def next_is(self, token: str) -> bool:
-        return bool(self.tokens) and self.tokens[0] == token
-
-    def either(self) -> bool:
-        holds = self.both()
-        while self.next_is("OR"):
-            self.take()
-            holds = self.both() or holds
-        return holds
-
-    def both(self) -> bool:
-        holds = self.one()
-        while self.next_is("AND"):
-            self.take()
-            holds = self.one() and holds
-        return holds
-
-    def one(self) -> bool:
-        if self.next_is("("):
-            self.take()
-            holds = self.either()
-            self.take(")")
-            return holds
-        if self.tokens[0] in ("attribute_not_exists", "attribute_exists"):
-            wanted = self.take() == "attribute_exists"
-            self.take("(")
-            name = self.name()
-            self.take(")")
-            return (name in self.item) is wanted
-        left, operator = self.operand(), self.take()
-        if operator == "IN":
-            self.take("(")
-            choices = [self.operand()]
-            while self.next_is(","):
-                self.take()
-                choices.append(self.operand())
-            self.take(")")
-            return left is not None and left in choices
-        right = self.operand()
-        if left is None or right is None:
-            return operator == "<>"
-        a, b = _value(left), _value(right)
-        comparisons: dict[str, Callable[[], bool]] = {
-            "=": lambda: left == right, "<>": lambda: left != right, "<": lambda: a < b, "<=": lambda: a <= b,
-        }  # fmt: skip
-        return comparisons[operator]()
-
-    def name(self) -> str:
-        token = self.take()
-        return str(self.names[token]) if token.startswith("#") else token
-
-    def operand(self) -> Item | None:
-        value = self._operand()
-        while self.next_is("+"):
-            self.take()
-            more = self._operand()
-            assert value is not None
-            assert more is not None
-            value = {"N": str(int(value["N"]) + int(more["N"]))}
-        return value
-
-    def _operand(self) -> Item | None:
-        if self.tokens[0].startswith(":"):
-            return dict(self.values[self.take()])
-        name = self.name()
-        if not self.next_is("("):
-            return self.item.get(name)
-        self.take("(")
-        first = self.operand()
-        if name == "size":
-            self.take(")")
-            return None if first is None else {"N": str(len(next(iter(first.values()))))}
-        self.take(",")
-        second = self.operand()
-        self.take(")")
-        if name == "if_not_exists":
-            return second if first is None else first
-        assert name == "list_append"
-        assert first is not None
-        assert second is not None
-        return {"L": [*first["L"], *second["L"]]}
-
-    def update(self) -> Item:
-        updated = deepcopy(self.item)
-        self.take("SET")
-        while True:
-            name = self.name()
-            self.take("=")
-            value = self.operand()
-            assert value is not None, f"{name} is set to nothing"
-            updated[name] = value
-            if not self.next_is(","):
-                break
-            self.take()
-        if self.next_is("REMOVE"):
-            self.take()
-            updated.pop(self.name(), None)
-            while self.next_is(","):
-                self.take()
-                updated.pop(self.name(), None)
-        assert not self.tokens
-        return updated
+def _may_append(old: Item | None, arguments: Item) -> bool:
+    values, digest = arguments["ExpressionAttributeValues"], arguments["ExpressionAttributeNames"]["#digest"]
+    if old is None or old.get("state") != values[":voided"] or old.get("provider") != values[":provider"]:
+        return False
+    webhooks = old["webhooks"]["M"]
+    fits = int(old["webhook_bytes"]["N"]) < int(values[":room"]["N"]) and len(webhooks) < int(values[":most"]["N"])
+    return digest not in webhooks and fits
 
 
-def _holds(arguments: Item, item: Item | None) -> bool:
-    text = arguments.get("ConditionExpression")
-    if not text:
-        return True
-    expression = _Expression(text, arguments, item or {})
-    holds = expression.either()
-    assert not expression.tokens, f"left over: {expression.tokens}"
-    return holds
-
-
-def _updated(write: Item, old: Item | None) -> Item:
-    updated = _Expression(write["UpdateExpression"], write, old or {}).update()
-    return {**updated, **write["Key"]}
+CONDITIONS: dict[str, Held] = {
+    "attribute_not_exists(pk)": lambda old, _: old is None,
+    "attribute_exists(pk)": lambda old, _: old is not None,
+    "version = :seen": lambda old, arguments: (
+        old is not None and old["version"] == arguments["ExpressionAttributeValues"][":seen"]
+    ),
+    APPEND_IF: _may_append,
+}

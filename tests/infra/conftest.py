@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.environments import ENVIRONMENTS, CustomDomain, Environment
+from infra.environment import CustomDomain, Environment, ReservedConcurrency
+from infra.environments import ENVIRONMENTS
 from infra.synth import ROOT, synthesis_environment
 from tests import once
 
@@ -24,6 +25,13 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ENVIRONMENTS:
         (out / name).symlink_to(once.synthesised(name))
     return out
+
+
+@pytest.fixture(scope="session")
+def asset(assembly: Path) -> Path:
+    """What is zipped and deployed as the code of all four functions."""
+    (asset,) = (assembly / "test").glob("asset.*")
+    return asset
 
 
 @pytest.fixture(scope="session")
@@ -54,20 +62,33 @@ def every_option() -> Environment:
     """What a bank may switch on, all at once: no environment of ours has everything, so it is checked here."""
     return Environment(
         name="prod",
+        production=True,
         account="123456789012",
         callers=("arn:aws:iam::123456789012:role/orders",),
-        submit_reserved_concurrency=50,
+        pos_id="0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667",
+        reserved_concurrency=ReservedConcurrency(submit_void=50, read_voids=20, receive_webhook=30, settle_voids=5),
         canary=True,
         snap_start=True,
         own_key=True,
+        fixed_egress=True,
+        backup_days=35,
         web_acl_arn="arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/front/0a-1b",
         alarm_email="night@example.com",
+        alarm_topic_arns=("arn:aws:sns:eu-central-1:123456789012:pager",),
         outcome_url="https://shop.example.com/hooks/void-settled?from=voids",
         outcome_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf",
         custom_domain=CustomDomain(
             name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def everything(synthesised: Callable[..., Path], every_option: Environment) -> Template:
+    """The template of an environment that switches everything on."""
+    (path,) = synthesised(every_option).glob("*.template.json")
+    template: Template = json.loads(path.read_text(encoding="utf-8"))
+    return template
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,18 @@
 """What is shipped: the sources and the pinned packages, without tests, without anything compiled for one machine."""
 
 import importlib.util
+import os
 import re
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from infra import bundle
+
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def asset(assembly: Path) -> Path:
-    (asset,) = (assembly / "test").glob("asset.*")
-    return asset
 
 
 def test_the_sources_are_shipped(asset: Path) -> None:
@@ -32,15 +32,74 @@ def test_nothing_is_compiled_for_one_processor(asset: Path) -> None:
 
 
 def test_no_tests_and_no_leftovers_are_shipped(asset: Path) -> None:
-    assert [
-        path for path in asset.rglob("*") if path.name in ("tests", "bin", "requirements.txt", ".pytest_cache")
-    ] == []
+    leftovers = ("tests", "bin", "requirements.txt", ".pytest_cache", "RECORD")
+    assert [path for path in asset.rglob("*") if path.name in leftovers] == []
 
 
 def test_bytecode_is_shipped_and_never_compared_with_a_modification_time(asset: Path) -> None:
     bytecode = Path(importlib.util.cache_from_source(str(asset / "botocore" / "session.py"))).read_bytes()
     flags = int.from_bytes(bytecode[4:8], "little")
     assert flags == 0b01  # by hash, unchecked
+
+
+def test_modes_are_set_whatever_they_were(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir(mode=0o700)
+    file = tmp_path / "folder" / "file.py"
+    file.touch(mode=0o600)
+    bundle.set_modes(tmp_path)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, file.parent, file)] == [0o755, 0o755, 0o644]
+
+
+def test_every_user_may_read_what_is_shipped_although_it_was_built_under_umask_077(asset: Path) -> None:
+    # Lambda runs the code as another user than the one who owns it.
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (asset, *asset.rglob("*"))}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o755}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o644}
+
+
+def test_other_modes_are_another_asset(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Otherwise a deployment would find the zip with the wrong modes in the bucket and keep it.
+    before = bundle.content_hash()
+    monkeypatch.setattr(bundle, "FILE_MODE", 0o640)
+    assert bundle.content_hash() != before
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "secretsmanager"])
+def test_boto3_makes_its_clients_from_the_asset_alone(asset: Path, service: str) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(asset)!r}); import boto3; "
+        f"client = boto3.client({service!r}, region_name='eu-central-1'); "
+        "print(boto3.__file__); print(client.meta.endpoint_url); "
+        "print(*(m.__file__ for m in sys.modules.values() if 'site-packages' in (getattr(m, '__file__', '') or '')))"
+    )
+    # Neither site-packages nor the settings of whoever runs this.
+    clean = {
+        "PATH": os.environ["PATH"],
+        "AWS_ACCESS_KEY_ID": "fake",
+        "AWS_SECRET_ACCESS_KEY": "fake",
+        "HOME": str(asset),
+    }
+    isolated = [sys.executable, "-I", "-S", "-W", "error", "-c", program]
+    ran = subprocess.run(isolated, env=clean, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == [
+        str(asset / "boto3" / "__init__.py"), f"https://{service}.eu-central-1.amazonaws.com", ""
+    ]  # fmt: skip
+
+
+def test_every_handler_starts_from_the_asset_alone(asset: Path) -> None:
+    variables = {
+        "AWS_ACCESS_KEY_ID": "fake", "AWS_SECRET_ACCESS_KEY": "fake", "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1", "TABLE_NAME": "voids", "SECRET_ID": "secret",
+        "PROVIDER_URL": "https://api.finline.io", "PROVIDER_SCHEME": "CPAY", "WEBHOOK_URL": "https://example.com",
+        "POWERTOOLS_SERVICE_NAME": "void-service", "POWERTOOLS_METRICS_NAMESPACE": "VoidService/test",
+        "AWS_CA_BUNDLE": str(asset / "trust" / "aws.pem"), "HOME": str(asset),
+    }  # fmt: skip
+    for module in ("submit_void", "read_voids", "receive_webhook", "settle_voids"):
+        program = f"import sys; sys.path.insert(0, {str(asset)!r}); import {module}; assert callable({module}.handler)"
+        isolated = [sys.executable, "-I", "-S", "-B", "-c", program]
+        ran = subprocess.run(isolated, env=variables, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
 
 
 def test_every_pin_has_a_hash_and_no_registry_is_named() -> None:

@@ -1,6 +1,7 @@
 """A wrong setting never reaches AWS: it fails with the environment's name, the setting's and what was expected."""
 
 import json
+from copy import replace
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from infra import environments
-from infra.environments import ENVIRONMENTS, CustomDomain, Environment, Throttle
+from infra.environment import CustomDomain, Environment, ReservedConcurrency, Throttle
+from infra.environments import ENVIRONMENTS
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,14 @@ from infra.environments import ENVIRONMENTS, CustomDomain, Environment, Throttle
         ("callers", ("arn:aws:iam::123456789012:user/someone",)),
         ("merchant_throttle", Throttle(requests_per_second=0, burst=1)),
         ("webhook_throttle", Throttle(requests_per_second=10, burst=1)),
-        ("submit_reserved_concurrency", 0),
+        ("reserved_concurrency", ReservedConcurrency(settle_voids=0)),
+        ("backup_days", 0),
+        ("fixed_egress", "yes"),
+        ("production", None),
+        ("alarm_topic_arns", ("arn:aws:sns:us-east-1:123456789012:pager",)),
+        ("alarm_topic_arns", ("arn:aws:sns:eu-central-1:123456789012:pager.fifo",)),
+        ("alarm_topic_arns", ("arn:aws:sns:eu-central-1:123456789012:pager",) * 2),
+        ("alarm_topic_arns", tuple(f"arn:aws:sns:eu-central-1:123456789012:pager-{n}" for n in range(5))),
         ("log_retention_days", 45),
         ("alarm_email", "nobody"),
         ("canary", "yes"),
@@ -84,7 +93,9 @@ def test_prod_differs_from_test_only_in_what_it_protects() -> None:
     test, prod = ENVIRONMENTS["test"], ENVIRONMENTS["prod"]
     different = {each.name for each in fields(Environment) if getattr(test, each.name) != getattr(prod, each.name)}
     # Whose provider's project it is does not change what the stack does.
-    assert different - {"pos_id"} == {"name", "log_retention_days", "termination_protection", "canary"}
+    assert different - {"pos_id"} == {
+        "name", "production", "log_retention_days", "termination_protection", "canary"
+    }  # fmt: skip
 
 
 def test_the_project_of_one_environment_is_not_anothers() -> None:
@@ -93,6 +104,33 @@ def test_the_project_of_one_environment_is_not_anothers() -> None:
     with pytest.raises(ValueError, match=rf"^prod\.pos_id = '{pos_id}': expected another than that of test$"):
         environments.refuse_a_shared_project([test, prod])
     environments.refuse_a_shared_project([test, Environment(name="prod")])
+
+
+READY = Environment(
+    name="prod", production=True, account="123456789012", pos_id="0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667",
+    callers=("arn:aws:iam::123456789012:role/orders",), alarm_email="night@example.com",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("setting", "nothing", "named"),
+    [
+        ("account", None, "prod.account"),
+        ("pos_id", None, "prod.pos_id"),
+        ("callers", (), "prod.callers"),
+        ("alarm_email", None, "prod.alarm_email or alarm_topic_arns"),
+    ],
+)
+def test_production_is_not_complete_without(setting: str, nothing: Any, named: str) -> None:
+    assert READY.missing() == []
+    (missing,) = replace(READY, **{setting: nothing}).missing()
+    assert missing.startswith(f"{named}: else ")
+    assert replace(READY, production=False, **{setting: nothing}).missing() == []
+
+
+def test_a_topic_of_a_pager_will_do_instead_of_an_address() -> None:
+    pager = "arn:aws:sns:eu-central-1:123456789012:pager"
+    assert replace(READY, alarm_email=None, alarm_topic_arns=(pager,)).missing() == []
 
 
 @pytest.mark.usefixtures("templates")

@@ -4,7 +4,8 @@ import re
 from dataclasses import MISSING, fields
 from typing import Any
 
-from infra.environments import ENVIRONMENTS, Environment
+from infra.environment import Environment
+from infra.environments import ENVIRONMENTS
 from infra.synth import ROOT
 
 

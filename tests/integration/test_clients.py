@@ -24,6 +24,7 @@ import pytest
 
 from local.service import Service
 from tests.integration.client import Client, eventually
+from tests.integration.order_ids import ALL_AT_ONCE, fresh
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "docs" / "clients"
@@ -168,7 +169,7 @@ def settling(service: Service) -> Iterator[dict[str, tuple[str, subprocess.Popen
             program = Program(command(name), f"{service.url}/v1", service.region)
         except pytest.skip.Exception:
             continue  # the client's own tests say why
-        order_id = f"{uuid4().hex[:20]} /%+&é"  # what a path must encode
+        order_id = fresh(ALL_AT_ONCE)  # what a path must encode
         client.sandbox("POST", "holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
         client.sandbox("PUT", f"faults/{quote(order_id, safe='')}", {"answer": "pending"})
         started[name] = (order_id, program.start(order_id, "UAH", wait=20))

@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from payments import provider as module
-from payments.messages import Word
+from payments.messages import AnswerKind
+from payments.outside import Deadline
 from payments.provider import NotConnected, Provider
 from payments.secret import Credentials
 from payments.settings import ProviderSettings
@@ -98,20 +100,30 @@ def provider(peer: Peer, authority: trustme.CA, tmp_path: Path) -> Provider:
 def provider_at(port: int, authority: trustme.CA, folder: Path, scheme: Scheme = Scheme.HMAC) -> Provider:
     file = folder / "authority.crt"
     authority.cert_pem.write_to_path(str(file))
-    return Provider(ProviderSettings(f"https://127.0.0.1:{port}", scheme, str(file)))
+    return Provider(ProviderSettings(f"https://127.0.0.1:{port}", scheme, str(file)), URL)
 
 
-def send(provider: Provider) -> Word:
-    handshake = provider.begin()
+def within(seconds: float) -> Deadline:
+    return Deadline(clock() + round(seconds * 1000), clock)
+
+
+def clock() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def send(provider: Provider, seconds: float = 4, answer: float = 15) -> AnswerKind:
+    opening = provider.open()
     try:
-        return provider.send_void(handshake, CREDENTIALS, "123", "UAH", "10101", URL).word
+        return provider.send_void(
+            opening, CREDENTIALS, "123", "UAH", "10101", send_by=within(seconds), answer_by=within(answer)
+        ).kind
     finally:
-        handshake.close()
+        opening.close()
 
 
 def test_a_success_is_read_and_exactly_the_signed_bytes_were_sent(peer: Peer, provider: Provider) -> None:
     peer.answers(http(VOID))
-    assert send(provider) is Word.SUCCESS
+    assert send(provider) is AnswerKind.SUCCESS
     (request,) = peer.requests
     head, _, body = request.partition(b"\r\n\r\n")
     lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
@@ -160,13 +172,13 @@ def test_what_cannot_be_trusted_is_unknown_and_is_not_asked_for_again(
     peer: Peer, provider: Provider, answer: bytes
 ) -> None:
     peer.answers(answer)
-    assert send(provider) is Word.UNKNOWN
+    assert send(provider) is AnswerKind.UNKNOWN
     assert len(peer.requests) == 1
 
 
 def test_the_largest_answer_is_still_read(peer: Peer, provider: Provider) -> None:
     peer.answers(http(b" " * (module.LARGEST_ANSWER - len(VOID)) + VOID))
-    assert send(provider) is Word.SUCCESS
+    assert send(provider) is AnswerKind.SUCCESS
 
 
 @pytest.mark.parametrize("piece", [b"H", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n {"])
@@ -184,17 +196,87 @@ def test_an_answer_that_drips_ends_when_its_time_is_over(
 
     peer.script = drip
     began = time.monotonic()
-    assert send(provider) is Word.UNKNOWN
+    assert send(provider) is AnswerKind.UNKNOWN
     assert 0.5 <= time.monotonic() - began < 20
 
 
-def test_nothing_is_sent_when_the_time_is_over_before_the_first_byte(
+def test_nothing_is_sent_when_the_time_is_over_before_the_first_byte(peer: Peer, provider: Provider) -> None:
+    peer.answers(http(VOID))
+    with pytest.raises(NotConnected):
+        send(provider, seconds=0)
+    assert all(request == b"" for request in peer.requests)
+
+
+@pytest.fixture
+def slow_resolver(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A resolver that answers when the test says so."""
+    answers, resolve = threading.Event(), socket.getaddrinfo
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        answers.wait(20)
+        return resolve(*arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    return answers
+
+
+def test_a_resolver_that_takes_for_ever_delays_no_post(
+    peer: Peer, provider: Provider, slow_resolver: threading.Event
+) -> None:
+    peer.answers(http(VOID))
+    began = time.monotonic()
+    with pytest.raises(NotConnected):
+        send(provider, seconds=0.3)
+    assert time.monotonic() - began < 10
+    slow_resolver.set()
+    time.sleep(0.2)
+    assert all(request == b"" for request in peer.requests), "what resolves later sends nothing"
+
+
+def test_whoever_does_not_need_the_connection_does_not_wait_for_it(
+    provider: Provider, slow_resolver: threading.Event
+) -> None:
+    began = time.monotonic()
+    provider.open().close()
+    assert time.monotonic() - began < 10
+    slow_resolver.set()
+
+
+def test_a_question_ends_within_its_deadline_whatever_the_resolver_does(
+    provider: Provider, slow_resolver: threading.Event
+) -> None:
+    began = time.monotonic()
+    assert provider.get_order(CREDENTIALS, "123", within(0.3)) is None
+    assert time.monotonic() - began < 10
+    slow_resolver.set()
+
+
+def test_addresses_that_swallow_everything_share_one_time(
     peer: Peer, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 1e-9)
+    """A listener whose queue is full accepts nothing and refuses nothing."""
+    swallowing = socket.socket()
+    swallowing.bind(("127.0.0.1", 0))
+    swallowing.listen(0)
+    fillers = [socket.socket() for _ in range(4)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(swallowing.getsockname())
+    entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    addresses = [(*entry, swallowing.getsockname())] * 4 + [(*entry, ("127.0.0.1", peer.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_more: addresses)
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 3.0)
     peer.answers(http(VOID))
-    assert send(provider) is Word.UNKNOWN
-    assert peer.requests == []
+    try:
+        assert send(provider, seconds=10) is AnswerKind.SUCCESS
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_more: addresses[:4])
+        began = time.monotonic()
+        with pytest.raises(NotConnected):
+            send(provider, seconds=20)
+        assert time.monotonic() - began < 12, "four times the timeout would be 12"
+    finally:
+        for each in (swallowing, *fillers):
+            each.close()
 
 
 def test_nobody_listening_is_not_connected(authority: trustme.CA, tmp_path: Path) -> None:
@@ -219,7 +301,7 @@ def test_a_certificate_that_proves_nothing_gets_no_request(authority: trustme.CA
 def test_the_order_is_asked_for_by_its_encoded_id_with_the_plain_scheme(peer: Peer, provider: Provider) -> None:
     order_id = "INV/2024 №7?#%"
     peer.answers(http(json.dumps([make.fields(method="auth", order_id=order_id)]).encode()))
-    view = provider.ask(CREDENTIALS, order_id)
+    view = provider.get_order(CREDENTIALS, order_id, within(10))
     assert view is not None
     assert view.held
     head = peer.requests[0].decode()
@@ -231,8 +313,8 @@ def test_the_order_is_asked_for_by_its_encoded_id_with_the_plain_scheme(peer: Pe
 @pytest.mark.parametrize("answer", [b"", http(b"[", "200 OK"), http(b"{}", "500 Oops"), http(b"[{}]"), http(b"[[]]")])
 def test_a_question_without_a_readable_answer_is_none(peer: Peer, provider: Provider, answer: bytes) -> None:
     peer.answers(answer)
-    assert provider.ask(CREDENTIALS, "123") is None
-    assert provider.ask(CREDENTIALS, "123", seconds=0) is None
+    assert provider.get_order(CREDENTIALS, "123", within(10)) is None
+    assert provider.get_order(CREDENTIALS, "123", within(0)) is None
     assert len(peer.requests) == 1
 
 
@@ -248,7 +330,7 @@ def test_credentials_are_checked_by_one_question_about_no_order(
     peer: Peer, provider: Provider, answer: bytes, taken: bool | None
 ) -> None:
     peer.answers(answer)
-    assert provider.accepts(CREDENTIALS) is taken
+    assert provider.accepts(CREDENTIALS, within(10)) is taken
     assert len(peer.requests) == 1
     head = peer.requests[0].decode()
     assert head.startswith(f"GET /api/v1/pos/{CREDENTIALS.pos_id}/orders/0 HTTP/1.1\r\n")
@@ -263,5 +345,36 @@ def test_each_post_has_a_connection_of_its_own(peer: Peer, provider: Provider) -
         connection.sendall(http(VOID, "200 OK", "Connection: keep-alive"))
 
     peer.script = answer
-    assert [send(provider), send(provider)] == [Word.SUCCESS, Word.SUCCESS]
+    assert [send(provider), send(provider)] == [AnswerKind.SUCCESS, AnswerKind.SUCCESS]
     assert len(connections) == 2
+
+
+@pytest.mark.parametrize("header", ["Connection: keep-alive", "Connection: close"])
+def test_the_next_connection_resumes_the_tls_session(peer: Peer, provider: Provider, header: str) -> None:
+    reused: list[bool | None] = []
+
+    def answer(connection: ssl.SSLSocket) -> None:
+        reused.append(connection.session_reused)
+        connection.sendall(http(VOID, "200 OK", header))
+
+    peer.script = answer
+    assert [send(provider) for _ in range(3)] == [AnswerKind.SUCCESS] * 3
+    assert reused == [False, True, True]
+
+
+def test_a_session_is_no_proof_for_another_peer(authority: trustme.CA, tmp_path: Path) -> None:
+    """The same address, later served by somebody without the certificate: nothing is sent."""
+    peer = Peer(authority.issue_cert("127.0.0.1"))
+    provider = provider_at(peer.port, authority, tmp_path)
+    peer.answers(http(VOID))
+    assert send(provider) is AnswerKind.SUCCESS
+    peer.stop()
+    impostor = Peer(trustme.CA().issue_cert("127.0.0.1"))
+    provider._port = impostor.port
+    impostor.answers(http(VOID))
+    try:
+        with pytest.raises(NotConnected):
+            send(provider)
+        assert impostor.requests == []
+    finally:
+        impostor.stop()

@@ -20,8 +20,7 @@ from uuid import uuid4
 import pytest
 
 from local.service import CREDENTIALS, Service
-from payments.secret import MAX_AGE_SECONDS
-from payments.webhooks import FRESH_SECONDS
+from payments.secret import FRESH_SECONDS, MAX_AGE_SECONDS
 from tests.integration.client import Client, eventually
 
 NEW_SECRET = "fake-api-secret-after-the-rotation"

@@ -6,6 +6,7 @@ Driven over real sockets and real TLS with a client that is not ours (urllib3); 
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import subprocess
 import threading
@@ -13,13 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import urllib3
 
 from local import sandbox
-from local.sandbox_http import Door, Exchange
+from local.sandbox.doors import Door, Exchange
 
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
 API_KEY = "2c2b91a3-9b73-4551-81ac-84e0d0360995"
@@ -620,3 +621,89 @@ def test_stopping_ends_what_is_held(tmp_path: Path) -> None:
     caller.join(5)
     assert time.monotonic() - started < 2
     assert isinstance(outcome[0], urllib3.exceptions.ProtocolError)
+
+
+# Who may give orders
+
+
+def asked(line: Line, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> tuple[int, Any]:
+    """With the headers exactly as given: a browser sets Host and Origin, and no page can change them."""
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(line.sandbox.control_url).port, timeout=5)
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in ({"Host": "127.0.0.1:8081", "Content-Length": str(len(body))} | headers).items():
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, json.loads(content)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "attacker.example"},
+        {"Host": "127.0.0.1.attacker.example:8081"},
+        {"Host": ""},
+        {"Origin": "https://attacker.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:8082"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_page_of_another_site_gives_no_orders(line: Line, headers: dict[str, str]) -> None:
+    body = b'{"order_id":"123","amount":1,"currency":"UAH"}'
+    status, answer = asked(line, "POST", "/sandbox/holds", headers, body)
+    assert (status, list(answer)) == (403, ["error"])
+    assert line.order()["operations"] == []
+    assert asked(line, "GET", "/sandbox/orders/123", headers)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Host": "localhost:8081"},
+        {"Host": "[::1]:8081"},
+        {"Host": "127.0.0.1"},
+        {"Origin": "http://127.0.0.1:8081", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+)
+def test_this_machine_gives_orders(line: Line, headers: dict[str, str]) -> None:
+    body = b'{"order_id":"123","amount":1,"currency":"UAH"}'
+    assert asked(line, "POST", "/sandbox/holds", headers, body)[0] == 200
+
+
+def test_the_control_side_says_what_it_is(line: Line) -> None:
+    status, answer = asked(line, "GET", "/", {})
+    assert status == 200
+    assert "sandbox" in answer["what"]
+    assert answer["provider"] == line.sandbox.provider_url
+    assert "PUT /sandbox/settings" in answer["calls"]
+
+
+# In what it may differ from what the service assumes. What each difference does is seen by tests of the acceptance.
+
+
+def test_settings_that_name_no_difference_are_answered_as_ever(line: Line) -> None:
+    answer = urllib3.request("PUT", f"{line.sandbox.control_url}/sandbox/settings", body=b'{"second_void":"refuse"}')
+    assert answer.data == b'{"second_void":"refuse","listening":true}'
+
+
+def test_differences_are_named_and_all_that_are_not_named_end(line: Line) -> None:
+    def differs(*names: str) -> Any:
+        return line.control("PUT", "settings", {"differs": list(names)})["differs"]
+
+    assert differs("fee", "amount") == ["amount", "fee"]
+    assert differs("fee") == ["fee"]
+    line.hold()
+    assert line.query().json()[0]["fee"] == 1.5
+    assert differs() == []
+    assert line.query().json()[0]["fee"] is None
+
+
+@pytest.mark.parametrize("names", [["mood"], "fee", [1], {"fee": True}])
+def test_an_unknown_difference_is_refused(line: Line, names: Any) -> None:
+    assert "differs" in line.control("PUT", "settings", {"differs": names}, expect=400)["error"]

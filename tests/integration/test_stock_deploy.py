@@ -26,6 +26,7 @@ import pytest
 import trustme
 
 from infra.environments import NOT_DEPLOYED_LOCALLY
+from infra.stack_policy import stack_policy
 from infra.synth import node_from_pypi
 from local import aws
 from local.assembly import CACHE, ROOT
@@ -35,7 +36,7 @@ from tests import once
 
 # `local` has no canary; only `prod` meets these.
 RELEASES = frozenset({"AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup"})
-OUTPUTS = {"ApiUrl", "WebhookUrl", "SecretName", "FillSecretCommand", "CallerPolicy"}
+OUTPUTS = {"ApiUrl", "WebhookUrl", "SecretName", "FillSecretCommand", "CallerPolicy", "AlarmTopic"}
 REFUSALS = ("E401", "E403", "E404", "E407", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "ETIMEDOUT")
 
 
@@ -245,7 +246,7 @@ def test_no_void_depends_on_what_is_left_out(assemblies: dict[str, Assembly]) ->
     assert set(left_out["test"]) == {"AWS::CloudWatch::Alarm", "AWS::Logs::QueryDefinition", "AWS::Pipes::Pipe"}
     assert left_out["prod"] - left_out["test"] == {
         "AWS::CodeDeploy::Application": 1,
-        "AWS::CodeDeploy::DeploymentGroup": 4,
+        "AWS::CodeDeploy::DeploymentGroup": 3,
     }
 
 
@@ -263,6 +264,13 @@ def test_the_test_environment_from_bootstrap_to_destroy(
     again = cdk(test, "deploy", "--require-approval", "never", test.stack)
     assert again.returncode == 0, again.stdout
     assert f"{test.stack} (no changes)" in again.stdout
+
+    release_again(account, test.stack, times=12)
+    pruned = run([sys.executable, "-m", "infra.versions", "prune", "test"], account.environment, ROOT)
+    assert pruned.returncode == 0, pruned.stdout
+    assert "10 kept, 3 deleted" in pruned.stdout, pruned.stdout
+    listed = run([sys.executable, "-m", "infra.versions", "list", "test"], account.environment, ROOT)
+    assert sum(line.endswith("  live") for line in listed.stdout.splitlines()) == 4, listed.stdout
 
     (tmp_path / "financial-line.json").write_text(json.dumps(CREDENTIALS))
     as_the_aws_command_does(account, outputs["FillSecretCommand"], tmp_path)
@@ -305,6 +313,12 @@ def test_make_deploy_shows_and_asks_before_it_changes_anything(
     before = account.stacks()
     make = make_in(tmp_path / "project", cli, test)
 
+    unlogged = run([*make, "ENVIRONMENT=test", "YES=1"], account.environment, tmp_path)
+    assert unlogged.returncode, unlogged.stdout
+    assert "API Gateway has no role to write logs with in account" in unlogged.stdout
+    assert account.stacks() == before
+    let_the_gateway_write_logs(account)
+
     asker, terminal = os.openpty()  # bash shows its question to a terminal only
     try:
         os.write(asker, b"n\n")
@@ -330,12 +344,31 @@ def test_make_deploy_shows_and_asks_before_it_changes_anything(
     assert agreed.returncode == 0, agreed.stdout
     assert account.stacks()[test.stack] == "CREATE_COMPLETE"
     assert all(f"{test.stack}.{name} = " in agreed.stdout for name in OUTPUTS)
+    policy = account.client("cloudformation").get_stack_policy(StackName=test.stack)["StackPolicyBody"]
+    assert json.loads(policy) == stack_policy()
+
+
+def let_the_gateway_write_logs(account: Account) -> None:
+    """As docs/runbook.md says, once per account and region."""
+    role = f"arn:aws:iam::{aws.ACCOUNT}:role/gateway-logs"
+    change: Any = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}]
+    account.client("apigateway").update_account(patchOperations=change)
+
+
+def release_again(account: Account, stack: str, times: int) -> None:
+    """New versions of one function, as releases make them; its alias stays with the last."""
+    client, function = account.client("lambda"), physical_names(account, stack)["AWS::Lambda::Function"]
+    for number in range(times):
+        client.update_function_configuration(FunctionName=function, Description=f"release {number}")
+        version = client.publish_version(FunctionName=function)["Version"]
+    client.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
 
 
 def make_in(project: Path, cli: Path, assembly: Assembly) -> list[str]:
     """`make deploy` of the real Makefile where its cdk.out is not that of the project.
 
-    Its synthesis hands out the assembly of these tests; its npx finds the installed CLI, so it asks no registry.
+    Its synthesis hands out the assembly of these tests; its npx finds the installed CLI, so it asks no registry. What it
+    checks before and sets after is the project's own.
     """
     project.mkdir()
     for name in ("Makefile", "cdk.json", "requirements-dev.txt"):
@@ -343,7 +376,15 @@ def make_in(project: Path, cli: Path, assembly: Assembly) -> list[str]:
     (project / ".venv").symlink_to(sys.prefix)
     (project / "node_modules").symlink_to(cli.parents[2])
     python = project / "python"
-    python.write_text(f'#!/bin/sh\ntest "$*" = "-m infra.synth test" && ln -sfn "{assembly.directory}" cdk.out\n')
+    python.write_text(
+        f"""#!/bin/sh
+case "$*" in
+    "-m infra.synth test") ln -sfn "{assembly.directory}" cdk.out ;;
+    "-m infra.deploy check test" | "-m infra.deploy protect test") cd "{ROOT}" && exec "{sys.executable}" "$@" ;;
+    *) echo "make deploy is not known to run: $*" && exit 1 ;;
+esac
+"""
+    )
     python.chmod(0o755)
     # INSTALLED is any file that exists: what is installed here is not the matter, and must not change.
     return ["make", "-C", str(project), "deploy", f"PYTHON={python}", "INSTALLED=Makefile"]

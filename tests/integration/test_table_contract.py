@@ -1,150 +1,189 @@
-"""What `payments.store` asks of a table, held against the engine of the local run and against both tables in memory.
+"""What `payments.store` asks of a table, held against the engine of the local run and against the table in memory.
 
 A fake that answered otherwise than the engine would make every test that stands on it worthless.
 """
 
-from collections.abc import Callable
+import time
 from copy import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from clients import TimedClient
 from local.service import Service
-from payments import operations
-from payments.operations import Evidence, State, Void
-from payments.store import Conflict, Event, Store, Written, timestamp
+from payments.items import DUE, shards
+from payments.outside import Deadline
+from payments.record import Order, State, StoredWebhook, Void
+from payments.rules import apply_webhook
+from payments.store import Conflict, Store, Written
+from payments.webhooks import with_webhook
 from tests.fakes import scene as make
 from tests.fakes.table import Table
-from tests.faults.table import Table as SimulatorsTable
 
 NOW = 1_790_000_000_000
 
 
-@pytest.fixture(params=["engine", "fake", "simulator"])
+def clock() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def soon() -> Deadline:
+    return Deadline(clock() + 20_000, clock)
+
+
+@pytest.fixture(params=["engine", "memory"])
 def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "engine":
         service: Service = request.getfixturevalue("service")
-        return Store(service.client("dynamodb"), own_table(service))
-    tables: dict[str, Callable[[], Any]] = {"fake": Table, "simulator": SimulatorsTable}
-    return Store(tables[request.param](), "table")
+        return Store(TimedClient(service.client("dynamodb")), own_table(service))
+    return Store(Table(), "table")
 
 
 def own_table(service: Service) -> str:
     """A table like the deployed one: what these tests write must not be due in the running service."""
     client, name = service.client("dynamodb"), f"contract-{uuid4().hex}"
     deployed: Any = client.describe_table(TableName=service.table_name)["Table"]
-
-    def like(indexes: list[Any]) -> list[Any]:
-        return [{key: index[key] for key in ("IndexName", "KeySchema", "Projection")} for index in indexes]
-
+    indexes = [
+        {key: index[key] for key in ("IndexName", "KeySchema", "Projection")}
+        for index in deployed["GlobalSecondaryIndexes"]
+    ]
     client.create_table(
         TableName=name,
         AttributeDefinitions=deployed["AttributeDefinitions"],
         KeySchema=deployed["KeySchema"],
-        LocalSecondaryIndexes=like(deployed["LocalSecondaryIndexes"]),
-        GlobalSecondaryIndexes=like(deployed["GlobalSecondaryIndexes"]),
+        GlobalSecondaryIndexes=indexes,
         BillingMode="PAY_PER_REQUEST",
     )
     return name
 
 
 @pytest.fixture
-def intent() -> Void:
+def intent() -> Order:
     """The intent for an order that nobody else uses."""
-    return replace(make.submitting(), order_id=uuid4().hex)
+    return Order(make.POS_ID, uuid4().hex, make.submitting())
 
 
-def success(void: Void) -> Event:
-    operation = make.operation(order_id=void.order_id)
-    return Event(uuid4().hex, timestamp(NOW), "AWSCURRENT", operation)
+def success(order: Order, **more: object) -> StoredWebhook:
+    operation = make.operation(order_id=order.order_id, **more)  # type: ignore[arg-type]
+    return StoredWebhook(uuid4().hex, NOW, "AWSCURRENT", operation)
 
 
-def released(void: Void, event: Event) -> Void:
-    created = operations.learn_webhook(None, event.operation, void.pos_id, NOW)
-    assert created is not None
-    return created
+def voided(order: Order) -> tuple[Order, StoredWebhook]:
+    """The order as voided by an answer, and the webhook that says the same."""
+    webhook = success(order)
+    return order._replace(void=apply_webhook(order.void, webhook.operation, NOW)), webhook
 
 
-def test_a_record_comes_back_as_it_was_written(store: Store, intent: Void) -> None:
-    written = store.create(intent, "w1")
+def of(order: Order) -> Void:
+    assert order.void is not None
+    return order.void
+
+
+def test_an_order_comes_back_as_it_was_written(store: Store, intent: Order) -> None:
+    full = with_webhook(intent, success(intent, amount="100.00"))
+    written = store.write(full, "w1", soon())
     assert isinstance(written, Written)
-    assert store.load(intent.pos_id, intent.order_id) == written.void == replace(intent, version=1, write_id="w1")
+    found = store.load(intent.pos_id, intent.order_id, soon())
+    assert found == written.order == full._replace(version=1, write_id="w1")
 
 
-def test_only_the_first_intent_is_written_and_the_other_learns_of_it(store: Store, intent: Void) -> None:
-    first = store.create(intent, "w1")
-    assert store.create(replace(intent, attempt_id="other"), "w2") == Conflict(first.void)
+def test_only_the_first_intent_is_written_and_the_other_learns_of_it(store: Store, intent: Order) -> None:
+    first = store.write(intent, "w1", soon())
+    assert store.write(intent._replace(void=replace(of(intent), review=True)), "w2", soon()) == Conflict(first.order)
 
 
-def test_a_repetition_of_ones_own_write_is_recognised(store: Store, intent: Void) -> None:
-    first = store.create(intent, "w1")
-    assert store.create(intent, "w1") == first
+def test_a_repetition_of_ones_own_write_is_recognised(store: Store, intent: Order) -> None:
+    first = store.write(intent, "w1", soon())
+    assert store.write(intent, "w1", soon()) == first
 
 
-def test_a_write_on_an_old_version_changes_nothing(store: Store, intent: Void) -> None:
-    first = store.create(intent, "w1").void
-    second = store.replace(replace(first, review=True), "w2")
+def test_a_write_on_an_old_version_changes_nothing(store: Store, intent: Order) -> None:
+    first = store.write(intent, "w1", soon()).order
+    second = store.write(first._replace(void=replace(of(first), review=True)), "w2", soon())
     assert isinstance(second, Written)
-    assert store.replace(replace(first, corrected=True), "w3") == Conflict(second.void)
+    late = store.write(first._replace(void=replace(of(first), corrected=True)), "w3", soon())
+    assert late == Conflict(second.order)
 
 
-def test_an_event_is_stored_once(store: Store, intent: Void) -> None:
-    event = success(intent)
-    assert [store.put_event(intent.pos_id, event) for _ in range(2)] == [True, False]
+def test_a_webhook_that_adds_nothing_is_appended_without_a_read(store: Store, intent: Order) -> None:
+    order, webhook = voided(intent)
+    before = store.write(order, "w1", soon()).order
+    assert store.append_webhook(intent.pos_id, webhook, "w2", soon()) is True
+    after = store.load(intent.pos_id, intent.order_id, soon())
+    assert after == with_webhook(before, webhook)._replace(version=2, write_id="w2")
+    second = webhook._replace(digest=uuid4().hex)
+    assert store.append_webhook(intent.pos_id, second, "w3", soon()) is True
+    found = store.load(intent.pos_id, intent.order_id, soon())
+    assert found is not None
+    assert found.webhooks.keys() == {webhook.digest, second.digest}
 
 
-def test_a_success_releases_an_open_record_in_one_transaction(store: Store, intent: Void) -> None:
-    before, event = store.create(intent, "w1").void, success(intent)
-    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex) is None
-    after = store.load(intent.pos_id, intent.order_id)
-    assert after is not None
-    assert (after.state, after.version, after.due_at, after.reason) == (State.VOIDED, before.version + 1, None, None)
-    assert (after.attempt, after.attempt_id, after.comment) == (before.attempt, before.attempt_id, before.comment)
-    assert (after.provider, after.history[-1].evidence) == (event.operation.fields, Evidence.WEBHOOK)
+def test_the_same_webhook_again_is_not_appended_and_brings_the_order(store: Store, intent: Order) -> None:
+    order, webhook = voided(intent)
+    store.write(order, "w1", soon())
+    store.append_webhook(intent.pos_id, webhook, "w2", soon())
+    after = store.load(intent.pos_id, intent.order_id, soon())
+    assert store.append_webhook(intent.pos_id, webhook, "w3", soon()) == after
 
 
-def test_a_success_without_a_record_makes_one(store: Store, intent: Void) -> None:
-    event = success(intent)
-    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex) is None
-    record = store.load(intent.pos_id, intent.order_id)
-    assert record is not None
-    assert (record.state, record.attempt, record.requested_at, record.version) == (State.VOIDED, 0, None, 1)
+@pytest.mark.parametrize("state", [None, *State])
+def test_a_webhook_that_may_add_something_is_not_appended(store: Store, intent: Order, state: State | None) -> None:
+    void = None if state is None else replace(of(intent), state=state, provider=make.operation("pending").fields)
+    before = store.write(intent._replace(void=void), "w1", soon()).order
+    assert store.append_webhook(intent.pos_id, success(intent), "w2", soon()) == before
+    assert store.load(intent.pos_id, intent.order_id, soon()) == before
 
 
-@pytest.mark.parametrize("state", [State.PENDING, State.FAILED, State.VOIDED])
-def test_a_success_that_needs_a_merge_writes_nothing_blindly(store: Store, intent: Void, state: State) -> None:
-    before, event = store.create(replace(intent, state=state), "w1").void, success(intent)
-    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex) is not None
-    assert store.load(intent.pos_id, intent.order_id) == before
-    assert store.put_event(intent.pos_id, event), "the event must not be there either"
+def test_a_webhook_of_an_order_that_is_not_there_is_not_appended(store: Store, intent: Order) -> None:
+    assert store.append_webhook(intent.pos_id, success(intent), "w", soon()) is None
+    assert store.load(intent.pos_id, intent.order_id, soon()) is None
 
 
-def test_another_currency_or_a_repeated_event_is_not_released_blindly(store: Store, intent: Void) -> None:
-    event = success(intent)
-    store.create(replace(intent, order_currency="USD"), "w1")
-    assert store.put_event_and_release(intent.pos_id, event, released(intent, event), uuid4().hex) is not None
-    other = replace(intent, order_id=uuid4().hex)
-    store.create(other, "w1")
-    event = success(other)
-    store.put_event(other.pos_id, event)
-    assert store.put_event_and_release(other.pos_id, event, released(other, event), uuid4().hex) is not None
+def test_no_more_than_a_hundred_webhooks_are_appended(store: Store, intent: Order) -> None:
+    order, webhook = voided(intent)
+    many = {str(number): webhook._replace(digest=str(number)) for number in range(99)}
+    store.write(order._replace(webhooks=many), "w1", soon())
+    assert store.append_webhook(intent.pos_id, webhook, "w2", soon()) is True
+    assert store.append_webhook(intent.pos_id, webhook._replace(digest="x"), "w3", soon()) is not True
 
 
-def test_what_is_open_is_due_in_its_order_and_what_is_settled_is_not(store: Store, intent: Void) -> None:
-    chain = [replace(intent, order_id=f"{number}{uuid4().hex[:20]}", due_at=number) for number in (2, 1, 3)]
-    voids = [store.create(void, f"w{void.due_at}").void for void in chain]
-    assert [void.due_at for void in store.due(2, 10).voids] == [1, 2]
-    for void in voids:
-        store.replace(replace(void, state=State.VOIDED, due_at=None), f"x{void.order_id}")
-    assert store.due(3, 10).voids == ()
+def test_what_is_open_is_due_in_its_order_and_what_is_settled_is_not(store: Store, intent: Order) -> None:
+    orders = [
+        store.write(
+            Order(make.POS_ID, f"{number}-{uuid4().hex[:20]}", replace(of(intent), due_at=number)), f"w{number}", soon()
+        ).order
+        for number in range(1, 41)
+    ]
+    seen: list[int] = []
+    for shard in shards(DUE):
+        start, here = None, []
+        while True:
+            page, start = store.due(shard, 30, 2, start, soon())
+            here += [of(order).due_at or 0 for order in page.orders]
+            if start is None:
+                break
+        assert here == sorted(here)
+        seen += here
+        last = store.due_last(shard, soon())
+        assert last is None or (of(last).due_at or 0) >= max(here, default=0)
+    assert sorted(seen) == list(range(1, 31))
+    for order in orders:
+        store.write(order._replace(void=replace(of(order), state=State.VOIDED, due_at=None)), uuid4().hex, soon())
+    assert [store.due(shard, 50, 10, None, soon())[0].orders for shard in shards(DUE)] == [()] * len(shards(DUE))
 
 
-def test_the_timeline_is_the_record_and_its_newest_events(store: Store, intent: Void) -> None:
-    record = store.create(intent, "w1").void
-    later, earlier = (replace(success(intent), received_at=timestamp(at)) for at in (NOW + 1, NOW))
-    for event in (later, earlier):
-        store.put_event(intent.pos_id, event)
-    void, events, truncated = store.timeline(intent.pos_id, intent.order_id)
-    assert (void, [event.digest for event in events], truncated) == (record, [earlier.digest, later.digest], False)
-    assert store.timeline(intent.pos_id, uuid4().hex) == (None, [], False)
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_a_list_goes_through_all_shards_page_by_page(store: Store, intent: Order, limit: int) -> None:
+    names = {f"{number}-{uuid4().hex[:20]}" for number in range(25)}
+    for number, name in enumerate(sorted(names)):
+        store.write(Order(make.POS_ID, name, replace(of(intent), due_at=1 + number // 5)), uuid4().hex, soon())
+    seen: list[Order] = []
+    page = store.list("unsettled", limit, None, soon())
+    while True:
+        seen += page.orders
+        if page.cursor is None:
+            break
+        page = store.list("unsettled", limit, page.cursor, soon())
+    assert sorted(order.order_id for order in seen) == sorted(names)
+    assert [of(order).due_at for order in seen] == sorted(of(order).due_at or 0 for order in seen)

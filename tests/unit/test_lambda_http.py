@@ -5,7 +5,7 @@ import json
 import pytest
 
 import lambda_http
-from lambda_http import TITLES
+from representations import PROBLEMS
 from tests.fakes import scene as make
 
 NAMES = {
@@ -16,16 +16,16 @@ NAMES = {
 
 
 def test_the_problems_are_those_of_the_contract() -> None:
-    assert set(TITLES) == NAMES
+    assert set(PROBLEMS) == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_problem_is_a_problem_document(name: str) -> None:
-    answer = lambda_http.problem(make.gateway_event(None, {}), name, "detail", order="ї")
+    answer = lambda_http.problem(make.gateway_event(None, {}), name, "detail", order_id="ї")
     document = json.loads(answer["body"])
     assert list(document) == ["type", "title", "status", "detail", "request_id", "order_id"]
     assert document["type"] == f"urn:void-service:problem:{name}"
-    assert answer["statusCode"] == document["status"] == TITLES[name][0]
+    assert answer["statusCode"] == document["status"] == PROBLEMS[name].status
     assert answer["headers"]["Content-Type"] == "application/problem+json"
 
 
@@ -55,3 +55,33 @@ def test_half_a_character_in_a_body_is_no_crash() -> None:
 def test_no_answer_may_be_cached() -> None:
     assert lambda_http.empty(200)["headers"]["Cache-Control"] == "no-store"
     assert lambda_http.respond(200, {})["headers"]["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("sent", "order"),
+    [
+        ("123", "123"),
+        ("a%20b", "a b"),
+        ("a%2Fb", "a/b"),
+        ("%25", "%"),
+        ("%2520", "%20"),
+        ("a+b", "a+b"),
+        ("%D1%97", "ї"),
+        ("%F0%9F%99%82", "\U0001f642"),
+        ("%22", '"'),
+        ("%", "%"),
+    ],
+)
+def test_an_order_in_the_path_is_decoded_exactly_once(sent: str, order: str) -> None:
+    assert lambda_http.order_id({"pathParameters": {"order_id": sent}}) == order
+
+
+@pytest.mark.parametrize("sent", ["%ff", "%C3", "%ED%A0%80"])
+def test_an_order_in_the_path_that_is_no_utf8_is_400(sent: str) -> None:
+    with pytest.raises(lambda_http.BadRequest):
+        lambda_http.order_id({"pathParameters": {"order_id": sent}})
+
+
+def test_the_request_id_is_the_one_that_a_client_cannot_choose() -> None:
+    context = {"requestId": "chosen-by-a-client", "extendedRequestId": "from-the-gateway"}
+    assert lambda_http.request_id({"requestContext": context}) == "from-the-gateway"

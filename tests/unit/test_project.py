@@ -17,15 +17,17 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 
-import lambda_http
+import submit_void
 from payments.messages import PROVIDER_FIELDS
-from payments.operations import Evidence, Reason, State, Void
+from payments.record import Evidence, FailureReason, Order, State, Void, wrong_order_id
+from payments.voids import Result
+from representations import PROBLEMS, void_record
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "functions"
 PAYMENTS = FUNCTIONS / "payments"
 HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
-PURE = ("exact_json", "messages", "operations", "signatures")
+PURE = ("exact_json", "messages", "signatures", "record", "claims", "rules", "items")
 
 
 def files() -> list[str]:
@@ -134,7 +136,7 @@ def test_functions_know_nothing_of_the_parts_around_them(path: Path) -> None:
 
 @pytest.mark.parametrize("path", python_files("functions/payments"), ids=lambda path: path.stem)
 def test_the_domain_knows_no_handler_and_no_gateway(path: Path) -> None:
-    assert not roots(path) & {*HANDLERS, "lambda_http"}
+    assert not roots(path) & {*HANDLERS, "lambda_http", "representations", "storage", "systems", "telemetry", "clients"}
 
 
 @pytest.mark.parametrize("path", python_files("infra"), ids=lambda path: path.stem)
@@ -149,7 +151,7 @@ def test_only_one_file_speaks_to_the_provider() -> None:
 
 
 @pytest.mark.parametrize(("call", "only"), [
-    (r"\b(get|put|update|delete)_item\b|\btransact_write_items\b|\.query\(TableName", {"store"}),
+    (r"\b(get|put|update|delete)_item\b|\btransact_write_items\b|\"query\",", {"store"}),
     (r"\bget_secret_value\b", {"secret"}),
     (r"\bos\.environ(\[|\.get)|\bgetenv\b|\benviron\.get", {"settings"}),
     (r"\bboto3\.(client|resource|Session)\b", {"clients"}),
@@ -223,23 +225,56 @@ def deref(contract: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_contract_and_the_functions_name_the_same_problems(contract: dict[str, Any]) -> None:
-    named = {f"urn:void-service:problem:{name}" for name in lambda_http.TITLES}
+    named = {f"urn:void-service:problem:{name}" for name in PROBLEMS}
     assert set(contract["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]) == named
 
 
 def test_the_contract_and_the_functions_name_the_same_fields(contract: dict[str, Any]) -> None:
     schemas = contract["components"]["schemas"]
-    record = lambda_http.void_record(Void("pos", "123", State.VOIDED, "UAH"))
+    record = void_record(Order("pos", "123", Void(State.VOIDED, "UAH")))
     assert tuple(schemas["Provider"]["properties"]) == PROVIDER_FIELDS
     assert list(schemas["Void"]["properties"]) == list(record)
     assert schemas["State"]["enum"] == list(State)
-    assert schemas["Void"]["properties"]["reason"]["enum"] == [*Reason, None]
+    assert schemas["Void"]["properties"]["reason"]["enum"] == [*FailureReason, None]
     assert schemas["Evidence"]["enum"] == list(Evidence)
 
 
 def test_the_contract_is_valid_openapi(contract: dict[str, Any]) -> None:
     assert contract["openapi"] == "3.0.3"
     validate(contract)
+
+
+ORDER_IDS = [
+    "123", "x" * 32, "007", "00", "a b", "a/b", "%", "+", '"', "é", "ї №5", "\U0001f642", "#", "-", "...", "0.",
+    "", "x" * 33, ".", "..", "0", " 1", "1 ", "a\n", "\n", "1\n", "a\tb", "\x00", "\x7f", "\u00a0a", "a\u200bb", "\u2028", "a\ufeff",
+    "\ue000", "\ufffd",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("order_id", ORDER_IDS)
+def test_the_contract_and_the_functions_allow_the_same_orders(contract: dict[str, Any], order_id: str) -> None:
+    allowed = wrong_order_id(order_id) is None
+    schemas = [contract["components"]["schemas"]["VoidRequest"]["properties"]["order_id"]]
+    schemas += [parameter["schema"] for parameter in contract["paths"]["/voids/{order_id}"]["get"]["parameters"][:1]]
+    for schema in schemas:
+        assert OAS30Validator(schema).is_valid(order_id) is allowed
+
+
+def test_the_list_shows_a_void_with_its_project(contract: dict[str, Any]) -> None:
+    schemas = contract["components"]["schemas"]
+    assert schemas["ListedVoid"]["properties"].keys() - schemas["Void"]["properties"].keys() == {"pos_id"}
+    assert schemas["ListedVoid"]["required"] == [*schemas["Void"]["required"], "pos_id"]
+    assert schemas["VoidList"]["properties"]["voids"]["items"] == {"$ref": "#/components/schemas/ListedVoid"}
+
+
+def test_examples_of_the_contract_quote_what_the_functions_say(contract: dict[str, Any]) -> None:
+    examples = contract["paths"]["/voids"]["post"]["responses"]["409"]["content"]["application/problem+json"][
+        "examples"
+    ]
+    for name in ("in-progress", "too-many-attempts"):
+        told = examples[name]["value"]
+        assert told["title"] == PROBLEMS[name].title
+        assert told["detail"] == submit_void.ANSWERS[Result(name)].detail
 
 
 def test_every_example_of_the_contract_fits_its_schema(contract: dict[str, Any]) -> None:

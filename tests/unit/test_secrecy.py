@@ -35,10 +35,11 @@ class Remaining:
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     """All four functions on one order."""
     scene = Scene(SENTINELS)
-    for module in (submit_void, read_voids, settle_voids):
-        monkeypatch.setattr(module, "world", lambda sends: scene.world)
+    monkeypatch.setattr(submit_void, "systems_that_send", lambda: scene.systems)
+    for module in (read_voids, settle_voids):
+        monkeypatch.setattr(module, "systems", lambda: scene.systems)
     monkeypatch.setattr(settle_voids, "now", lambda: scene.at)
-    monkeypatch.setattr(receive_webhook, "inbox", lambda: scene.inbox)
+    monkeypatch.setattr(receive_webhook, "storage", lambda: scene.storage)
     return scene
 
 

@@ -1,14 +1,14 @@
-"""The schedule's function: what a run tells, and that a run which could ask nothing fails loudly."""
+"""The schedule's function: what a run tells, and that only a defect of ours is an error of the function."""
 
-from copy import replace
+import re
 from typing import Any
 
 import pytest
 
 import settle_voids
-from payments.secret import SecretError
+from payments.record import State
 from payments.settings import SettingsError
-from payments.store import StoreError
+from settle_voids import SettleRunFailed
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 from tests.fakes.table import error
@@ -28,16 +28,16 @@ class Remaining:
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     """One order that is due, and the function on it."""
     scene = Scene()
-    monkeypatch.setattr(settle_voids, "world", lambda sends: scene.world)
+    monkeypatch.setattr(settle_voids, "systems", lambda: scene.systems)
     monkeypatch.setattr(settle_voids, "now", lambda: scene.at)
-    scene.store.create(make.submitting(scene.at), "w")
+    scene.put(make.submitting(scene.at))
     scene.wait(60)
     return scene
 
 
 def test_a_run_settles_what_is_known_now(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     scene.provider.views = [make.view(make.operation())]
-    assert settle_voids.handler({}, Remaining()) == {"asked": 1, "settled": 1, "failed": 0}
+    assert settle_voids.handler({}, Remaining()) == {"queried": 1, "settled": 1, "failed": 0}
     out = capsys.readouterr().out
     for name in ("SettleRun", "SettledByQuery", "OldestUnsettledSeconds"):
         assert f'"{name}"' in out
@@ -45,17 +45,17 @@ def test_a_run_settles_what_is_known_now(scene: Scene, capsys: pytest.CaptureFix
 
 def test_a_run_with_nothing_due_is_a_heartbeat(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     scene.wait(-60)
-    assert settle_voids.handler({}, Remaining()) == {"asked": 0, "settled": 0, "failed": 0}
+    assert settle_voids.handler({}, Remaining()) == {"queried": 0, "settled": 0, "failed": 0}
     assert '"SettleRun"' in capsys.readouterr().out
 
 
 def test_a_run_without_time_asks_nothing(scene: Scene) -> None:
-    assert settle_voids.handler({}, Remaining(20_000))["asked"] == 0
+    assert settle_voids.handler({}, Remaining(20_000))["queried"] == 0
     assert scene.provider.asked == []
 
 
 def test_one_order_in_trouble_does_not_stop_the_others(scene: Scene) -> None:
-    scene.store.create(replace(make.submitting(scene.at - 60_000), order_id="other"), "w")
+    scene.put(make.submitting(scene.at - 60_000), "other")
 
     def fail(name: str, arguments: dict[str, Any]) -> None:
         if name == "put_item" and arguments["Item"]["order_id"]["S"] == "123":
@@ -63,7 +63,7 @@ def test_one_order_in_trouble_does_not_stop_the_others(scene: Scene) -> None:
 
     scene.table.before = fail
     scene.provider.views = [make.view(make.operation(order_id="other"))]
-    assert settle_voids.handler({}, Remaining()) == {"asked": 1, "settled": 1, "failed": 1}
+    assert settle_voids.handler({}, Remaining()) == {"queried": 1, "settled": 1, "failed": 1}
 
 
 def test_a_correction_is_counted(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,21 +73,99 @@ def test_a_correction_is_counted(scene: Scene, capsys: pytest.CaptureFixture[str
     assert '"VoidReview"' in capsys.readouterr().out
 
 
-def test_a_run_that_could_ask_nothing_fails(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(name: str, arguments: dict[str, Any]) -> None:
-        raise error("InternalServerError", name)
+def test_a_defect_fails_the_run_without_anybodys_text(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def explode(name: str, arguments: dict[str, Any]) -> None:
+        raise KeyError("a-secret-text")
 
-    scene.table.before = fail
-    with pytest.raises(StoreError):
+    scene.table.before = explode
+    with pytest.raises(SettleRunFailed, match="^KeyError$") as raised:
         settle_voids.handler({}, Remaining())
-    scene.wait(61)
-    scene.secrets.out_of_reach()
-    with pytest.raises(SecretError):
-        settle_voids.handler({}, Remaining())
+    assert raised.value.__suppress_context__
 
-    def unset(sends: bool) -> object:
+    def unset() -> object:
         raise SettingsError("TABLE_NAME is not set")
 
-    monkeypatch.setattr(settle_voids, "world", unset)
-    with pytest.raises(SettingsError):
+    monkeypatch.setattr(settle_voids, "systems", unset)
+    with pytest.raises(SettleRunFailed):
         settle_voids.handler({}, Remaining())
+    out = capsys.readouterr().out
+    assert "a-secret-text" not in out
+    assert '"SettleRun":[1.0]' not in out.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "defects"), [("InternalServerError", 0), ("AccessDeniedException", 1), ("ValidationException", 1)]
+)
+def test_a_table_that_cannot_be_used_is_counted_and_no_error_of_the_function(
+    scene: Scene, capsys: pytest.CaptureFixture[str], code: str, defects: int
+) -> None:
+    def fail(name: str, arguments: dict[str, Any]) -> None:
+        raise error(code, name)
+
+    scene.table.before = fail
+    assert settle_voids.handler({}, Remaining()) == {"queried": 0, "settled": 0, "failed": 0}
+    out = capsys.readouterr().out.replace(" ", "")
+    assert '"StoreUnavailable":[1.0]' in out
+    assert '"SettleRun":[0.0]' in out
+    assert out.count('"UnexpectedError":[1.0]') == defects
+
+
+def test_a_secret_out_of_reach_is_counted_and_no_error_of_the_function(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.secrets.out_of_reach()
+    assert settle_voids.handler({}, Remaining()) == {"queried": 0, "settled": 0, "failed": 0}
+    out = capsys.readouterr().out.replace(" ", "")
+    assert '"SecretOutOfReach":[1.0]' in out
+    assert '"SettleRun":[0.0]' in out
+
+
+def test_the_oldest_of_many_that_wait_for_hours_is_reported(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    # After a long outage all wait six hours for their next query: the farthest is then the newest.
+    for number in range(100):
+        void = make.submitting(scene.at - (200 - number) * 60_000)
+        due = scene.at + (100 + number) * 60_000
+        scene.put(void._replace(state=State.UNKNOWN, due_at=due), f"order-{number}")
+    settle_voids.handler({}, Remaining())
+    (oldest,) = re.findall(r'"OldestUnsettledSeconds":\[([\d.]+)\]', capsys.readouterr().out.replace(" ", ""))
+    assert float(oldest) == 200 * 60
+
+
+def test_a_secret_that_is_not_filled_yet_is_one_metric_and_no_error(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.secrets.stages.clear()
+    assert settle_voids.handler({}, Remaining()) == {"queried": 0, "settled": 0, "failed": 0}
+    out = capsys.readouterr().out
+    assert '"SecretUnfilled"' in out
+    assert '"SecretUnusable"' not in out
+
+
+def test_zeros_are_reported_so_that_alarms_can_compare(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.wait(-60)
+    settle_voids.handler({}, Remaining())
+    out = capsys.readouterr().out
+    for name in ("VoidVoided", "WebhookApplied", "SettleFailed", "CredentialsOfAnotherProject"):
+        assert f'"{name}":[0.0]' in out.replace(" ", "")
+
+
+def test_an_order_of_another_project_is_counted(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(2):
+        scene.secrets.rotate(pos_id=f"project-{number}")
+    settle_voids.handler({}, Remaining())
+    out = capsys.readouterr().out.replace(" ", "")
+    assert '"CredentialsOfAnotherProject":[1.0]' in out
+    assert '"VoidReview":[1.0]' in out
+
+
+def test_an_answer_nobody_expected_stops_no_run(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    def explode() -> object:
+        raise ZeroDivisionError("a-secret-text")
+
+    scene.provider.views = [explode]
+    assert settle_voids.handler({}, Remaining()) == {"queried": 1, "settled": 0, "failed": 1}
+    out = capsys.readouterr().out
+    assert '"UnexpectedError"' in out
+    assert "a-secret-text" not in out

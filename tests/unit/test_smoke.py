@@ -8,7 +8,8 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from infra.environments import ENVIRONMENTS, Environment
+from infra.environment import Environment
+from infra.environments import ENVIRONMENTS
 from local.service import CREDENTIALS
 from ops import places, smoke
 from ops.places import OpsError, Place

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 import clients
+import storage
 import submit_void
-import world as world_module
-from payments.operations import Reason, State, Void
-from payments.voids import Result, Submitted, World
+import systems
+from payments.outside import Systems
+from payments.record import EarlierAttempt, FailureReason, State, Void
+from payments.voids import Result, Submitted
+from representations import void_record
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
@@ -28,7 +31,7 @@ RECORD_KEYS = [
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     """One order, and the function on it."""
     scene = Scene()
-    monkeypatch.setattr(submit_void, "world", lambda sends: scene.world)
+    monkeypatch.setattr(submit_void, "systems_that_send", lambda: scene.systems)
     return scene
 
 
@@ -48,7 +51,13 @@ def problem(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def nothing_happened(scene: Scene) -> bool:
-    return scene.table.calls == [] and scene.provider.sent == [] and scene.provider.handshakes == []
+    return scene.table.calls == [] and scene.provider.sent == [] and scene.provider.connections == []
+
+
+def nothing_sent(scene: Scene) -> bool:
+    """A connection may have been opened meanwhile, but it was given up unused."""
+    closed = all(connection.closed for connection in scene.provider.connections)
+    return scene.table.calls == [] and scene.provider.sent == [] and closed
 
 
 def test_a_void_is_sent_once_and_answered_with_the_record(scene: Scene) -> None:
@@ -60,14 +69,7 @@ def test_a_void_is_sent_once_and_answered_with_the_record(scene: Scene) -> None:
     assert record["provider"]["amount"] == 100
     assert record["requested_by"] == "arn:aws:sts::1:assumed-role/shop"
     assert [line["evidence"] for line in record["history"]] == ["request", "answer"]
-    assert scene.provider.sent == [
-        {
-            "order_id": "123",
-            "currency": "UAH",
-            "comment": "10101",
-            "server_url": "https://example.com/v1/webhooks/financial-line",
-        }
-    ]
+    assert scene.provider.sent == [{"order_id": "123", "currency": "UAH", "comment": "10101", "project": make.POS_ID}]
 
 
 def test_the_intent_is_durable_before_a_byte_leaves(scene: Scene) -> None:
@@ -94,7 +96,23 @@ def test_what_is_no_json_object_is_400(scene: Scene, body: str) -> None:
     [
         *(
             ({"order_id": bad}, "/order_id")
-            for bad in ("", "x" * 33, ".", "..", "0", 123, None, ["1"], "a\nb", "\x00", "\ud800")
+            for bad in (
+                "",
+                "x" * 33,
+                ".",
+                "..",
+                "0",
+                123,
+                None,
+                ["1"],
+                "a\nb",
+                "\x00",
+                "\ud800",
+                " 1",
+                "1 ",
+                "e\u0301",
+                "a\ufffd",
+            )
         ),
         *(({"order_currency": bad}, "/order_currency") for bad in ("", "uah", "UA", "UAHH", "UAH\n", 980, None, "ÄÖÜ")),
         *(({"comment": bad}, "/comment") for bad in ("x" * 2049, 5, None, [], "\ud800")),
@@ -193,7 +211,7 @@ def test_headers_are_found_in_any_spelling_and_without_the_multi_value_form(scen
     scene.provider.answers = [make.answer()]
     event = make.gateway_event(json.dumps(GOOD), {"CONTENT-TYPE": "application/json", "idempotency-KEY": "k"})
     assert submit_void.handler({**event, "multiValueHeaders": None}, None)["statusCode"] == 200
-    assert scene.record().keys[0].key == "k"
+    assert scene.attempt().key == "k"
 
 
 class TestARepetition:
@@ -208,14 +226,14 @@ class TestARepetition:
         assert len(scene.provider.sent) == 1
 
     def test_while_the_first_is_in_flight_is_409(self, scene: Scene) -> None:
-        scene.store.create(make.submitting(scene.at), "w")
+        scene.put(make.submitting(scene.at))
         answer = post()
         assert (answer["statusCode"], problem(answer)["name"]) == (409, "in-progress")
         assert answer["headers"]["Retry-After"]
         assert problem(answer)["void"]["state"] == "submitting"
 
     def test_after_the_lease_is_202(self, scene: Scene) -> None:
-        scene.store.create(make.submitting(scene.at), "w")
+        scene.put(make.submitting(scene.at))
         scene.wait(25)
         assert post()["statusCode"] == 202
         assert scene.provider.sent == []
@@ -233,7 +251,7 @@ class TestARepetition:
         assert (answer["statusCode"], problem(answer)["name"]) == (422, "currency-mismatch")
 
     def test_of_a_bad_request_stays_400_whatever_the_record_says(self, scene: Scene) -> None:
-        scene.store.create(make.submitting(scene.at), "w")
+        scene.put(make.submitting(scene.at))
         assert post({**GOOD, "order_currency": "eur"})["statusCode"] == 400
 
 
@@ -256,8 +274,9 @@ class TestARepetition:
 def test_every_result_has_its_status_and_headers(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, result: Result, status: int, headers: set[str], replayed: bool
 ) -> None:
-    void = replace(make.submitting(), order_id="INV/1 ї", provider_code="P-1", provider_message="no")
-    monkeypatch.setattr(submit_void, "submit", lambda world, request: Submitted(result, void, replayed))
+    void = replace(make.submitting(), provider_code="P-1", provider_message="no")
+    order = make.order_of(void)._replace(order_id="INV/1 ї")
+    monkeypatch.setattr(submit_void, "submit", lambda systems, request: Submitted(result, order, void, replayed))
     answer = post()
     own = {"Idempotency-Replayed"} if replayed else set()
     assert answer["statusCode"] == status
@@ -279,12 +298,14 @@ def test_every_result_is_tested() -> None:
 @pytest.mark.parametrize(
     ("line", "status", "reason"),
     [
-        (say.THROTTLED, 429, Reason.THROTTLED),
-        (say.CREDENTIALS, 502, Reason.CREDENTIALS),
+        (say.THROTTLED, 429, FailureReason.THROTTLED),
+        (say.CREDENTIALS, 502, FailureReason.CREDENTIALS),
         (say.UNKNOWN, 202, None),
     ],
 )
-def test_a_reason_is_durable_before_it_is_told(scene: Scene, line: Any, status: int, reason: Reason | None) -> None:
+def test_a_reason_is_durable_before_it_is_told(
+    scene: Scene, line: Any, status: int, reason: FailureReason | None
+) -> None:
     scene.provider.answers = [line]
     assert post()["statusCode"] == status
     assert scene.record().reason is reason
@@ -302,13 +323,13 @@ def test_a_secret_out_of_reach_is_503_and_nothing_is_sent(scene: Scene) -> None:
     answer = post()
     assert (answer["statusCode"], problem(answer)["name"]) == (503, "not-sent")
     assert answer["headers"]["Retry-After"]
-    assert nothing_happened(scene)
+    assert nothing_sent(scene)
 
 
 def test_a_secret_that_was_never_filled_is_503(scene: Scene) -> None:
     scene.secrets.stages.clear()
     assert post()["statusCode"] == 503
-    assert nothing_happened(scene)
+    assert nothing_sent(scene)
 
 
 def test_a_table_out_of_reach_is_503_and_nothing_is_sent(scene: Scene) -> None:
@@ -318,18 +339,19 @@ def test_a_table_out_of_reach_is_503_and_nothing_is_sent(scene: Scene) -> None:
     scene.table.before = fail
     assert problem(post())["name"] == "not-sent"
     assert scene.provider.sent == []
-    assert scene.provider.handshakes[0].closed
+    assert scene.provider.connections[0].closed
 
 
 @pytest.mark.parametrize("name", ["TABLE_NAME", "SECRET_ID", "PROVIDER_URL", "WEBHOOK_URL"])
 def test_a_missing_variable_is_503_and_named_in_the_log(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    def real(sends: bool) -> World:
-        world_module.world.cache_clear()
-        return world_module.world(sends)
+    def real() -> Systems:
+        storage.storage.cache_clear()
+        systems.systems_that_send.cache_clear()
+        return systems.systems_that_send()
 
-    monkeypatch.setattr(submit_void, "world", real)
+    monkeypatch.setattr(submit_void, "systems_that_send", real)
     monkeypatch.setattr(clients, "dynamodb", lambda: scene.table)
     monkeypatch.setattr(clients, "secretsmanager", lambda: scene.secrets)
     values = {
@@ -350,7 +372,7 @@ def test_a_missing_variable_is_503_and_named_in_the_log(
 def test_an_error_nobody_expected_says_nothing_about_itself(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def crash(world: object, request: object) -> Submitted:
+    def crash(systems: object, request: object) -> Submitted:
         raise KeyError("a-secret-text")
 
     monkeypatch.setattr(submit_void, "submit", crash)
@@ -369,3 +391,85 @@ def test_what_an_answer_settles_is_counted_and_a_replay_is_not(
         event = make.gateway_event(json.dumps(GOOD), {"content-type": "application/json"})
         assert submit_void.handler(event, None)["statusCode"] == 200
     assert capsys.readouterr().out.count('"SettledByAnswer":') == 1
+
+
+def test_a_field_given_twice_is_400(scene: Scene) -> None:
+    answer = post('{"order_id":"124","order_id":"123","order_currency":"UAH"}')
+    assert (answer["statusCode"], problem(answer)["detail"]) == (400, "The body names a field twice.")
+    assert nothing_happened(scene)
+
+
+@pytest.mark.parametrize("number", ["1e1000000000000000000", "1E+2", "9" * 5000])
+def test_no_number_in_a_body_crashes_it(scene: Scene, number: str) -> None:
+    answer = post(f'{{"order_id":"123","order_currency":"UAH","amount":{number}}}')
+    assert [violation["pointer"] for violation in problem(answer)["errors"]] == ["/amount"]
+    assert nothing_happened(scene)
+
+
+def test_bytes_that_were_not_utf8_are_400_as_api_gateway_passes_them(scene: Scene) -> None:
+    answer = post(json.dumps({**GOOD, "comment": "a\ufffd"}, ensure_ascii=False))
+    assert (answer["statusCode"], "U+FFFD" in problem(answer)["detail"]) == (400, True)
+    assert nothing_happened(scene)
+
+
+class TestA409:
+    def refused(self, scene: Scene, line: Any = say.REFUSED, seen: Any = make.HELD, key: str = "k1") -> dict[str, Any]:
+        scene.provider.answers, scene.provider.views = [line], [seen]
+        return problem(post(Idempotency_Key=key))
+
+    @pytest.mark.parametrize(("line", "seen"), [(say.REFUSED, make.HELD), (say.NOT_FOUND, make.ABSENT)])
+    def test_says_that_a_new_key_asks_again_where_it_helps(self, scene: Scene, line: Any, seen: Any) -> None:
+        assert "new Idempotency-Key" in self.refused(scene, line, seen)["detail"]
+
+    def test_says_that_it_does_not_help_after_a_capture(self, scene: Scene) -> None:
+        detail = self.refused(scene, seen=make.view(make.CAPTURE))["detail"]
+        assert "refund" in detail
+        assert "Idempotency-Key" not in detail
+
+    def test_of_a_key_keeps_its_reason_whatever_came_after_it(self, scene: Scene) -> None:
+        first = self.refused(scene)
+        scene.provider.refuses_connections()
+        assert post(Idempotency_Key="k2")["statusCode"] == 503
+        late = post(Idempotency_Key="k1")
+        told = problem(late)
+        assert (late["statusCode"], late["headers"]["Idempotency-Replayed"]) == (409, "true")
+        assert (told["void"]["reason"], told["void"]["attempt"]) == ("refused", 1)
+        assert (told["provider_code"], told["provider_message"]) == ("P-400", "Invalid operation")
+        assert {name: told["void"][name] for name in ("state", "settled_at", "requested_at")} == {
+            name: first["void"][name] for name in ("state", "settled_at", "requested_at")
+        }
+        assert len(scene.provider.sent) == 1
+
+    def test_of_a_key_says_when_the_order_was_voided_since(self, scene: Scene) -> None:
+        self.refused(scene)
+        scene.provider.answers = [make.answer()]
+        assert post(Idempotency_Key="k2")["statusCode"] == 200
+        told = problem(post(Idempotency_Key="k1"))
+        assert (told["status"], told["void"]["state"]) == (409, "voided")
+        assert "voided since" in told["detail"]
+
+    def test_of_too_many_attempts_sets_review_and_is_counted(
+        self, scene: Scene, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for number in range(20):
+            self.refused(scene, key=f"k{number}")
+        capsys.readouterr()
+        for _ in range(2):
+            assert problem(post(Idempotency_Key="k99"))["name"] == "too-many-attempts"
+        out = capsys.readouterr().out
+        assert (out.count('"AttemptsUsedUp":'), out.count('"VoidReview":')) == (2, 1)
+        assert scene.record().review
+
+
+def test_a_review_that_an_answer_sets_is_counted(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.provider.answers = [make.answer(currency="EUR")]
+    assert post()["statusCode"] == 200
+    assert '"VoidReview":' in capsys.readouterr().out
+
+
+def test_the_record_of_an_earlier_attempt_shows_every_member() -> None:
+    earlier = EarlierAttempt(1, "k", "h", make.START, "arn", FailureReason.REFUSED, make.START, "c", "m")
+    void = replace(make.submitting(), state=State.FAILED, reason=FailureReason.NOT_SENT)
+    shown = void_record(make.order_of(void), earlier)
+    assert list(shown) == RECORD_KEYS
+    assert (shown["reason"], shown["provider"]) == ("refused", None)

@@ -8,7 +8,19 @@ from payments import exact_json
 
 
 @pytest.mark.parametrize(
-    "text", ["100.00", "0.1", "1", "-5.50", "123456789012345678901234567890.10", '{"a":[1.10,null,true,"ї"]}']
+    "text",
+    [
+        "100.00",
+        "0.1",
+        "1",
+        "-5.50",
+        "123456789012345678901234567890.10",
+        "1E+2",
+        "1e1000000000000000000",
+        "1" * 5000,
+        "-0",
+        '{"a":[1.10,null,true,"ї"]}',
+    ],
 )
 def test_what_was_read_is_written_with_the_same_digits(text: str) -> None:
     assert exact_json.write(exact_json.parse(text)) == text
@@ -16,7 +28,19 @@ def test_what_was_read_is_written_with_the_same_digits(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "NaN", "Infinity", "-Infinity", "[1,]", "{'a':1}", b"\xff", b"\xef\xbb\xbf{}", "[" * 100_000, "1" * 5000],
+    [
+        "",
+        "{",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "[1,]",
+        "{'a':1}",
+        b"\xff",
+        b"\xef\xbb\xbf{}",
+        "[" * 100_000,
+        '{"a":1,"a":1}',
+    ],
 )
 def test_what_is_no_json_is_unreadable(text: str | bytes) -> None:
     with pytest.raises(exact_json.Unreadable) as raised:
@@ -27,6 +51,39 @@ def test_what_is_no_json_is_unreadable(text: str | bytes) -> None:
 
 def test_text_is_written_as_utf8_and_escaped_where_json_demands_it() -> None:
     assert (
-        exact_json.write({'a"': ["Скасування\n", Decimal("1.50"), ("x",), None]})
+        exact_json.write({'a"': ["Скасування\n", exact_json.Number("1.50"), ("x",), None]})
         == '{"a\\"":["Скасування\\n",1.50,["x"],null]}'
     )
+
+
+@pytest.mark.parametrize(
+    ("digits", "value"),
+    [
+        ("100", 100),
+        ("1E+2", 100),
+        ("100.00", 100),
+        ("0.1", Decimal("0.1")),
+        ("1e1000000000000000000", None),
+        ("1" * 65, None),
+    ],
+)
+def test_a_number_has_its_exact_value_or_none(digits: str, value: object) -> None:
+    assert exact_json.Number(digits).value == value
+
+
+def test_numbers_are_equal_by_their_value() -> None:
+    same = [exact_json.Number(digits) for digits in ("100", "1E+2", "100.00")]
+    assert len(set(same)) == 1
+    assert exact_json.Number("1e99") != exact_json.Number("1e98")
+    assert exact_json.Number("1e99") == exact_json.Number("1e99")
+    assert exact_json.Number("1") != "1"
+
+
+def test_a_name_given_twice_is_told_apart() -> None:
+    with pytest.raises(exact_json.DuplicateMember):
+        exact_json.parse('{"order_id":"1","order_id":"2"}')
+
+
+def test_binary_floating_point_is_refused() -> None:
+    with pytest.raises(TypeError):
+        exact_json.write(1.5)

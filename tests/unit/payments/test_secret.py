@@ -5,37 +5,37 @@ import traceback
 
 import pytest
 
-from payments.secret import Secret, SecretError
+from payments.secret import Credentials, Secret, SecretError
 from tests.fakes.scene import Scene
 from tests.fakes.secret import PUBLISHED, SecretsManager
+
+
+def current_of(scene: Scene) -> Credentials:
+    return scene.secret.current(scene.deadline())
+
+
+def previous_of(scene: Scene) -> Credentials | None:
+    return scene.secret.previous(scene.deadline())
+
 
 SENTINELS = [PUBLISHED["api_key"], PUBLISHED["api_secret"], PUBLISHED["endpoints_key"]]
 
 
 def test_a_copy_is_used_for_a_minute() -> None:
     scene = Scene()
-    scene.secret.current()
+    scene.secret.current(scene.deadline())
     scene.wait(60)
-    scene.secret.current()
+    scene.secret.current(scene.deadline())
     assert len(scene.secrets.calls) == 1
     scene.wait(0.001)
-    scene.secret.current()
+    scene.secret.current(scene.deadline())
     assert len(scene.secrets.calls) == 2
-
-
-def test_a_caller_may_ask_for_a_younger_copy() -> None:
-    scene = Scene()
-    scene.secret.current()
-    scene.wait(5.001)
-    scene.secrets.rotate("new")
-    assert scene.secret.current().api_secret == PUBLISHED["api_secret"]
-    assert scene.secret.current(5).api_secret == "new"
 
 
 def test_the_previous_credentials_are_those_before_the_rotation() -> None:
     scene = Scene()
-    scene.secrets.rotate("new")
-    previous = scene.secret.previous()
+    scene.secrets.rotate(api_secret="new")
+    previous = scene.secret.previous(scene.deadline())
     assert previous is not None
     assert previous.api_secret == PUBLISHED["api_secret"]
 
@@ -44,14 +44,14 @@ def test_the_previous_credentials_are_those_before_the_rotation() -> None:
     "previous", [None, "", "a-generated-password", "{}", "[]", json.dumps({**PUBLISHED, "api_key": ""})]
 )
 def test_what_is_not_our_json_is_no_previous_secret(previous: str | None) -> None:
-    assert Scene(previous=previous).secret.previous() is None
+    assert previous_of(Scene(previous=previous)) is None
 
 
 def test_a_previous_secret_out_of_reach_is_an_error() -> None:
     scene = Scene()
     scene.secrets.out_of_reach("ThrottlingException")
     with pytest.raises(SecretError, match="out-of-reach"):
-        scene.secret.previous()
+        scene.secret.previous(scene.deadline())
 
 
 BROKEN = [
@@ -66,9 +66,9 @@ BROKEN = [
 def test_a_malformed_secret_is_named_so_and_not_quoted(value: str) -> None:
     secrets = SecretsManager()
     secrets.stages["AWSCURRENT"] = value
-    secret = Secret(secrets, "id", lambda: 0.0)  # type: ignore[arg-type]
+    secret = Secret(secrets, "id", lambda: 0.0)
     with pytest.raises(SecretError) as raised:
-        secret.current()
+        secret.current(Scene().deadline())
     assert raised.value.reason == "malformed"
     shown = "".join(traceback.format_exception(raised.value))
     assert not any(sentinel in shown for sentinel in SENTINELS)
@@ -76,25 +76,107 @@ def test_a_malformed_secret_is_named_so_and_not_quoted(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(None, "out-of-reach"), ("AccessDeniedException", "out-of-reach"), ("ResourceNotFoundException", "no-value")],
+    [
+        (None, "out-of-reach"),
+        ("InternalServiceError", "out-of-reach"),
+        ("ThrottlingException", "out-of-reach"),
+        ("AccessDeniedException", "denied"),
+        ("DecryptionFailure", "denied"),
+        ("ResourceNotFoundException", "no-such-secret"),
+    ],
 )
 def test_a_secret_that_cannot_be_read_says_why(code: str | None, reason: str) -> None:
     scene = Scene()
     scene.secrets.out_of_reach(code)
     with pytest.raises(SecretError) as raised:
-        scene.secret.current()
+        scene.secret.current(scene.deadline())
     assert raised.value.reason == reason
 
 
 def test_an_error_leaves_the_copy_as_it_was() -> None:
     scene = Scene()
-    scene.secret.current()
+    scene.secret.current(scene.deadline())
     scene.secrets.out_of_reach()
     scene.wait(30)
-    assert scene.secret.current().pos_id == PUBLISHED["pos_id"]
+    assert scene.secret.current(scene.deadline()).pos_id == PUBLISHED["pos_id"]
 
 
 def test_credentials_show_nothing_but_the_pos_id() -> None:
-    shown = repr(Scene().secret.current())
+    shown = repr(current_of(Scene()))
     assert PUBLISHED["pos_id"] in shown
     assert not any(sentinel in shown for sentinel in SENTINELS)
+
+
+def test_a_secret_without_a_value_is_told_from_one_that_does_not_exist() -> None:
+    with pytest.raises(SecretError, match="no-value"):
+        current_of(Scene(current=None))
+
+
+class TestWhileSecretsManagerIsOutOfReach:
+    def test_the_copy_at_hand_serves_for_a_quarter_of_an_hour(self) -> None:
+        scene = Scene()
+        current_of(scene)
+        scene.secrets.out_of_reach()
+        scene.wait(900)
+        assert current_of(scene).pos_id == PUBLISHED["pos_id"]
+        scene.wait(1)
+        with pytest.raises(SecretError, match="out-of-reach"):
+            current_of(scene)
+
+    @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+    def test_but_not_when_it_was_taken_from_us(self, code: str) -> None:
+        scene = Scene()
+        current_of(scene)
+        scene.secrets.out_of_reach(code)
+        scene.wait(61)
+        with pytest.raises(SecretError):
+            current_of(scene)
+
+    def test_it_is_asked_once_in_five_seconds(self) -> None:
+        scene = Scene()
+        current_of(scene)
+        scene.secrets.out_of_reach()
+        scene.wait(61)
+        for _ in range(10):
+            current_of(scene)
+        assert len(scene.secrets.calls) == 2
+        assert scene.outages == 10
+        scene.wait(5)
+        current_of(scene)
+        assert len(scene.secrets.calls) == 3
+
+    def test_what_no_copy_proves_is_an_error_and_not_forged(self) -> None:
+        scene = Scene()
+        current_of(scene)
+        scene.secret.previous(scene.deadline())
+        scene.secrets.out_of_reach()
+        scene.wait(61)
+        candidates = scene.secret.candidates(scene.deadline())
+        assert next(candidates)[0] == "AWSCURRENT"
+        with pytest.raises(SecretError):
+            list(candidates)
+
+
+class TestProjects:
+    def test_credentials_are_found_by_their_project(self) -> None:
+        scene = Scene()
+        scene.secrets.rotate(pos_id="live", api_secret="live-secret")
+        for pos_id, secret in (("live", "live-secret"), (PUBLISHED["pos_id"], PUBLISHED["api_secret"])):
+            found = scene.secret.of_project(pos_id, scene.deadline())
+            assert found is not None
+            assert found.api_secret == secret
+        assert scene.secret.of_project("third", scene.deadline()) is None
+
+    def test_a_uuid_in_capitals_is_the_same_project(self) -> None:
+        scene = Scene({**PUBLISHED, "pos_id": PUBLISHED["pos_id"].upper()})
+        assert current_of(scene).project == PUBLISHED["pos_id"]
+        assert current_of(scene).pos_id == PUBLISHED["pos_id"].upper()
+
+
+def test_nothing_is_fetched_after_the_deadline() -> None:
+    scene = Scene()
+    deadline = scene.deadline(1)
+    scene.wait(1)
+    with pytest.raises(SecretError, match="out-of-reach"):
+        scene.secret.current(deadline)
+    assert scene.secrets.calls == []

@@ -12,7 +12,7 @@ GOOD = {
 
 
 def test_good_settings_are_read() -> None:
-    assert settings.storage(GOOD) == settings.Storage("t", "s")
+    assert settings.storage(GOOD) == settings.StorageSettings("t", "s")
     assert settings.provider(GOOD) == settings.ProviderSettings("https://api.finline.io", Scheme.PLAIN, None)
     assert settings.webhook_url(GOOD) == "https://w.example/x"
 
@@ -50,3 +50,14 @@ def test_the_provider_is_reached_by_https_only(url: str) -> None:
 def test_a_trust_file_may_be_named() -> None:
     assert settings.provider({**GOOD, "PROVIDER_CA_FILE": "/ca.pem"}).ca_file == "/ca.pem"
     assert settings.provider({**GOOD, "PROVIDER_CA_FILE": ""}).ca_file is None
+
+
+@pytest.mark.parametrize(("value", "workers"), [(None, 8), ("1", 1), ("64", 64)])
+def test_settle_workers_have_a_default(value: str | None, workers: int) -> None:
+    assert settings.settle_workers({} if value is None else {"SETTLE_WORKERS": value}) == workers
+
+
+@pytest.mark.parametrize("value", ["0", "65", "-1", "x", "", "1.5", "٣", "0000000008"])
+def test_wrong_settle_workers_are_named(value: str) -> None:
+    with pytest.raises(SettingsError, match="SETTLE_WORKERS"):
+        settings.settle_workers({"SETTLE_WORKERS": value})

@@ -1,111 +1,139 @@
 """Conditional writes that recognise themselves, items that survive the way there and back, and bounded reads."""
 
 from copy import replace
-from decimal import Decimal
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
-from payments import exact_json
-from payments.operations import Change, Evidence, Reason, State, UsedKey, Void, learn_webhook
-from payments.store import (
-    MOST_EVENTS,
-    BadCursor,
-    Conflict,
-    Event,
-    StoreError,
-    Written,
-    partition,
-    read_void,
-    timestamp,
-    write_void,
+from payments import items
+from payments.items import partition, read_order, timestamp, write_order
+from payments.record import (
+    MOST_WEBHOOK_BYTES,
+    MOST_WEBHOOKS,
+    Attempt,
+    Change,
+    EarlierAttempt,
+    Evidence,
+    FailureReason,
+    Order,
+    State,
+    StoredWebhook,
+    Void,
 )
-from tests.fakes.scene import OTHER, POS_ID, START, Scene, operation, submitting
+from payments.rules import apply_webhook
+from payments.store import BadCursor, Conflict, StoreError, Written
+from payments.webhooks import with_webhook
+from tests.fakes.scene import ORDER, POS_ID, START, Scene, operation, order_of, submitting
 from tests.fakes.table import error
 
 FULL = Void(
-    POS_ID, "INV/ї", State.FAILED, "UAH", Reason.REFUSED, review=True, corrected=True, resend_allowed=True, comment="",
-    attempt=3, attempt_id="a", sent=True, own_ids=frozenset({"1", "2"}), known_ids=frozenset({"3"}),
-    seen_ids=frozenset({"4"}), requested_at=START + 1, requested_by="arn", lease_until=5, settle_until=6,
-    settled_at=START + 999, provider=operation(amount="100.00", fee={"amount": Decimal("1.50"), "currency": "UAH"}).fields,
+    State.FAILED, "UAH",
+    Attempt(3, "a", "k", "h", "UAH", "", START + 1, "arn", 5, 6, idle_before=2, ids=frozenset({"1", "2"}),
+            refusal=FailureReason.REFUSED),
+    earlier=(EarlierAttempt(1, "k1", "h1", START, "arn", FailureReason.REFUSED, START + 2, "P-1", "no"),
+             EarlierAttempt(2, None, "h2", START, None, None, None)),
+    reason=FailureReason.REFUSED, review=True, corrected=True, resend_allowed=True, earlier_sent=True,
+    ids_before_attempt=frozenset({"3"}), all_ids=frozenset({"4"}), under_way=frozenset({"5", ""}), undocumented=True,
+    settled_at=START + 999, provider=operation(amount="100.00", fee={"amount": 1.50, "currency": "UAH"}).fields,
     provider_code="P-1", provider_message="no", history=(Change(START + 7, State.FAILED, Evidence.QUERY),),
-    keys=(UsedKey("k", "h", 1),), checks=2, asked_at=START, due_at=START + 8, version=9, write_id="w",
+    query_count=2, queried_at=START, due_at=START + 8,
 )  # fmt: skip
+"""Every member has another value than its default, so that one that is forgotten shows."""
 
 
-def event(status: str = "success", digest: str = "d", **more: object) -> Event:
-    return Event(digest, "2026-11-24T10:10:10.100Z", "AWSCURRENT", operation(status, **more))
+def webhook(status: str = "success", digest: str = "d", at: int = START, **more: object) -> StoredWebhook:
+    return StoredWebhook(digest, at, "AWSCURRENT", operation(status, **more))  # type: ignore[arg-type]
 
 
 def released() -> Void:
-    void = learn_webhook(None, operation(), POS_ID, START)
+    void = apply_webhook(None, operation(), START)
     assert void is not None
     return void
 
 
 class TestAnItem:
-    @pytest.mark.parametrize("void", [FULL, submitting(), released(), Void(POS_ID, "1", State.UNKNOWN, None)])
-    def test_comes_back_as_it_went(self, void: Void) -> None:
-        again = read_void(write_void(void))
-        assert again == void
-        assert str((again.provider or {}).get("amount")) == str((void.provider or {}).get("amount"))
+    @pytest.mark.parametrize(
+        "void", [FULL, submitting(), submitting(key="k"), released(), Void(State.UNKNOWN, None), None]
+    )
+    @pytest.mark.parametrize("webhooks", [{}, {"d": webhook(), "e": webhook("pending", "e", amount="1E+2")}])
+    def test_comes_back_as_it_went(self, void: Void | None, webhooks: dict[str, StoredWebhook]) -> None:
+        order = Order(POS_ID, "INV/ї", void, webhooks, webhook_bytes=7, more_webhooks=True, version=9, write_id="w")
+        again = read_order(write_order(order))
+        assert again == order
+        assert repr(again.void.provider if again.void else None) == repr(void.provider if void else None)
 
-    def test_is_in_the_sparse_index_only_while_it_is_open(self) -> None:
-        assert "due_pk" in write_void(submitting())
-        assert "due_pk" not in write_void(released())
-        assert "review_pk" in write_void(FULL)
-        assert "review_pk" not in write_void(submitting())
+    def test_every_member_of_a_void_and_of_an_attempt_is_tested(self) -> None:
+        default = Void(State.SUBMITTING, None)
+        assert all(getattr(FULL, name) != getattr(default, name) for name in Void._fields)
+        assert FULL.attempt is not None
+        assert all(value not in (None, 0, frozenset()) for value in FULL.attempt)
+
+    def test_is_in_the_sparse_indexes_only_while_it_is_open_or_looked_at_again(self) -> None:
+        assert write_order(order_of(submitting()))["due_pk"]["S"].startswith("DUE#")
+        assert write_order(order_of(FULL))["due_pk"]["S"].startswith("RECHECK#")
+        assert "due_pk" not in write_order(order_of(released()))
+        assert write_order(order_of(FULL))["review_pk"]["S"].startswith("REVIEW#")
+        assert "review_pk" not in write_order(order_of(submitting()))
+        assert "state" not in write_order(order_of(None))
+
+    def test_is_spread_over_all_shards(self) -> None:
+        shards = {items.shard_of(partition(POS_ID, f"order-{number}")) for number in range(200)}
+        assert len(shards) == items.SHARDS
+
+    @pytest.mark.parametrize("order_id", ['a"b\\é', "a b", "%", "+/", "\U0001f600", "plain-._~"])
+    def test_carries_its_order_id_in_an_alphabet_that_needs_no_escape(self, order_id: str) -> None:
+        quoted = write_order(Order(POS_ID, order_id, submitting()))["order_id_quoted"]["S"]
+        assert set(quoted) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%")
 
 
 class TestAWrite:
     def test_raises_the_version_and_carries_its_id(self) -> None:
         scene = Scene()
-        written = scene.store.create(submitting(), "w1")
+        written = scene.store.write(order_of(submitting()), "w1", scene.deadline())
         assert isinstance(written, Written)
-        assert (written.void.version, written.void.write_id) == (1, "w1")
-        again = scene.store.replace(written.void, "w2")
+        assert (written.order.version, written.order.write_id) == (1, "w1")
+        again = scene.store.write(written.order, "w2", scene.deadline())
         assert isinstance(again, Written)
-        assert scene.record() == again.void
-        assert scene.record().version == 2
+        assert scene.order() == again.order
+        assert scene.order().version == 2
 
     def test_that_comes_second_learns_the_newer_truth(self) -> None:
         scene = Scene()
-        scene.store.create(submitting(), "w1")
-        seen = scene.record()
-        scene.store.replace(replace(seen, comment="first"), "w2")
-        late = scene.store.replace(replace(seen, comment="second"), "w3")
+        seen = scene.put(submitting())
+        scene.store.write(seen._replace(void=replace(submitting(), review=True)), "w2", scene.deadline())
+        late = scene.store.write(seen, "w3", scene.deadline())
         assert isinstance(late, Conflict)
-        assert late.void == scene.record()
-        assert scene.record().comment == "first"
-        assert isinstance(scene.store.create(submitting(), "w4"), Conflict)
+        assert late.order == scene.order()
+        assert scene.record().review
+        assert isinstance(scene.store.write(order_of(submitting()), "w4", scene.deadline()), Conflict)
 
     @pytest.mark.parametrize("first", [True, False])
     def test_recognises_itself_when_its_answer_was_lost(self, first: bool) -> None:
         scene = Scene()
-        if not first:
-            scene.store.create(submitting(), "w1")
+        order = order_of(submitting()) if first else scene.put(submitting())
         scene.table.lose_next_answer("put_item")
-        written = scene.store.create(submitting(), "w2") if first else scene.store.replace(scene.record(), "w2")
+        written = scene.store.write(order, "w2", scene.deadline())
         assert isinstance(written, Written)
-        assert scene.record() == written.void
-        assert written.void.write_id == "w2"
+        assert scene.order() == written.order
+        assert written.order.write_id == "w2"
 
     def test_reads_the_record_when_the_refusal_does_not_carry_it(self) -> None:
         scene = Scene()
-        scene.store.create(submitting(), "w1")
+        scene.put(submitting())
 
         def strip(name: str, arguments: dict[str, Any]) -> None:
             arguments.pop("ReturnValuesOnConditionCheckFailure", None)
 
         scene.table.before = strip
-        assert isinstance(scene.store.create(submitting(), "w2"), Conflict)
+        assert isinstance(scene.store.write(order_of(submitting()), "w2", scene.deadline()), Conflict)
 
     def test_whose_answer_is_lost_for_good_is_an_error_without_details(self) -> None:
         scene = Scene()
         scene.table.lose_next_answer("put_item", repeated=False)
         with pytest.raises(StoreError, match="^ReadTimeoutError$"):
-            scene.store.create(submitting(), "w1")
-        assert scene.record().write_id == "w1"
+            scene.store.write(order_of(submitting()), "w1", scene.deadline())
+        assert scene.order().write_id == "w1"
 
     def test_that_the_table_refuses_names_the_code_only(self) -> None:
         scene = Scene()
@@ -115,150 +143,188 @@ class TestAWrite:
 
         scene.table.before = fail
         with pytest.raises(StoreError, match="^ProvisionedThroughputExceededException$"):
-            scene.store.load(POS_ID, "123")
+            scene.store.load(POS_ID, "123", scene.deadline())
 
-
-class TestAWebhooksTransaction:
-    def test_makes_event_and_record_at_once(self) -> None:
+    def test_after_the_deadline_is_not_even_tried(self) -> None:
         scene = Scene()
-        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is None
-        assert scene.record() == replace(released(), version=1, write_id="w")
-        assert len(scene.table.items) == 2
+        deadline = scene.deadline(1)
+        scene.wait(1)
+        with pytest.raises(StoreError, match="deadline"):
+            scene.store.write(order_of(submitting()), "w1", deadline)
+        assert scene.table.calls == []
 
-    def test_makes_a_record_that_is_read_however_many_webhooks_follow(self) -> None:
+    def test_gets_only_the_seconds_that_are_left(self) -> None:
         scene = Scene()
-        scene.store.put_event_and_release(POS_ID, event(), released(), "w")
-        for number in range(MOST_EVENTS + 1):
-            scene.store.put_event(POS_ID, event(digest=str(number)))
-        void, events, truncated = scene.store.timeline(POS_ID, "123")
-        assert void == scene.record()
-        assert (len(events), truncated) == (MOST_EVENTS, True)
+        given: list[float] = []
 
-    @pytest.mark.parametrize("state", [State.SUBMITTING, State.UNKNOWN])
-    def test_releases_a_record_as_a_merge_would(self, state: State) -> None:
+        class Slow:
+            def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
+                given.append(seconds)
+                raise ReadTimeoutError(endpoint_url="x")
+
+        scene.store._client = Slow()
+        for left in (19, 3, 1.5):
+            with pytest.raises(StoreError):
+                scene.store.load(POS_ID, "123", scene.deadline(left))
+        assert given == [3.0, 3.0, 1.5]
+
+
+class TestAWebhookAppended:
+    def append(self, scene: Scene, hook: StoredWebhook) -> object:
+        return scene.store.append_webhook(POS_ID, hook, "w9", scene.deadline())
+
+    def voided(self, scene: Scene) -> Order:
+        return scene.put(replace(released(), all_ids=frozenset()))
+
+    def test_is_one_call_and_changes_nothing_else(self) -> None:
         scene = Scene()
-        scene.store.create(replace(submitting(), state=state), "w1")
-        merged = learn_webhook(scene.record(), operation(), POS_ID, START)
-        assert merged is not None
-        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w2") is None
-        assert scene.record() == replace(merged, version=2, write_id="w2")
-        assert scene.store.due(START + 10**9, 10).voids == ()
+        before = self.voided(scene)
+        scene.table.calls.clear()
+        assert self.append(scene, webhook()) is True
+        assert [name for name, _ in scene.table.calls] == ["update_item"]
+        assert scene.order() == with_webhook(before, webhook())._replace(version=2, write_id="w9")
+
+    def test_once_more_changes_nothing(self) -> None:
+        scene = Scene()
+        self.voided(scene)
+        self.append(scene, webhook())
+        after = scene.order()
+        assert self.append(scene, webhook()) == after
+        assert scene.order() == after
 
     @pytest.mark.parametrize(
         "void",
         [
-            released(),
+            submitting(),
             replace(submitting(), state=State.PENDING),
-            replace(submitting(), state=State.FAILED, reason=Reason.REFUSED, due_at=None),
-            replace(submitting(), order_currency="EUR"),
-            replace(submitting(), seen_ids=frozenset({OTHER})),
-            replace(submitting(), provider=operation("pending").fields),
-            replace(submitting(), history=(Change(START, State.SUBMITTING, Evidence.REQUEST),) * 95),
+            replace(submitting(), state=State.FAILED, reason=FailureReason.REFUSED, due_at=None),
+            replace(released(), provider=operation(fee="1").fields),
+            replace(released(), provider=operation(operation_id="other").fields),
+            replace(released(), provider=None),
+            None,
         ],
     )
-    def test_writes_nothing_where_only_a_merge_can_be_right(self, void: Void) -> None:
+    def test_writes_nothing_where_only_a_merge_can_be_right(self, void: Void | None) -> None:
         scene = Scene()
-        scene.store.create(void, "w1")
-        before = dict(scene.table.items)
-        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w2") is not None
-        assert scene.table.items == before
+        before = scene.put(void)
+        assert self.append(scene, webhook()) == before
+        assert scene.order() == before
 
-    def test_writes_nothing_for_an_event_that_is_there(self) -> None:
+    def test_writes_nothing_for_an_order_that_is_not_there(self) -> None:
         scene = Scene()
-        assert scene.store.put_event(POS_ID, event())
-        assert not scene.store.put_event(POS_ID, event())
-        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is not None
-        assert len(scene.table.items) == 1
+        assert self.append(scene, webhook()) is None
+        assert scene.table.items == {}
 
-    def test_is_done_once_when_its_answer_was_lost(self) -> None:
+    @pytest.mark.parametrize(
+        ("count", "size", "fits"), [(99, 0, True), (100, 0, False), (0, MOST_WEBHOOK_BYTES, False)]
+    )
+    def test_is_bounded_by_count_and_by_size(self, count: int, size: int, fits: bool) -> None:
         scene = Scene()
-        scene.table.lose_next_answer("transact_write_items")
-        assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is None
-        assert scene.record().version == 1
-
-    @pytest.mark.parametrize(("code", "falls_back"), [("TransactionConflict", True), ("ThrottlingError", False)])
-    def test_falls_back_when_cancelled_and_fails_when_throttled(self, code: str, falls_back: bool) -> None:
-        scene = Scene()
-
-        def cancel(name: str, arguments: dict[str, Any]) -> None:
-            reasons = [{"Code": "None"}, {"Code": code}]
-            raise error("TransactionCanceledException", name, CancellationReasons=reasons)
-
-        scene.table.before = cancel
-        if falls_back:
-            assert scene.store.put_event_and_release(POS_ID, event(), released(), "w") is not None
-        else:
-            with pytest.raises(StoreError):
-                scene.store.put_event_and_release(POS_ID, event(), released(), "w")
+        assert MOST_WEBHOOKS == 100
+        many = {str(number): webhook(digest=str(number)) for number in range(count)}
+        order = Order(POS_ID, ORDER, released(), many, webhook_bytes=size)
+        scene.store.write(order, "w", scene.deadline())
+        assert (self.append(scene, webhook()) is True) is fits
 
 
 class TestReading:
-    def test_the_timeline_is_one_consistent_query(self) -> None:
+    def test_an_order_is_one_consistent_read(self) -> None:
         scene = Scene()
-        scene.store.create(submitting(), "w")
-        for number in range(3):
-            scene.store.put_event(
-                POS_ID, replace(event("pending", f"d{number}"), received_at=f"2026-11-24T10:10:1{number}Z")
-            )
+        order = with_webhook(
+            with_webhook(order_of(submitting()), webhook("pending", "b", START + 1)), webhook("init", "a")
+        )
+        scene.store.write(order, "w", scene.deadline())
         scene.table.calls.clear()
-        void, events, truncated = scene.store.timeline(POS_ID, "123")
-        assert void == scene.record()
-        assert [one.digest for one in events] == ["d0", "d1", "d2"]
-        assert truncated is False
-        assert [name for name, _ in scene.table.calls].count("query") == 1
+        assert [one.digest for one in scene.order().newest_webhooks] == ["a", "b"]
+        assert [(name, arguments["ConsistentRead"]) for name, arguments in scene.table.calls] == [("get_item", True)]
 
-    def test_the_timeline_of_an_unknown_order_is_empty(self) -> None:
-        assert Scene().store.timeline(POS_ID, "123") == (None, [], False)
-
-    def test_an_event_comes_back_as_it_went(self) -> None:
+    def test_what_is_due_comes_longest_due_first_in_each_shard(self) -> None:
         scene = Scene()
-        scene.store.put_event(POS_ID, event("failure", amount="100.00"))
-        assert scene.store.timeline(POS_ID, "123")[1] == [event("failure", amount="100.00")]
+        for number in range(60):
+            scene.put(replace(submitting(), due_at=START + 60 - number), f"o{number}")
+        seen: list[str] = []
+        for shard in items.shards(items.DUE):
+            page, _ = scene.store.due(shard, START + 30, 50, None, scene.deadline())
+            numbers = [int(order.order_id[1:]) for order in page.orders]
+            assert numbers == sorted(numbers, reverse=True)
+            seen += [order.order_id for order in page.orders]
+        assert sorted(seen) == sorted(f"o{number}" for number in range(30, 60))
 
-    def test_what_is_due_comes_longest_due_first(self) -> None:
+    @pytest.mark.parametrize("limit", [1, 2, 7, 30, 100])
+    @pytest.mark.parametrize("same_moment", [True, False])
+    def test_a_cursor_goes_on_where_the_page_ended(self, limit: int, same_moment: bool) -> None:
         scene = Scene()
-        for number in (3, 1, 2):
-            scene.store.create(replace(submitting(), order_id=f"o{number}", due_at=START + number), "w")
-        assert [void.order_id for void in scene.store.due(START + 2, 10).voids] == ["o1", "o2"]
-
-    def test_a_cursor_goes_on_where_the_page_ended(self) -> None:
-        scene = Scene()
-        for number in range(5):
-            scene.store.create(replace(submitting(), order_id=f"o{number}", due_at=START), "w")
-        page, seen = scene.store.list("unsettled", 2), []
+        for number in range(30):
+            scene.put(replace(submitting(), due_at=START + (0 if same_moment else number)), f"o{number:02}")
+        page, seen = scene.store.list("unsettled", limit, None, scene.deadline()), []
         while True:
-            seen += [void.order_id for void in page.voids]
+            seen += [order.order_id for order in page.orders]
+            assert len(page.orders) == limit or page.cursor is None
             if page.cursor is None:
                 break
-            page = scene.store.list("unsettled", 2, page.cursor)
-        assert seen == ["o0", "o1", "o2", "o3", "o4"]
+            page = scene.store.list("unsettled", limit, page.cursor, scene.deadline())
+        assert sorted(seen) == [f"o{number:02}" for number in range(30)]
+        assert same_moment or seen == sorted(seen)
 
     def test_a_cursor_of_another_list_is_refused(self) -> None:
         scene = Scene()
-        scene.store.create(submitting(), "w")
-        cursor = scene.store.list("unsettled", 1).cursor
+        for number in range(20):
+            scene.put(submitting(), f"o{number}")
+        cursor = scene.store.list("unsettled", 1, None, scene.deadline()).cursor
         assert cursor is not None
         with pytest.raises(BadCursor):
-            scene.store.list("review", 1, cursor)
+            scene.store.list("review", 1, cursor, scene.deadline())
+
+    @pytest.mark.parametrize(
+        "places",
+        [
+            {}, [], "x", {"DUE#0": 5}, {"DUE#9": None}, {"REVIEW#0": None}, {"DUE#0": ["p#o", 5]}, {"DUE#0": ["", "5"]},
+            {"DUE#0": ["p#o", "9" * 60]}, {"DUE#0": ["p#o", "-1"]}, {"DUE#0": ["p#o", "١"]}, {"DUE#0": ["p#o", ""]},
+            {"DUE#0": ["x" * 3000, "5"]}, {"DUE#0": ["\ud800", "5"]}, {f"DUE#{n}": ["p#o", "5"] for n in range(8)},
+        ],
+    )  # fmt: skip
+    def test_a_well_formed_cursor_that_is_none_of_ours_is_refused_before_the_table_sees_it(
+        self, places: object
+    ) -> None:
+        import base64
+        import json
+
+        scene = Scene()
+        cursor = base64.urlsafe_b64encode(json.dumps(places).encode()).decode().rstrip("=")
+        with pytest.raises(BadCursor):
+            scene.store.list("unsettled", 1, cursor, scene.deadline())
+        assert scene.table.calls == []
 
 
-@pytest.mark.parametrize("stored", [{"M": {"amount": {"S": "100.00"}}}, {"NULL": True}, {"S": "[]"}, {"S": "{"}])
-def test_what_the_provider_said_in_another_form_is_not_read_as_nothing(stored: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        *((name, {"NULL": True}) for name in ("provider", "details", "webhooks", "state", "version")),
+        *((name, {"S": text}) for name in ("provider", "details", "state") for text in ("[]", "{", "5", "null")),
+        *((name, None) for name in ("details", "webhooks", "version", "write_id", "review")),  # but no state: no void
+        ("provider", {"M": {"amount": {"S": "100.00"}}}),
+    ],
+)
+def test_what_is_stored_in_another_form_is_not_read_as_nothing(name: str, stored: Any) -> None:
     scene = Scene()
-    scene.store.create(submitting(), "w")
-    scene.store.create(replace(submitting(), order_id=OTHER), "w")
-    scene.table.items[partition(POS_ID, OTHER), "VOID"]["provider"] = stored
-    with pytest.raises((KeyError, ValueError, exact_json.Unreadable)):
-        scene.store.load(POS_ID, OTHER)
-    page = scene.store.list("unsettled", 10)
-    assert [void.order_id for void in page.voids] == [submitting().order_id]
+    scene.put(replace(submitting(), provider=operation("pending").fields))
+    scene.put(submitting(), "other")
+    item = scene.table.items[partition(POS_ID, ORDER), "ORDER"]
+    if stored is None:
+        del item[name]
+    else:
+        item[name] = stored
+    with pytest.raises(StoreError, match="unreadable"):
+        scene.store.load(POS_ID, ORDER, scene.deadline())
+    page = scene.store.list("unsettled", 10, None, scene.deadline())
+    assert [order.order_id for order in page.orders] == ["other"]
     assert page.unreadable == 1
 
 
 def test_quarantine_is_kept_once_and_for_ninety_days() -> None:
     scene = Scene()
     for _ in range(2):
-        scene.store.put_quarantine("digest", "text", "unreadable", START)
+        scene.store.put_quarantine("digest", "text", "unreadable", START, scene.deadline())
     ((key, item),) = scene.table.items.items()
     assert key == (f"QUARANTINE#{timestamp(START)[:10]}", "digest")
     assert int(item["expires_at"]["N"]) == START // 1000 + 90 * 86_400
@@ -266,8 +332,10 @@ def test_quarantine_is_kept_once_and_for_ninety_days() -> None:
 
 def test_no_write_is_unconditional() -> None:
     scene = Scene()
-    scene.store.create(submitting(), "w1")
-    scene.store.replace(scene.record(), "w2")
-    scene.store.put_event(POS_ID, event())
-    scene.store.put_quarantine("d", "t", "w", START)
-    assert all(arguments["ConditionExpression"] for name, arguments in scene.table.calls if name == "put_item")
+    order = scene.put(submitting())
+    scene.store.write(order, "w2", scene.deadline())
+    scene.store.put_quarantine("d", "t", "w", START, scene.deadline())
+    scene.store.append_webhook(POS_ID, webhook(), "w3", scene.deadline())
+    writes = [arguments for name, arguments in scene.table.calls if name in ("put_item", "update_item")]
+    assert len(writes) == 4
+    assert all(arguments["ConditionExpression"] for arguments in writes)

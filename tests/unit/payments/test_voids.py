@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 
+from payments.claims import MOST_ATTEMPTS
 from payments.messages import Answer, OrderView
-from payments.operations import DAY_MS, MOST_ATTEMPTS, Evidence, Reason, State
+from payments.record import Evidence, FailureReason, State
 from payments.secret import SecretError
+from payments.settling import settle
 from payments.store import StoreError
-from payments.voids import Result, ask, refresh, result_of, settle, submit
+from payments.voids import SUBMIT_SECONDS, Result, find, result_of, submit
 from payments.webhooks import receive
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import ABSENT, CAPTURE, HELD, OTHER, Scene, answer, operation, request, view
+from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 
 LATE = 145
@@ -34,8 +37,8 @@ def failing(*names: str) -> Any:
 
 
 def run(scene: Scene, seconds: float = 30) -> tuple[int, int]:
-    done = settle(scene.world, scene.at + round(seconds * 1000))
-    return len(done.asked), done.failed
+    done = settle(scene.systems, scene.at + round(seconds * 1000), 1)
+    return len(done.merged), done.failed
 
 
 class TestSubmit:
@@ -52,9 +55,9 @@ class TestSubmit:
     )
     def test_ends_as_the_provider_says(self, scene: Scene, line: Answer, result: Result, state: State) -> None:
         scene.provider.answers = [line]
-        submitted = submit(scene.world, request())
+        submitted = submit(scene.systems, request())
         assert (submitted.result, submitted.replayed) == (result, False)
-        assert scene.record() == submitted.void
+        assert scene.order() == submitted.order
         assert scene.record().state is state
         assert scene.provider.asked == []
 
@@ -73,53 +76,65 @@ class TestSubmit:
         self, scene: Scene, line: Answer, seen: OrderView | None, result: Result
     ) -> None:
         scene.provider.answers, scene.provider.views = [line], [seen]
-        assert submit(scene.world, request()).result is result
+        assert submit(scene.systems, request()).result is result
         assert len(scene.provider.asked) == 1
 
     def test_needs_three_round_trips_that_depend_on_each_other(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]
-        submit(scene.world, request())
+        submit(scene.systems, request())
         assert [name for name, _ in scene.table.calls] == ["put_item", "put_item"]
         assert len(scene.provider.sent) == 1
 
-    def test_the_query_gets_only_what_is_left_of_18_seconds(self, scene: Scene) -> None:
+    def test_the_query_gets_only_what_is_left_of_16_5_seconds(self, scene: Scene) -> None:
         def slow() -> Answer:
             scene.wait(9)
             return say.REFUSED
 
         scene.provider.answers, scene.provider.views = [slow], [HELD]
-        submit(scene.world, request())
-        assert scene.provider.asked == [("123", 9.0)]
+        submit(scene.systems, request())
+        assert scene.provider.asked == [(make.POS_ID, "123", 7.5)]
 
     def test_a_slow_table_means_that_nothing_is_sent(self, scene: Scene) -> None:
         scene.table.before = lambda name, arguments: scene.wait(6.5)
-        assert submit(scene.world, request()).result is Result.NOT_SENT
+        assert submit(scene.systems, request()).result is Result.NOT_SENT
         assert scene.provider.sent == []
 
     def test_always_gives_the_connection_back(self, scene: Scene) -> None:
         scene.provider.refuses_connections()
-        submit(scene.world, request())
+        submit(scene.systems, request())
         scene.table.before = failing("put_item")
         with pytest.raises(StoreError):
-            submit(scene.world, request())
-        assert [handshake.closed for handshake in scene.provider.handshakes] == [True, True]
+            submit(scene.systems, request())
+        assert [connection.closed for connection in scene.provider.connections] == [True, True]
 
     def test_without_a_secret_or_a_table_nothing_is_sent(self, scene: Scene) -> None:
         scene.table.before = failing("put_item")
         with pytest.raises(StoreError):
-            submit(scene.world, request())
-        scene.secrets.out_of_reach()
-        scene.wait(61)
-        with pytest.raises(SecretError):
-            submit(scene.world, request())
+            submit(scene.systems, request())
         assert scene.provider.sent == []
+        scene = Scene()
+        scene.secrets.out_of_reach()
+        with pytest.raises(SecretError):
+            submit(scene.systems, request())
+        assert scene.provider.sent == []
+
+    def test_while_secrets_manager_is_out_of_reach_a_copy_of_the_last_15_minutes_serves(self, scene: Scene) -> None:
+        scene.secret.current(scene.deadline())
+        scene.secrets.out_of_reach()
+        scene.wait(899)
+        scene.provider.answers = [answer()]
+        assert submit(scene.systems, request()).result is Result.VOIDED
+        assert scene.outages == 1
+        scene.wait(2)
+        with pytest.raises(SecretError):
+            submit(scene.systems, request())
 
 
 class TestALostAnswer:
     def test_of_the_intent_is_recognised_and_sent_once(self, scene: Scene) -> None:
         scene.table.lose_next_answer("put_item")
         scene.provider.answers = [answer()]
-        assert submit(scene.world, request()).result is Result.VOIDED
+        assert submit(scene.systems, request()).result is Result.VOIDED
 
     def test_of_the_intent_is_recognised_after_a_lease_of_the_schedule(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]
@@ -130,12 +145,12 @@ class TestALostAnswer:
             if len(writes) > 1:
                 return
             # The SDK's first try was applied and its answer lost; the schedule writes before the second try.
-            scene.table._put(arguments)
-            scene.store.replace(replace(scene.record(), checks=1), "lease")
+            scene.table._put_item(**arguments)
+            scene.change(replace(scene.record(), query_count=1))
 
         scene.table.before = lease_in_between
-        assert submit(scene.world, request()).result is Result.VOIDED
-        assert (len(scene.provider.sent), scene.record().attempt, scene.record().checks) == (1, 1, 1)
+        assert submit(scene.systems, request()).result is Result.VOIDED
+        assert (len(scene.provider.sent), scene.attempt().number, scene.record().query_count) == (1, 1, 1)
 
     def test_of_the_outcome_is_recognised(self, scene: Scene) -> None:
         def lose() -> Answer:
@@ -143,7 +158,7 @@ class TestALostAnswer:
             return answer()
 
         scene.provider.answers = [lose]
-        assert submit(scene.world, request()).result is Result.VOIDED
+        assert submit(scene.systems, request()).result is Result.VOIDED
         assert len(scene.record().history) == 2
 
     @pytest.mark.parametrize("line", [answer(), answer("pending"), say.UNKNOWN, say.THROTTLED, say.CREDENTIALS])
@@ -153,35 +168,42 @@ class TestALostAnswer:
             return line
 
         scene.provider.answers = [cut]
-        submitted = submit(scene.world, request())
-        assert (submitted.result, submitted.void.state) == (Result.ACCEPTED, State.SUBMITTING)
+        submitted = submit(scene.systems, request())
+        assert (submitted.result, submitted.order.void and submitted.order.void.state) == (
+            Result.ACCEPTED,
+            State.SUBMITTING,
+        )
         scene.table.before = lambda name, arguments: None
         scene.wait(30)
         scene.provider.views = [view(operation())]
         assert run(scene) == (1, 0)
-        assert submit(scene.world, request()).result is Result.VOIDED
+        assert submit(scene.systems, request()).result is Result.VOIDED
         assert len(scene.provider.sent) == 1
 
     def test_a_webhook_before_the_answer_is_merged_with_it(self, scene: Scene) -> None:
         def webhook_first() -> Answer:
-            receive(scene.inbox, *make.signed(make.fields()))
+            receive(scene.storage, *make.signed(make.fields()))
             return answer()
 
         scene.provider.answers = [webhook_first]
-        submitted = submit(scene.world, request())
-        assert (submitted.result, submitted.void.review, submitted.void.corrected) == (Result.VOIDED, False, False)
-        assert submitted.void.history[-1].evidence is Evidence.WEBHOOK
+        submitted = submit(scene.systems, request())
+        assert (submitted.result, scene.record().review, scene.record().corrected) == (
+            Result.VOIDED,
+            False,
+            False,
+        )
+        assert scene.record().history[-1].evidence is Evidence.WEBHOOK
 
     @pytest.mark.parametrize(
         "line", [say.UNKNOWN, say.THROTTLED, say.CREDENTIALS, answer("pending"), answer("failure")]
     )
     def test_a_webhooks_success_beats_whatever_was_answered(self, scene: Scene, line: Answer) -> None:
         def webhook_first() -> Answer:
-            receive(scene.inbox, *make.signed(make.fields()))
+            receive(scene.storage, *make.signed(make.fields()))
             return line
 
         scene.provider.answers, scene.provider.views = [webhook_first], [HELD]
-        assert submit(scene.world, request()).result is Result.VOIDED
+        assert submit(scene.systems, request()).result is Result.VOIDED
 
 
 class TestAttemptsAndKeys:
@@ -189,11 +211,11 @@ class TestAttemptsAndKeys:
         second: list[Result] = []
 
         def meanwhile() -> Answer:
-            second.append(submit(scene.world, request("other key")).result)
+            second.append(submit(scene.systems, request("other key")).result)
             return answer()
 
         scene.provider.answers = [meanwhile]
-        assert submit(scene.world, request("key")).result is Result.VOIDED
+        assert submit(scene.systems, request("key")).result is Result.VOIDED
         assert second == [Result.IN_PROGRESS]
         assert len(scene.provider.sent) == 1
 
@@ -203,170 +225,141 @@ class TestAttemptsAndKeys:
             scene.provider.refuses_connections()
         else:
             scene.provider.answers = [line]
-        submit(scene.world, request("k"))
+        submit(scene.systems, request("k"))
         scene.provider.answers = [answer()]
-        assert submit(scene.world, request("k")).result is Result.VOIDED
-        assert (scene.record().attempt, [used.attempt for used in scene.record().keys]) == (2, [1, 2])
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+        assert (scene.attempt().number, scene.record().earlier) == (2, ())
 
     def test_a_refusal_stands_for_its_key_and_not_for_a_new_one(self, scene: Scene) -> None:
         scene.provider.answers, scene.provider.views = [say.REFUSED], [HELD]
-        assert submit(scene.world, request("k")).result is Result.NOT_VOIDABLE
-        again = submit(scene.world, request("k"))
-        assert (again.result, again.replayed) == (Result.NOT_VOIDABLE, True)
+        assert submit(scene.systems, request("k")).result is Result.NOT_VOIDABLE
+        again = submit(scene.systems, request("k"))
+        assert (again.result, again.replayed, again.answered_by) == (Result.NOT_VOIDABLE, True, None)
         scene.provider.answers = [answer(currency="EUR")]
-        assert submit(scene.world, request("k2", "EUR", "another")).result is Result.VOIDED
+        assert submit(scene.systems, request("k2", "EUR", "another")).result is Result.VOIDED
         assert scene.record().order_currency == "EUR"
 
     def test_another_body_is_another_request(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]
-        submit(scene.world, request("k"))
-        assert submit(scene.world, request("k", comment="x")).result is Result.KEY_MISMATCH
-        assert submit(scene.world, request("k", "EUR")).result is Result.KEY_MISMATCH
-        assert submit(scene.world, request("k2", "EUR")).result is Result.CURRENCY_MISMATCH
-        assert submit(scene.world, request(comment="x")).result is Result.VOIDED
+        submit(scene.systems, request("k"))
+        assert submit(scene.systems, request("k", comment="x")).result is Result.KEY_MISMATCH
+        assert submit(scene.systems, request("k", "EUR")).result is Result.KEY_MISMATCH
+        assert submit(scene.systems, request("k2", "EUR")).result is Result.CURRENCY_MISMATCH
+        assert submit(scene.systems, request(comment="x")).result is Result.VOIDED
 
     def test_a_key_belongs_to_its_order(self, scene: Scene) -> None:
         scene.provider.answers = [answer(), answer(order_id="124")]
-        submit(scene.world, request("k"))
-        assert submit(scene.world, request("k", order_id="124")).result is Result.VOIDED
+        submit(scene.systems, request("k"))
+        assert submit(scene.systems, request("k", order_id="124")).result is Result.VOIDED
 
     def test_twenty_attempts_are_the_end(self, scene: Scene) -> None:
+        scene.provider.answers, scene.provider.views = [say.REFUSED] * MOST_ATTEMPTS, [HELD] * MOST_ATTEMPTS
         for _ in range(MOST_ATTEMPTS):
+            assert submit(scene.systems, request()).result is Result.NOT_VOIDABLE
+        assert submit(scene.systems, request()).result is Result.TOO_MANY
+        assert scene.record().review
+        assert len(scene.provider.sent) == MOST_ATTEMPTS
+
+    def test_an_outage_locks_nobody_out(self, scene: Scene) -> None:
+        for _ in range(MOST_ATTEMPTS * 2):
             scene.provider.refuses_connections()
-            assert submit(scene.world, request()).result is Result.NOT_SENT
-        assert submit(scene.world, request()).result is Result.TOO_MANY
+            assert submit(scene.systems, request("k")).result is Result.NOT_SENT
+            scene.wait(5)
+        scene.provider.answers = [answer()]
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+
+    def test_a_late_repetition_of_a_refused_key_sends_nothing(self, scene: Scene) -> None:
+        scene.provider.answers, scene.provider.views = [say.REFUSED], [HELD]
+        submit(scene.systems, request("k1"))
+        scene.provider.refuses_connections()
+        assert submit(scene.systems, request("k2")).result is Result.NOT_SENT
+        late = submit(scene.systems, request("k1"))
+        assert (late.result, late.replayed) == (Result.NOT_VOIDABLE, True)
+        assert late.answered_by is not None
+        assert (late.answered_by.number, late.answered_by.reason) == (1, FailureReason.REFUSED)
+        assert len(scene.provider.sent) == 1
 
     def test_a_resend_happens_only_when_allowed_and_asked_for(self, scene: Scene) -> None:
         scene.provider.answers = [say.UNKNOWN]
-        submit(scene.world, request("k"))
+        submit(scene.systems, request("k"))
         scene.wait(LATE)
-        assert submit(scene.world, request("k2")).result is Result.ACCEPTED
+        assert submit(scene.systems, request("k2")).result is Result.ACCEPTED
         scene.provider.views = [HELD]
         run(scene)
         assert scene.record().resend_allowed
-        assert submit(scene.world, request("k")).replayed
+        assert submit(scene.systems, request("k")).replayed
         assert len(scene.provider.sent) == 1
         scene.provider.answers = [answer()]
-        assert submit(scene.world, request("k2")).result is Result.VOIDED
-        assert scene.record().attempt == 2
+        assert submit(scene.systems, request("k2")).result is Result.VOIDED
+        assert scene.attempt().number == 2
 
-    def test_a_refusal_of_a_resend_proves_nothing(self, scene: Scene) -> None:
-        scene.provider.answers = [say.UNKNOWN, say.REFUSED]
-        submit(scene.world, request())
-        scene.wait(LATE)
-        scene.provider.views = [HELD, HELD]
-        run(scene)
-        assert submit(scene.world, request()).result is Result.ACCEPTED
-        assert scene.record().state is State.UNKNOWN
-
-
-class TestSettle:
-    def due(self, scene: Scene, seconds: float = 60) -> None:
-        scene.provider.answers = [say.UNKNOWN]
-        submit(scene.world, request())
-        scene.wait(seconds)
-
-    def test_asks_once_and_backs_off(self, scene: Scene) -> None:
-        self.due(scene)
-        scene.provider.views = [None]
-        assert run(scene) == (1, 0)
-        assert run(scene) == (0, 0)
-        assert scene.record().checks == 1
-
-    def test_a_record_of_a_newer_release_stops_nobody_else(self, scene: Scene) -> None:
-        for number in (1, 2):
-            scene.store.create(replace(make.submitting(scene.at), order_id=f"o{number}"), "w")
-        next(iter(scene.table.items.values()))["state"] = {"S": "a-state-of-tomorrow"}
-        scene.wait(60)
-        scene.provider.views = [None]
-        assert run(scene) == (1, 1)
-        assert [order for order, _ in scene.provider.asked] == ["o2"]
-
-    def test_asks_the_longest_due_first(self, scene: Scene) -> None:
-        for number in (2, 1, 3):
-            void = replace(make.submitting(scene.at), order_id=f"o{number}", due_at=scene.at + number)
-            scene.store.create(void, "w")
-        scene.wait(1)
-        scene.provider.views = [None, None, None]
-        run(scene)
-        assert sorted(order for order, _ in scene.provider.asked) == ["o1", "o2", "o3"]
-
-    def test_goes_through_every_page(self, scene: Scene) -> None:
-        for number in range(120):
-            scene.store.create(replace(make.submitting(scene.at), order_id=f"o{number}"), "w")
-        scene.wait(60)
-        scene.provider.views = [None] * 120
-        assert run(scene) == (120, 0)
-
-    def test_a_record_that_changed_during_the_query_is_not_judged_absent(self, scene: Scene) -> None:
-        self.due(scene, LATE + 30)
-
-        def meanwhile() -> OrderView:
-            scene.store.replace(replace(scene.record(), comment="newer"), "somebody")
-            return HELD
-
-        scene.provider.views = [meanwhile]
-        run(scene)
-        assert scene.record().resend_allowed is False
-
-    def test_a_success_counts_even_if_the_record_changed(self, scene: Scene) -> None:
-        self.due(scene)
-
-        def meanwhile() -> OrderView:
-            scene.store.replace(replace(scene.record(), comment="newer"), "somebody")
-            return view(operation())
-
-        scene.provider.views = [meanwhile]
-        run(scene)
-        assert (scene.record().state, scene.record().comment) == (State.VOIDED, "newer")
-
-    def test_a_lease_taken_by_another_means_no_question(self, scene: Scene) -> None:
-        self.due(scene)
-        stale = scene.record()
-        scene.store.replace(replace(stale, checks=1), "other run")
-        assert ask(scene.world, scene.secret.current(), stale) == scene.record()
-        assert scene.provider.asked == []
-
-    def through_a_day(self, scene: Scene, seen: OrderView | None) -> None:
-        """Run the schedule at each moment at which the record is due, until a minute after 24 hours."""
-        end = make.START + DAY_MS + 60_000
-        while (due := scene.record().due_at) is not None and due <= end:
-            scene.at = max(scene.at, due)
-            scene.provider.views = [seen]
+    def test_a_refusal_of_a_resend_is_final_only_if_the_hold_stands_alone(self, scene: Scene) -> None:
+        for seen, result in ((None, Result.ACCEPTED), (ABSENT, Result.ACCEPTED), (HELD, Result.NOT_VOIDABLE)):
+            scene = Scene()
+            scene.provider.answers = [say.UNKNOWN, say.REFUSED]
+            submit(scene.systems, request())
+            scene.wait(LATE)
+            scene.provider.views = [HELD, seen]
             run(scene)
-
-    def test_what_was_never_executed_has_failed_after_a_day(self, scene: Scene) -> None:
-        self.due(scene)
-        self.through_a_day(scene, HELD)
-        assert (scene.record().reason, scene.record().due_at) == (Reason.NOT_EXECUTED, None)
-
-    @pytest.mark.parametrize("seen", [None, ABSENT])
-    def test_what_is_still_open_after_a_day_asks_for_a_person(self, scene: Scene, seen: OrderView | None) -> None:
-        self.due(scene)
-        self.through_a_day(scene, seen)
-        assert (scene.record().state, scene.record().review) == (State.UNKNOWN, True)
-        assert scene.store.list("review", 10).voids == (scene.record(),)
+            assert submit(scene.systems, request()).result is result
 
 
-class TestRefresh:
-    def test_leaves_what_is_settled(self, scene: Scene) -> None:
+class TestProjects:
+    def test_a_record_is_found_by_the_project_before_a_change_of_projects(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]
-        submit(scene.world, request())
-        assert refresh(scene.world, scene.record()) == scene.record()
-        assert scene.provider.asked == []
+        submit(scene.systems, request())
+        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
+        scene.wait(61)
+        found = find(scene.systems, make.ORDER, scene.deadline())
+        assert found == scene.order()
 
-    def test_asks_about_what_is_open_but_not_twice_in_five_seconds(self, scene: Scene) -> None:
-        scene.provider.answers = [say.UNKNOWN]
-        submit(scene.world, request())
-        scene.provider.views = [None, view(operation())]
-        refresh(scene.world, scene.record())
-        scene.wait(4.9)
-        assert refresh(scene.world, scene.record()).state is State.UNKNOWN
-        scene.wait(0.1)
-        assert refresh(scene.world, scene.record()).state is State.VOIDED
+    def test_the_current_projects_record_comes_first(self, scene: Scene) -> None:
+        scene.put(make.submitting())
+        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
+        scene.put(make.submitting(), pos_id="the-live-project")
+        found = find(scene.systems, make.ORDER, scene.deadline())
+        assert found is not None
+        assert found.pos_id == "the-live-project"
+
+    def test_a_new_project_begins_with_an_order_of_its_own(self, scene: Scene) -> None:
+        scene.provider.answers = [answer()]
+        submit(scene.systems, request("k"))
+        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
+        scene.wait(61)
+        scene.provider.answers = [answer()]
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+        assert [sent["project"] for sent in scene.provider.sent] == [make.POS_ID, "the-live-project"]
+
+    def test_the_project_of_a_secret_in_capitals_is_the_same(self) -> None:
+        scene = Scene({**PUBLISHED, "pos_id": make.POS_ID.upper()})
+        scene.provider.answers = [answer()]
+        submit(scene.systems, request())
+        assert scene.record().state is State.VOIDED
+
+
+class TestTime:
+    def test_a_submit_ends_before_the_function_is_killed(self, scene: Scene) -> None:
+        """Every outside call takes all the time that it is given."""
+        began = scene.at
+
+        def slow_table(name: str, arguments: dict[str, Any]) -> None:
+            scene.wait(1.9)
+
+        def slow_answer() -> Answer:
+            scene.wait(10)
+            return say.REFUSED
+
+        def slow_query() -> None:
+            scene.wait(scene.provider.asked[-1][2])
+
+        scene.table.before = slow_table
+        scene.provider.answers, scene.provider.views = [slow_answer], [slow_query]
+        submit(scene.systems, request())
+        assert len(scene.provider.sent) == 1
+        assert scene.at - began <= SUBMIT_SECONDS * 1000
 
 
 def test_200_is_only_for_what_was_released() -> None:
     for state in State:
-        void = replace(make.submitting(), state=state, reason=Reason.REFUSED if state is State.FAILED else None)
+        void = replace(make.submitting(), state=state, reason=FailureReason.REFUSED if state is State.FAILED else None)
         assert (result_of(void) is Result.VOIDED) is (state is State.VOIDED)

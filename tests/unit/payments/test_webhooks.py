@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from payments.operations import State
+from payments.record import MOST_WEBHOOKS, State, StoredWebhook, Void
 from payments.secret import SecretError
 from payments.store import StoreError
 from payments.voids import Result, submit
-from payments.webhooks import Fate, decode, mask, receive
+from payments.webhooks import WebhookOutcome, decode, mask, receive, with_webhook
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import OTHER, Scene, fields, request, signed
+from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors/financial-line.json").read_text())
@@ -26,68 +27,68 @@ def scene() -> Scene:
     return Scene()
 
 
-def fate(scene: Scene, message: object, secret: str = make.API_SECRET) -> Fate:
-    return receive(scene.inbox, *signed(message, secret)).fate
+def outcome(scene: Scene, message: object, secret: str = make.API_SECRET) -> WebhookOutcome:
+    return receive(scene.storage, *signed(message, secret)).outcome
 
 
 @pytest.mark.parametrize("vector", VECTORS["webhooks"], ids=lambda vector: vector["id"])
 def test_every_published_message_is_taken_or_refused(vector: dict[str, Any]) -> None:
-    scene = Scene({**make.PUBLISHED, "api_secret": vector["secret"]})
-    received = receive(scene.inbox, vector["data"].encode(), vector["signature"].encode())
-    assert (received.fate is not Fate.FORGED) is vector["valid"]
+    scene = Scene({**PUBLISHED, "api_secret": vector["secret"]})
+    received = receive(scene.storage, vector["data"].encode(), vector["signature"].encode())
+    assert (received.outcome is not WebhookOutcome.FORGED) is vector["valid"]
     assert bool(scene.table.items) is vector["valid"]
 
 
 def test_a_forged_message_is_not_even_decoded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("payments.webhooks.decode", lambda data: pytest.fail("parsed before the proof"))
-    assert receive(scene.inbox, b"data", b"signature").fate is Fate.FORGED
+    assert receive(scene.storage, b"data", b"signature").outcome is WebhookOutcome.FORGED
     assert scene.table.calls == []
 
 
 class TestRotation:
     def test_the_previous_secret_still_proves(self, scene: Scene) -> None:
-        scene.secrets.rotate("new")
-        assert fate(scene, fields()) is Fate.APPLIED
-        assert scene.store.timeline(make.POS_ID, "123")[1][0].verified_with == "AWSPREVIOUS"
+        scene.secrets.rotate(api_secret="new")
+        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
+        assert scene.order().newest_webhooks[0].verified_with == "AWSPREVIOUS"
 
     def test_a_message_signed_with_a_new_secret_is_believed_at_once(self, scene: Scene) -> None:
-        scene.secret.current()
-        scene.secrets.rotate("new")
+        scene.secret.current(scene.deadline())
+        scene.secrets.rotate(api_secret="new")
         scene.wait(5.001)
-        assert fate(scene, fields(), "new") is Fate.APPLIED
+        assert outcome(scene, fields(), "new") is WebhookOutcome.APPLIED
 
     def test_a_secret_of_two_rotations_ago_proves_nothing(self, scene: Scene) -> None:
-        scene.secrets.rotate("new")
-        scene.secrets.rotate("newer")
-        assert fate(scene, fields()) is Fate.FORGED
+        scene.secrets.rotate(api_secret="new")
+        scene.secrets.rotate(api_secret="newer")
+        assert outcome(scene, fields()) is WebhookOutcome.FORGED
 
     def test_forged_rests_on_copies_at_most_five_seconds_old(self, scene: Scene) -> None:
-        scene.secrets.rotate("new")
-        scene.secret.current()
-        scene.secret.previous()
+        scene.secrets.rotate(api_secret="new")
+        scene.secret.current(scene.deadline())
+        scene.secret.previous(scene.deadline())
         scene.secrets.calls.clear()
         scene.wait(5)
-        assert fate(scene, fields(), "wrong") is Fate.FORGED
+        assert outcome(scene, fields(), "wrong") is WebhookOutcome.FORGED
         assert scene.secrets.calls == []
         scene.wait(0.001)
-        assert fate(scene, fields(), "wrong") is Fate.FORGED
+        assert outcome(scene, fields(), "wrong") is WebhookOutcome.FORGED
         assert scene.secrets.calls == ["AWSCURRENT", "AWSPREVIOUS"]
 
     def test_strangers_cannot_make_us_fetch_without_end(self, scene: Scene) -> None:
         scene.secrets.stages["AWSPREVIOUS"] = scene.secrets.stages["AWSCURRENT"]
         for _ in range(100):
-            fate(scene, fields(), "wrong")
+            outcome(scene, fields(), "wrong")
         assert len(scene.secrets.calls) == 2
 
     def test_a_previous_version_that_is_not_ours_is_none(self, scene: Scene) -> None:
         scene.secrets.stages["AWSPREVIOUS"] = "a generated password"
-        assert fate(scene, fields(), "a generated password") is Fate.FORGED
-        assert fate(scene, fields()) is Fate.APPLIED
+        assert outcome(scene, fields(), "a generated password") is WebhookOutcome.FORGED
+        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
 
     def test_a_secret_out_of_reach_is_an_error_and_not_a_forgery(self, scene: Scene) -> None:
         scene.secrets.out_of_reach()
         with pytest.raises(SecretError):
-            fate(scene, fields())
+            outcome(scene, fields())
         assert scene.table.items == {}
 
 
@@ -98,37 +99,37 @@ class TestRepetition:
         once, often = Scene(), Scene()
         for scene, times in ((once, 1), (often, 10)):
             if known:
-                scene.store.create(make.submitting(), "w")
+                scene.put(make.submitting())
             for _ in range(times):
-                receive(scene.inbox, *signed(fields(status)))
+                receive(scene.storage, *signed(fields(status)))
         assert once.table.items.keys() == often.table.items.keys()
         if known:
             assert once.record().state is often.record().state
 
-    def test_a_repetition_applies_what_the_first_delivery_could_not(self, scene: Scene) -> None:
+    def test_a_webhook_is_stored_and_applied_by_one_write_or_not_at_all(self, scene: Scene) -> None:
         scene.provider.answers = [make.answer("pending")]
-        submit(scene.world, request())
+        submit(scene.systems, request())
 
-        def die_after_the_event(name: str, arguments: dict[str, Any]) -> None:
-            if name == "put_item" and arguments["Item"]["sk"]["S"] == "VOID":
+        def die(name: str, arguments: dict[str, Any]) -> None:
+            if name == "put_item":
                 raise error("InternalServerError", name)
 
-        scene.table.before = die_after_the_event
+        scene.table.before = die
         with pytest.raises(StoreError):
-            fate(scene, fields())
+            outcome(scene, fields())
         scene.table.before = lambda name, arguments: None
-        assert scene.record().state is State.PENDING
-        assert fate(scene, fields()) is Fate.APPLIED
-        assert fate(scene, fields()) is Fate.DUPLICATE
+        assert (scene.record().state, scene.order().webhooks) == (State.PENDING, {})
+        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
+        assert outcome(scene, fields()) is WebhookOutcome.DUPLICATE
         assert scene.record().state is State.VOIDED
 
     def test_a_write_whose_answer_was_lost_is_recognised(self, scene: Scene) -> None:
-        scene.table.lose_next_answer("transact_write_items")
-        assert fate(scene, fields()) is Fate.APPLIED
+        scene.table.lose_next_answer("put_item")
+        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
         scene.table.lose_next_answer("put_item", repeated=False)
         with pytest.raises(StoreError):
-            fate(scene, fields("failure"))
-        assert fate(scene, fields("failure")) is Fate.DUPLICATE
+            outcome(scene, fields("failure"))
+        assert outcome(scene, fields("failure")) is WebhookOutcome.DUPLICATE
 
 
 MESSAGES = [fields("pending"), fields("failure"), fields("success"), fields("success", "auth", "hold")]
@@ -140,15 +141,15 @@ def test_any_order_of_arrival_ends_in_the_same_state(known: str) -> None:
     for order in itertools.permutations(range(len(MESSAGES))):
         scene = Scene()
         if known == "submitting":
-            scene.store.create(make.submitting(), "w")
+            scene.put(make.submitting())
         elif known == "pending":
             scene.provider.answers = [make.answer("pending")]
-            submit(scene.world, request())
+            submit(scene.systems, request())
         elif known == "failed":
             scene.provider.answers, scene.provider.views = [say.REFUSED], [make.HELD]
-            assert submit(scene.world, request()).result is Result.NOT_VOIDABLE
+            assert submit(scene.systems, request()).result is Result.NOT_VOIDABLE
         for index in order:
-            receive(scene.inbox, *signed(MESSAGES[index]))
+            receive(scene.storage, *signed(MESSAGES[index]))
         void = scene.record()
         provider = json.dumps(void.provider, sort_keys=True, default=str)
         ends.add((void.state, void.corrected, void.review, void.due_at, provider, tuple(sorted(scene.table.items))))
@@ -159,31 +160,32 @@ def test_any_order_of_arrival_ends_in_the_same_state(known: str) -> None:
 
 class TestWhatCounts:
     def test_other_operations_are_stored_and_move_nothing(self, scene: Scene) -> None:
-        scene.store.create(make.submitting(), "w")
+        scene.put(make.submitting())
         for method in ("auth", "capture", "refund", "purchase"):
-            assert fate(scene, fields("success", method)) is Fate.STORED
-        assert scene.record().version == 1
-        assert len(scene.store.timeline(make.POS_ID, "123")[1]) == 4
+            assert outcome(scene, fields("success", method)) is WebhookOutcome.STORED
+        assert scene.record() == make.submitting()
+        assert len(scene.order().webhooks) == 4
 
     def test_a_failure_makes_the_void_due_now(self, scene: Scene) -> None:
-        scene.store.create(make.submitting(), "w")
+        scene.put(make.submitting())
         scene.wait(1)
-        assert fate(scene, fields("failure")) is Fate.APPLIED
+        assert outcome(scene, fields("failure")) is WebhookOutcome.APPLIED
         assert (scene.record().state, scene.record().due_at) == (State.SUBMITTING, scene.at)
 
-    def test_a_pending_message_with_another_id_is_stored_only(self, scene: Scene) -> None:
+    def test_a_pending_message_with_another_id_is_under_way(self, scene: Scene) -> None:
         scene.provider.answers = [say.UNKNOWN]
-        submit(scene.world, request())
-        assert fate(scene, fields("pending", operation_id=OTHER)) is Fate.STORED
+        submit(scene.systems, request())
+        assert outcome(scene, fields("pending", operation_id=OTHER)) is WebhookOutcome.APPLIED
+        assert (scene.record().state, scene.record().under_way) == (State.UNKNOWN, frozenset({OTHER}))
 
     def test_a_success_in_another_currency_needs_a_person(self, scene: Scene) -> None:
-        scene.store.create(make.submitting(), "w")
-        assert fate(scene, fields(currency="EUR")) is Fate.APPLIED
+        scene.put(make.submitting())
+        assert outcome(scene, fields(currency="EUR")) is WebhookOutcome.APPLIED
         assert (scene.record().state, scene.record().review) == (State.VOIDED, True)
 
     def test_a_message_without_a_pos_id_is_ours(self, scene: Scene) -> None:
-        assert fate(scene, fields(pos_id=None)) is Fate.APPLIED
-        assert scene.record().pos_id == make.POS_ID
+        assert outcome(scene, fields(pos_id=None)) is WebhookOutcome.APPLIED
+        assert scene.order().pos_id == make.POS_ID
 
     def test_missing_padding_is_forgiven_in_the_decoding(self) -> None:
         data, _ = signed(fields())
@@ -201,13 +203,12 @@ class TestQuarantine:
             b"\xff",
             b"[" * 5_000,
             {"order_id": "1"},
-            fields(order_id=""),
-            fields(order_id="x" * 65),
-            fields(order_id="a\n"),
+            b'{"method":"void","status":"success","order_id":"1","order_id":"2"}',
+            b'{"method":"void","status":"success","order_id":1}',
         ],
     )
     def test_takes_what_is_genuine_but_unreadable(self, scene: Scene, message: object) -> None:
-        assert fate(scene, message) is Fate.QUARANTINED
+        assert outcome(scene, message) is WebhookOutcome.QUARANTINED
         ((key, item),) = scene.table.items.items()
         assert key[0].startswith("QUARANTINE#")
         assert len(item["text"]["S"]) <= 16_384
@@ -215,7 +216,9 @@ class TestQuarantine:
     def test_takes_what_is_no_base64(self, scene: Scene) -> None:
         from payments.signatures import sign_webhook
 
-        assert receive(scene.inbox, b"%%%", sign_webhook(make.API_SECRET, b"%%%")).fate is Fate.QUARANTINED
+        assert (
+            receive(scene.storage, b"%%%", sign_webhook(make.API_SECRET, b"%%%")).outcome is WebhookOutcome.QUARANTINED
+        )
 
     def test_takes_the_message_of_another_pos_without_its_private_fields(self, scene: Scene) -> None:
         message = {
@@ -223,14 +226,121 @@ class TestQuarantine:
             "customer": {"email": "a@example.com"},
             "card_mask": "444455******1111",
         }
-        assert fate(scene, message) is Fate.QUARANTINED
+        assert outcome(scene, message) is WebhookOutcome.QUARANTINED
         stored = json.dumps(list(scene.table.items.values()))
         assert "other-pos-id" in stored
         assert "example.com" not in stored
         assert "444455" not in stored
 
     def test_masks_cards_and_addresses_in_what_it_cannot_read(self, scene: Scene) -> None:
-        fate(scene, b'{"card":"4444 5555-6666 1111","pan":4444555566661111,"to":"ann@example.com"')
+        outcome(scene, b'{"card":"4444 5555-6666 1111","pan":4444555566661111,"to":"ann@example.com"')
         stored = json.dumps(list(scene.table.items.values()))
         assert not any(text in stored for text in ("4444", "1111", "ann", "example.com"))
         assert mask("order 123, 2026-11-24") == "order 123, 2026-11-24"
+
+    @pytest.mark.parametrize(
+        "order_id", ["", "x" * 33, "x" * 64, "0", ".", "..", "a\n", " 1", "1 ", "e\u0301", "a\ud83d", "\ufffd"]
+    )
+    def test_takes_orders_that_the_provider_could_not_have_had_from_us(self, scene: Scene, order_id: str) -> None:
+        assert outcome(scene, fields(order_id=order_id)) is WebhookOutcome.QUARANTINED
+        ((key, item),) = scene.table.items.items()
+        assert (key[0].split("#")[0], item["why"]["S"]) == ("QUARANTINE", "order-id")
+
+
+class TestWhatTheProviderMaySend:
+    @pytest.mark.parametrize("currency", ["uah", "980", "x" * 2000, "UA", "ЄВР", None, 980])
+    def test_a_currency_that_is_none_is_kept_among_its_fields_only(self, scene: Scene, currency: object) -> None:
+        assert outcome(scene, fields(currency=currency)) is WebhookOutcome.APPLIED
+        assert scene.record().order_currency is None
+        assert scene.record().provider is not None
+
+    @pytest.mark.parametrize("amount", ["1e1000000000000000000", "1E+2", "9" * 5000, "-0.0", "1e-400"])
+    def test_no_number_crashes_it(self, scene: Scene, amount: str) -> None:
+        scene.put(make.submitting())
+        text = json.dumps(fields()).replace('"amount": 100', f'"amount": {amount}').encode()
+        assert outcome(scene, text) is WebhookOutcome.APPLIED
+        assert scene.record().state is State.VOIDED
+
+    def test_half_a_surrogate_pair_does_no_harm(self, scene: Scene) -> None:
+        assert outcome(scene, fields(comment="\ud83d", status_description="x\udc00")) is WebhookOutcome.APPLIED
+        assert scene.record().provider is not None
+        assert scene.record().provider["comment"] == "\ufffd"  # type: ignore[index]
+
+
+class TestProjects:
+    def test_a_message_without_a_pos_id_belongs_to_the_project_whose_secret_proved_it(self, scene: Scene) -> None:
+        scene.put(make.submitting())
+        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
+        assert outcome(scene, fields(pos_id=None)) is WebhookOutcome.APPLIED
+        assert scene.record().state is State.VOIDED
+        assert all(pk.startswith(make.POS_ID) for pk, _ in scene.table.items)
+
+    def test_one_that_names_the_previous_project_is_stored_there(self, scene: Scene) -> None:
+        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
+        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
+        assert scene.order().pos_id == make.POS_ID
+
+    def test_one_that_names_a_project_other_than_its_secrets_is_quarantined(self, scene: Scene) -> None:
+        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
+        assert outcome(scene, fields(pos_id="the-live-project")) is WebhookOutcome.QUARANTINED
+
+    def test_a_project_in_capitals_is_the_same(self, scene: Scene) -> None:
+        assert outcome(scene, fields(pos_id=make.POS_ID.upper())) is WebhookOutcome.APPLIED
+
+
+class TestRoundTrips:
+    def calls(self, scene: Scene) -> list[str]:
+        return [name for name, _ in scene.table.calls]
+
+    def test_one_when_the_void_is_done_and_the_webhook_adds_nothing(self, scene: Scene) -> None:
+        scene.provider.answers = [make.answer()]
+        submit(scene.systems, request())
+        scene.table.calls.clear()
+        assert outcome(scene, fields()) is WebhookOutcome.STORED
+        assert self.calls(scene) == ["update_item"]
+        assert outcome(scene, fields()) is WebhookOutcome.DUPLICATE
+        assert self.calls(scene) == ["update_item"] * 2
+
+    @pytest.mark.parametrize("known", [True, False])
+    @pytest.mark.parametrize("status", ["success", "failure", "pending"])
+    def test_two_otherwise(self, scene: Scene, known: bool, status: str) -> None:
+        if known:
+            scene.put(make.submitting())
+        scene.table.calls.clear()
+        outcome(scene, fields(status))
+        assert len(self.calls(scene)) == 2
+
+
+class TestTooMany:
+    def full(self, scene: Scene, void: Void | None) -> None:
+        order = make.order_of(void)
+        for number in range(MOST_WEBHOOKS):
+            webhook = StoredWebhook(f"digest-{number}", make.START, "AWSCURRENT", make.operation("pending"))
+            order = with_webhook(order, webhook)
+        scene.store.write(order._replace(void=void), "w", scene.deadline())
+
+    def test_a_further_one_is_quarantined_and_reviewed_and_still_counts(self, scene: Scene) -> None:
+        self.full(scene, make.submitting())
+        assert outcome(scene, fields()) is WebhookOutcome.QUARANTINED
+        assert (scene.record().state, scene.record().review) == (State.VOIDED, True)
+        assert scene.order().more_webhooks
+        assert [item["why"]["S"] for (pk, _), item in scene.table.items.items() if pk.startswith("Q")] == ["too-many"]
+        assert outcome(scene, fields()) is WebhookOutcome.QUARANTINED
+
+    def test_a_repetition_of_one_that_is_there_is_none(self, scene: Scene) -> None:
+        self.full(scene, None)
+        order = scene.order()
+        data = signed(fields("pending"))[0]
+        import hashlib
+
+        known = next(iter(order.webhooks.values()))._replace(digest=hashlib.sha256(data).hexdigest())
+        webhooks = {**order.webhooks, known.digest: known}
+        webhooks.pop("digest-5")
+        scene.store.write(order._replace(webhooks=webhooks), "w", scene.deadline())
+        assert outcome(scene, fields("pending")) is WebhookOutcome.DUPLICATE
+
+    def test_so_many_bytes_too(self, scene: Scene) -> None:
+        for number in range(100):
+            outcome(scene, fields("pending", comment="ї" * 2000, operation_id=str(number)))
+        assert 40 < len(scene.order().webhooks) < 60
+        assert scene.order().webhook_bytes <= 200_000

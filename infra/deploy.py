@@ -1,0 +1,64 @@
+"""`python -m infra.deploy check|protect ENVIRONMENT`: what `make deploy` does before and after the CDK's own command.
+
+`check` refuses, by name, what would be deployed without an alarm that anyone reads, into another account, or without
+access logs. `protect` sets the stack policy. Never changes anything else.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from infra import environments
+from infra.account import Account, Refused
+from infra.stack_policy import stack_policy
+
+RUNBOOK = 'docs/runbook.md, "Before the first deployment in an account"'
+
+
+def check(account: Account) -> None:
+    """Raises Refused with everything that is missing, one line each."""
+    environment = account.environment
+    missing = environment.missing()
+    if missing:
+        raise Refused("\n".join((f"{environment.name} is not complete, set in infra/environments.py:", *missing)))
+    actual = account.call("sts", "get_caller_identity")["Account"]
+    if environment.account not in (None, actual):
+        raise Refused(f"these credentials are of account {actual}, and {environment.name}.account is another")
+    if not account.call("apigateway", "get_account").get("cloudwatchRoleArn"):
+        raise Refused(
+            f"API Gateway has no role to write logs with in account {actual}, {environment.region}: the stage would be "
+            f"refused at the end of the deployment. Once per account and region: {RUNBOOK}"
+        )
+
+
+def protect(account: Account) -> None:
+    """Raises Refused."""
+    account.call(
+        "cloudformation", "set_stack_policy", StackName=account.stack, StackPolicyBody=json.dumps(stack_policy())
+    )
+    print(f"{account.stack}: CloudFormation may not replace or delete its table and its secret")
+
+
+COMMANDS: dict[str, Callable[[Account], None]] = {"check": check, "protect": protect}
+
+
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(prog="python -m infra.deploy")
+    known.add_argument("command", choices=COMMANDS)
+    known.add_argument("environment", choices=environments.ENVIRONMENTS)
+    return known
+
+
+def main(arguments: list[str]) -> int:
+    chosen = parser().parse_args(arguments)
+    try:
+        COMMANDS[chosen.command](Account(environments.named(chosen.environment)))
+    except Refused as refused:
+        print(f"make deploy: {refused}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

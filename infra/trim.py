@@ -1,0 +1,114 @@
+"""What the asset leaves out of boto3, botocore and Powertools, so that a cold start need not read it.
+
+Promises that every operation that the functions call keeps its whole model, in every region.
+"""
+
+import gzip
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+OPERATIONS = {
+    "dynamodb": {"GetItem", "PutItem", "Query", "UpdateItem"},
+    "secretsmanager": {"GetSecretValue"},
+}
+"""Every operation that functions/ calls. A test compares this with the sources."""
+# What only S3, EC2 and boto3's resources use, and the time zones of the world: AWS speaks UTC.
+NEVER_IMPORTED = (
+    "boto3/crt.py",
+    "boto3/data",
+    "boto3/dynamodb",
+    "boto3/ec2",
+    "boto3/examples",
+    "boto3/s3",
+    "dateutil/zoneinfo",
+    "s3transfer/crt.py",
+    "s3transfer/processpool.py",
+)
+
+
+def cut(out: Path) -> None:
+    """Cut botocore's data and Powertools, drop what nothing here imports."""
+    data = out / "botocore" / "data"
+    for service in [path for path in data.iterdir() if path.is_dir()]:
+        if service.name not in OPERATIONS:
+            shutil.rmtree(service)
+    for service_name, operations in OPERATIONS.items():
+        *older, _ = sorted((data / service_name).iterdir())
+        for version in older:
+            shutil.rmtree(version)
+        for path in (data / service_name).rglob("*"):
+            if path.name == "service-2.json.gz":
+                cut_model(path, operations)
+            # Without a service's rules botocore takes the host from endpoints.json: the same host, for half the work.
+            elif path.name.startswith(("endpoint-rule-set-", "examples-", "paginators-", "waiters-")):
+                path.unlink()
+    cut_endpoints(data / "endpoints.json")
+    cut_powertools(out / "aws_lambda_powertools")
+    for unused in NEVER_IMPORTED:
+        path = out / unused
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def cut_powertools(package: Path) -> None:
+    """Keep what Logger and Metrics stand on; the resolvers and the other utilities are most of the package."""
+    shutil.rmtree(package / "event_handler")
+    for path in (package / "utilities").iterdir():
+        if path.is_dir() and path.name != "jmespath_utils":
+            shutil.rmtree(path)
+
+
+def cut_model(path: Path, operations: set[str]) -> None:
+    """Keep these operations and every shape that they reach."""
+    model = json.loads(gzip.decompress(path.read_bytes()))
+    model["operations"] = {name: model["operations"][name] for name in sorted(operations)}
+    reached: set[str] = set()
+    waiting = list(references(model["operations"]))
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += references(model["shapes"][name])
+    model["shapes"] = {name: without_text(shape) for name, shape in model["shapes"].items() if name in reached}
+    model["operations"] = without_text(model["operations"])
+    # The same bytes each time: no time of day in the archive.
+    put(path, gzip.compress(json.dumps(model, separators=(",", ":")).encode(), mtime=0))
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every shape that a part of a model names."""
+    if isinstance(value, dict):
+        if isinstance(value.get("shape"), str):
+            yield value["shape"]
+        for part in value.values():
+            yield from references(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from references(part)
+
+
+def without_text(value: Any) -> Any:
+    """Without the documentation. A *member* may have that name too: then its value is an object, and it stays."""
+    if isinstance(value, dict):
+        return {
+            key: without_text(part)
+            for key, part in value.items()
+            if not (key == "documentation" and isinstance(part, str))
+        }
+    return [without_text(part) for part in value] if isinstance(value, list) else value
+
+
+def cut_endpoints(path: Path) -> None:
+    """The partitions and regions stay; the services go, but for ours."""
+    endpoints = json.loads(path.read_text())
+    for partition in endpoints["partitions"]:
+        partition["services"] = {name: service for name, service in partition["services"].items() if name in OPERATIONS}
+    put(path, json.dumps(endpoints, separators=(",", ":")).encode())
+
+
+def put(path: Path, content: bytes) -> None:
+    """A new file in its place: an installer may have linked it from its cache, and the cache is not ours to change."""
+    path.unlink()
+    path.write_bytes(content)

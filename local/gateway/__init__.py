@@ -1,0 +1,11 @@
+"""The deployed REST API served on loopback, as API Gateway serves it.
+
+`api` reads the deployment back, `policy` says who may come in, `event` makes what a function gets, `answer` what the
+caller gets, `server` holds the sockets. Held against recordings of AWS by tests/integration/test_recorded_gateway.py.
+"""
+
+from local.gateway.api import read_api
+from local.gateway.exchange import Answer, Request
+from local.gateway.server import Beside, Gateway
+
+__all__ = ["Answer", "Beside", "Gateway", "Request", "read_api"]

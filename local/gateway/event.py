@@ -1,0 +1,120 @@
+"""What a REST API hands to a function: the event of a Lambda proxy integration, with nothing decoded but the query."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from local.aws import ACCOUNT
+from local.gateway.api import Api, Call
+from local.gateway.exchange import Request
+from local.gateway.policy import CALLER
+from local.runtime import trace_root
+from local.signature import ACCESS_KEY, is_signature
+
+NEVER_PASSED_ON = frozenset({
+    "connection", "content-length", "content-md5", "expect", "max-forwards", "proxy-authenticate", "server", "te",
+    "trailer", "transfer-encoding", "upgrade", "www-authenticate",
+})  # fmt: skip
+WRITTEN_AS = {name.lower(): name for name in ("Authorization", "Host", "User-Agent")}
+"""Other headers reach the function in the case in which they were sent."""
+
+Pairs = list[tuple[str, str]]
+
+
+def proxy_event(api: Api, call: Call) -> dict[str, Any]:
+    """The event of one request."""
+    request, now = call.request, datetime.now(UTC)
+    host = request.header("host") or "127.0.0.1"
+    headers, query = _headers(call, host), _query(request.query)
+    return {
+        "resource": call.route.resource,
+        "path": call.path,
+        "httpMethod": call.method,
+        "headers": dict(headers),
+        "multiValueHeaders": _collected(headers),
+        "queryStringParameters": dict(query) or None,
+        "multiValueQueryStringParameters": _collected(query) or None,
+        "pathParameters": call.parameters or None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourceId": call.route.resource_id,
+            "resourcePath": call.route.resource,
+            "httpMethod": call.method,
+            "extendedRequestId": request.own_id,
+            "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "requestTimeEpoch": int(now.timestamp() * 1000),
+            "path": "/" + request.path.lstrip("/"),
+            "accountId": ACCOUNT,
+            "protocol": "HTTP/1.1",
+            "stage": api.stage,
+            "domainPrefix": host.partition(".")[0],
+            "domainName": host,
+            "requestId": request.request_id,
+            "deploymentId": api.deployment_id,
+            "apiId": api.api_id,
+            "identity": _identity(call),
+        },
+        # Without binary media types every body is text, and what is not UTF-8 becomes U+FFFD.
+        "body": request.body.decode(errors="replace") if request.body else None,
+        "isBase64Encoded": False,
+    }
+
+
+def answered_trace(request: Request) -> str:
+    """The trace that the caller reads: its own as sent, completed if it named a root only."""
+    sent = request.header("x-amzn-trace-id") or trace_root()
+    return sent if "Parent=" in sent else f"{sent};Parent={uuid.uuid4().hex[:16]}"
+
+
+def _headers(call: Call, host: str) -> Pairs:
+    request = call.request
+    said = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
+    added = {
+        "X-Forwarded-For": ", ".join([*said, request.source_ip]),  # only the last one is the gateway's word
+        "X-Forwarded-Port": host.rpartition(":")[2] if ":" in host else "443",
+        "X-Forwarded-Proto": "https",
+        "X-Amzn-Trace-Id": request.header("x-amzn-trace-id") or trace_root(),
+    }
+    dropped = NEVER_PASSED_ON | {name.lower() for name in added}
+    passed = [
+        (WRITTEN_AS.get(name.lower(), name), value)
+        for name, value in request.headers
+        if name.lower() not in dropped and not (name.lower() == "authorization" and _is_for_aws(call, value))
+    ]
+    return [*passed, *added.items()]
+
+
+def _is_for_aws(call: Call, authorization: str) -> bool:
+    return call.route.authorization == "AWS_IAM" or is_signature(authorization)
+
+
+def _query(query: str) -> Pairs:
+    # A semicolon separates as an ampersand does.
+    return parse_qsl(query.replace(";", "&"), keep_blank_values=True)
+
+
+def _identity(call: Call) -> dict[str, str | None]:
+    signed = call.route.authorization == "AWS_IAM"
+    return {
+        "cognitoIdentityPoolId": None,
+        "cognitoIdentityId": None,
+        "cognitoAuthenticationType": None,
+        "cognitoAuthenticationProvider": None,
+        "principalOrgId": None,
+        "accessKey": ACCESS_KEY if signed else None,
+        "accountId": ACCOUNT if signed else None,
+        "caller": "AROALOCALMERCHANT00000:local" if signed else None,
+        "user": "AROALOCALMERCHANT00000:local" if signed else None,
+        "userArn": CALLER if signed else None,
+        "sourceIp": call.request.source_ip,
+        "userAgent": call.request.header("user-agent"),
+    }
+
+
+def _collected(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    collected: dict[str, list[str]] = {}
+    for name, value in pairs:
+        collected.setdefault(name, []).append(value)
+    return collected

@@ -1,0 +1,84 @@
+"""A Financial Line to run against on one machine: the provider API over TLS, and a control side that can break it.
+
+Promises the provider's documented behaviour, signatures included, and each named fault exactly once.
+Never listens anywhere but on loopback, and never keeps anything after it stops.
+"""
+
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+from local.sandbox.control import Control
+from local.sandbox.doors import Door
+from local.sandbox.ledger import Credentials, Ledger
+from local.sandbox.provider import ProviderApi
+from local.sandbox.webhooks import Announcer
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    control_url: str
+    provider_url: str
+    ca_file: Path
+    _ledger: Ledger
+    _doors: tuple[Door, Door]
+    _stopping: threading.Event
+
+    def announce_holds_to(self, webhook_url: str | None) -> None:
+        """Where webhooks go for orders whose void named no server_url: what the primary's auth would have said."""
+        self._ledger.webhook_url = webhook_url
+
+    def stop(self) -> None:
+        """Ends the answers that are being held, too."""
+        self._stopping.set()
+        for door in self._doors:
+            door.close()
+
+
+def start(
+    control_port: int,
+    *,
+    pos_id: str,
+    api_key: str,
+    api_secret: str,
+    endpoints_key: str,
+    folder: Path,
+    provider_port: int = 0,
+    webhook_ca: Path | None = None,
+    default_webhook_url: str | None = None,
+) -> Sandbox:
+    """Opens both sides; port 0 picks a free one. The CA that clients must trust is written to `folder`."""
+    credentials = Credentials(pos_id, api_key, api_secret, endpoints_key)
+    ledger = Ledger(pos_id, default_webhook_url)
+    stopping = threading.Event()
+    trust = ssl.create_default_context(cafile=webhook_ca) if webhook_ca else None
+    announcer = Announcer(ledger, credentials, stopping, trust)
+    ca_file, tls = _certificates(folder)
+    provider = Door(provider_port, ProviderApi(ledger, credentials, announcer, stopping), tls)
+    try:
+        control = Door(control_port, Control(ledger, credentials, announcer, provider))
+    except OSError:
+        provider.close()
+        raise
+    return Sandbox(
+        control_url=f"http://127.0.0.1:{control.port}",
+        provider_url=f"https://127.0.0.1:{provider.port}",
+        ca_file=ca_file,
+        _ledger=ledger,
+        _doors=(provider, control),
+        _stopping=stopping,
+    )
+
+
+def _certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A throw-away authority per start; its private key never leaves the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    ca_file = folder / "financial-line-ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(tls)
+    return ca_file, tls

@@ -1,0 +1,324 @@
+"""CloudWatch's metric alarms, evaluated minute by minute over datapoints, after AWS's own pages on alarm evaluation.
+
+Takes the alarm as the template has it. What the pages leave open is a `Reading`; an alarm must be right under each.
+Promises to refuse what it does not know. Sources: "Alarm evaluation", "Alarm evaluation window", "Alarm warm-up
+periods", "Configuring how CloudWatch alarms treat missing data", "Using math expressions with CloudWatch metrics".
+"""
+
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from math import ceil
+from typing import Any, NamedTuple
+
+from tests.alarms import metric_math
+from tests.alarms.metric_math import COMPARISONS, Options
+
+MINUTE_MS = 60_000
+MOST_METRICS = 10
+"""In the expression of one alarm."""
+OPERATORS = {
+    "GreaterThanOrEqualToThreshold": ">=",
+    "GreaterThanThreshold": ">",
+    "LessThanThreshold": "<",
+    "LessThanOrEqualToThreshold": "<=",
+}
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+
+
+class State(StrEnum):
+    """An alarm's state."""
+
+    OK = "OK"
+    ALARM = "ALARM"
+    INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
+
+
+class Reading(NamedTuple):
+    """What AWS does not say exactly."""
+
+    extra: int = 2
+    """How many datapoints more than `EvaluationPeriods` are retrieved. AWS's example has 5 for 3."""
+    delay: int = 0
+    """Minutes until a datapoint can be seen."""
+    fills_empty: bool = True
+    """FILL fills a metric without any datapoint in the range, too."""
+    dynamodb_ignores_missing: bool = True
+    """One page says that alarms on AWS/DynamoDB always ignore missing data, another that they do by default."""
+
+
+USUAL = Reading()
+
+
+class Datapoint(NamedTuple):
+    """One value of one metric. `at` is in milliseconds since 1970."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]]
+    at: int
+    value: float
+    unit: str | None = None
+
+
+class Change(NamedTuple):
+    """An alarm goes into a state."""
+
+    at: int
+    state: State
+
+
+class MetricStat(NamedTuple):
+    """One metric as an alarm looks at it."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]]
+    statistic: str
+    unit: str | None
+
+
+class Alarm(NamedTuple):
+    """An alarm of the template, read."""
+
+    name: str
+    metrics: Mapping[str, MetricStat]
+    expression: str | None
+    period: int
+    """Minutes."""
+    evaluation_periods: int
+    datapoints: int
+    operator: str
+    threshold: float
+    missing: str
+    waits: int
+    """Minutes after its creation in which it is not evaluated."""
+
+    def breaches(self, value: float) -> bool:
+        """Is this beyond the threshold?"""
+        return COMPARISONS[self.operator](value, self.threshold)
+
+
+def read_alarm(properties: Mapping[str, Any]) -> Alarm:
+    """The properties of an AWS::CloudWatch::Alarm. Raises ValueError for what is not known here."""
+    expression: str | None = None
+    if "Metrics" in properties:
+        metrics, periods, expression = _read_queries(properties["Metrics"])
+    else:
+        statistic = properties.get("Statistic") or properties["ExtendedStatistic"]
+        metrics = {"metric": _read_metric(properties, statistic, properties.get("Unit"))}
+        periods = {properties["Period"]}
+    if len(periods) != 1 or min(periods) % 60:
+        raise ValueError(f"one period in whole minutes for all metrics of an alarm, not {periods}")
+    (period,) = periods
+    n = properties["EvaluationPeriods"]
+    if period * n > (86_400 if period < 3600 else 7 * 86_400):
+        raise ValueError("an alarm looks back a day at most, a week with periods of an hour and more")
+    warm_up = properties.get("WarmUpConfiguration", {})
+    if warm_up and not warm_up.get("OnlyStartEvaluatingAfterWarmUpPeriodEnds"):
+        raise ValueError("when such a warm-up ends early is not known for an expression with FILL")
+    return Alarm(
+        name=properties["AlarmName"],
+        metrics=metrics,
+        expression=expression,
+        period=period // 60,
+        evaluation_periods=n,
+        datapoints=properties.get("DatapointsToAlarm", n),
+        operator=OPERATORS[properties["ComparisonOperator"]],
+        threshold=properties["Threshold"],
+        missing=properties.get("TreatMissingData", "missing"),
+        waits=warm_up.get("WarmUpPeriodDurationInMinutes", 0),
+    )
+
+
+def _read_queries(queries: list[dict[str, Any]]) -> tuple[dict[str, MetricStat], set[int], str]:
+    stats = {each["Id"]: each["MetricStat"] for each in queries if "MetricStat" in each}
+    expressions = [each for each in queries if "Expression" in each]
+    if len(stats) > MOST_METRICS or len(expressions) != 1 or not expressions[0].get("ReturnData", True):
+        raise ValueError("one expression over at most ten metrics")
+    metrics = {name: _read_metric(stat["Metric"], stat["Stat"], stat.get("Unit")) for name, stat in stats.items()}
+    return metrics, {stat["Period"] for stat in stats.values()}, expressions[0]["Expression"]
+
+
+def _read_metric(metric: Mapping[str, Any], statistic: str, unit: str | None) -> MetricStat:
+    dimensions = frozenset((each["Name"], resolved(each["Value"])) for each in metric.get("Dimensions", []))
+    return MetricStat(metric["Namespace"], metric["MetricName"], dimensions, statistic, unit)
+
+
+def resolved(value: object) -> str:
+    """A dimension's value; a resource of the template goes by its logical id."""
+    match value:
+        case str():
+            return value
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
+            return f"<{name}>"
+    raise ValueError(f"a value that is not known here: {value}")
+
+
+_Key = tuple[str, str, frozenset[tuple[str, str]]]
+
+
+class Metrics:
+    """All datapoints, in buckets of one minute."""
+
+    def __init__(self, datapoints: Iterable[Datapoint] = ()) -> None:
+        self._minutes: dict[_Key, dict[int, list[Datapoint]]] = {}
+        self._windows: dict[tuple[MetricStat, int, int], dict[int, float]] = {}
+        for datapoint in datapoints:
+            self.add(datapoint)
+
+    def add(self, datapoint: Datapoint) -> None:
+        """Publish one value."""
+        key = datapoint.namespace, datapoint.name, datapoint.dimensions
+        self._minutes.setdefault(key, defaultdict(list))[datapoint.at // MINUTE_MS].append(datapoint)
+        self._windows.clear()
+
+    def known(self, stat: MetricStat) -> bool:
+        """Was this metric ever published?"""
+        return (stat.namespace, stat.name, stat.dimensions) in self._minutes
+
+    def windows(self, stat: MetricStat, period: int, unseen: int) -> dict[int, float]:
+        """The statistic of each window of `period` minutes by the minute at which it ends, where it has a value.
+
+        Its newest `unseen` minutes do not count yet.
+        """
+        asked = stat, period, unseen
+        if asked not in self._windows:
+            minutes = self._minutes.get((stat.namespace, stat.name, stat.dimensions), {})
+            values: dict[int, list[float]] = defaultdict(list)
+            for minute, points in minutes.items():
+                seen = [point.value for point in points if stat.unit in (None, point.unit)]
+                for end in range(minute + 1 + unseen, minute + 1 + period) if seen else ():
+                    values[end] += seen
+            self._windows[asked] = {end: statistic(stat.statistic, found) for end, found in values.items()}
+        return self._windows[asked]
+
+
+def statistic(name: str, values: list[float]) -> float:
+    """One statistic of the values in a period. Raises ValueError for one that is not known here."""
+    match name:
+        case "Sum":
+            return sum(values)
+        case "Maximum":
+            return max(values)
+        case "Minimum":
+            return min(values)
+        case "Average":
+            return sum(values) / len(values)
+        case "SampleCount":
+            return float(len(values))
+    percentile = _PERCENTILE.fullmatch(name)
+    if percentile is None:
+        raise ValueError(f"a statistic that is not known here: {name}")
+    # The smallest value that this share of the values does not exceed.
+    return sorted(values)[max(ceil(float(percentile[1]) / 100 * len(values)) - 1, 0)]
+
+
+def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Reading = USUAL) -> list[Change]:
+    """Every change of state of an alarm that is created at `begin`, up to `end` (ms). It is evaluated each minute."""
+    state, found = State.INSUFFICIENT_DATA, list[Change]()
+    missing = alarm.missing
+    if reading.dynamodb_ignores_missing and any(stat.namespace == "AWS/DynamoDB" for stat in alarm.metrics.values()):
+        missing = "ignore"
+    first = begin // MINUTE_MS + max(alarm.waits, 1)
+    # Of what was never published, one evaluation says all.
+    last = end // MINUTE_MS if any(metrics.known(stat) for stat in alarm.metrics.values()) else first
+    places = _places(alarm, reading)
+    series = {
+        name: [(place, metrics.windows(stat, alarm.period, unseen)) for place, unseen in places]
+        for name, stat in alarm.metrics.items()
+    }
+    for minute in range(first, last + 1):
+        retrieved = {
+            name: tuple(windows.get(minute - place) for place, windows in each) for name, each in series.items()
+        }
+        points = _points(alarm, retrieved, reading)
+        breaching = tuple(None if point is None else alarm.breaches(point) for point in points)
+        new = judge(breaching, alarm.evaluation_periods, alarm.datapoints, missing, state)
+        if new is not state:
+            found.append(Change(minute * MINUTE_MS, new))
+            state = new
+    return found
+
+
+def _places(alarm: Alarm, reading: Reading) -> list[tuple[int, int]]:
+    """The windows of the evaluation range, the oldest first: how long ago each ends, and how much of it is unseen yet.
+
+    The window slides: the newest one ends at the moment of the evaluation.
+    """
+    ago = [place * alarm.period for place in range(alarm.evaluation_periods + reading.extra)]
+    return [(minutes, max(reading.delay - minutes, 0)) for minutes in reversed(ago)]
+
+
+def _points(alarm: Alarm, retrieved: dict[str, tuple[float | None, ...]], reading: Reading) -> tuple[float | None, ...]:
+    if alarm.expression is None:
+        (points,) = retrieved.values()
+        return points
+    return _evaluated(alarm.expression, tuple(retrieved.items()), reading.fills_empty)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _evaluated(
+    expression: str, series: tuple[tuple[str, tuple[float | None, ...]], ...], fills_empty: bool
+) -> tuple[float | None, ...]:
+    named = {name: list(points) for name, points in series}
+    return tuple(metric_math.evaluate(expression, named, Options(fills_empty)))
+
+
+@functools.lru_cache(maxsize=100_000)
+def judge(retrieved: tuple[bool | None, ...], n: int, m: int, missing: str, state: State) -> State:
+    """The new state by the datapoints of the evaluation range, oldest first: breaching, not breaching, or missing."""
+    real = [point for point in retrieved if point is not None]
+    if len(real) >= n:
+        # Enough datapoints exist, further back in the range if need be; how missing ones count does not matter.
+        return State.ALARM if sum(real[-n:]) >= m else State.OK
+    match missing:
+        case "breaching":
+            return State.ALARM if sum(real) + n - len(real) >= m else State.OK
+        case "notBreaching":
+            return State.ALARM if sum(real) >= m else State.OK
+        case "missing" | "ignore":
+            return _judge_without_filling(retrieved, real, m, missing, state)
+    raise ValueError(f"a treatment of missing data that is not known here: {missing}")
+
+
+def _judge_without_filling(retrieved: list[bool | None], real: list[bool], m: int, missing: str, state: State) -> State:
+    if not all(real):
+        return State.ALARM if sum(real) >= m else State.OK
+    # Only breaching datapoints, or none: they count once the oldest is as old as `m` datapoints would be.
+    oldest = len(retrieved) - retrieved.index(True) if real else 0
+    if missing == "ignore":
+        return State.ALARM if sum(real) >= m else state
+    return State.ALARM if real and (oldest >= m or sum(real) >= m) else State.INSUFFICIENT_DATA
+
+
+def ringing(found: list[Change]) -> list[int]:
+    """The moments at which the alarm rings."""
+    return [change.at for change in found if change.state is State.ALARM]
+
+
+def alarms_of(template: Mapping[str, Any]) -> dict[str, Alarm]:
+    """All metric alarms of a template by their names without the stack's."""
+    found: dict[str, Alarm] = {}
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            alarm = read_alarm(resource["Properties"])
+            found[alarm.name.split(" ", 1)[1]] = alarm
+    return found
+
+
+def readings(alarm: Alarm) -> list[Reading]:
+    """AWS's own example and every combination of what is kinder and harder, as far as it matters to this alarm."""
+    of_dynamodb = any(stat.namespace == "AWS/DynamoDB" for stat in alarm.metrics.values())
+    return [
+        USUAL,
+        *(
+            Reading(extra, delay, fills_empty, ignores)
+            for extra in (1, 5)
+            for delay in (0, 2)
+            for fills_empty in ((True, False) if alarm.expression else (True,))
+            for ignores in ((True, False) if of_dynamodb else (True,))
+        ),
+    ]

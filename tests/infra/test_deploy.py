@@ -1,0 +1,159 @@
+"""What `make deploy` refuses before it asks the CDK anything, and what it sets afterwards. AWS's answers fit its models."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from copy import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from infra import deploy, environments
+from infra.account import Account
+from infra.environment import Environment
+from infra.stack_policy import stack_policy
+from infra.synth import ROOT
+
+READY = Environment(
+    name="prod", production=True, account="123456789012", pos_id="0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667",
+    callers=("arn:aws:iam::123456789012:role/orders",), alarm_email="night@example.com",
+)  # fmt: skip
+IDENTITY = {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:role/deployer", "UserId": "fake"}
+LOGGING = {"cloudwatchRoleArn": "arn:aws:iam::123456789012:role/gateway-logs"}
+
+Answers = Callable[..., Stubber]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    """answers(service): what AWS will say, in this order; a call that is not expected fails."""
+    session = boto3.Session(aws_access_key_id="fake", aws_secret_access_key="fake", region_name="eu-central-1")
+    stubs: dict[str, Stubber] = {}
+
+    def of(service: str) -> Stubber:
+        if service not in stubs:
+            stubs[service] = Stubber(session.client(service))  # type: ignore[call-overload]
+            stubs[service].activate()
+        return stubs[service]
+
+    monkeypatch.setattr(Account, "_client", lambda _self, service: of(service).client)
+    yield of
+    for stub in stubs.values():
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    def deploy_of(environment: Environment, command: str = "check") -> tuple[int, str]:
+        monkeypatch.setitem(environments.ENVIRONMENTS, environment.name, environment)
+        code = deploy.main([command, environment.name])
+        told = capsys.readouterr()
+        return code, told.err + told.out
+
+    return deploy_of
+
+
+def test_what_is_complete_may_be_deployed(answers: Answers, run: Callable[..., tuple[int, str]]) -> None:
+    answers("sts").add_response("get_caller_identity", IDENTITY)
+    answers("apigateway").add_response("get_account", LOGGING)
+    assert run(READY) == (0, "")
+
+
+def test_production_is_refused_with_the_name_of_everything_that_is_missing(
+    answers: Answers, run: Callable[..., tuple[int, str]]
+) -> None:
+    code, told = run(Environment(name="prod", production=True))
+    assert code == 1
+    for setting in ("account", "pos_id", "callers", "alarm_email or alarm_topic_arns"):
+        assert f"\nprod.{setting}: else " in told
+    assert "infra/environments.py" in told
+
+
+def test_our_prod_as_it_stands_is_refused_and_test_is_not_for_that() -> None:
+    # A fresh checkout knows no account, no project and no callers: nobody may deploy it by mistake.
+    assert environments.ENVIRONMENTS["prod"].missing()
+    assert environments.ENVIRONMENTS["test"].missing() == []
+
+
+def test_credentials_of_another_account_are_refused(answers: Answers, run: Callable[..., tuple[int, str]]) -> None:
+    answers("sts").add_response("get_caller_identity", IDENTITY | {"Account": "210987654321"})
+    code, told = run(READY)
+    assert code == 1
+    assert told == "make deploy: these credentials are of account 210987654321, and prod.account is another\n"
+
+
+@pytest.mark.parametrize("without", [{}, {"cloudwatchRoleArn": ""}])
+def test_an_account_whose_gateway_cannot_log_is_refused_before_anything_is_deployed(
+    answers: Answers, run: Callable[..., tuple[int, str]], without: dict[str, str]
+) -> None:
+    answers("sts").add_response("get_caller_identity", IDENTITY)
+    answers("apigateway").add_response("get_account", without)
+    code, told = run(replace(READY, name="test", production=False, account=None))
+    assert code == 1
+    assert "API Gateway has no role to write logs with in account 123456789012, eu-central-1" in told
+    heading = deploy.RUNBOOK.split('"')[1]
+    assert heading in told
+    assert f"\n## {heading}\n" in (ROOT / "docs" / "runbook.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("ExpiredToken", "AWS does not accept these credentials (ExpiredToken): sign in again"),
+        ("InvalidClientTokenId", "AWS does not accept these credentials (InvalidClientTokenId): sign in again"),
+        ("AccessDenied", "AWS refuses GetCallerIdentity: not allowed"),
+    ],
+)
+def test_what_aws_refuses_is_one_sentence(
+    answers: Answers, run: Callable[..., tuple[int, str]], code: str, told: str
+) -> None:
+    answers("sts").add_client_error("get_caller_identity", code, "not allowed")
+    assert run(READY) == (1, f"make deploy: {told}\n")
+
+
+def test_without_credentials_it_says_so_in_one_sentence(tmp_path: Any) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.touch()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    clean |= {
+        "AWS_CONFIG_FILE": str(nothing),
+        "AWS_SHARED_CREDENTIALS_FILE": str(nothing),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    command = [sys.executable, "-m", "infra.deploy", "check", "test"]
+    ran = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "make deploy: no AWS credentials here: sign in, or set AWS_PROFILE\n"
+
+
+def test_afterwards_the_stack_policy_is_set(answers: Answers, run: Callable[..., tuple[int, str]]) -> None:
+    expected = {"StackName": "VoidService-prod", "StackPolicyBody": json.dumps(stack_policy())}
+    answers("cloudformation").add_response("set_stack_policy", {}, expected)
+    code, told = run(READY, "protect")
+    assert (code, told.count("\n")) == (0, 1)
+
+
+def test_synth_warns_of_what_deploy_will_refuse_and_still_writes_the_template(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    from infra import synth
+
+    monkeypatch.setattr(synth, "synthesise", lambda _environment, out: out / "the.template.json")
+    monkeypatch.setattr(sys, "argv", ["synth", "prod", "--out", str(tmp_path)])
+    assert synth.main() == 0
+    told = capsys.readouterr()
+    assert told.out == f"{tmp_path / 'the.template.json'}\n"
+    for setting in ("account", "pos_id", "callers", "alarm_email or alarm_topic_arns"):
+        assert f"warning: prod.{setting}: else " in told.err
+
+
+def test_make_deploy_checks_first_and_protects_last() -> None:
+    recipe = (ROOT / "Makefile").read_text("utf-8").split("\ndeploy:")[1].split("\n\n")[0]
+    steps = [recipe.index(step) for step in (
+        "infra.deploy check", "$(MAKE) synth", "$(CDK) diff", "read -r -p", "$(CDK) deploy", "infra.deploy protect"
+    )]  # fmt: skip
+    assert steps == sorted(steps)

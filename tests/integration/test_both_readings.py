@@ -1,0 +1,115 @@
+"""Where nobody knows what API Gateway hands to a function, the function is safe under each reading.
+
+The events go to the running functions directly, past the local gateway, which has one reading only.
+"""
+
+import base64
+import json
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+import pytest
+
+from local.service import Service
+from tests.fakes import scene
+from tests.integration.client import FORM, JSON, Client
+
+
+@pytest.fixture
+def client(service: Service) -> Client:
+    return Client(service)
+
+
+def document(answer: Any) -> Any:
+    return json.loads(answer["body"]) if answer["body"] else None
+
+
+def as_bytes(body: bytes) -> dict[str, Any]:
+    """Kept as they are."""
+    return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def as_text(body: bytes) -> dict[str, Any]:
+    """Read as UTF-8, whatever they are."""
+    return {"body": body.decode(errors="replace"), "isBase64Encoded": False}
+
+
+READINGS = pytest.mark.parametrize("reading", [as_bytes, as_text])
+
+
+@READINGS
+@pytest.mark.parametrize("end", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"caf\xe9"])
+def test_an_order_of_bytes_that_are_not_utf_8_is_refused_and_nothing_is_voided(
+    client: Client, reading: Any, end: bytes
+) -> None:
+    order = uuid4().hex[:8].encode() + end
+    replaced = order.decode(errors="replace")
+    client.sandbox("POST", "holds", {"order_id": replaced, "amount": 100, "currency": "UAH"})
+    body = b'{"order_id": "' + order + b'", "order_currency": "UAH"}'
+    answer = client.service.runtime.invoke("submit_void", scene.gateway_event("", JSON) | reading(body))
+    assert (answer["statusCode"], document(answer)["type"]) == (400, "urn:void-service:problem:invalid-request")
+    assert client.ledger(quote(replaced))["voids_received"] == 0
+
+
+@READINGS
+@pytest.mark.parametrize("body", [b"data=\xff&signature=x", b"\xff\xfe", b"data=e30%3D&signature=%ff", b"\x00" * 9])
+def test_a_webhook_of_bytes_that_are_not_utf_8_is_refused(client: Client, reading: Any, body: bytes) -> None:
+    answer = client.service.runtime.invoke("receive_webhook", scene.gateway_event("", FORM) | reading(body))
+    assert answer["statusCode"] in (400, 401)
+
+
+@READINGS
+def test_a_genuine_webhook_beside_bytes_that_are_not_utf_8_is_still_what_was_signed(
+    client: Client, reading: Any
+) -> None:
+    """The other fields of the form are nobody's business."""
+    order = uuid4().hex
+    signed = client.sandbox("POST", "sign", {"data": dict(scene.fields(order_id=order, pos_id=scene.POS_ID))})
+    body = urlencode(signed).encode() + b"&note=\xff"
+    answer = client.service.runtime.invoke("receive_webhook", scene.gateway_event("", FORM) | reading(body))
+    assert answer["statusCode"] == 200
+    assert client.read(order)["state"] == "voided"
+
+
+@pytest.mark.parametrize("order", ["a b", "100%", 'a"b', "é", "a/b"])
+def test_a_path_parameter_may_come_decoded_as_well(client: Client, order: str) -> None:
+    """As recorded it comes encoded; but the documentation has a sentence that could mean otherwise."""
+    encoded = "".join(f"%{byte:02X}" for byte in order.encode())
+    for given in (order, encoded):
+        event = scene.gateway_event(None, {}, pathParameters={"order_id": given})
+        answer = client.service.runtime.invoke("read_voids", event)
+        assert document(answer)["order_id"] == order, given
+
+
+@pytest.mark.parametrize(
+    "given", ["", "%ff", "a%C3", "%EF%BF%BD", "%2E%2E", "..", "%2e", "0", "%30", "%0A", "x" * 33, "%ED%A0%80"]
+)
+def test_what_cannot_be_an_order_is_refused_however_it_is_written(client: Client, given: str) -> None:
+    event = scene.gateway_event(None, {}, pathParameters={"order_id": given})
+    answer = client.service.runtime.invoke("read_voids", event)
+    assert (answer["statusCode"], document(answer)["type"]) == (400, "urn:void-service:problem:invalid-request")
+
+
+def test_a_parameter_is_decoded_once_and_not_twice(client: Client) -> None:
+    event = scene.gateway_event(None, {}, pathParameters={"order_id": "a%252Fb"})
+    assert document(client.service.runtime.invoke("read_voids", event))["order_id"] == "a%2Fb"
+
+
+def test_a_semicolon_in_a_query_may_separate_or_not(client: Client) -> None:
+    def listed(query: dict[str, str]) -> int:
+        event = scene.gateway_event(None, {}, queryStringParameters=query)
+        return int(client.service.runtime.invoke("read_voids", event)["statusCode"])
+
+    assert listed({"limit": "1", "state": "review"}) == 200
+    assert listed({"limit": "1;state=review"}) == 400
+
+
+def test_a_replaced_method_changes_nothing_for_a_function(client: Client) -> None:
+    """A function is one route's; which method the event names decides nothing."""
+    body = json.dumps({"order_id": uuid4().hex, "order_currency": "uah"})
+    for method in ("GET", "POST", "DELETE"):
+        event = scene.gateway_event(body, JSON, httpMethod=method)
+        assert client.service.runtime.invoke("submit_void", event)["statusCode"] == 400
+        event = scene.gateway_event(None, {}, httpMethod=method)
+        assert client.service.runtime.invoke("read_voids", event)["statusCode"] == 200

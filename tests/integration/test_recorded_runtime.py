@@ -1,0 +1,187 @@
+"""The local Lambda runtime and schedule against recordings: environment, context, forms of errors, limits, event.
+
+The functions here are small ones of the test's own, run by AWS's runtime client as the service's are.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import aws
+from local.aws import Function
+from local.processes import Children
+from local.runtime import MAX_RESPONSE, FunctionFailed, Runtime
+from local.service import Service, scheduled_event
+from tests.integration.recorded import vector
+
+PROBE = """
+import os, sys, time
+
+def look(event, context):
+    return {
+        "environment": dict(os.environ),
+        "cwd": os.getcwd(),
+        "context": {
+            "function_name": context.function_name,
+            "function_version": context.function_version,
+            "invoked_function_arn": context.invoked_function_arn,
+            "memory_limit_in_mb": context.memory_limit_in_mb,
+            "log_group_name": context.log_group_name,
+            "remaining": context.get_remaining_time_in_millis(),
+        },
+    }
+
+def answer(event, context):
+    return "x" * (event["bytes"] - 2)
+
+def fail(event, context):
+    raise Exception("Failing call")
+
+def leave(event, context):
+    os._exit(event["status"])
+
+def linger(event, context):
+    time.sleep(30)
+"""
+BROKEN = 'raise Exception("Runtime startup fails")\n'
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    code, log = tmp_path_factory.mktemp("code"), tmp_path_factory.mktemp("log") / "functions.log"
+    (code / "probe.py").write_text(PROBE)
+    (code / "broken.py").write_text(BROKEN)
+    handlers = {name: f"probe.{name}" for name in ("look", "answer", "fail", "leave", "linger")}
+    functions = {name: function(name, handler, code) for name, handler in (handlers | {"broken": "broken.x"}).items()}
+    credentials = {
+        "AWS_ACCESS_KEY_ID": "fake",
+        "AWS_SECRET_ACCESS_KEY": "fake-secret",
+        "AWS_SESSION_TOKEN": "fake-token",
+    }
+    children = Children()
+    runtime = Runtime(functions, "http://127.0.0.1:9", lambda _: credentials, children, log)
+    yield runtime
+    runtime.stop()
+    children.stop_all()
+
+
+def function(name: str, handler: str, code: Path) -> Function:
+    return Function(
+        name=name, handler=handler, role="none", version="7", alias="live", timeout=1 if name == "linger" else 5,
+        memory=1024, environment={"OWN": "value"}, code=code,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seen(runtime: Runtime) -> Any:
+    return runtime.invoke("look", {})
+
+
+def failure(runtime: Runtime, name: str, event: Any = None) -> dict[str, Any]:
+    with pytest.raises(FunctionFailed) as failed:
+        runtime.invoke(name, event)
+    return failed.value.payload
+
+
+def test_a_function_has_the_names_that_lambda_sets_and_no_others(seen: Any) -> None:
+    recorded = vector("environment-python313")["result"]
+    # Python sets LC_CTYPE by itself where it does not find the locale of LANG, as in Lambda; here it may find it.
+    own = {"OWN", "AWS_ENDPOINT_URL", "LC_CTYPE"}
+    assert set(seen["environment"]) - own == set(recorded["names"]) - own
+    elsewhere = {"LAMBDA_TASK_ROOT", "PWD", "LC_CTYPE"}  # the code lies in another folder here
+    expected = {name: value for name, value in recorded["values"].items() if name not in elsewhere}
+    assert {name: seen["environment"][name] for name in expected} == expected
+    assert seen["environment"]["LAMBDA_TASK_ROOT"] == seen["environment"]["PWD"] == seen["cwd"]
+    assert seen["environment"]["_HANDLER"] == "probe.look"
+    assert seen["environment"]["AWS_LAMBDA_INITIALIZATION_TYPE"] in vector("initialization-type")["result"]["values"]
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0", trace(seen))
+
+
+def trace(seen: Any) -> str:
+    return str(seen["environment"]["_X_AMZN_TRACE_ID"])
+
+
+def test_a_function_is_called_by_its_alias_and_knows_its_version(seen: Any) -> None:
+    recorded, plain = vector("context-alias")["result"], vector("context-python313")["result"]
+    context = seen["context"]
+    assert recorded["invoked_function_arn"].endswith(":{name}:alias1")
+    assert context["invoked_function_arn"] == f"arn:aws:lambda:{aws.REGION}:{aws.ACCOUNT}:function:look:live"
+    assert recorded["function_version"].isdecimal()
+    assert (context["function_version"], seen["environment"]["AWS_LAMBDA_FUNCTION_VERSION"]) == ("7", "7")
+    assert context["memory_limit_in_mb"] == plain["memory_limit_in_mb"]
+    assert context["log_group_name"] == plain["log_group_name"].format(name="look")
+    assert 0 < context["remaining"] <= 5000
+
+
+def test_the_deployed_functions_are_called_by_the_alias_that_the_api_calls(service: Service) -> None:
+    apis = service.client("apigateway")
+    (api,) = (each["id"] for each in apis.get_rest_apis()["items"] if each["name"] == "VoidService-local")
+    resources = apis.get_resources(restApiId=api, embed=["methods"], limit=500)["items"]
+    called = {
+        method["methodIntegration"]["uri"].split(":function:")[1].removesuffix("/invocations")
+        for resource in resources
+        for method in resource.get("resourceMethods", {}).values()
+    }
+    functions = service.runtime.functions.values()
+    assert called < {f"{each.name}:{each.alias}" for each in functions}
+    assert all(each.version.isdecimal() for each in functions)
+
+
+def test_an_error_that_was_raised(runtime: Runtime) -> None:
+    recorded = vector("error-raised")["result"]["Payload"]
+    payload = failure(runtime, "fail")
+    assert payload.keys() == recorded.keys()
+    assert (payload["errorType"], payload["errorMessage"]) == (recorded["errorType"], "Failing call")
+    assert payload["requestId"]
+
+
+def test_an_error_at_import(runtime: Runtime) -> None:
+    recorded = vector("error-at-import")["result"]["Payload"]
+    payload = failure(runtime, "broken")
+    assert {name: payload[name] for name in recorded} == recorded
+
+
+def test_a_process_that_ends(runtime: Runtime) -> None:
+    recorded = vector("error-process-ends")["result"]["Payload"]
+    payload = failure(runtime, "leave", {"status": 0})
+    assert payload["errorType"] == recorded["errorType"]
+    assert payload["errorMessage"] == recorded["errorMessage"].replace("{uuid}", payload["requestId"])
+    assert failure(runtime, "leave", {"status": 3})["errorMessage"].endswith("exit status 3")
+    assert runtime.invoke("look", {}), "the others go on"
+
+
+def test_a_timeout(runtime: Runtime) -> None:
+    recorded = vector("error-time-out")["result"]["Payload"]
+    payload = failure(runtime, "linger")
+    assert payload["errorType"] == recorded["errorType"]
+    assert payload["errorMessage"] == recorded["errorMessage"].replace("{uuid}", payload["requestId"])
+
+
+def test_the_largest_result_is_6_mib_and_a_hundred_bytes(runtime: Runtime) -> None:
+    recorded = vector("response-too-large")["result"]
+    assert recorded["limit_bytes"] == MAX_RESPONSE
+    assert len(runtime.invoke("answer", {"bytes": MAX_RESPONSE})) == MAX_RESPONSE - 2
+    assert failure(runtime, "answer", {"bytes": MAX_RESPONSE + 1})["errorType"] == recorded["errorType"]
+
+
+def test_the_schedule_sends_a_full_event(service: Service) -> None:
+    recorded = vector("scheduler-default-event")["result"]
+    event = scheduled_event(datetime(2024, 6, 13, 12, 30, tzinfo=UTC))
+    assert event.keys() == recorded.keys()
+    same = ("version", "detail-type", "source", "time", "detail")
+    assert {name: event[name] for name in same} == {name: recorded[name] for name in same}
+    assert (event["account"], event["region"]) == (aws.ACCOUNT, aws.REGION)
+    (resource,) = event["resources"]
+    assert re.fullmatch(r"arn:aws:scheduler:[a-z0-9-]+:\d{12}:schedule/default/.+", resource)
+    assert json.loads(json.dumps(event)) == event
+    assert service.invoke("settle_voids", event) is not None
+
+
+def test_this_is_the_python_that_was_recorded() -> None:
+    assert vector("environment-python313")["setup"].startswith("python{}.{}".format(*sys.version_info[:2]))

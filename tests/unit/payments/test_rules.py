@@ -1,0 +1,619 @@
+"""The state machine: one class per starting state, then the rules that hold in all of them."""
+
+from copy import replace
+from typing import Any
+
+import pytest
+
+from payments.claims import LEASE_MS, MOST_ATTEMPTS, SETTLE_WINDOW_MS, ClaimDecision, claim, judge
+from payments.messages import Answer, Operation, OrderView
+from payments.record import (
+    LONGEST_HISTORY,
+    RANK,
+    REACHED_NOTHING,
+    REFUSALS,
+    Attempt,
+    Change,
+    Evidence,
+    FailureReason,
+    State,
+    Void,
+)
+from payments.rules import DAY_MS, apply_answer, apply_query, apply_webhook, mark_queried, not_sent, schedule_query
+from tests.fakes import provider as say
+from tests.fakes.scene import (
+    ABSENT,
+    CAPTURE,
+    HELD,
+    HOLD,
+    MINE,
+    OTHER,
+    START,
+    answer,
+    operation,
+    request,
+    submitting,
+    view,
+)
+
+LATE = START + LEASE_MS + SETTLE_WINDOW_MS
+PORTAL = operation(operation_id=OTHER)
+PENDING_OTHER = operation("pending", operation_id=OTHER)
+FAILED_OTHER = operation("failure", operation_id=OTHER)
+OWN = frozenset({MINE})
+
+
+def attempt_of(void: Void) -> Attempt:
+    assert void.attempt is not None
+    return void.attempt
+
+
+def with_attempt(void: Void, **changes: Any) -> Void:
+    return replace(void, attempt=replace(attempt_of(void), **changes))
+
+
+def in_state(state: State, ids: frozenset[str] = frozenset(), **changes: Any) -> Void:
+    due = None if state in (State.FAILED, State.VOIDED) else START
+    return with_attempt(replace(submitting(key="k1"), state=state, due_at=due, **changes), ids=ids)
+
+
+def failed(reason: FailureReason, **changes: Any) -> Void:
+    return in_state(State.FAILED, reason=reason, settled_at=START, **changes)
+
+
+def queried(void: Void, seen: OrderView, began: int = LATE, unchanged: bool = True) -> Void:
+    return apply_query(void, seen, began, unchanged, began)
+
+
+def told(void: Void, by: Operation, at: int = LATE) -> Void:
+    learnt = apply_webhook(void, by, at)
+    assert learnt is not None
+    return learnt
+
+
+class TestNothingYet:
+    def test_the_first_request_claims(self) -> None:
+        assert judge(None, request(), START) is ClaimDecision.CLAIM
+
+    def test_a_claim_is_an_intent_with_a_lease_and_a_window(self) -> None:
+        void = claim(None, request("k"), "a", START)
+        attempt = attempt_of(void)
+        assert (void.state, void.earlier_sent, void.due_at) == (State.SUBMITTING, False, START + 25_000)
+        assert (attempt.number, attempt.id, attempt.key) == (1, "a", "k")
+        assert (attempt.lease_until, attempt.absence_counts_from) == (START + 25_000, START + 145_000)
+        assert void.history == (Change(START, State.SUBMITTING, Evidence.REQUEST),)
+
+    def test_a_success_webhook_makes_a_void_without_an_attempt(self) -> None:
+        void = apply_webhook(None, operation(), START)
+        assert void is not None
+        assert (void.state, void.attempt) == (State.VOIDED, None)
+        assert (void.order_currency, void.corrected, void.review, void.due_at) == ("UAH", False, False, None)
+
+    @pytest.mark.parametrize("status", ["failure", "pending", "init", "strange"])
+    def test_no_other_webhook_makes_a_record(self, status: str) -> None:
+        assert apply_webhook(None, operation(status), START) is None
+
+
+class TestSubmitting:
+    def test_a_repetition_within_the_lease_waits(self) -> None:
+        assert judge(submitting(), request(), START + LEASE_MS - 1) is ClaimDecision.IN_PROGRESS
+
+    def test_a_repetition_past_the_lease_is_answered_by_the_record(self) -> None:
+        assert judge(submitting(), request("new"), START + LEASE_MS) is ClaimDecision.REPLAY
+
+    def test_success_voids_it(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer(), None, START)
+        assert (void.state, void.settled_at, void.due_at, attempt_of(void).ids) == (State.VOIDED, START, None, OWN)
+        assert void.history[-1] == Change(START, State.VOIDED, Evidence.ANSWER)
+
+    @pytest.mark.parametrize("status", ["init", "pending", "never heard of"])
+    def test_what_is_not_final_is_pending(self, status: str) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer(status), None, START)
+        assert (void.state, attempt_of(void).ids) == (State.PENDING, OWN)
+        assert void.due_at is not None
+
+    def test_no_connection_is_not_sent(self) -> None:
+        assert not_sent(submitting(), "attempt-1", START).reason is FailureReason.NOT_SENT
+
+    def test_429_is_throttled(self) -> None:
+        assert apply_answer(submitting(), "attempt-1", say.THROTTLED, None, START).reason is FailureReason.THROTTLED
+
+    def test_bad_credentials_are_a_reason_of_their_own(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", say.CREDENTIALS, None, START)
+        assert (void.reason, void.provider_code) == (FailureReason.CREDENTIALS, "S-403")
+
+    def test_anything_else_is_unknown_and_stays_in_the_index(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", say.UNKNOWN, None, START)
+        assert void.state is State.UNKNOWN
+        assert void.due_at is not None
+
+    @pytest.mark.parametrize("by", [say.REFUSED, say.NOT_FOUND, answer("failure")])
+    class TestRefused:
+        """A refusal, by what the one query after it shows."""
+
+        def test_with_a_void_success_it_was_somebody_else(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, view(PORTAL), START)
+            assert (void.state, void.corrected) == (State.VOIDED, False)
+
+        def test_with_a_capture_it_is_already_captured(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, view(CAPTURE), START)
+            assert void.reason is FailureReason.ALREADY_CAPTURED
+
+        def test_with_a_void_under_way_it_is_pending(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, view(PENDING_OTHER), START)
+            assert void.state is State.PENDING
+
+        def test_with_a_void_under_way_in_the_record_it_stays_pending(self, by: Answer) -> None:
+            void = apply_answer(in_state(State.PENDING), "attempt-1", by, HELD, START)
+            assert void.state is State.PENDING
+
+        def test_without_a_readable_query_it_is_unknown(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, None, START)
+            assert void.state is State.UNKNOWN
+
+        def test_after_an_earlier_attempt_that_may_be_executed_it_proves_nothing(self, by: Answer) -> None:
+            void = replace(submitting(), earlier_sent=True)
+            assert apply_answer(void, "attempt-1", by, view(hold=False), START).state is State.UNKNOWN
+
+        def test_otherwise_it_is_refused_for_good(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, HELD, START)
+            assert (void.state, void.reason) == (State.FAILED, FailureReason.REFUSED)
+
+    def test_404_here_and_there_is_order_not_found(self) -> None:
+        assert (
+            apply_answer(submitting(), "attempt-1", say.NOT_FOUND, ABSENT, START).reason
+            is FailureReason.ORDER_NOT_FOUND
+        )
+        assert apply_answer(submitting(), "attempt-1", say.REFUSED, ABSENT, START).reason is FailureReason.REFUSED
+        assert apply_answer(submitting(), "attempt-1", say.NOT_FOUND, HELD, START).reason is FailureReason.REFUSED
+
+    @pytest.mark.parametrize("by", [say.UNKNOWN, say.THROTTLED, say.CREDENTIALS, answer("pending"), answer("failure")])
+    def test_an_answer_to_another_attempt_teaches_only_success(self, by: Answer) -> None:
+        void = submitting()
+        assert apply_answer(void, "attempt-0", by, HELD, START) == void
+        released = apply_answer(void, "attempt-0", answer(operation_id=OTHER), None, START)
+        assert (released.state, attempt_of(released).ids) == (State.VOIDED, frozenset())
+
+    def test_a_pending_webhook_with_another_id_is_remembered_as_under_way(self) -> None:
+        assert told(submitting(), PENDING_OTHER) == replace(submitting(), under_way=frozenset({OTHER}))
+
+    def test_a_failure_webhook_only_makes_it_due_now(self) -> None:
+        void = told(replace(submitting(), due_at=LATE + 5), operation("failure"))
+        assert void == replace(submitting(), due_at=LATE)
+
+
+class TestUnknown:
+    def test_a_repetition_sends_nothing(self) -> None:
+        assert judge(in_state(State.UNKNOWN), request("new"), LATE) is ClaimDecision.REPLAY
+
+    def test_absence_after_the_window_allows_a_resend(self) -> None:
+        void = queried(in_state(State.UNKNOWN), HELD)
+        assert (void.state, void.resend_allowed) == (State.UNKNOWN, True)
+
+    @pytest.mark.parametrize(
+        ("seen", "began", "unchanged"),
+        [
+            (HELD, LATE - 1, True),
+            (HELD, LATE, False),
+            (view(hold=False), LATE, True),
+            (ABSENT, LATE, True),
+            (view(operation("failure", "auth"), hold=False), LATE, True),
+            (OrderView((HOLD,), partial=True), LATE, True),
+            (view(operation("pending", "capture", "capture")), LATE, True),
+        ],
+    )
+    def test_absence_is_not_believed_otherwise(self, seen: OrderView, began: int, unchanged: bool) -> None:
+        void = queried(in_state(State.UNKNOWN), seen, began, unchanged)
+        assert (void.state, void.resend_allowed) == (State.UNKNOWN, False)
+
+    def test_absence_a_day_later_is_not_executed(self) -> None:
+        assert queried(in_state(State.UNKNOWN), HELD, START + DAY_MS).reason is FailureReason.NOT_EXECUTED
+        assert queried(in_state(State.UNKNOWN), HELD, START + DAY_MS - 1).state is State.UNKNOWN
+        assert queried(in_state(State.UNKNOWN), ABSENT, START + DAY_MS).state is State.UNKNOWN
+
+    def test_a_resend_needs_a_new_key_or_none(self) -> None:
+        void = in_state(State.UNKNOWN, resend_allowed=True)
+        assert judge(void, request("k1"), LATE) is ClaimDecision.REPLAY
+        assert judge(void, request("k2"), LATE) is ClaimDecision.CLAIM
+        assert judge(void, request(), LATE) is ClaimDecision.CLAIM
+
+    def test_a_resend_is_a_new_attempt_that_knows_the_old_ids(self) -> None:
+        void = in_state(State.UNKNOWN, OWN, resend_allowed=True, all_ids=frozenset({OTHER}))
+        again = claim(void, request("k2"), "attempt-2", LATE)
+        assert (attempt_of(again).number, again.earlier_sent, again.resend_allowed) == (2, True, False)
+        assert (again.ids_before_attempt, attempt_of(again).ids) == (frozenset({MINE, OTHER}), frozenset())
+        assert [(each.key, each.reason) for each in again.earlier] == [("k1", None)]
+
+    def test_a_failure_counts_if_it_names_this_attempt(self) -> None:
+        failure = view(operation("failure"))
+        assert queried(in_state(State.UNKNOWN), failure).reason is FailureReason.REFUSED
+        assert queried(in_state(State.UNKNOWN, OWN), failure, START).reason is FailureReason.REFUSED
+
+    @pytest.mark.parametrize(
+        ("changes", "began", "unchanged"),
+        [
+            ({"ids_before_attempt": OWN}, LATE, True),
+            ({}, LATE - 1, True),
+            ({}, LATE, False),
+            ({"ids": OWN}, LATE, False),
+            ({"ids": frozenset({OTHER})}, LATE, True),
+        ],
+    )
+    def test_a_failure_is_dropped_otherwise(self, changes: dict[str, Any], began: int, unchanged: bool) -> None:
+        void = queried(in_state(State.UNKNOWN, **changes), view(operation("failure")), began, unchanged)
+        assert void.state is State.UNKNOWN
+
+    def test_two_new_failures_name_nobody(self) -> None:
+        assert queried(in_state(State.UNKNOWN), view(operation("failure"), FAILED_OTHER)).state is State.UNKNOWN
+
+    def test_a_failure_without_an_id_names_nobody(self) -> None:
+        assert queried(in_state(State.UNKNOWN), view(operation("failure", operation_id=None))).state is State.UNKNOWN
+
+    def test_a_capture_ends_it(self) -> None:
+        assert queried(in_state(State.UNKNOWN), view(CAPTURE)).reason is FailureReason.ALREADY_CAPTURED
+
+    def test_a_void_under_way_is_pending_and_takes_the_permission_back(self) -> None:
+        void = queried(in_state(State.UNKNOWN, resend_allowed=True), view(PENDING_OTHER))
+        assert (void.state, void.resend_allowed) == (State.PENDING, False)
+
+    def test_a_capture_that_failed_proves_nothing(self) -> None:
+        void = queried(in_state(State.UNKNOWN), view(operation("failure", "capture")), START)
+        assert void.state is State.UNKNOWN
+
+    def test_a_pending_webhook_with_its_own_id_counts(self) -> None:
+        assert told(in_state(State.UNKNOWN, OWN), operation("pending")).state is State.PENDING
+
+
+class TestPending:
+    def test_is_never_claimed(self) -> None:
+        void = in_state(State.PENDING, resend_allowed=True)
+        assert judge(void, request("new"), LATE + 30 * DAY_MS) is ClaimDecision.REPLAY
+
+    def test_is_never_absent(self) -> None:
+        void = queried(in_state(State.PENDING), HELD, START + 2 * DAY_MS)
+        assert (void.state, void.resend_allowed) == (State.PENDING, False)
+
+    def test_does_not_become_unknown_again(self) -> None:
+        void = apply_answer(in_state(State.PENDING), "attempt-1", say.UNKNOWN, None, LATE)
+        assert void.state is State.PENDING
+
+    def test_ends_with_success(self) -> None:
+        assert told(in_state(State.PENDING), operation()).state is State.VOIDED
+
+    def test_ends_with_a_failure_of_its_own(self) -> None:
+        void = in_state(State.PENDING, OWN)
+        assert queried(void, view(operation("failure")), START).reason is FailureReason.REFUSED
+
+
+class TestFailed:
+    @pytest.mark.parametrize("reason", sorted(REACHED_NOTHING))
+    def test_claimable_again_with_the_same_key(self, reason: FailureReason) -> None:
+        void = failed(reason)
+        assert judge(void, request("k1"), LATE) is ClaimDecision.CLAIM
+        assert claim(void, request("k1"), "attempt-2", LATE).earlier_sent is False
+        assert claim(replace(void, earlier_sent=True), request("k1"), "attempt-2", LATE).earlier_sent is True
+
+    @pytest.mark.parametrize(
+        "reason", [FailureReason.REFUSED, FailureReason.ORDER_NOT_FOUND, FailureReason.NOT_EXECUTED]
+    )
+    def test_for_good_needs_a_new_key(self, reason: FailureReason) -> None:
+        assert judge(failed(reason), request("k1"), LATE) is ClaimDecision.REPLAY
+        assert judge(failed(reason), request("k2", "EUR"), LATE) is ClaimDecision.CLAIM
+        assert judge(failed(reason), request(), LATE) is ClaimDecision.CLAIM
+        unproven = reason is FailureReason.NOT_EXECUTED
+        assert claim(failed(reason), request(), "attempt-2", LATE).earlier_sent is unproven
+
+    def test_after_a_capture_nothing_is_sent_again(self) -> None:
+        assert judge(failed(FailureReason.ALREADY_CAPTURED), request("k2"), LATE) is ClaimDecision.REPLAY
+
+    def test_every_reason_is_one_or_the_other(self) -> None:
+        assert REFUSALS | {FailureReason.NOT_EXECUTED} | REACHED_NOTHING == set(FailureReason)
+        assert not (REFUSALS | {FailureReason.NOT_EXECUTED}) & REACHED_NOTHING
+
+    @pytest.mark.parametrize("reason", list(FailureReason))
+    def test_is_corrected_by_the_providers_own_word(self, reason: FailureReason) -> None:
+        for void in (
+            told(failed(reason), operation()),
+            queried(failed(reason), view(operation())),
+            apply_answer(failed(reason), "attempt-1", answer(), None, LATE),
+        ):
+            assert (void.state, void.corrected, void.reason) == (State.VOIDED, True, None)
+
+    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(PENDING_OTHER), view(operation("failure"))])
+    def test_by_nothing_else(self, seen: OrderView) -> None:
+        void = failed(FailureReason.REFUSED)
+        assert queried(void, seen)._replace(all_ids=frozenset()) == void
+        assert told(void, operation("failure")) == void
+        assert apply_answer(void, "attempt-1", answer("pending"), seen, LATE) == void
+        assert not_sent(void, "attempt-1", LATE) == void
+
+    def test_twenty_attempts_are_enough(self) -> None:
+        void = failed(FailureReason.REFUSED)
+        for number in range(2, MOST_ATTEMPTS + 1):
+            assert judge(void, request(), LATE) is ClaimDecision.CLAIM
+            void = claim(void, request(), f"attempt-{number}", LATE)
+            void = apply_answer(void, f"attempt-{number}", say.REFUSED, HELD, LATE)
+        assert judge(void, request(), LATE) is ClaimDecision.TOO_MANY
+
+    def test_keeps_a_review_through_later_attempts(self) -> None:
+        assert claim(failed(FailureReason.NOT_SENT, review=True), request(), "attempt-2", LATE).review is True
+
+
+class TestVoided:
+    def void(self) -> Void:
+        return apply_answer(submitting(), "attempt-1", answer(), None, START)
+
+    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(PENDING_OTHER), view(operation("failure"))])
+    def test_never_changes(self, seen: OrderView) -> None:
+        void = self.void()
+        assert queried(void, seen) == void
+        assert told(void, operation("failure")) == void
+        assert told(void, operation("pending")) == void
+        assert told(void, operation()) == void
+        for by in (say.UNKNOWN, say.THROTTLED, say.CREDENTIALS, say.REFUSED, answer("pending"), answer("failure")):
+            assert apply_answer(void, "attempt-1", by, seen, LATE) == void
+        assert not_sent(void, "attempt-1", LATE) == void
+
+    def test_answers_every_repetition(self) -> None:
+        assert judge(self.void(), request("k9"), LATE) is ClaimDecision.REPLAY
+
+    def test_later_evidence_fills_what_is_absent(self) -> None:
+        bare = apply_answer(submitting(), "attempt-1", answer(processing_time=None, fee=None), None, START)
+        void = told(bare, operation(fee="1.5"))
+        assert void.provider is not None
+        assert void.provider["processing_time"] == "2018-10-10T10:10:12.000"
+        assert (void.state, void.review) == (State.VOIDED, False)
+
+    def test_a_contradiction_asks_for_a_person_and_changes_nothing(self) -> None:
+        for other in (operation(amount=5), PORTAL, operation(currency="EUR")):
+            assert told(self.void(), other) == replace(self.void(), review=True)
+
+
+class TestEveryState:
+    @pytest.mark.parametrize("state", list(State))
+    def test_a_key_with_another_body_is_a_mismatch_first_of_all(self, state: State) -> None:
+        void = in_state(state, reason=FailureReason.REFUSED if state is State.FAILED else None)
+        assert judge(void, request("k1", "EUR"), START) is ClaimDecision.KEY_MISMATCH
+
+    @pytest.mark.parametrize("state", [state for state in State if state is not State.FAILED])
+    def test_another_currency_is_a_mismatch_before_the_state(self, state: State) -> None:
+        assert judge(in_state(state), request(currency="EUR"), START) is ClaimDecision.CURRENCY_MISMATCH
+
+    @pytest.mark.parametrize("state", [state for state in State if state is not State.VOIDED])
+    def test_a_success_counts_from_any_source(self, state: State) -> None:
+        void = in_state(state, reason=FailureReason.REFUSED if state is State.FAILED else None)
+        for released in (
+            told(void, PORTAL),
+            queried(void, view(PORTAL), 0, False),
+            apply_answer(void, "attempt-0", answer(operation_id=OTHER), None, LATE),
+        ):
+            assert (released.state, released.due_at, released.resend_allowed) == (State.VOIDED, None, False)
+            assert attempt_of(released).ids == frozenset()
+
+    @pytest.mark.parametrize("state", [state for state in State if state is not State.VOIDED])
+    def test_a_success_in_another_currency_is_voided_and_in_review(self, state: State) -> None:
+        void = told(
+            in_state(state, reason=FailureReason.REFUSED if state is State.FAILED else None), operation(currency="EUR")
+        )
+        assert (void.state, void.review) == (State.VOIDED, True)
+
+    @pytest.mark.parametrize("state", list(State))
+    @pytest.mark.parametrize("status", ["success", "pending", "failure"])
+    def test_knowledge_only_grows(self, state: State, status: str) -> None:
+        void = in_state(state, reason=FailureReason.REFUSED if state is State.FAILED else None)
+        for learnt in (
+            told(void, operation(status)),
+            queried(void, view(operation(status))),
+            apply_answer(void, "attempt-1", answer(status), HELD, LATE),
+        ):
+            assert RANK[learnt.state] >= RANK[state]
+            assert learnt.due_at is not None or learnt.settled
+            assert learnt.history[-1].state is learnt.state or learnt.history == void.history
+
+    def test_the_history_is_bounded_and_keeps_its_beginning(self) -> None:
+        lines = tuple(Change(at, State.UNKNOWN, Evidence.QUERY) for at in range(LONGEST_HISTORY))
+        void = told(in_state(State.UNKNOWN, history=lines), operation())
+        assert len(void.history) == LONGEST_HISTORY
+        assert (void.history[0], void.history[-1].state) == (lines[0], State.VOIDED)
+
+
+class TestSchedule:
+    def test_backs_off_from_a_minute_to_a_week(self) -> None:
+        # Older than a day, so that no moment of the first day comes in between.
+        void, at, waits = with_attempt(submitting(START - DAY_MS), absence_counts_from=0), START, []
+        for _ in range(16):
+            void = schedule_query(void, at)
+            assert void.due_at is not None
+            waits.append((void.due_at - at) // 60_000)
+            at = void.due_at
+        assert waits == [1, 2, 5, 15, 60, 360, *[1440] * 6, *[10_080] * 4]
+
+    def test_one_query_comes_right_after_the_window(self) -> None:
+        void, end = replace(submitting(), query_count=3), LATE
+        assert schedule_query(void, end - 10).due_at == end
+        assert schedule_query(void, end).due_at == end + 15 * 60_000
+
+    def test_a_day_without_an_answer_sets_review(self) -> None:
+        assert schedule_query(submitting(), START + DAY_MS - 1).review is False
+        assert schedule_query(submitting(), START + DAY_MS).review is True
+
+    @pytest.mark.parametrize("reason", list(FailureReason))
+    def test_a_failure_that_may_be_contradicted_is_queried_after_a_day_and_a_week(self, reason: FailureReason) -> None:
+        void = in_state(State.UNKNOWN, earlier_sent=False)
+        if reason is FailureReason.NOT_EXECUTED:
+            ended = queried(void, HELD, START + DAY_MS)
+        elif reason is FailureReason.REFUSED:
+            ended = queried(void, view(operation("failure")), LATE)
+        else:
+            assert reason not in (FailureReason.NOT_EXECUTED, FailureReason.REFUSED)
+            return
+        assert ended.settled_at is not None
+        assert ended.due_at == ended.settled_at + DAY_MS
+        second = schedule_query(ended, ended.due_at)
+        assert second.due_at == ended.settled_at + 7 * DAY_MS
+        assert schedule_query(second, second.due_at).due_at is None
+
+    def test_a_refresh_leaves_the_schedule_alone(self) -> None:
+        for void in (submitting(), failed(FailureReason.REFUSED)):
+            again = mark_queried(void, LATE)
+            assert (again.due_at, again.query_count, again.queried_at) == (void.due_at, void.query_count, LATE)
+
+
+class TestARefusalIsAboutItsOwnAttempt:
+    def refused(self, by: Answer = say.REFUSED, seen: OrderView = HELD) -> Void:
+        return apply_answer(submitting(key="k1"), "attempt-1", by, seen, START)
+
+    def test_a_second_refusal_is_final_again(self) -> None:
+        again = claim(self.refused(), request("k2"), "attempt-2", LATE)
+        assert apply_answer(again, "attempt-2", say.REFUSED, HELD, LATE).reason is FailureReason.REFUSED
+
+    def test_an_order_that_the_provider_does_not_know_is_not_found_each_time(self) -> None:
+        void = self.refused(say.NOT_FOUND, ABSENT)
+        for number in range(2, 5):
+            assert void.reason is FailureReason.ORDER_NOT_FOUND
+            void = claim(void, request(f"k{number}"), f"attempt-{number}", LATE)
+            void = apply_answer(void, f"attempt-{number}", say.NOT_FOUND, ABSENT, LATE)
+        assert void.reason is FailureReason.ORDER_NOT_FOUND
+
+    def test_after_a_lost_answer_only_the_hold_without_a_void_makes_it_final(self) -> None:
+        lost = replace(in_state(State.UNKNOWN), resend_allowed=True)
+        again = claim(lost, request("k2"), "attempt-2", LATE)
+        assert apply_answer(again, "attempt-2", say.NOT_FOUND, ABSENT, LATE).state is State.UNKNOWN
+        assert (
+            apply_answer(again, "attempt-2", say.REFUSED, OrderView((HOLD,), partial=True), LATE).state is State.UNKNOWN
+        )
+        assert apply_answer(again, "attempt-2", say.REFUSED, HELD, LATE).reason is FailureReason.REFUSED
+
+    def test_one_whose_query_could_not_be_read_is_concluded_by_the_next_query(self) -> None:
+        open_still = apply_answer(submitting(), "attempt-1", say.NOT_FOUND, None, START)
+        assert open_still.state is State.UNKNOWN
+        assert queried(open_still, ABSENT, START + 1).reason is FailureReason.ORDER_NOT_FOUND
+        assert queried(open_still, HELD, START + 1).reason is FailureReason.REFUSED
+        assert queried(open_still, HELD, START + 1, unchanged=False).state is State.UNKNOWN
+
+
+class TestOneKeyOneAnswer:
+    def after_a_refused_key(self, reason: FailureReason) -> Void:
+        refused = apply_answer(submitting(key="k1"), "attempt-1", say.REFUSED, HELD, START)
+        again = claim(refused, request("k2"), "attempt-2", LATE)
+        return replace(again, state=State.FAILED, reason=reason)
+
+    @pytest.mark.parametrize("reason", list(FailureReason))
+    def test_refused_stays_refused_whatever_came_after_it(self, reason: FailureReason) -> None:
+        assert judge(self.after_a_refused_key(reason), request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+
+    def test_also_when_a_later_attempt_voided_the_order(self) -> None:
+        voided = replace(self.after_a_refused_key(FailureReason.REFUSED), state=State.VOIDED, reason=None)
+        assert judge(voided, request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(voided, request("k2"), LATE) is ClaimDecision.REPLAY
+
+    @pytest.mark.parametrize("reason", sorted(REACHED_NOTHING))
+    def test_the_newest_key_a_new_one_or_none_may_claim(self, reason: FailureReason) -> None:
+        void = self.after_a_refused_key(reason)
+        for key in ("k2", "k3", None):
+            assert judge(void, request(key), LATE) is ClaimDecision.CLAIM
+
+    def test_a_key_that_reached_nothing_is_not_locked_out_by_another_one(self) -> None:
+        first = failed(FailureReason.NOT_SENT)
+        second = replace(
+            claim(first, request("k2"), "attempt-2", LATE), state=State.FAILED, reason=FailureReason.NOT_SENT
+        )
+        assert judge(second, request("k1"), LATE) is ClaimDecision.CLAIM
+
+
+class TestAnAttemptThatReachedNothingCostsNothing:
+    def outage(self, keys: list[str | None]) -> Void:
+        void: Void | None = None
+        for number, key in enumerate(keys, 1):
+            void = not_sent(
+                claim(void, request(key), f"attempt-{number}", START + number), f"attempt-{number}", START + number
+            )
+        assert void is not None
+        return void
+
+    @pytest.mark.parametrize("keys", [["k"] * 200, [None] * 200, [f"k{number}" for number in range(200)]])
+    def test_an_outage_locks_nobody_out_and_fills_no_record(self, keys: list[str | None]) -> None:
+        void = self.outage(keys)
+        for key in ("k", "new", None):
+            assert judge(void, request(key), LATE) is ClaimDecision.CLAIM
+        assert len(void.history) <= 4
+        assert len(void.earlier) <= MOST_ATTEMPTS
+        assert void.attempts_that_count == 0
+
+    def test_what_reached_the_provider_before_is_kept(self) -> None:
+        void = apply_answer(submitting(key="k1"), "attempt-1", say.REFUSED, HELD, START)
+        for number in range(2, 60):
+            void = not_sent(claim(void, request(f"k{number}"), f"a{number}", LATE), f"a{number}", LATE)
+        assert judge(void, request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert [change.state for change in void.history[:2]] == [State.SUBMITTING, State.FAILED]
+        assert void.attempts_that_count == 1
+
+
+class TestWhatAWebhookShowedUnderWay:
+    def seen(self, state: State = State.UNKNOWN, **changes: Any) -> Void:
+        return told(in_state(state, resend_allowed=True, **changes), PENDING_OTHER)
+
+    def test_takes_the_permission_to_send_back(self) -> None:
+        assert self.seen().resend_allowed is False
+        assert judge(self.seen(), request("k2"), LATE) is ClaimDecision.REPLAY
+
+    def test_is_not_absent_however_late(self) -> None:
+        for began in (LATE, START + DAY_MS, START + 30 * DAY_MS):
+            void = queried(self.seen(), HELD, began)
+            assert (void.state, void.resend_allowed) == (State.UNKNOWN, False)
+
+    def test_ends_when_a_query_shows_that_very_void_finished(self) -> None:
+        other = operation("failure", operation_id="third")
+        assert queried(self.seen(), view(other), LATE).under_way == {OTHER}
+        finished = queried(self.seen(ids=OWN), view(FAILED_OTHER), LATE)
+        assert (finished.under_way, finished.resend_allowed) == (frozenset(), True)
+
+    def test_without_an_id_only_a_success_ends_it(self) -> None:
+        void = told(in_state(State.UNKNOWN), operation("pending", operation_id=None))
+        assert queried(void, HELD, LATE).resend_allowed is False
+        assert queried(void, view(PORTAL), LATE).state is State.VOIDED
+
+    def test_of_an_earlier_attempt_means_nothing(self) -> None:
+        void = in_state(State.UNKNOWN, ids_before_attempt=frozenset({OTHER}), resend_allowed=True)
+        assert told(void, PENDING_OTHER) == void
+
+    @pytest.mark.parametrize("reason", list(FailureReason))
+    def test_keeps_a_failed_void_from_being_claimed(self, reason: FailureReason) -> None:
+        void = told(failed(reason), PENDING_OTHER)
+        assert judge(void, request("k2"), LATE) in (ClaimDecision.IN_PROGRESS, ClaimDecision.REPLAY)
+        assert void.due_at == LATE
+
+    def test_makes_a_refused_attempt_pending(self) -> None:
+        void = told(submitting(), PENDING_OTHER)
+        assert apply_answer(void, "attempt-1", say.REFUSED, HELD, LATE).state is State.PENDING
+
+    def test_then_failed_makes_the_refusal_final(self) -> None:
+        pending = apply_answer(told(submitting(), PENDING_OTHER), "attempt-1", say.REFUSED, HELD, LATE)
+        assert queried(pending, HELD, LATE + 1).state is State.PENDING
+        assert queried(pending, view(FAILED_OTHER), LATE + 1).reason is FailureReason.REFUSED
+
+
+class TestAFailureNamesThisAttemptOnlyByItsOwnId:
+    def test_somebody_elses_failure_is_not_ours_once_our_id_is_known(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("pending"), None, START)
+        assert queried(void, view(FAILED_OTHER), START + 30 * DAY_MS).state is State.PENDING
+
+    def test_the_answers_id_replaces_one_that_a_query_showed(self) -> None:
+        void = with_attempt(in_state(State.UNKNOWN), ids=frozenset({OTHER}))
+        assert attempt_of(apply_answer(void, "attempt-1", answer("pending"), None, LATE)).ids == OWN
+
+
+class TestUndocumentedStatuses:
+    @pytest.mark.parametrize("status", ["rejected", "unsuccessful", "antifraud", "failed", "never heard of"])
+    def test_are_not_final_and_reviewed_after_the_second_query(self, status: str) -> None:
+        once = queried(in_state(State.UNKNOWN), view(operation(status)), START)
+        assert (once.state, once.review) == (State.PENDING, False)
+        twice = queried(once, view(operation(status)), START + 1)
+        assert (twice.state, twice.review) == (State.PENDING, True)
+
+    @pytest.mark.parametrize("status", ["init", "pending"])
+    def test_documented_ones_are_not_reviewed(self, status: str) -> None:
+        void = in_state(State.UNKNOWN)
+        for at in range(5):
+            void = queried(void, view(operation(status)), START + at)
+        assert void.review is False

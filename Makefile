@@ -8,10 +8,9 @@ ENVIRONMENT ?= test
 # Not npm's `latest`: that is 3.0.0, which refuses what aws-cdk-lib 2 writes.
 CDK_VERSION := 2.1148.1
 UV := uv==0.13.9
-# Tests that wait for a clock leave room for others, so there is one process more than two processors.
+# Processes that share the tests, in the groups of tests/conftest.py. Some tests wait for a clock and leave room for others,
+# so there is one process more than the two processors of a small machine.
 WORKERS ?= 3
-# What belongs together stays together, the longest first: tests/conftest.py.
-TOGETHER := --dist loadgroup --no-loadscope-reorder
 
 PYTHON := .venv/bin/python
 # Node comes from PyPI with the other tools, so that nobody has to install it.
@@ -36,7 +35,7 @@ test: lint ## lint, then types, synth and every test side by side (WORKERS=3)
 	@$(MAKE) --jobs 3 types synth every-test
 
 unit: $(INSTALLED) ## the quick tests only, in seconds
-	@$(PYTHON) -m pytest -n 2 $(TOGETHER) -m "not slow" tests/unit
+	@$(PYTHON) -m pytest -n 2 -m "not slow" tests/unit
 
 check: lint types ## lint and types
 
@@ -48,11 +47,11 @@ types: $(INSTALLED)
 	@.venv/bin/mypy
 
 every-test: $(INSTALLED)
-	@$(PYTHON) -m pytest -n $(WORKERS) $(TOGETHER)
+	@$(PYTHON) -m pytest -n $(WORKERS)
 
 coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.md explains the holes)
 	@$(PYTHON) -m coverage erase
-	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) $(TOGETHER) tests/unit tests/infra tests/integration
+	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/integration
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
 

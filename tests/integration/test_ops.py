@@ -271,7 +271,7 @@ def test_a_sound_deployment_passes_from_outside_and_from_inside(service: Service
     done = smoke(f"{service.url}/v1/", "--environment", "local")
     assert (done.returncode, done.stderr) == (0, "")
     assert {line.split()[0] for line in done.stdout.splitlines() if " TLS " not in line} == {"ok"}
-    assert len(done.stdout.splitlines()) == 10
+    assert len(done.stdout.splitlines()) == 11
     for name, value in CREDENTIALS.items():
         assert (value in done.stdout) is (name == "pos_id")
 

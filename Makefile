@@ -50,10 +50,13 @@ every-test: $(INSTALLED)
 	@$(PYTHON) -m pytest -n $(WORKERS)
 
 coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.md explains the holes)
-	@$(PYTHON) -m coverage erase
-	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/integration
+	@rm -rf .cache/coverage && mkdir -p .cache/coverage
+	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/alarms tests/integration
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
+	@for part in functions infra local ops benchmarks; do \
+	    echo "$$part: $$($(PYTHON) -m coverage report --format=total --include="$$part/*") %"; \
+	done
 
 bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick: a first impression)
 	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)

@@ -287,7 +287,7 @@ def dollars(value: float) -> str:
 
 def save(measured: Measured, path: Path = MEASURED) -> None:
     """Keep a run, so that a new price needs no new one."""
-    path.write_text(json.dumps(asdict(measured), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(asdict(measured), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load(path: Path = MEASURED) -> Measured:

@@ -61,7 +61,7 @@ def main() -> int:
     files = [file for file in FILES if not asked.files or any(file.endswith(wanted) for wanted in asked.files)]
     results = Results()
     if not asked.summary:
-        _judge(files, results, asked.jobs, asked.seconds)
+        _judge(files, _files_of(asked.tests), results, asked.jobs, asked.seconds)
         if asked.simulator is not None:
             _ask_simulator(files, results, asked.simulator.split(), asked.jobs)
     reasons = read_reasons(SURVIVORS.read_text())
@@ -78,6 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--simulator", metavar="ARGUMENTS", help="show survivors to the fault simulator, run with these"
     )
+    parser.add_argument("--tests", nargs="+", default=list(TESTS), help="which tests judge")
     parser.add_argument("--summary", action="store_true", help="only print what is known")
     parser.add_argument("--write", action="store_true", help="write docs/mutants.md")
     return parser.parse_args()
@@ -133,10 +134,9 @@ def _hash(paths: Iterable[Path]) -> str:
     return content.hexdigest()[:16]
 
 
-def _judge(files: Sequence[str], results: Results, jobs: int, seconds: float) -> None:
+def _judge(files: Sequence[str], tests: Sequence[str], results: Results, jobs: int, seconds: float) -> None:
     """Functions first: there the tests are collected once for all files, each of which then takes minutes at most."""
     _preload()
-    tests = _unit_tests()
     _in_functions([file for file in files if file not in TESTS_OF_SOCKETS], tests, results, jobs, seconds)
     for file, over_sockets in TESTS_OF_SOCKETS.items():
         if file in files:
@@ -191,9 +191,9 @@ def _judge_functions(
     return int(ended)
 
 
-def _unit_tests() -> list[str]:
+def _files_of(tests: Iterable[str]) -> list[str]:
     found: list[Path] = []
-    for test in TESTS:
+    for test in tests:
         path = ROOT / test
         found += sorted(path.glob("test_*.py")) if path.is_dir() else [path]
     return [str(path.relative_to(ROOT)) for path in found]

@@ -8,10 +8,9 @@ ENVIRONMENT ?= test
 # Not npm's `latest`: that is 3.0.0, which refuses what aws-cdk-lib 2 writes.
 CDK_VERSION := 2.1148.1
 UV := uv==0.13.9
-# Tests that wait for a clock leave room for others, so there is one process more than two processors.
+# Processes that share the tests, in the groups of tests/conftest.py. Some tests wait for a clock and leave room for others,
+# so there is one process more than the two processors of a small machine.
 WORKERS ?= 3
-# What belongs together stays together, the longest first: tests/conftest.py.
-TOGETHER := --dist loadgroup --no-loadscope-reorder
 
 PYTHON := .venv/bin/python
 # Node comes from PyPI with the other tools, so that nobody has to install it.
@@ -21,7 +20,7 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit check lint types every-test coverage bench faults smoke acceptance synth bootstrap deploy clean
+.PHONY: help run demo test unit check lint types every-test coverage bench faults mutants smoke acceptance synth bootstrap deploy clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +35,7 @@ test: lint ## lint, then types, synth and every test side by side (WORKERS=3)
 	@$(MAKE) --jobs 3 types synth every-test
 
 unit: $(INSTALLED) ## the quick tests only, in seconds
-	@$(PYTHON) -m pytest -n 2 $(TOGETHER) -m "not slow" tests/unit
+	@$(PYTHON) -m pytest -n 2 -m "not slow" tests/unit
 
 check: lint types ## lint and types
 
@@ -48,19 +47,25 @@ types: $(INSTALLED)
 	@.venv/bin/mypy
 
 every-test: $(INSTALLED)
-	@$(PYTHON) -m pytest -n $(WORKERS) $(TOGETHER)
+	@$(PYTHON) -m pytest -n $(WORKERS)
 
 coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.md explains the holes)
-	@$(PYTHON) -m coverage erase
-	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) $(TOGETHER) tests/unit tests/infra tests/integration
+	@rm -rf .cache/coverage && mkdir -p .cache/coverage
+	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/alarms tests/integration
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
+	@for part in functions infra local ops benchmarks; do \
+	    echo "$$part: $$($(PYTHON) -m coverage report --format=total --include="$$part/*") %"; \
+	done
 
 bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick: a first impression)
 	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)
 
 faults: $(INSTALLED) ## run the fault simulator
 	@PYTHONPATH=functions $(PYTHON) -m tests.faults
+
+mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? Hours, resumable (MUTANTS=rules.py: one file)
+	@PYTHONPATH=functions $(PYTHON) -m tests.mutants $(MUTANTS)
 
 smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }

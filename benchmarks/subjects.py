@@ -23,7 +23,13 @@ from benchmarks.stub import SECRET, operation
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".cache" / "bench"
 WORKS = ("submit", "webhook")
-OUR_MODULES = {"submit": "submit_void", "webhook": "receive_webhook"}
+OUR_MODULES = {
+    "submit": "submit_void",
+    "webhook": "receive_webhook",
+    "read": "read_voids",
+    "settle": "settle_voids",
+}
+"""Only ours can be read, and asks by itself about what is open."""
 NAMES = {
     "ours": "this service",
     "by_hand": "by hand: boto3 + urllib3",
@@ -227,18 +233,26 @@ def size(directory: Path) -> tuple[int, int]:
 
 
 def events(work: str, first: int, count: int) -> list[dict[str, Any]]:
-    """API Gateway's events for `count` different orders."""
-    return (
-        [submit_event(f"order-{number}") for number in range(first, first + count)]
-        if work == "submit"
-        else [webhook_event(f"order-{number}") for number in range(first, first + count)]
-    )
+    """The events for `count` different orders."""
+    make = {"submit": submit_event, "webhook": webhook_event, "read": read_event, "settle": settle_event}[work]
+    return [make(f"order-{number}") for number in range(first, first + count)]
 
 
 def submit_event(order_id: str) -> dict[str, Any]:
     """POST /voids."""
     body = json.dumps({"order_id": order_id, "order_currency": "UAH", "comment": "benchmark"})
-    return event("/voids", "application/json", body)
+    return event("/voids", "application/json", body, {"Idempotency-Key": f"release-{order_id}"})
+
+
+def read_event(order_id: str) -> dict[str, Any]:
+    """GET /voids/{order_id}."""
+    path = {"path": f"/voids/{order_id}", "pathParameters": {"order_id": order_id}}
+    return {**event("/voids/{order_id}", "application/json", ""), **path, "httpMethod": "GET", "body": None}
+
+
+def settle_event(_order_id: str) -> dict[str, Any]:
+    """What the schedule sends; settle_voids does not look at it."""
+    return {"source": "aws.scheduler"}
 
 
 def webhook_event(order_id: str) -> dict[str, Any]:
@@ -250,9 +264,10 @@ def webhook_event(order_id: str) -> dict[str, Any]:
     return event("/webhooks/financial-line", "application/x-www-form-urlencoded", form)
 
 
-def event(path: str, kind: str, body: str) -> dict[str, Any]:
+def event(path: str, kind: str, body: str, more: dict[str, str] | None = None) -> dict[str, Any]:
     """A whole event of a REST API's proxy integration."""
     headers = {
+        **(more or {}),
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
         "Content-Type": kind,

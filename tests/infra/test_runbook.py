@@ -91,6 +91,7 @@ def test_the_aws_command_has_this_operation_and_these_options(command: str, whol
         by_name = {xform_name(name, "-"): name for name in model.operation_names}
         assert operation in by_name
         described = model.operation_model(by_name[operation])
+    assert described.input_shape is not None
     members = {xform_name(name, "-"): (name, shape) for name, shape in described.input_shape.members.items()}
     given: set[str] = set()
     for option, values in options(words).items():

@@ -548,6 +548,57 @@ class TestAnAttemptThatReachedNothingCostsNothing:
         assert [change.state for change in void.history[:2]] == [State.SUBMITTING, State.FAILED]
         assert void.attempts_that_count == 1
 
+    def test_of_an_outage_the_first_and_the_newest_attempt_stay_in_the_history(self) -> None:
+        for attempts in (1, 2, 3, 40):
+            lines = [(change.at - START, change.state) for change in self.outage([None] * attempts).history]
+            ends = [1] if attempts == 1 else [1, attempts]
+            assert lines == [(at, state) for at in ends for state in (State.SUBMITTING, State.FAILED)]
+
+    def test_the_attempts_in_a_row_are_counted_and_a_refusal_ends_the_row(self) -> None:
+        void = self.outage(["k1", "k1", "k1"])
+        assert attempt_of(void).idle_before == 2
+        void = claim(void, request("k4"), "attempt-4", LATE)
+        refused = apply_answer(void, "attempt-4", say.REFUSED, HELD, LATE)
+        again = claim(refused, request("k5"), "attempt-5", LATE + 1)
+        assert (attempt_of(void).idle_before, attempt_of(again).idle_before) == (3, 0)
+        assert again.history[-3:] == (
+            Change(LATE, State.SUBMITTING, Evidence.REQUEST),
+            Change(LATE, State.FAILED, Evidence.ANSWER),
+            Change(LATE + 1, State.SUBMITTING, Evidence.REQUEST),
+        )
+
+    def test_a_key_of_the_outage_still_stands_for_its_body(self) -> None:
+        void = self.outage(["k1", "k2", "k3"])
+        assert [each.key for each in void.earlier] == ["k1", "k2"]
+        assert judge(void, request("k1", comment="another"), LATE) is ClaimDecision.KEY_MISMATCH
+
+    def test_without_a_key_or_with_the_same_one_nothing_of_it_is_kept(self) -> None:
+        assert self.outage([None] * 3).earlier == ()
+        assert self.outage(["k"] * 3).earlier == ()
+
+
+class TestWhatIsKnownIsKeptOverAttempts:
+    def test_the_ids_of_all_attempts_before(self) -> None:
+        void = in_state(State.UNKNOWN, OWN, resend_allowed=True, all_ids=frozenset({OTHER}))
+        second = with_attempt(claim(void, request("k2"), "attempt-2", LATE), ids=frozenset({"second"}))
+        third = claim(replace(second, all_ids=second.all_ids | {"seen"}), request("k3"), "attempt-3", LATE)
+        assert third.all_ids == third.ids_before_attempt == {MINE, OTHER, "second", "seen"}
+
+    def test_the_history(self) -> None:
+        void = queried(in_state(State.UNKNOWN), view(operation("failure")))
+        again = claim(void, request("k2"), "attempt-2", LATE)
+        assert again.history == (*void.history, Change(LATE, State.SUBMITTING, Evidence.REQUEST))
+
+    def test_an_absence_seen_while_submitting_lets_a_new_key_send(self) -> None:
+        void = queried(submitting(key="k1"), HELD)
+        assert (void.state, void.resend_allowed) == (State.SUBMITTING, True)
+        assert judge(void, request("k2"), LATE) is ClaimDecision.CLAIM
+        assert judge(void, request("k1"), LATE) is ClaimDecision.REPLAY
+
+    def test_a_void_whose_currency_nobody_told_is_answered_by_the_record(self) -> None:
+        void = told(submitting(), operation())._replace(attempt=None, order_currency=None)
+        assert judge(void, request(), LATE) is ClaimDecision.REPLAY
+
 
 class TestWhatAWebhookShowedUnderWay:
     def seen(self, state: State = State.UNKNOWN, **changes: Any) -> Void:

@@ -65,6 +65,11 @@ def queried(void: Void, seen: OrderView, began: int = LATE, unchanged: bool = Tr
     return apply_query(void, seen, began, unchanged, began)
 
 
+def fields_of(void: Void) -> dict[str, Any]:
+    assert void.provider is not None
+    return dict(void.provider)
+
+
 def told(void: Void, by: Operation, at: int = LATE) -> Void:
     learnt = apply_webhook(void, by, at)
     assert learnt is not None
@@ -149,6 +154,10 @@ class TestSubmitting:
 
         def test_without_a_readable_query_it_is_unknown(self, by: Answer) -> None:
             void = apply_answer(submitting(), "attempt-1", by, None, START)
+            assert void.state is State.UNKNOWN
+
+        def test_with_a_query_that_was_read_in_part_it_is_unknown(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, OrderView((HOLD,), partial=True), START)
             assert void.state is State.UNKNOWN
 
         def test_after_an_earlier_attempt_that_may_be_executed_it_proves_nothing(self, by: Answer) -> None:
@@ -453,6 +462,15 @@ class TestSchedule:
         assert second.due_at == ended.settled_at + 7 * DAY_MS
         assert schedule_query(second, second.due_at).due_at is None
 
+    def test_a_failed_void_beside_one_under_way_is_queried_as_an_open_one(self) -> None:
+        void = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))
+        assert schedule_query(void, LATE).due_at == LATE + 60_000
+
+    def test_a_week_after_the_request_the_queries_are_a_week_apart(self) -> None:
+        void, week = replace(submitting(), query_count=10), START + 7 * DAY_MS
+        assert schedule_query(void, week - 1).due_at == week - 1 + DAY_MS
+        assert schedule_query(void, week).due_at == week + 7 * DAY_MS
+
     def test_a_refresh_leaves_the_schedule_alone(self) -> None:
         for void in (submitting(), failed(FailureReason.REFUSED)):
             again = mark_queried(void, LATE)
@@ -652,6 +670,23 @@ class TestAFailureNamesThisAttemptOnlyByItsOwnId:
     def test_the_answers_id_replaces_one_that_a_query_showed(self) -> None:
         void = with_attempt(in_state(State.UNKNOWN), ids=frozenset({OTHER}))
         assert attempt_of(apply_answer(void, "attempt-1", answer("pending"), None, LATE)).ids == OWN
+
+    @pytest.mark.parametrize("shown", [(PENDING_OTHER, operation("pending")), (operation("pending"), PENDING_OTHER)])
+    def test_of_two_voids_under_way_its_own_is_described(self, shown: tuple[Operation, ...]) -> None:
+        void = queried(in_state(State.UNKNOWN, OWN), view(*shown), START)
+        assert (void.state, fields_of(void)["operation_id"]) == (State.PENDING, MINE)
+
+    def test_of_somebody_elses_voids_under_way_the_first_is_described(self) -> None:
+        third = operation("pending", operation_id="third")
+        assert fields_of(queried(in_state(State.UNKNOWN), view(PENDING_OTHER, third), START))["operation_id"] == OTHER
+
+    def test_its_own_failure_is_described(self) -> None:
+        void = queried(in_state(State.PENDING, OWN), view(operation("failure", status_code="2000")), START)
+        assert (fields_of(void)["status"], fields_of(void)["status_code"]) == ("failure", "2000")
+
+    def test_a_failure_without_an_id_does_not_hide_the_new_one(self) -> None:
+        nameless = operation("failure", operation_id=None)
+        assert queried(in_state(State.UNKNOWN), view(nameless, operation("failure"))).reason is FailureReason.REFUSED
 
 
 class TestUndocumentedStatuses:

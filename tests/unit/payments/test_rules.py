@@ -595,6 +595,66 @@ class TestAnAttemptThatReachedNothingCostsNothing:
         assert self.outage(["k"] * 3).earlier == ()
 
 
+class TestAnAttemptThatWasNotSent:
+    def test_leaves_a_void_that_a_query_saw_under_way(self) -> None:
+        pending = in_state(State.PENDING)
+        assert not_sent(pending, "attempt-1", LATE) == pending
+        for by in (say.THROTTLED, say.CREDENTIALS):
+            assert apply_answer(pending, "attempt-1", by, None, LATE).state is State.PENDING
+
+    def test_says_nothing_about_another_attempt(self) -> None:
+        assert not_sent(submitting(), "attempt-0", LATE) == submitting()
+
+
+class TestAFailureInTheAnswer:
+    def test_names_and_describes_its_attempt_before_the_order_is_known(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("failure", status_code="2000"), None, START)
+        assert (void.state, attempt_of(void).ids) == (State.UNKNOWN, OWN)
+        assert (fields_of(void)["status"], fields_of(void)["status_code"]) == ("failure", "2000")
+
+    def test_ends_what_a_webhook_showed_under_way(self) -> None:
+        void = told(submitting(), operation("pending"))
+        assert void.under_way == OWN
+        assert apply_answer(void, "attempt-1", answer("failure"), HELD, LATE).reason is FailureReason.REFUSED
+
+    def test_what_the_query_after_it_showed_is_remembered(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("failure"), view(FAILED_OTHER), START)
+        assert OTHER in void.all_ids
+
+
+class TestASuccess:
+    def test_leaves_nothing_of_what_was_thought_before(self) -> None:
+        before = in_state(
+            State.UNKNOWN, provider_code="P-1", provider_message="no", all_ids=frozenset({OTHER}),
+            under_way=frozenset({OTHER, ""}), review=True, resend_allowed=True,
+        )  # fmt: skip
+        void = told(before, operation())
+        assert (void.provider_code, void.provider_message, void.under_way) == (None, None, frozenset())
+        assert (void.all_ids, void.review, void.corrected) == ({OTHER, MINE}, True, False)
+        assert (void.resend_allowed, void.settled_at) == (False, LATE)
+
+    def test_without_a_currency_contradicts_nothing(self) -> None:
+        assert told(in_state(State.UNKNOWN), operation(currency=None)).review is False
+        strange = apply_webhook(None, operation(currency="uah"), START)
+        assert strange is not None
+        assert (strange.order_currency, strange.review) == (None, False)
+
+
+class TestAFailedEnd:
+    def test_begins_its_own_schedule_and_has_no_open_refusal(self) -> None:
+        before = replace(submitting(), query_count=4, resend_allowed=True)
+        void = apply_answer(before, "attempt-1", say.REFUSED, HELD, START)
+        assert (void.query_count, attempt_of(void).refusal) == (0, None)
+        assert (void.resend_allowed, void.settled_at) == (False, START)
+
+    def test_is_reviewed_after_a_day_only_beside_a_void_under_way(self) -> None:
+        assert mark_queried(failed(FailureReason.REFUSED), START + DAY_MS).review is False
+        beside = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))
+        assert mark_queried(beside, START + DAY_MS - 1).review is False
+        assert mark_queried(beside, START + DAY_MS).review is True
+        assert mark_queried(failed(FailureReason.REFUSED, review=True), START).review is True
+
+
 class TestWhatIsKnownIsKeptOverAttempts:
     def test_the_ids_of_all_attempts_before(self) -> None:
         void = in_state(State.UNKNOWN, OWN, resend_allowed=True, all_ids=frozenset({OTHER}))
@@ -641,6 +701,18 @@ class TestWhatAWebhookShowedUnderWay:
         void = told(in_state(State.UNKNOWN), operation("pending", operation_id=None))
         assert queried(void, HELD, LATE).resend_allowed is False
         assert queried(void, view(PORTAL), LATE).state is State.VOIDED
+
+    def test_is_remembered_beside_what_was_shown_before(self) -> None:
+        void = told(self.seen(), operation("pending", operation_id="third"))
+        assert void.under_way == {OTHER, "third"}
+        assert told(void, operation("pending", operation_id=None)).under_way == {OTHER, "third", ""}
+
+    def test_does_not_hurry_an_open_void(self) -> None:
+        assert told(submitting(), PENDING_OTHER, START).due_at == submitting().due_at
+
+    def test_hurries_a_failed_one_only_once(self) -> None:
+        void = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))._replace(due_at=LATE + DAY_MS)
+        assert told(void, PENDING_OTHER) == void
 
     def test_of_an_earlier_attempt_means_nothing(self) -> None:
         void = in_state(State.UNKNOWN, ids_before_attempt=frozenset({OTHER}), resend_allowed=True)

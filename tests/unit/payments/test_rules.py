@@ -65,6 +65,11 @@ def queried(void: Void, seen: OrderView, began: int = LATE, unchanged: bool = Tr
     return apply_query(void, seen, began, unchanged, began)
 
 
+def fields_of(void: Void) -> dict[str, Any]:
+    assert void.provider is not None
+    return dict(void.provider)
+
+
 def told(void: Void, by: Operation, at: int = LATE) -> Void:
     learnt = apply_webhook(void, by, at)
     assert learnt is not None
@@ -149,6 +154,10 @@ class TestSubmitting:
 
         def test_without_a_readable_query_it_is_unknown(self, by: Answer) -> None:
             void = apply_answer(submitting(), "attempt-1", by, None, START)
+            assert void.state is State.UNKNOWN
+
+        def test_with_a_query_that_was_read_in_part_it_is_unknown(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, OrderView((HOLD,), partial=True), START)
             assert void.state is State.UNKNOWN
 
         def test_after_an_earlier_attempt_that_may_be_executed_it_proves_nothing(self, by: Answer) -> None:
@@ -453,6 +462,15 @@ class TestSchedule:
         assert second.due_at == ended.settled_at + 7 * DAY_MS
         assert schedule_query(second, second.due_at).due_at is None
 
+    def test_a_failed_void_beside_one_under_way_is_queried_as_an_open_one(self) -> None:
+        void = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))
+        assert schedule_query(void, LATE).due_at == LATE + 60_000
+
+    def test_a_week_after_the_request_the_queries_are_a_week_apart(self) -> None:
+        void, week = replace(submitting(), query_count=10), START + 7 * DAY_MS
+        assert schedule_query(void, week - 1).due_at == week - 1 + DAY_MS
+        assert schedule_query(void, week).due_at == week + 7 * DAY_MS
+
     def test_a_refresh_leaves_the_schedule_alone(self) -> None:
         for void in (submitting(), failed(FailureReason.REFUSED)):
             again = mark_queried(void, LATE)
@@ -577,6 +595,66 @@ class TestAnAttemptThatReachedNothingCostsNothing:
         assert self.outage(["k"] * 3).earlier == ()
 
 
+class TestAnAttemptThatWasNotSent:
+    def test_leaves_a_void_that_a_query_saw_under_way(self) -> None:
+        pending = in_state(State.PENDING)
+        assert not_sent(pending, "attempt-1", LATE) == pending
+        for by in (say.THROTTLED, say.CREDENTIALS):
+            assert apply_answer(pending, "attempt-1", by, None, LATE).state is State.PENDING
+
+    def test_says_nothing_about_another_attempt(self) -> None:
+        assert not_sent(submitting(), "attempt-0", LATE) == submitting()
+
+
+class TestAFailureInTheAnswer:
+    def test_names_and_describes_its_attempt_before_the_order_is_known(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("failure", status_code="2000"), None, START)
+        assert (void.state, attempt_of(void).ids) == (State.UNKNOWN, OWN)
+        assert (fields_of(void)["status"], fields_of(void)["status_code"]) == ("failure", "2000")
+
+    def test_ends_what_a_webhook_showed_under_way(self) -> None:
+        void = told(submitting(), operation("pending"))
+        assert void.under_way == OWN
+        assert apply_answer(void, "attempt-1", answer("failure"), HELD, LATE).reason is FailureReason.REFUSED
+
+    def test_what_the_query_after_it_showed_is_remembered(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("failure"), view(FAILED_OTHER), START)
+        assert OTHER in void.all_ids
+
+
+class TestASuccess:
+    def test_leaves_nothing_of_what_was_thought_before(self) -> None:
+        before = in_state(
+            State.UNKNOWN, provider_code="P-1", provider_message="no", all_ids=frozenset({OTHER}),
+            under_way=frozenset({OTHER, ""}), review=True, resend_allowed=True,
+        )  # fmt: skip
+        void = told(before, operation())
+        assert (void.provider_code, void.provider_message, void.under_way) == (None, None, frozenset())
+        assert (void.all_ids, void.review, void.corrected) == ({OTHER, MINE}, True, False)
+        assert (void.resend_allowed, void.settled_at) == (False, LATE)
+
+    def test_without_a_currency_contradicts_nothing(self) -> None:
+        assert told(in_state(State.UNKNOWN), operation(currency=None)).review is False
+        strange = apply_webhook(None, operation(currency="uah"), START)
+        assert strange is not None
+        assert (strange.order_currency, strange.review) == (None, False)
+
+
+class TestAFailedEnd:
+    def test_begins_its_own_schedule_and_has_no_open_refusal(self) -> None:
+        before = replace(submitting(), query_count=4, resend_allowed=True)
+        void = apply_answer(before, "attempt-1", say.REFUSED, HELD, START)
+        assert (void.query_count, attempt_of(void).refusal) == (0, None)
+        assert (void.resend_allowed, void.settled_at) == (False, START)
+
+    def test_is_reviewed_after_a_day_only_beside_a_void_under_way(self) -> None:
+        assert mark_queried(failed(FailureReason.REFUSED), START + DAY_MS).review is False
+        beside = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))
+        assert mark_queried(beside, START + DAY_MS - 1).review is False
+        assert mark_queried(beside, START + DAY_MS).review is True
+        assert mark_queried(failed(FailureReason.REFUSED, review=True), START).review is True
+
+
 class TestWhatIsKnownIsKeptOverAttempts:
     def test_the_ids_of_all_attempts_before(self) -> None:
         void = in_state(State.UNKNOWN, OWN, resend_allowed=True, all_ids=frozenset({OTHER}))
@@ -624,6 +702,18 @@ class TestWhatAWebhookShowedUnderWay:
         assert queried(void, HELD, LATE).resend_allowed is False
         assert queried(void, view(PORTAL), LATE).state is State.VOIDED
 
+    def test_is_remembered_beside_what_was_shown_before(self) -> None:
+        void = told(self.seen(), operation("pending", operation_id="third"))
+        assert void.under_way == {OTHER, "third"}
+        assert told(void, operation("pending", operation_id=None)).under_way == {OTHER, "third", ""}
+
+    def test_does_not_hurry_an_open_void(self) -> None:
+        assert told(submitting(), PENDING_OTHER, START).due_at == submitting().due_at
+
+    def test_hurries_a_failed_one_only_once(self) -> None:
+        void = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))._replace(due_at=LATE + DAY_MS)
+        assert told(void, PENDING_OTHER) == void
+
     def test_of_an_earlier_attempt_means_nothing(self) -> None:
         void = in_state(State.UNKNOWN, ids_before_attempt=frozenset({OTHER}), resend_allowed=True)
         assert told(void, PENDING_OTHER) == void
@@ -652,6 +742,23 @@ class TestAFailureNamesThisAttemptOnlyByItsOwnId:
     def test_the_answers_id_replaces_one_that_a_query_showed(self) -> None:
         void = with_attempt(in_state(State.UNKNOWN), ids=frozenset({OTHER}))
         assert attempt_of(apply_answer(void, "attempt-1", answer("pending"), None, LATE)).ids == OWN
+
+    @pytest.mark.parametrize("shown", [(PENDING_OTHER, operation("pending")), (operation("pending"), PENDING_OTHER)])
+    def test_of_two_voids_under_way_its_own_is_described(self, shown: tuple[Operation, ...]) -> None:
+        void = queried(in_state(State.UNKNOWN, OWN), view(*shown), START)
+        assert (void.state, fields_of(void)["operation_id"]) == (State.PENDING, MINE)
+
+    def test_of_somebody_elses_voids_under_way_the_first_is_described(self) -> None:
+        third = operation("pending", operation_id="third")
+        assert fields_of(queried(in_state(State.UNKNOWN), view(PENDING_OTHER, third), START))["operation_id"] == OTHER
+
+    def test_its_own_failure_is_described(self) -> None:
+        void = queried(in_state(State.PENDING, OWN), view(operation("failure", status_code="2000")), START)
+        assert (fields_of(void)["status"], fields_of(void)["status_code"]) == ("failure", "2000")
+
+    def test_a_failure_without_an_id_does_not_hide_the_new_one(self) -> None:
+        nameless = operation("failure", operation_id=None)
+        assert queried(in_state(State.UNKNOWN), view(nameless, operation("failure"))).reason is FailureReason.REFUSED
 
 
 class TestUndocumentedStatuses:

@@ -11,7 +11,6 @@ from payments.record import (
     LONGEST_HISTORY,
     RANK,
     REACHED_NOTHING,
-    REFUSALS,
     Attempt,
     Change,
     Evidence,
@@ -19,7 +18,8 @@ from payments.record import (
     State,
     Void,
 )
-from payments.rules import DAY_MS, apply_answer, apply_query, apply_webhook, mark_queried, not_sent, schedule_query
+from payments.rules import apply_answer, apply_query, apply_webhook, not_sent
+from payments.schedule import DAY_MS, mark_queried, schedule_query
 from tests.fakes import provider as say
 from tests.fakes.scene import (
     ABSENT,
@@ -94,9 +94,56 @@ class TestNothingYet:
         assert (void.state, void.attempt) == (State.VOIDED, None)
         assert (void.order_currency, void.corrected, void.review, void.due_at) == ("UAH", False, False, None)
 
-    @pytest.mark.parametrize("status", ["failure", "pending", "init", "strange"])
-    def test_no_other_webhook_makes_a_record(self, status: str) -> None:
-        assert apply_webhook(None, operation(status), START) is None
+    def test_a_failure_webhook_makes_no_record(self) -> None:
+        assert apply_webhook(None, operation("failure"), START) is None
+
+
+class TestSomebodyElsesVoidUnderWay:
+    def reported(self, status: str = "pending", operation_id: str | None = OTHER) -> Void:
+        void = apply_webhook(None, operation(status, operation_id=operation_id), START)
+        assert void is not None
+        return void
+
+    @pytest.mark.parametrize("status", ["pending", "init", "strange"])
+    def test_makes_a_pending_void_that_is_due_and_never_claimed(self, status: str) -> None:
+        void = self.reported(status)
+        assert (void.state, void.attempt, void.due_at, void.under_way) == (State.PENDING, None, START, {OTHER})
+        assert judge(void, request(), LATE) is ClaimDecision.REPLAY
+
+    def test_is_voided_or_captured_in_the_end(self) -> None:
+        assert queried(self.reported(), view(PORTAL)).state is State.VOIDED
+        taken = queried(self.reported(), view(FAILED_OTHER, CAPTURE))
+        assert taken.reason is FailureReason.ALREADY_CAPTURED
+
+    @pytest.mark.parametrize("operation_id", [OTHER, None])
+    def test_or_fails_and_may_then_be_requested(self, operation_id: str | None) -> None:
+        void = self.reported(operation_id=operation_id)
+        assert queried(void, HELD).state is State.PENDING
+        assert (
+            queried(void, view(operation("failure", operation_id=operation_id)), unchanged=False).state is State.PENDING
+        )
+        ended = queried(void, view(operation("failure", operation_id=operation_id)))
+        assert (ended.state, ended.reason, ended.under_way) == (State.FAILED, FailureReason.REFUSED, frozenset())
+        again = claim(ended, request(), "attempt-1", LATE)
+        assert again.history[: len(ended.history)] == ended.history
+        assert again.ids_before_attempt == ended.all_ids
+
+    def test_is_reviewed_after_a_day(self) -> None:
+        assert schedule_query(self.reported(), START + DAY_MS - 1).review is False
+        assert schedule_query(self.reported(), START + DAY_MS).review is True
+
+    def test_seen_by_a_query_keeps_a_failed_void_from_being_claimed_until_it_has_ended(self) -> None:
+        void = queried(failed(FailureReason.REFUSED), view(PENDING_OTHER))
+        assert (void.state, void.due_at) == (State.FAILED, LATE + 60_000)
+        assert judge(void, request("k2"), LATE) is ClaimDecision.IN_PROGRESS
+        assert judge(queried(void, HELD), request("k2"), LATE) is ClaimDecision.IN_PROGRESS
+        assert judge(queried(void, view(FAILED_OTHER)), request("k2"), LATE) is ClaimDecision.CLAIM
+
+    def test_is_not_forgotten_when_our_own_void_has_failed(self) -> None:
+        pending = queried(in_state(State.UNKNOWN, ids=OWN), view(PENDING_OTHER))
+        ended = queried(pending, view(operation("failure", operation_id=MINE)))
+        assert (ended.reason, ended.under_way) == (FailureReason.REFUSED, {OTHER})
+        assert judge(ended, request("k2"), LATE) is ClaimDecision.IN_PROGRESS
 
 
 class TestSubmitting:
@@ -231,7 +278,7 @@ class TestUnknown:
         again = claim(void, request("k2"), "attempt-2", LATE)
         assert (attempt_of(again).number, again.earlier_sent, again.resend_allowed) == (2, True, False)
         assert (again.ids_before_attempt, attempt_of(again).ids) == (frozenset({MINE, OTHER}), frozenset())
-        assert [(each.key, each.reason) for each in again.earlier] == [("k1", None)]
+        assert [(each.key, each.reason) for each in again.earlier] == [("k1", FailureReason.NOT_EXECUTED)]
 
     def test_a_failure_counts_if_it_names_this_attempt(self) -> None:
         failure = view(operation("failure"))
@@ -316,8 +363,9 @@ class TestFailed:
         assert judge(failed(FailureReason.ALREADY_CAPTURED), request("k2"), LATE) is ClaimDecision.REPLAY
 
     def test_every_reason_is_one_or_the_other(self) -> None:
-        assert REFUSALS | {FailureReason.NOT_EXECUTED} | REACHED_NOTHING == set(FailureReason)
-        assert not (REFUSALS | {FailureReason.NOT_EXECUTED}) & REACHED_NOTHING
+        for reason in FailureReason:
+            decisions = {judge(failed(reason), request(key), START) for key in ("k1", "k2")}
+            assert (decisions == {ClaimDecision.CLAIM}) is (reason in REACHED_NOTHING)
 
     @pytest.mark.parametrize("reason", list(FailureReason))
     def test_is_corrected_by_the_providers_own_word(self, reason: FailureReason) -> None:
@@ -328,7 +376,7 @@ class TestFailed:
         ):
             assert (void.state, void.corrected, void.reason) == (State.VOIDED, True, None)
 
-    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(PENDING_OTHER), view(operation("failure"))])
+    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(operation("failure"))])
     def test_by_nothing_else(self, seen: OrderView) -> None:
         void = failed(FailureReason.REFUSED)
         assert queried(void, seen)._replace(all_ids=frozenset()) == void
@@ -352,7 +400,7 @@ class TestVoided:
     def void(self) -> Void:
         return apply_answer(submitting(), "attempt-1", answer(), None, START)
 
-    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(PENDING_OTHER), view(operation("failure"))])
+    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(operation("failure"))])
     def test_never_changes(self, seen: OrderView) -> None:
         void = self.void()
         assert queried(void, seen) == void
@@ -518,12 +566,26 @@ class TestOneKeyOneAnswer:
 
     @pytest.mark.parametrize("reason", list(FailureReason))
     def test_refused_stays_refused_whatever_came_after_it(self, reason: FailureReason) -> None:
-        assert judge(self.after_a_refused_key(reason), request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(self.after_a_refused_key(reason), request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
 
     def test_also_when_a_later_attempt_voided_the_order(self) -> None:
         voided = replace(self.after_a_refused_key(FailureReason.REFUSED), state=State.VOIDED, reason=None)
-        assert judge(voided, request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(voided, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
         assert judge(voided, request("k2"), LATE) is ClaimDecision.REPLAY
+
+    @pytest.mark.parametrize("reason", list(FailureReason))
+    def test_a_key_whose_attempt_was_not_executed_stays_so(self, reason: FailureReason) -> None:
+        lost = claim(in_state(State.UNKNOWN, resend_allowed=True), request("k2"), "attempt-2", LATE)
+        absent = claim(failed(FailureReason.NOT_EXECUTED), request("k2"), "attempt-2", LATE)
+        for void in (lost, absent):
+            assert judge(void, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
+            later = replace(void, state=State.FAILED, reason=reason)
+            assert judge(later, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
+
+    def test_unless_the_order_was_voided_perhaps_by_that_very_attempt(self) -> None:
+        lost = claim(in_state(State.UNKNOWN, resend_allowed=True), request("k2"), "attempt-2", LATE)
+        voided = replace(lost, state=State.VOIDED)
+        assert judge(voided, request("k1"), LATE) is ClaimDecision.REPLAY
 
     @pytest.mark.parametrize("reason", sorted(REACHED_NOTHING))
     def test_the_newest_key_a_new_one_or_none_may_claim(self, reason: FailureReason) -> None:
@@ -562,7 +624,7 @@ class TestAnAttemptThatReachedNothingCostsNothing:
         void = apply_answer(submitting(key="k1"), "attempt-1", say.REFUSED, HELD, START)
         for number in range(2, 60):
             void = not_sent(claim(void, request(f"k{number}"), f"a{number}", LATE), f"a{number}", LATE)
-        assert judge(void, request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(void, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
         assert [change.state for change in void.history[:2]] == [State.SUBMITTING, State.FAILED]
         assert void.attempts_that_count == 1
 

@@ -28,8 +28,10 @@ from _pytest.runner import runtestprotocol
 
 from tests.mutants.mutations import FUNCTIONS, MODULE, Mutant, mutated
 
-CPU_SECONDS = 20
-"""More than the tests of any function use together; a mutant that needs more runs in a circle."""
+CPU_SECONDS = 30
+"""More than all tests use together; a mutant that needs more runs in a circle."""
+CPU_TIMES = 3
+"""The same for chosen tests: so many times what they need without a mutant, and a second."""
 STUCK_SECONDS = 240
 """A mutant that waits for something which never comes uses no processor time, so a clock ends it."""
 TOOL = 4
@@ -115,11 +117,7 @@ class Judge:
         self._originals = _functions()
         gc.collect()
         gc.freeze()
-        by_function: dict[tuple[str, str], list[Mutant]] = defaultdict(list)
-        for mutant in self.mutants:
-            by_function[mutant.file, mutant.function].append(mutant)
-        for mutants in by_function.values():
-            run_forked(mutants, self._try, self.jobs, self._note)
+        run_forked(self.mutants, self._try, self.jobs, self._note)
         return True
 
     def _first_pass(self) -> None:
@@ -160,6 +158,8 @@ class Judge:
         cost = self._reached[place]
         rest = sorted(cost, key=lambda at: (Path(self._items[at].location[0]).name not in own, cost[at]))
         chosen = [*first, *self._affordable([at for at in rest if at not in first], own, cost)]
+        limit = 1 + round(time.process_time() + CPU_TIMES * sum(cost.get(at, 0) for at in chosen))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
         for number, at in enumerate(chosen):
             following = self._items[chosen[number + 1]] if number + 1 < len(chosen) else None
             reports = runtestprotocol(self._items[at], log=False, nextitem=following)

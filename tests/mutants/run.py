@@ -115,7 +115,7 @@ class Results:
         mutant, killed_by = verdict
         self._known[mutant.name] = Known(self._files[mutant.file], self._tests, killed_by)
         self._unsaved += 1
-        if self._unsaved >= 20:
+        if self._unsaved >= 10:
             self.save()
 
     def save(self) -> None:

@@ -47,6 +47,14 @@ def test_a_failed_void_is_written_flat_and_what_is_not_known_is_left_out() -> No
     }  # fmt: skip
 
 
+def test_an_attempt_without_a_comment_a_key_or_a_caller_comes_back_with_its_open_refusal() -> None:
+    attempt = Attempt(1, "a", None, "h", "UAH", None, START, None, 2, 3, refusal=FailureReason.ORDER_NOT_FOUND)
+    void = read_order(item_of(replace(submitting(), attempt=attempt))).void
+    assert void is not None
+    assert void.attempt == attempt
+    assert void.attempt.refusal is FailureReason.ORDER_NOT_FOUND  # the rules compare members, not texts
+
+
 def test_a_void_that_nobody_requested_here_has_no_attempt() -> None:
     item = item_of(Void(State.VOIDED, None, settled_at=START))
     assert item["attempt"] == {"N": "0"}

@@ -299,8 +299,8 @@ def is_at_import(mutant: Mutant) -> bool:
 
 OWN = {
     "payments/claims.py": {"test_rules.py"},
-    "payments/record.py": {"test_rules.py", "test_store.py"},
-    "payments/items.py": {"test_store.py"},
+    "payments/record.py": {"test_record.py", "test_rules.py"},
+    "payments/items.py": {"test_items.py", "test_store.py"},
     "payments/outside.py": {"test_store.py", "test_voids.py"},
     "representations.py": {"test_submit_void.py", "test_read_voids.py"},
     "systems.py": {"test_submit_void.py"},

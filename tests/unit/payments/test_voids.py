@@ -404,6 +404,25 @@ class TestProjects:
         assert found is not None
         assert found.pos_id == "the-live-project"
 
+    def test_webhooks_alone_do_not_hide_the_record_of_the_project_before(self, scene: Scene) -> None:
+        scene.put(make.submitting())
+        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
+        scene.put(None, pos_id="the-live-project")
+        found = find(scene.systems, make.ORDER, scene.deadline())
+        assert found is not None
+        assert found.pos_id == make.POS_ID
+
+    def test_an_order_without_a_void_is_not_found_and_the_same_project_not_read_twice(self, scene: Scene) -> None:
+        scene.put(None)
+        scene.secrets.rotate(api_secret="another secret of the same project")
+        scene.table.calls.clear()
+        assert find(scene.systems, make.ORDER, scene.deadline()) is None
+        assert [name for name, _ in scene.table.calls] == ["get_item"]
+        scene.secrets.rotate(pos_id="the-live-project")
+        scene.secret.forget()
+        assert find(scene.systems, make.ORDER, scene.deadline()) is None
+        assert find(scene.systems, "another", scene.deadline()) is None
+
     def test_a_new_project_begins_with_an_order_of_its_own(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]
         submit(scene.systems, request("k"))

@@ -746,9 +746,10 @@ class TestWhatAQueryShowed:
         void = queried(in_state(State.UNKNOWN, all_ids=frozenset({"first"})), view(FAILED_OTHER), START)
         assert void.all_ids == {"first", OTHER}
 
-    def test_under_way_needs_no_webhooks_word_any_more(self) -> None:
+    def test_under_way_is_so_until_a_query_shows_it_finished(self) -> None:
         void = queried(told(in_state(State.UNKNOWN), PENDING_OTHER), view(PENDING_OTHER), START)
-        assert (void.state, void.under_way) == (State.PENDING, frozenset())
+        assert (void.state, void.under_way) == (State.PENDING, frozenset({OTHER}))
+        assert queried(void, view(FAILED_OTHER), START + 1).under_way == frozenset()
 
     def test_the_hold_alone_proves_that_earlier_attempts_did_nothing(self) -> None:
         void = in_state(State.UNKNOWN, earlier_sent=True)

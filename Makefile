@@ -20,7 +20,7 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit check lint types every-test coverage bench faults smoke acceptance synth bootstrap deploy clean
+.PHONY: help run demo test unit check lint types every-test coverage bench faults mutants smoke acceptance synth bootstrap deploy clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick
 
 faults: $(INSTALLED) ## run the fault simulator
 	@PYTHONPATH=functions $(PYTHON) -m tests.faults
+
+mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? Hours, resumable (MUTANTS=rules.py: one file)
+	@PYTHONPATH=functions $(PYTHON) -m tests.mutants $(MUTANTS)
 
 smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }

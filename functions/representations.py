@@ -40,10 +40,10 @@ WHAT_HELPS = {
 
 def why_not_voidable(void: Void, earlier: EarlierAttempt | None) -> str:
     """The detail of a 409 `not-voidable`: whose answer it is, and what helps."""
-    if earlier is None or earlier.reason is None:
+    if earlier is None:
         what_helps = WHAT_HELPS.get(void.reason, "") if void.reason is not None else ""
         return f"The provider refused for good; `void.reason` says why. {what_helps}".rstrip()
-    told = f"The attempt that this Idempotency-Key made was refused for good ({earlier.reason.value})."
+    told = f"The attempt that this Idempotency-Key made has failed for good ({earlier.reason.value})."
     if void.state is State.VOIDED:
         return f"{told} The order has been voided since."
     return f"{told} {WHAT_HELPS[earlier.reason]}"
@@ -80,7 +80,7 @@ def void_record(order: Order, earlier: EarlierAttempt | None = None) -> dict[str
     if earlier is not None and void.state is not State.VOIDED:
         shown |= {
             "state": State.FAILED.value,
-            "reason": earlier.reason.value if earlier.reason is not None else None,
+            "reason": earlier.reason.value,
             "resend_allowed": False,
             "comment": None,
             "attempt": earlier.number,

@@ -15,7 +15,7 @@ os.environ |= {
     "AWS_DEFAULT_REGION": "eu-central-1",
 }
 
-SECOND_SERVICE = ("test_console", "test_real_faults", "test_rotation")
+SECOND_SERVICE = ("test_console", "test_console_pages", "test_real_faults", "test_rotation")
 """They have a running service of their own: one of them waits a minute, and the others take long."""
 LONGEST_FIRST = ("a second service", "the service", "faults", "alarms", "stock deploy", "infra")
 

@@ -32,7 +32,7 @@ class ClaimDecision(StrEnum):
 
     CLAIM = "claim"
     REPLAY = "replay"
-    REFUSED_EARLIER = "refused-earlier"
+    FAILED_EARLIER = "failed-earlier"
     IN_PROGRESS = "in-progress"
     KEY_MISMATCH = "idempotency-mismatch"
     CURRENCY_MISMATCH = "currency-mismatch"
@@ -46,9 +46,8 @@ def judge(void: Void | None, request: Request, now: int) -> ClaimDecision:
     made = void.made_by(request.key)
     if made is not None and made.body_hash != request.body_hash:
         return ClaimDecision.KEY_MISMATCH
-    if isinstance(made, EarlierAttempt) and made.refused:
-        # Whatever came after it: what was said about a key never changes.
-        return ClaimDecision.REFUSED_EARLIER
+    if isinstance(made, EarlierAttempt) and _answers_its_key(void, made):
+        return ClaimDecision.FAILED_EARLIER
     if void.state is not State.FAILED and void.order_currency not in (None, request.order_currency):
         return ClaimDecision.CURRENCY_MISMATCH
     if void.state is State.SUBMITTING and void.attempt is not None and now < void.attempt.lease_until:
@@ -60,11 +59,18 @@ def judge(void: Void | None, request: Request, now: int) -> ClaimDecision:
     return ClaimDecision.TOO_MANY if void.attempts_that_count >= MOST_ATTEMPTS else ClaimDecision.CLAIM
 
 
+def _answers_its_key(void: Void, earlier: EarlierAttempt) -> bool:
+    """Has this attempt failed for good? Whatever came after it: what was said about a key never changes."""
+    if earlier.reason is FailureReason.NOT_EXECUTED and void.state is State.VOIDED:
+        return False  # its POST may have arrived after all, and be what released the hold
+    return earlier.reason not in REACHED_NOTHING
+
+
 def _may_claim(void: Void, made: Attempt | EarlierAttempt | None) -> bool:
     """`made`: the attempt that the request's key has already made."""
     match void.state:
         case State.FAILED if void.reason in REACHED_NOTHING:
-            return not isinstance(made, EarlierAttempt) or made.reason in REACHED_NOTHING
+            return True  # also with an earlier key: what has failed for good was answered above
         case State.FAILED:
             return made is None and void.reason is not FailureReason.ALREADY_CAPTURED
         case State.SUBMITTING | State.UNKNOWN:
@@ -93,15 +99,16 @@ def claim(void: Void | None, request: Request, attempt_id: str, now: int) -> Voi
         idle_before=before.idle_before + 1 if before is not None and idle else 0,
     )
     fresh = Void(State.SUBMITTING, request.order_currency, attempt, due_at=lease_until)
-    if void is not None and before is not None:
+    if void is not None:
+        own = before.ids if before is not None else frozenset[str]()
         fresh = replace(
             fresh,
-            earlier=_shelved(void, before, request.key),
+            earlier=_shelved(void, before, request.key) if before is not None else (),
             # A review that nobody has closed stays visible through later attempts.
             review=void.review,
             earlier_sent=void.earlier_sent or not _end_is_proven(void),
-            ids_before_attempt=void.ids_before_attempt | void.all_ids | before.ids,
-            all_ids=void.all_ids | before.ids,
+            ids_before_attempt=void.ids_before_attempt | void.all_ids | own,
+            all_ids=void.all_ids | own,
             history=_kept_history(void, before),
         )
     return append_history(fresh, Source(Evidence.REQUEST, now))
@@ -115,8 +122,8 @@ def _end_is_proven(void: Void) -> bool:
 def _shelved(void: Void, attempt: Attempt, next_key: str | None) -> tuple[EarlierAttempt, ...]:
     """The earlier attempts and the newest. Those that reached nothing are kept for their keys only, and bounded."""
     ended = EarlierAttempt(
-        attempt.number, attempt.key, attempt.body_hash, attempt.requested_at, attempt.requested_by, void.reason,
-        void.settled_at, void.provider_code, void.provider_message,
+        attempt.number, attempt.key, attempt.body_hash, attempt.requested_at, attempt.requested_by,
+        void.reason or FailureReason.NOT_EXECUTED, void.settled_at, void.provider_code, void.provider_message,
     )  # fmt: skip
     kept = [each for each in (*void.earlier, ended) if not _is_forgettable(each, next_key)]
     idle = [each for each in kept if each.reason in REACHED_NOTHING]
@@ -127,9 +134,9 @@ def _is_forgettable(attempt: EarlierAttempt, next_key: str | None) -> bool:
     return attempt.reason in REACHED_NOTHING and attempt.key in (None, next_key)
 
 
-def _kept_history(void: Void, attempt: Attempt) -> tuple[Change, ...]:
+def _kept_history(void: Void, attempt: Attempt | None) -> tuple[Change, ...]:
     """Of many attempts in a row that reached nothing, the first and the newest: an outage must not fill the record."""
-    if not attempt.idle_before or void.reason not in REACHED_NOTHING:
+    if attempt is None or not attempt.idle_before or void.reason not in REACHED_NOTHING:
         return void.history
     begins = max(at for at, change in enumerate(void.history) if change.state is State.SUBMITTING)
     return void.history[:begins]

@@ -181,9 +181,8 @@ def _read_attempt(values: dict[str, Any]) -> Attempt:
 
 
 def _read_earlier(values: dict[str, Any]) -> EarlierAttempt:
-    reason = values.get("reason")
     known = {"key": None, "requested_by": None, "settled_at": None, **values}
-    return EarlierAttempt(**{**known, "reason": FailureReason(reason) if reason else None})
+    return EarlierAttempt(**{**known, "reason": FailureReason(values["reason"])})
 
 
 def write_webhook(webhook: StoredWebhook) -> Item:

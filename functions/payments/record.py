@@ -46,8 +46,6 @@ class FailureReason(StrEnum):
 
 REACHED_NOTHING = frozenset({FailureReason.NOT_SENT, FailureReason.THROTTLED, FailureReason.CREDENTIALS})
 """Nothing reached or moved the provider: the same request, with the same key, may be sent."""
-REFUSALS = frozenset({FailureReason.REFUSED, FailureReason.ALREADY_CAPTURED, FailureReason.ORDER_NOT_FOUND})
-"""The provider's own word that this attempt was not executed."""
 
 
 class Evidence(StrEnum):
@@ -121,16 +119,11 @@ class EarlierAttempt(NamedTuple):
     body_hash: str
     requested_at: int
     requested_by: str | None
-    reason: FailureReason | None
-    """How it ended; None: its answer was lost, and the provider then showed the hold without a void."""
+    reason: FailureReason
+    """How it ended; also `not-executed` if its answer was lost and the provider then showed the hold without a void."""
     settled_at: int | None
     provider_code: str | None = None
     provider_message: str | None = None
-
-    @property
-    def refused(self) -> bool:
-        """The provider refused it: its key has got its answer for good."""
-        return self.reason in REFUSALS
 
 
 class Void(NamedTuple):
@@ -152,7 +145,7 @@ class Void(NamedTuple):
     all_ids: frozenset[str] = frozenset()
     """Every void id seen for the order so far."""
     under_way: frozenset[str] = frozenset()
-    """Ids that a genuine webhook showed under way, and no query has shown finished; "" stands for one without an id."""
+    """Ids of voids that were shown under way, and that no query has shown finished; "" is one without an id."""
     undocumented: bool = False
     """A query has shown a void with a status that the provider does not document."""
     settled_at: int | None = None
@@ -169,6 +162,13 @@ class Void(NamedTuple):
     def settled(self) -> bool:
         """Nothing is open."""
         return self.state in (State.FAILED, State.VOIDED)
+
+    @property
+    def known_since(self) -> int | None:
+        """When it was requested or, if nobody requested it here, first reported."""
+        if self.attempt is not None:
+            return self.attempt.requested_at
+        return self.history[0].at if self.history else None
 
     def made_by(self, key: str | None) -> Attempt | EarlierAttempt | None:
         """The newest attempt that was made with this idempotency key."""

@@ -19,11 +19,8 @@ from payments.record import (
     currency_of,
     ids_of,
 )
+from payments.schedule import DAY_MS, due_after_failure, due_by, watch_what_is_under_way
 
-DAY_MS = 86_400_000
-QUERY_AFTER_MS = tuple(minutes * 60_000 for minutes in (1, 2, 5, 15, 60, 360))
-LOOKED_AT_AGAIN = frozenset({FailureReason.REFUSED, FailureReason.NOT_EXECUTED})
-"""Failures that the provider may still contradict without a webhook: queried once more after a day and after a week."""
 NOTHING_DONE = {
     AnswerKind.THROTTLED: FailureReason.THROTTLED,
     AnswerKind.CREDENTIALS: FailureReason.CREDENTIALS,
@@ -104,8 +101,10 @@ def apply_query(void: Void, view: OrderView, began: int, unchanged: bool, now: i
         return released
     void = _see(void, view)
     attempt, source = void.attempt, Source(Evidence.QUERY, now)
-    if void.settled or attempt is None:
-        return void
+    if void.settled:
+        return watch_what_is_under_way(void, now)
+    if attempt is None:
+        return _conclude_without_attempt(void, view, unchanged, source)
     if attempt.refusal is not None and unchanged:
         return _conclude_refusal(void, view, source)
     late = unchanged and began >= attempt.absence_counts_from
@@ -126,6 +125,17 @@ def apply_query(void: Void, view: OrderView, began: int, unchanged: bool, now: i
     return replace(void, resend_allowed=True)
 
 
+def _conclude_without_attempt(void: Void, view: OrderView, unchanged: bool, source: Source) -> Void:
+    """A void that nobody requested here ends when the provider shows that it has failed, or that the hold is taken."""
+    shown = view.of("void")
+    if void.under_way or not unchanged:
+        return void
+    failed = next((operation for operation in shown if operation.failed), None)
+    if view.captured:
+        return _fail(void, FailureReason.ALREADY_CAPTURED, source)
+    return void if failed is None else _fail(_describe(void, failed), FailureReason.REFUSED, source)
+
+
 def _own(void: Void, operations: list[Operation]) -> Operation | None:
     """The operation that is proven to be the newest attempt's, if any."""
     ids = void.attempt.ids if void.attempt is not None else frozenset[str]()
@@ -139,52 +149,26 @@ def _adopt_only_new(void: Void, view: OrderView) -> Void:
 
 
 def apply_webhook(void: Void | None, operation: Operation, now: int) -> Void | None:
-    """Merge a genuine void webhook; None: there is no void, and this webhook makes none."""
+    """Merge a genuine void webhook; None: there is no void, and a failed one makes none."""
     source = Source(Evidence.WEBHOOK, now)
     if operation.succeeded:
         return _succeed(void or Void(State.SUBMITTING, currency_of(operation)), operation, source)
-    if void is None or void.state is State.VOIDED:
+    if void is None:
+        # Somebody else's void is under way: a record, so that none of ours is sent beside it, and its end is found.
+        made = None if operation.failed else Void(State.SUBMITTING, currency_of(operation))
+        return made and due_by(_to_pending(made, operation, source), now)
+    if void.state is State.VOIDED:
         return void
     if operation.failed:
         # It may be late, or wrong: the next query decides.
-        return void if void.settled else _due_by(void, now)
+        return void if void.settled else due_by(void, now)
     attempt = void.attempt
     if attempt is not None and operation.ids & attempt.ids:
         return void if void.settled else _to_pending(void, operation, source)
     if operation.ids and operation.ids <= void.ids_before_attempt:
         return void
-    seen = replace(void, under_way=void.under_way | (operation.ids or {""}), resend_allowed=False)
-    return _due_by(seen, now) if seen.settled and seen != void else seen
-
-
-def _due_by(void: Void, moment: int) -> Void:
-    return replace(void, due_at=moment if void.due_at is None else min(void.due_at, moment))
-
-
-def schedule_query(void: Void, now: int) -> Void:
-    """The record while settle_voids queries: when the next query is due, and whether a person must look."""
-    queried = replace(mark_queried(void, now), query_count=void.query_count + 1)
-    if void.state is State.FAILED and not void.under_way:
-        again = (void.settled_at or now) + 7 * DAY_MS
-        return replace(queried, due_at=again if now < again else None)
-    day_over = _requested(void, now) + DAY_MS
-    if void.query_count < len(QUERY_AFTER_MS):
-        due = now + QUERY_AFTER_MS[void.query_count]
-    else:
-        due = now + (DAY_MS if now < day_over + 6 * DAY_MS else 7 * DAY_MS)
-    # Also at the end of the settle window, when an absence begins to count, and after a day, when it is reviewed.
-    moments = (void.attempt.absence_counts_from if void.attempt else now, day_over)
-    return replace(queried, due_at=min([due, *(moment for moment in moments if now < moment)]))
-
-
-def mark_queried(void: Void, now: int) -> Void:
-    """The void as just queried, its schedule unchanged: frequent reads must not postpone the scheduled query."""
-    open_for_a_day = (not void.settled or bool(void.under_way)) and now >= _requested(void, now) + DAY_MS
-    return replace(void, queried_at=now, review=void.review or open_for_a_day)
-
-
-def _requested(void: Void, now: int) -> int:
-    return void.attempt.requested_at if void.attempt is not None else now
+    seen = replace(void, under_way=void.under_way | _names(operation), resend_allowed=False)
+    return due_by(seen, now) if seen.settled and seen != void else seen
 
 
 def ask_for_review(void: Void) -> Void:
@@ -222,8 +206,7 @@ def _succeed(void: Void, operation: Operation, source: Source) -> Void:
 
 def _fail(void: Void, reason: FailureReason, source: Source) -> Void:
     failed = _settle(replace(_with_attempt(void, refusal=None), reason=reason), State.FAILED, source)
-    again = source.at + DAY_MS if reason in LOOKED_AT_AGAIN else None
-    return replace(failed, query_count=0, due_at=again)
+    return watch_what_is_under_way(due_after_failure(failed, source.at), source.at)
 
 
 def _settle(void: Void, state: State, source: Source) -> Void:
@@ -232,8 +215,7 @@ def _settle(void: Void, state: State, source: Source) -> Void:
 
 def _to_pending(void: Void, operation: Operation | None, source: Source) -> Void:
     if operation is not None:
-        # From here on the state says that it is under way.
-        void = replace(_describe(void, operation), under_way=void.under_way - operation.ids)
+        void = replace(_describe(void, operation), under_way=void.under_way | _names(operation))
     # A void under way takes the permission to send another one back.
     return replace(_move(void, State.PENDING, source), resend_allowed=False)
 
@@ -248,18 +230,24 @@ def _move(void: Void, state: State, source: Source) -> Void:
 def _see(void: Void, view: OrderView) -> Void:
     """Remember which voids a query showed, which of them are finished, and whether their statuses are known."""
     shown = view.of("void")
-    finished = frozenset[str]().union(*(operation.ids for operation in shown if operation.failed))
+    under_way = frozenset[str]().union(*(_names(operation) for operation in shown if operation.under_way))
+    finished = frozenset[str]().union(*(_names(operation) for operation in shown if operation.failed))
     strange = any(not operation.documented for operation in shown)
     return replace(
         void,
         all_ids=void.all_ids.union(*(operation.ids for operation in shown)),
-        under_way=void.under_way - finished,
+        under_way=(void.under_way | under_way) - (finished - under_way),
         # Not final, but nobody knows when it will be: reviewed after the second query that shows it.
         review=void.review or (strange and void.undocumented),
         undocumented=void.undocumented or strange,
         # What stands alone now was not executed by an earlier attempt, whose window is over.
         earlier_sent=void.earlier_sent and not view.shows_hold_alone,
     )
+
+
+def _names(operation: Operation) -> frozenset[str]:
+    """The operation in a set of ids; "" stands for one without an id."""
+    return operation.ids or frozenset({""})
 
 
 def _adopt_ids(void: Void, operation: Operation | None) -> Void:

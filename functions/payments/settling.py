@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from payments import items, rules
+from payments import items, rules, schedule
 from payments.outside import AWS_CALL_SECONDS, Deadline, Storage, Systems
 from payments.record import Order, State, Void
 from payments.secret import Credentials, SecretError
@@ -53,18 +53,24 @@ def settle(systems: Systems, until: int, workers: int) -> Run:
     deadline = Deadline(until, systems.now)
     systems.secret.current(systems.deadline(AWS_CALL_SECONDS))
     done: list[Queried] = []
-    unreadable, oldest = 0, 0
-    with ThreadPoolExecutor(workers, thread_name_prefix="settle") as pool:
-        for page in _due(systems, deadline):
-            oldest = max([oldest, *(_age(order, systems.now()) for order in page.orders)])
-            unreadable += page.unreadable
-            done += pool.map(lambda order: _try(systems, order, deadline), page.orders)
+    failed, oldest = 0, 0
+    try:
+        with ThreadPoolExecutor(workers, thread_name_prefix="settle") as pool:
+            for page in _due(systems, deadline):
+                oldest = max([oldest, *(_age(order, systems.now()) for order in page.orders)])
+                failed += page.unreadable
+                done += pool.map(lambda order: _try(systems, order, deadline), page.orders)
+        oldest = max(oldest, _oldest_waiting(systems, deadline))
+    except StoreError:
+        if not done:
+            raise
+        failed += 1  # the rest is not listed, but what was done is counted: nobody would count it later
     return Run(
         tuple(each.merged for each in done if each.merged is not None),
-        unreadable + sum(each.failed for each in done),
+        failed + sum(each.failed for each in done),
         tuple(each.error for each in done if each.error is not None),
         sum(each.without_credentials for each in done),
-        max(oldest, _oldest_waiting(systems, deadline)),
+        oldest,
     )
 
 
@@ -110,14 +116,14 @@ def _oldest_waiting(systems: Storage, deadline: Deadline) -> int:
 
 def _age(order: Order, now: int) -> int:
     void = order.void
-    return now - void.attempt.requested_at if void is not None and void.attempt is not None and not void.settled else 0
+    return now - (void.known_since or now) if void is not None and not void.settled else 0
 
 
 def _try(systems: Systems, order: Order, deadline: Deadline) -> Queried:
     if deadline.over:
         return Queried()
     try:
-        return query(systems, order, rules.schedule_query, systems.deadline(QUESTION_SECONDS))
+        return query(systems, order, schedule.schedule_query, systems.deadline(QUESTION_SECONDS))
     except (StoreError, SecretError):
         return Queried(failed=True)
     except Exception as error:  # noqa: BLE001 nothing about one order may stop the others
@@ -167,4 +173,4 @@ def refresh(systems: Systems, order: Order, deadline: Deadline) -> Queried:
     now, void = systems.now(), order.void
     if void is None or void.state is State.VOIDED or now - void.queried_at < REFRESH_EVERY_MS:
         return Queried(Merged(order, order))
-    return query(systems, order, rules.mark_queried, deadline)
+    return query(systems, order, schedule.mark_queried, deadline)

@@ -131,7 +131,7 @@ def _without_sending(
     match decision:
         case ClaimDecision.REPLAY:
             return Submitted(result_of(void), order, void, replayed=True)
-        case ClaimDecision.REFUSED_EARLIER:
+        case ClaimDecision.FAILED_EARLIER:
             made = void.made_by(request.key)
             earlier = made if isinstance(made, EarlierAttempt) else None
             return Submitted(Result.NOT_VOIDABLE, order, void, replayed=True, answered_by=earlier)

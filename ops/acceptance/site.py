@@ -16,7 +16,8 @@ from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import ClientError
 
-from infra.environments import Environment
+from infra.environment import Environment
+from ops import systems
 from ops.acceptance import wire
 from ops.acceptance.limits import Allowed, Patience
 from ops.acceptance.line import Line
@@ -216,8 +217,9 @@ class Site:
     def credentials(self) -> Credentials:
         """What the functions use. Raises SecretError, OpsError; hidden in all that is written from now on."""
         variables = self.functions["submit_void"].variables
-        secret = Secret(self.client("secretsmanager"), settings.storage(variables).secret_id, time.monotonic)
-        credentials = secret.current()
+        client = systems.PatientClient(self.client("secretsmanager"))
+        secret = Secret(client, settings.storage(variables).secret_id, time.monotonic)
+        credentials = secret.current(systems.deadline())
         self.redact.learn(credentials.api_key, credentials.api_secret, credentials.endpoints_key)
         return credentials
 

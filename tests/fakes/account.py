@@ -15,7 +15,7 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
-from infra.environments import Environment
+from infra.environment import Environment
 from ops.acceptance.limits import Allowed, Patience
 from ops.acceptance.redact import Redactor
 from ops.acceptance.site import Function, Site
@@ -35,7 +35,8 @@ START = datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)
 @functools.cache
 def _client(service: str) -> Any:
     """Made once for all tests: reading a service's model takes most of a test's time."""
-    return boto3.client(service, region_name=REGION, aws_access_key_id="example", aws_secret_access_key="example")
+    session: Any = boto3.Session("example", "example", region_name=REGION)
+    return session.client(service)
 
 
 class Account:

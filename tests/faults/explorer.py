@@ -1,4 +1,4 @@
-"""Walks through schedules: all with at most n deviations from the default, and random ones from a printed seed.
+"""Walks through schedules: all with at most n deviations from the ordinary course, and random ones from a printed seed.
 
 A schedule is written as `configuration:step=choice,…`, its deviations only; that line replays it.
 """
@@ -7,11 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from tests.faults.configurations import CONFIGURATIONS
-from tests.faults.invariants import harm
-from tests.faults.simulator import Config, Simulation
+from tests.faults.configurations import CONFIGURATIONS, Config
+from tests.faults.invariants.harm import harm_of
+from tests.faults.record import moment
+from tests.faults.simulation import Simulation
 
 Schedule = dict[int, int]
 
@@ -23,17 +23,18 @@ class Figures:
     exhaustive: int = 0
     random: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    crashes: Counter[str] = field(default_factory=Counter)
+    deaths: Counter[str] = field(default_factory=Counter)
     harm: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
     """Each violation's shortest schedule so far."""
     settle_ms: dict[str, Counter[int]] = field(default_factory=dict)
 
     def add(self, other: "Figures") -> None:
+        """And what others showed."""
         self.exhaustive += other.exhaustive
         self.random += other.random
         self.faults += other.faults
-        self.crashes += other.crashes
+        self.deaths += other.deaths
         self.harm += other.harm
         for text, line in other.first.items():
             self._first(text, line)
@@ -41,24 +42,26 @@ class Figures:
             self.settle_ms.setdefault(kind, Counter()).update(times)
 
     def _first(self, text: str, line: str) -> None:
-        if text not in self.first or len(line) < len(self.first[text]):
+        if text not in self.first or _length(line) < _length(self.first[text]):
             self.first[text] = line
 
     def count(self, config: Config, sim: Simulation, schedule: Schedule) -> None:
+        """One schedule more."""
         self.faults += sim.faults
-        self.crashes += sim.crashes
+        self.deaths += sim.deaths
         for text in dict.fromkeys(sim.watch.violations):
-            self.harm[harm(text)] += 1
-            self._first(text, line(config, schedule))
-        item = sim.record()
-        if item is not None and "settled_at" in item and item.get("requested_at", {}).get("S"):
-            took = _ms(item["settled_at"]["S"]) - _ms(item["requested_at"]["S"])
+            self.harm[harm_of(text)] += 1
+            self._first(text, written(config, schedule))
+        for record in sim.records.values():
+            if record.order != sim.orders[0] or "settled_at" not in record.item or record.attempt is None:
+                continue
+            took = moment(record.item["settled_at"]["S"]) - record.attempt["requested_at"]
             for kind in sim.faults or ("none",):
                 self.settle_ms.setdefault(kind, Counter())[took] += 1
 
 
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+def _length(line: str) -> tuple[int, int]:
+    return line.count("="), len(line)
 
 
 def percentile(times: Counter[int], part: float) -> int:
@@ -71,11 +74,13 @@ def percentile(times: Counter[int], part: float) -> int:
     return 0
 
 
-def line(config: Config, schedule: Schedule) -> str:
+def written(config: Config, schedule: Schedule) -> str:
+    """A schedule as a line."""
     return f"{config.name}:" + ",".join(f"{step}={choice}" for step, choice in sorted(schedule.items()) if choice)
 
 
 def parse(text: str) -> tuple[Config, Schedule]:
+    """And back."""
     name, _, choices = text.partition(":")
     pairs = (pair.split("=") for pair in choices.split(",") if pair)
     return CONFIGURATIONS[name], {int(step): int(choice) for step, choice in pairs}
@@ -174,4 +179,4 @@ def shorten(figures: Figures) -> None:
     """Shrink the first schedule of each violation."""
     for violation, text in list(figures.first.items()):
         config, schedule = parse(text)
-        figures.first[violation] = line(config, shrink(config, schedule, violation))
+        figures.first[violation] = written(config, shrink(config, schedule, violation))

@@ -60,7 +60,7 @@ def described(template: dict[str, Any], resource: Any) -> str:
     if "Fn::GetAtt" in resource:
         return str(template["Resources"][resource["Fn::GetAtt"][0]]["Type"])
     separator, parts = resource["Fn::Join"]
-    return separator.join(part if isinstance(part, str) else described(template, part) for part in parts)
+    return str(separator).join(part if isinstance(part, str) else described(template, part) for part in parts)
 
 
 TABLE = "AWS::DynamoDB::Table"

@@ -27,7 +27,7 @@ LONGEST_COMMENT = 2048
 LISTED = "[...document.querySelectorAll('#lists .id')].map((node) => node.textContent)"
 WIDTHS = (1280, 320)
 LOOKS = (("light", 1280), ("dark", 320), ("dark", 1280))
-IDS = ["a b", "a/b", "100%", "%2F", "%252e", "a+b", 'say "x"', "é", "🙂", "it's (1)*!", "?a=b#c&d", "...", "\\", "-x"]
+IDS = ["a b+", "a/b", "%2F%", 'é"🙂', "?a=b#c&d", "..\\"]
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_a_void_that_is_not_settled_is_asked_about(page: Page, service: Service)
 
 @pytest.mark.parametrize("order_id", IDS, ids=ascii)
 def test_every_order_id_goes_there_and_back(page: Page, service: Service, merchant: Caller, order_id: str) -> None:
-    wanted = f"{order_id} {uuid.uuid4().hex[:6]}{order_id.strip()}"
+    wanted = f"{order_id} {uuid.uuid4().hex[:6]}{order_id}"
     hold_and_void(page, service, wanted, "")
     page.wait("document.querySelector('#void .title .badge.voided')")
     assert merchant.get(f"/v1/voids/{quote(wanted, safe='')}").json["order_id"] == wanted

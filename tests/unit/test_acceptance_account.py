@@ -116,7 +116,7 @@ def decided(account: Account, decisions: dict[str, str]) -> None:
         for action, _ in must:
             one(account, [(action, decisions.get(f"{stem} {action}", "allowed"))])
         one(account, [("secretsmanager:GetSecretValue", "allowed")])
-        never = account_probes.MUST_NOT_ON_TABLE
+        never: tuple[str, ...] = account_probes.MUST_NOT_ON_TABLE
         never += () if stem == "receive_webhook" else account_probes.ONLY_WEBHOOKS_UPDATE
         for group in (never, account_probes.MUST_NOT_ON_SECRET):
             one(account, [(action, decisions.get(f"{stem} {action}", "implicitDeny")) for action in group])

@@ -4,6 +4,8 @@ import io
 import json
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,16 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import environments
-from infra.environments import Environment
+from infra.environment import Environment
+from local import sandbox
 from local.sandbox.doors import Door, Exchange
 from ops import places
 from ops.acceptance import __main__ as command
-from ops.acceptance import report, undo
+from ops.acceptance import report, undo, wire
 from ops.acceptance import run as runner
 from ops.acceptance.redact import Redactor, masked_account
 from ops.acceptance.rows import Finding, Probe, Verdict, judged, not_seen
 from ops.acceptance.site import AnotherVersion, Site
 from ops.acceptance.state import Made, State, load, lock, write_whole
+from ops.acceptance.wire import NoAnswer
 from ops.places import OpsError, Place
 from payments.secret import Credentials
 from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, START, Account, an_account, deployed
@@ -112,7 +116,7 @@ def test_no_hold_of_another_project_is_touched(site: Site, expected: str | None,
     site.__dict__["credentials"] = Credentials(POS_ID, "key", "secret", "endpoints")
     with pytest.raises(OpsError, match=says):
         _ = site.line
-    of_orders = next(one for one in command.PROBES if "provider-unknown-void" in one.rows)
+    of_orders = next(one for one in runner.PROBES if "provider-unknown-void" in one.rows)
     found = list(runner.findings(site, of_orders, of_orders.rows))
     assert {finding.verdict for finding in found} == {Verdict.NOT_SEEN}
 
@@ -549,6 +553,74 @@ def test_what_is_left_behind_stands_in_the_report(site: Site) -> None:
     text = "\n".join(report.lines(report_of(site)))
     assert "Left behind" in text
     assert ACCOUNT not in text
+
+
+# What goes onto the wire
+
+
+class Wire:
+    """A bare socket that keeps what arrives, up to its empty line, and gives one answer."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.received = b""
+        self._answer, self._server = answer, socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with self._server, self._server.accept()[0] as connection:
+            while b"\r\n\r\n" not in self.received:
+                self.received += connection.recv(4096)
+            connection.sendall(self._answer)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):  # the rest of a body that nobody asked for
+                pass
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Case: Kept\r\n\r\n{}"
+
+
+@pytest.mark.parametrize("target", ["//v1/voids", "/v1//voids/", "/v1/voids/a%2Fb%41%c3", "/v1/voids?cursor=a+b&x=%20"])
+def test_a_target_is_sent_as_it_is(target: str) -> None:
+    server = Wire(OK)
+    reply = wire.send(server.url, "GET", target, {"X-Case": "é"})
+    assert server.received.startswith(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1".encode())
+    assert b"X-Case: \xe9\r\n" in server.received
+    assert (reply.status, reply.headers["x-case"], reply.json) == (200, "Kept", {})
+
+
+def test_an_answer_that_comes_before_the_whole_body_is_read() -> None:
+    server = Wire(b"HTTP/1.1 413 X\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+    assert wire.send(server.url, "POST", "/", body=b" " * 10_485_761).status == 413
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
+def test_an_answer_that_is_none_is_one_error(answer: bytes) -> None:
+    server = Wire(answer)
+    with pytest.raises(NoAnswer, match="no answer from 127.0.0.1"):
+        wire.send(server.url, "GET", "/", seconds=5)
+
+
+def test_a_certificate_that_nobody_trusts_is_no_answer(tmp_path: Path) -> None:
+    provider = sandbox.start(0, pos_id=POS_ID, api_key="k", api_secret="s", endpoints_key="e", folder=tmp_path)
+    try:
+        with pytest.raises(NoAnswer, match="SSLCertVerificationError"):
+            wire.send(provider.provider_url, "GET", "/health")
+        assert wire.send(provider.provider_url, "GET", "/health", ca_file=str(provider.ca_file)).body == b"OK"
+    finally:
+        provider.stop()
+
+
+def test_deliveries_are_read_from_the_access_log(site: Site) -> None:
+    asked: list[str] = []
+
+    def log(pattern: str, since: object) -> list[dict[str, str]]:
+        asked.append(pattern)
+        return [{"status": "500"}, {"status": "200"}]
+
+    site.access_log = log  # type: ignore[method-assign]
+    assert site.deliveries("order-1", site.now()) == [500, 200]
+    assert asked == ['{ $.route = "/webhooks/financial-line" }']
 
 
 # Which holds, which rows

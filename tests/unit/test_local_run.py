@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local import __main__ as command
-from local import service
+from local import aws, service
 from local.scratch import scratch_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +61,25 @@ def test_what_a_killed_run_left_goes_with_the_next_one_and_a_living_one_keeps_it
         assert not own.exists()
     finally:
         end(living, signal.SIGKILL)
+
+
+def test_an_engine_that_is_half_installed_is_installed_from_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = tmp_path / "ministack"
+    (engine / "bin").mkdir(parents=True)
+    (engine / "bin" / "python").symlink_to("/nonexistent")
+    seen: list[bool] = []
+
+    def run(command: list[str]) -> None:
+        seen.append(engine.exists())
+        (engine / "bin").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(aws, "CACHE", tmp_path)
+    monkeypatch.setattr(aws, "_run", run)
+    assert aws.install_engine(lambda _: None) == engine / "bin" / "python"
+    assert seen[0] is False
+    assert (engine / "installed.txt").exists()
 
 
 @pytest.mark.parametrize("text", ["abc", "-1", "65536", "99999", "1e3", "٣", " 80", "9" * 5000])

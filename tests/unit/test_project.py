@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "functions"
 PAYMENTS = FUNCTIONS / "payments"
 HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
-PURE = ("exact_json", "messages", "signatures", "record", "claims", "rules", "items")
+PURE = ("exact_json", "messages", "signatures", "record", "claims", "rules", "schedule", "items")
 
 
 @functools.cache

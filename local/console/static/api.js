@@ -107,7 +107,8 @@ export function listVoids(state, limit, cursor) {
 }
 
 export function submitVoid(document_, key) {
-  return call("POST", "/v1/voids", { body: JSON.stringify(document_), headers: { "Content-Type": "application/json", "Idempotency-Key": key } });
+  const headers = { "Content-Type": "application/json", ...(key ? { "Idempotency-Key": key } : {}) };
+  return call("POST", "/v1/voids", { body: JSON.stringify(document_), headers });
 }
 
 /** Why a read has no answer that can be shown. What a problem document says of a lost answer is about voids, not reads. */

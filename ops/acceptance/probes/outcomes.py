@@ -22,7 +22,7 @@ ATTEMPTS = 3
 def listening(site: Site) -> Iterator[str]:
     """A queue behind a rule of the bus; its address. Gone afterwards."""
     sqs, events, bus = site.client("sqs"), site.client("events"), site.output("OutcomeBus")
-    # A name of its own each time: SQS gives a deleted queue's name back after a minute only.
+    # Another name each time: SQS lets nobody use the name of a deleted queue for a minute.
     queue = f"{site.temporary}-{site.now():%H%M%S}"
     with making(site, "queue", queue=queue), making(site, "rule", rule=site.temporary, bus=bus):
         url = sqs.create_queue(QueueName=queue, Attributes={"MessageRetentionPeriod": "3600"})["QueueUrl"]

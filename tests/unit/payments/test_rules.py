@@ -11,7 +11,6 @@ from payments.record import (
     LONGEST_HISTORY,
     RANK,
     REACHED_NOTHING,
-    REFUSALS,
     Attempt,
     Change,
     Evidence,
@@ -19,7 +18,8 @@ from payments.record import (
     State,
     Void,
 )
-from payments.rules import DAY_MS, apply_answer, apply_query, apply_webhook, mark_queried, not_sent, schedule_query
+from payments.rules import apply_answer, apply_query, apply_webhook, not_sent
+from payments.schedule import DAY_MS, mark_queried, schedule_query
 from tests.fakes import provider as say
 from tests.fakes.scene import (
     ABSENT,
@@ -65,6 +65,11 @@ def queried(void: Void, seen: OrderView, began: int = LATE, unchanged: bool = Tr
     return apply_query(void, seen, began, unchanged, began)
 
 
+def fields_of(void: Void) -> dict[str, Any]:
+    assert void.provider is not None
+    return dict(void.provider)
+
+
 def told(void: Void, by: Operation, at: int = LATE) -> Void:
     learnt = apply_webhook(void, by, at)
     assert learnt is not None
@@ -89,9 +94,56 @@ class TestNothingYet:
         assert (void.state, void.attempt) == (State.VOIDED, None)
         assert (void.order_currency, void.corrected, void.review, void.due_at) == ("UAH", False, False, None)
 
-    @pytest.mark.parametrize("status", ["failure", "pending", "init", "strange"])
-    def test_no_other_webhook_makes_a_record(self, status: str) -> None:
-        assert apply_webhook(None, operation(status), START) is None
+    def test_a_failure_webhook_makes_no_record(self) -> None:
+        assert apply_webhook(None, operation("failure"), START) is None
+
+
+class TestSomebodyElsesVoidUnderWay:
+    def reported(self, status: str = "pending", operation_id: str | None = OTHER) -> Void:
+        void = apply_webhook(None, operation(status, operation_id=operation_id), START)
+        assert void is not None
+        return void
+
+    @pytest.mark.parametrize("status", ["pending", "init", "strange"])
+    def test_makes_a_pending_void_that_is_due_and_never_claimed(self, status: str) -> None:
+        void = self.reported(status)
+        assert (void.state, void.attempt, void.due_at, void.under_way) == (State.PENDING, None, START, {OTHER})
+        assert judge(void, request(), LATE) is ClaimDecision.REPLAY
+
+    def test_is_voided_or_captured_in_the_end(self) -> None:
+        assert queried(self.reported(), view(PORTAL)).state is State.VOIDED
+        taken = queried(self.reported(), view(FAILED_OTHER, CAPTURE))
+        assert taken.reason is FailureReason.ALREADY_CAPTURED
+
+    @pytest.mark.parametrize("operation_id", [OTHER, None])
+    def test_or_fails_and_may_then_be_requested(self, operation_id: str | None) -> None:
+        void = self.reported(operation_id=operation_id)
+        assert queried(void, HELD).state is State.PENDING
+        assert (
+            queried(void, view(operation("failure", operation_id=operation_id)), unchanged=False).state is State.PENDING
+        )
+        ended = queried(void, view(operation("failure", operation_id=operation_id)))
+        assert (ended.state, ended.reason, ended.under_way) == (State.FAILED, FailureReason.REFUSED, frozenset())
+        again = claim(ended, request(), "attempt-1", LATE)
+        assert again.history[: len(ended.history)] == ended.history
+        assert again.ids_before_attempt == ended.all_ids
+
+    def test_is_reviewed_after_a_day(self) -> None:
+        assert schedule_query(self.reported(), START + DAY_MS - 1).review is False
+        assert schedule_query(self.reported(), START + DAY_MS).review is True
+
+    def test_seen_by_a_query_keeps_a_failed_void_from_being_claimed_until_it_has_ended(self) -> None:
+        void = queried(failed(FailureReason.REFUSED), view(PENDING_OTHER))
+        assert (void.state, void.due_at) == (State.FAILED, LATE + 60_000)
+        assert judge(void, request("k2"), LATE) is ClaimDecision.IN_PROGRESS
+        assert judge(queried(void, HELD), request("k2"), LATE) is ClaimDecision.IN_PROGRESS
+        assert judge(queried(void, view(FAILED_OTHER)), request("k2"), LATE) is ClaimDecision.CLAIM
+
+    def test_is_not_forgotten_when_our_own_void_has_failed(self) -> None:
+        pending = queried(in_state(State.UNKNOWN, ids=OWN), view(PENDING_OTHER))
+        ended = queried(pending, view(operation("failure", operation_id=MINE)))
+        assert (ended.reason, ended.under_way) == (FailureReason.REFUSED, {OTHER})
+        assert judge(ended, request("k2"), LATE) is ClaimDecision.IN_PROGRESS
 
 
 class TestSubmitting:
@@ -149,6 +201,10 @@ class TestSubmitting:
 
         def test_without_a_readable_query_it_is_unknown(self, by: Answer) -> None:
             void = apply_answer(submitting(), "attempt-1", by, None, START)
+            assert void.state is State.UNKNOWN
+
+        def test_with_a_query_that_was_read_in_part_it_is_unknown(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, OrderView((HOLD,), partial=True), START)
             assert void.state is State.UNKNOWN
 
         def test_after_an_earlier_attempt_that_may_be_executed_it_proves_nothing(self, by: Answer) -> None:
@@ -222,7 +278,7 @@ class TestUnknown:
         again = claim(void, request("k2"), "attempt-2", LATE)
         assert (attempt_of(again).number, again.earlier_sent, again.resend_allowed) == (2, True, False)
         assert (again.ids_before_attempt, attempt_of(again).ids) == (frozenset({MINE, OTHER}), frozenset())
-        assert [(each.key, each.reason) for each in again.earlier] == [("k1", None)]
+        assert [(each.key, each.reason) for each in again.earlier] == [("k1", FailureReason.NOT_EXECUTED)]
 
     def test_a_failure_counts_if_it_names_this_attempt(self) -> None:
         failure = view(operation("failure"))
@@ -307,8 +363,9 @@ class TestFailed:
         assert judge(failed(FailureReason.ALREADY_CAPTURED), request("k2"), LATE) is ClaimDecision.REPLAY
 
     def test_every_reason_is_one_or_the_other(self) -> None:
-        assert REFUSALS | {FailureReason.NOT_EXECUTED} | REACHED_NOTHING == set(FailureReason)
-        assert not (REFUSALS | {FailureReason.NOT_EXECUTED}) & REACHED_NOTHING
+        for reason in FailureReason:
+            decisions = {judge(failed(reason), request(key), START) for key in ("k1", "k2")}
+            assert (decisions == {ClaimDecision.CLAIM}) is (reason in REACHED_NOTHING)
 
     @pytest.mark.parametrize("reason", list(FailureReason))
     def test_is_corrected_by_the_providers_own_word(self, reason: FailureReason) -> None:
@@ -319,7 +376,7 @@ class TestFailed:
         ):
             assert (void.state, void.corrected, void.reason) == (State.VOIDED, True, None)
 
-    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(PENDING_OTHER), view(operation("failure"))])
+    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(operation("failure"))])
     def test_by_nothing_else(self, seen: OrderView) -> None:
         void = failed(FailureReason.REFUSED)
         assert queried(void, seen)._replace(all_ids=frozenset()) == void
@@ -343,7 +400,7 @@ class TestVoided:
     def void(self) -> Void:
         return apply_answer(submitting(), "attempt-1", answer(), None, START)
 
-    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(PENDING_OTHER), view(operation("failure"))])
+    @pytest.mark.parametrize("seen", [HELD, ABSENT, view(CAPTURE), view(operation("failure"))])
     def test_never_changes(self, seen: OrderView) -> None:
         void = self.void()
         assert queried(void, seen) == void
@@ -453,6 +510,15 @@ class TestSchedule:
         assert second.due_at == ended.settled_at + 7 * DAY_MS
         assert schedule_query(second, second.due_at).due_at is None
 
+    def test_a_failed_void_beside_one_under_way_is_queried_as_an_open_one(self) -> None:
+        void = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))
+        assert schedule_query(void, LATE).due_at == LATE + 60_000
+
+    def test_a_week_after_the_request_the_queries_are_a_week_apart(self) -> None:
+        void, week = replace(submitting(), query_count=10), START + 7 * DAY_MS
+        assert schedule_query(void, week - 1).due_at == week - 1 + DAY_MS
+        assert schedule_query(void, week).due_at == week + 7 * DAY_MS
+
     def test_a_refresh_leaves_the_schedule_alone(self) -> None:
         for void in (submitting(), failed(FailureReason.REFUSED)):
             again = mark_queried(void, LATE)
@@ -500,12 +566,26 @@ class TestOneKeyOneAnswer:
 
     @pytest.mark.parametrize("reason", list(FailureReason))
     def test_refused_stays_refused_whatever_came_after_it(self, reason: FailureReason) -> None:
-        assert judge(self.after_a_refused_key(reason), request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(self.after_a_refused_key(reason), request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
 
     def test_also_when_a_later_attempt_voided_the_order(self) -> None:
         voided = replace(self.after_a_refused_key(FailureReason.REFUSED), state=State.VOIDED, reason=None)
-        assert judge(voided, request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(voided, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
         assert judge(voided, request("k2"), LATE) is ClaimDecision.REPLAY
+
+    @pytest.mark.parametrize("reason", list(FailureReason))
+    def test_a_key_whose_attempt_was_not_executed_stays_so(self, reason: FailureReason) -> None:
+        lost = claim(in_state(State.UNKNOWN, resend_allowed=True), request("k2"), "attempt-2", LATE)
+        absent = claim(failed(FailureReason.NOT_EXECUTED), request("k2"), "attempt-2", LATE)
+        for void in (lost, absent):
+            assert judge(void, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
+            later = replace(void, state=State.FAILED, reason=reason)
+            assert judge(later, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
+
+    def test_unless_the_order_was_voided_perhaps_by_that_very_attempt(self) -> None:
+        lost = claim(in_state(State.UNKNOWN, resend_allowed=True), request("k2"), "attempt-2", LATE)
+        voided = replace(lost, state=State.VOIDED)
+        assert judge(voided, request("k1"), LATE) is ClaimDecision.REPLAY
 
     @pytest.mark.parametrize("reason", sorted(REACHED_NOTHING))
     def test_the_newest_key_a_new_one_or_none_may_claim(self, reason: FailureReason) -> None:
@@ -544,9 +624,120 @@ class TestAnAttemptThatReachedNothingCostsNothing:
         void = apply_answer(submitting(key="k1"), "attempt-1", say.REFUSED, HELD, START)
         for number in range(2, 60):
             void = not_sent(claim(void, request(f"k{number}"), f"a{number}", LATE), f"a{number}", LATE)
-        assert judge(void, request("k1"), LATE) is ClaimDecision.REFUSED_EARLIER
+        assert judge(void, request("k1"), LATE) is ClaimDecision.FAILED_EARLIER
         assert [change.state for change in void.history[:2]] == [State.SUBMITTING, State.FAILED]
         assert void.attempts_that_count == 1
+
+    def test_of_an_outage_the_first_and_the_newest_attempt_stay_in_the_history(self) -> None:
+        for attempts in (1, 2, 3, 40):
+            lines = [(change.at - START, change.state) for change in self.outage([None] * attempts).history]
+            ends = [1] if attempts == 1 else [1, attempts]
+            assert lines == [(at, state) for at in ends for state in (State.SUBMITTING, State.FAILED)]
+
+    def test_the_attempts_in_a_row_are_counted_and_a_refusal_ends_the_row(self) -> None:
+        void = self.outage(["k1", "k1", "k1"])
+        assert attempt_of(void).idle_before == 2
+        void = claim(void, request("k4"), "attempt-4", LATE)
+        refused = apply_answer(void, "attempt-4", say.REFUSED, HELD, LATE)
+        again = claim(refused, request("k5"), "attempt-5", LATE + 1)
+        assert (attempt_of(void).idle_before, attempt_of(again).idle_before) == (3, 0)
+        assert again.history[-3:] == (
+            Change(LATE, State.SUBMITTING, Evidence.REQUEST),
+            Change(LATE, State.FAILED, Evidence.ANSWER),
+            Change(LATE + 1, State.SUBMITTING, Evidence.REQUEST),
+        )
+
+    def test_a_key_of_the_outage_still_stands_for_its_body(self) -> None:
+        void = self.outage(["k1", "k2", "k3"])
+        assert [each.key for each in void.earlier] == ["k1", "k2"]
+        assert judge(void, request("k1", comment="another"), LATE) is ClaimDecision.KEY_MISMATCH
+
+    def test_without_a_key_or_with_the_same_one_nothing_of_it_is_kept(self) -> None:
+        assert self.outage([None] * 3).earlier == ()
+        assert self.outage(["k"] * 3).earlier == ()
+
+
+class TestAnAttemptThatWasNotSent:
+    def test_leaves_a_void_that_a_query_saw_under_way(self) -> None:
+        pending = in_state(State.PENDING)
+        assert not_sent(pending, "attempt-1", LATE) == pending
+        for by in (say.THROTTLED, say.CREDENTIALS):
+            assert apply_answer(pending, "attempt-1", by, None, LATE).state is State.PENDING
+
+    def test_says_nothing_about_another_attempt(self) -> None:
+        assert not_sent(submitting(), "attempt-0", LATE) == submitting()
+
+
+class TestAFailureInTheAnswer:
+    def test_names_and_describes_its_attempt_before_the_order_is_known(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("failure", status_code="2000"), None, START)
+        assert (void.state, attempt_of(void).ids) == (State.UNKNOWN, OWN)
+        assert (fields_of(void)["status"], fields_of(void)["status_code"]) == ("failure", "2000")
+
+    def test_ends_what_a_webhook_showed_under_way(self) -> None:
+        void = told(submitting(), operation("pending"))
+        assert void.under_way == OWN
+        assert apply_answer(void, "attempt-1", answer("failure"), HELD, LATE).reason is FailureReason.REFUSED
+
+    def test_what_the_query_after_it_showed_is_remembered(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("failure"), view(FAILED_OTHER), START)
+        assert OTHER in void.all_ids
+
+
+class TestASuccess:
+    def test_leaves_nothing_of_what_was_thought_before(self) -> None:
+        before = in_state(
+            State.UNKNOWN, provider_code="P-1", provider_message="no", all_ids=frozenset({OTHER}),
+            under_way=frozenset({OTHER, ""}), review=True, resend_allowed=True,
+        )  # fmt: skip
+        void = told(before, operation())
+        assert (void.provider_code, void.provider_message, void.under_way) == (None, None, frozenset())
+        assert (void.all_ids, void.review, void.corrected) == ({OTHER, MINE}, True, False)
+        assert (void.resend_allowed, void.settled_at) == (False, LATE)
+
+    def test_without_a_currency_contradicts_nothing(self) -> None:
+        assert told(in_state(State.UNKNOWN), operation(currency=None)).review is False
+        strange = apply_webhook(None, operation(currency="uah"), START)
+        assert strange is not None
+        assert (strange.order_currency, strange.review) == (None, False)
+
+
+class TestAFailedEnd:
+    def test_begins_its_own_schedule_and_has_no_open_refusal(self) -> None:
+        before = replace(submitting(), query_count=4, resend_allowed=True)
+        void = apply_answer(before, "attempt-1", say.REFUSED, HELD, START)
+        assert (void.query_count, attempt_of(void).refusal) == (0, None)
+        assert (void.resend_allowed, void.settled_at) == (False, START)
+
+    def test_is_reviewed_after_a_day_only_beside_a_void_under_way(self) -> None:
+        assert mark_queried(failed(FailureReason.REFUSED), START + DAY_MS).review is False
+        beside = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))
+        assert mark_queried(beside, START + DAY_MS - 1).review is False
+        assert mark_queried(beside, START + DAY_MS).review is True
+        assert mark_queried(failed(FailureReason.REFUSED, review=True), START).review is True
+
+
+class TestWhatIsKnownIsKeptOverAttempts:
+    def test_the_ids_of_all_attempts_before(self) -> None:
+        void = in_state(State.UNKNOWN, OWN, resend_allowed=True, all_ids=frozenset({OTHER}))
+        second = with_attempt(claim(void, request("k2"), "attempt-2", LATE), ids=frozenset({"second"}))
+        third = claim(replace(second, all_ids=second.all_ids | {"seen"}), request("k3"), "attempt-3", LATE)
+        assert third.all_ids == third.ids_before_attempt == {MINE, OTHER, "second", "seen"}
+
+    def test_the_history(self) -> None:
+        void = queried(in_state(State.UNKNOWN), view(operation("failure")))
+        again = claim(void, request("k2"), "attempt-2", LATE)
+        assert again.history == (*void.history, Change(LATE, State.SUBMITTING, Evidence.REQUEST))
+
+    def test_an_absence_seen_while_submitting_lets_a_new_key_send(self) -> None:
+        void = queried(submitting(key="k1"), HELD)
+        assert (void.state, void.resend_allowed) == (State.SUBMITTING, True)
+        assert judge(void, request("k2"), LATE) is ClaimDecision.CLAIM
+        assert judge(void, request("k1"), LATE) is ClaimDecision.REPLAY
+
+    def test_a_void_whose_currency_nobody_told_is_answered_by_the_record(self) -> None:
+        void = told(submitting(), operation())._replace(attempt=None, order_currency=None)
+        assert judge(void, request(), LATE) is ClaimDecision.REPLAY
 
 
 class TestWhatAWebhookShowedUnderWay:
@@ -572,6 +763,18 @@ class TestWhatAWebhookShowedUnderWay:
         void = told(in_state(State.UNKNOWN), operation("pending", operation_id=None))
         assert queried(void, HELD, LATE).resend_allowed is False
         assert queried(void, view(PORTAL), LATE).state is State.VOIDED
+
+    def test_is_remembered_beside_what_was_shown_before(self) -> None:
+        void = told(self.seen(), operation("pending", operation_id="third"))
+        assert void.under_way == {OTHER, "third"}
+        assert told(void, operation("pending", operation_id=None)).under_way == {OTHER, "third", ""}
+
+    def test_does_not_hurry_an_open_void(self) -> None:
+        assert told(submitting(), PENDING_OTHER, START).due_at == submitting().due_at
+
+    def test_hurries_a_failed_one_only_once(self) -> None:
+        void = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))._replace(due_at=LATE + DAY_MS)
+        assert told(void, PENDING_OTHER) == void
 
     def test_of_an_earlier_attempt_means_nothing(self) -> None:
         void = in_state(State.UNKNOWN, ids_before_attempt=frozenset({OTHER}), resend_allowed=True)
@@ -601,6 +804,23 @@ class TestAFailureNamesThisAttemptOnlyByItsOwnId:
     def test_the_answers_id_replaces_one_that_a_query_showed(self) -> None:
         void = with_attempt(in_state(State.UNKNOWN), ids=frozenset({OTHER}))
         assert attempt_of(apply_answer(void, "attempt-1", answer("pending"), None, LATE)).ids == OWN
+
+    @pytest.mark.parametrize("shown", [(PENDING_OTHER, operation("pending")), (operation("pending"), PENDING_OTHER)])
+    def test_of_two_voids_under_way_its_own_is_described(self, shown: tuple[Operation, ...]) -> None:
+        void = queried(in_state(State.UNKNOWN, OWN), view(*shown), START)
+        assert (void.state, fields_of(void)["operation_id"]) == (State.PENDING, MINE)
+
+    def test_of_somebody_elses_voids_under_way_the_first_is_described(self) -> None:
+        third = operation("pending", operation_id="third")
+        assert fields_of(queried(in_state(State.UNKNOWN), view(PENDING_OTHER, third), START))["operation_id"] == OTHER
+
+    def test_its_own_failure_is_described(self) -> None:
+        void = queried(in_state(State.PENDING, OWN), view(operation("failure", status_code="2000")), START)
+        assert (fields_of(void)["status"], fields_of(void)["status_code"]) == ("failure", "2000")
+
+    def test_a_failure_without_an_id_does_not_hide_the_new_one(self) -> None:
+        nameless = operation("failure", operation_id=None)
+        assert queried(in_state(State.UNKNOWN), view(nameless, operation("failure"))).reason is FailureReason.REFUSED
 
 
 class TestUndocumentedStatuses:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from payments import rules, settling
+from payments import schedule, settling
 from payments.claims import LEASE_MS, SETTLE_WINDOW_MS
 from payments.messages import OrderView
 from payments.record import FailureReason, State
-from payments.rules import DAY_MS
+from payments.schedule import DAY_MS
 from payments.settling import QUESTION_SECONDS, query, refresh, settle
 from payments.store import StoreError
 from payments.voids import submit
@@ -75,6 +75,19 @@ class TestSettle:
         scene.provider.views = [None] * 120
         assert run(scene) == (120, 0)
 
+    def test_what_was_done_before_the_index_failed_is_reported(self, scene: Scene) -> None:
+        self.due(scene)
+
+        def no_later_page(operation: str, arguments: dict[str, Any]) -> None:
+            values = arguments.get("ExpressionAttributeValues", {})
+            if operation == "query" and values[":pk"]["S"].startswith("RECHECK"):
+                raise error("ProvisionedThroughputExceededException", "Query")
+
+        scene.table.before = no_later_page
+        scene.provider.views = [view(operation())]
+        assert run(scene) == (1, 1)
+        assert scene.record().state is State.VOIDED
+
     def test_a_record_that_changed_during_the_query_is_not_judged_absent(self, scene: Scene) -> None:
         self.due(scene, LATE + 30)
 
@@ -101,7 +114,7 @@ class TestSettle:
         self.due(scene)
         stale = scene.order()
         scene.change(replace(scene.record(), query_count=1))
-        query(scene.systems, stale, rules.schedule_query, scene.deadline())
+        query(scene.systems, stale, schedule.schedule_query, scene.deadline())
         assert scene.provider.asked == []
 
     def through_a_day(self, scene: Scene, seen: OrderView | None) -> None:
@@ -283,7 +296,7 @@ def test_a_question_ends_before_the_function_is_killed(scene: Scene) -> None:
 
     scene.table.before = lambda name, arguments: scene.wait(2.9)
     scene.provider.views = [slow_query]
-    query(scene.systems, scene.order(), rules.schedule_query, scene.deadline(QUESTION_SECONDS))
+    query(scene.systems, scene.order(), schedule.schedule_query, scene.deadline(QUESTION_SECONDS))
     assert scene.at - began <= (QUESTION_SECONDS + 2.9) * 1000
 
 

@@ -32,7 +32,7 @@ FULL = Void(
     Attempt(3, "a", "k", "h", "UAH", "", START + 1, "arn", 5, 6, idle_before=2, ids=frozenset({"1", "2"}),
             refusal=FailureReason.REFUSED),
     earlier=(EarlierAttempt(1, "k1", "h1", START, "arn", FailureReason.REFUSED, START + 2, "P-1", "no"),
-             EarlierAttempt(2, None, "h2", START, None, None, None)),
+             EarlierAttempt(2, None, "h2", START, None, FailureReason.NOT_EXECUTED, None)),
     reason=FailureReason.REFUSED, review=True, corrected=True, resend_allowed=True, earlier_sent=True,
     ids_before_attempt=frozenset({"3"}), all_ids=frozenset({"4"}), under_way=frozenset({"5", ""}), undocumented=True,
     settled_at=START + 999, provider=operation(amount="100.00", fee={"amount": 1.50, "currency": "UAH"}).fields,

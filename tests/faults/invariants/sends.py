@@ -1,0 +1,79 @@
+"""When the first byte of a POST leaves, and when the ledger changes: may it, and was it done once?"""
+
+from typing import TYPE_CHECKING
+
+from tests.faults.financial_line import Operation
+from tests.faults.invariants.harm import Harm
+from tests.faults.record import Record
+from tests.faults.runtime import Actor
+
+if TYPE_CHECKING:
+    from tests.faults.invariants.watch import Watch
+    from tests.faults.simulation import Simulation
+
+SEND_MS = 4_000
+"""A POST leaves within this time of its request, or not at all."""
+
+
+class Sends:
+    """The invariants of what is sent and executed."""
+
+    def __init__(self, watch: "Watch", sim: "Simulation") -> None:
+        self._watch, self._sim = watch, sim
+        self._sent: set[str] = set()
+
+    def check(self, actor: Actor) -> None:
+        """A byte of this actor's POST leaves now."""
+        if self._sim.baseline:
+            return
+        if actor.attempt_id is None:
+            self._watch.violation(Harm.DOUBLE_VOID, "a byte left before the intent was durable")
+            return
+        if actor.attempt_id in self._sent:
+            self._watch.violation(Harm.DOUBLE_VOID, "one attempt was sent twice")
+        self._sent.add(actor.attempt_id)
+        self._late(actor)
+        self._state(actor)
+        self._beside(actor)
+        self._same_key(actor)
+
+    def _late(self, actor: Actor) -> None:
+        if self._sim.runtime.now - actor.started > SEND_MS:
+            self._watch.violation(Harm.DOUBLE_VOID, "sent more than 4 s after the request")
+
+    def _state(self, actor: Actor) -> None:
+        """What the table last showed it: its own intent, not answered by anything yet."""
+        if actor.seen is None or "state" not in actor.seen:
+            return
+        seen = Record(actor.seen)
+        if seen.attempt_id == actor.attempt_id and seen.state != "submitting":
+            self._watch.violation(Harm.DOUBLE_VOID, f"sent though the record was {seen.state}")
+
+    def _beside(self, actor: Actor) -> None:
+        for one in self._sim.bank.ledger:
+            if one.order == actor.order and one.method == "void" and one.live and self._known(one, actor.intent_at):
+                if one.project is self._watch.project_of(actor):
+                    self._watch.violation(Harm.DOUBLE_VOID, "sent beside a void that we had been told of")
+                    return
+
+    def _known(self, operation: Operation, before: int) -> bool:
+        """Were we told of it, durably, before this intent?"""
+        moments = (operation.told_at, self._watch.shown_at.get(operation.number))
+        return any(moment is not None and moment < before for moment in moments)
+
+    def _same_key(self, actor: Actor) -> None:
+        key = actor.ask.key if actor.ask is not None else None
+        for post in (*self._sim.bank.posts, *self._sim.bank.landed):
+            other = post.actor is not actor and (post.pos_id, post.order) == (self._sim.pos_of(actor), actor.order)
+            if key and post.key == key and other and (post.executed or not post.landed):
+                self._watch.violation(
+                    Harm.DOUBLE_VOID, "the same key was sent twice though the first may have been executed"
+                )
+
+    def ledger_changed(self) -> None:
+        """At most one of our voids of an order is ever executed."""
+        if not self._sim.config.bounded:
+            return
+        done = [(one.project.name, one.order) for order in self._sim.orders for one in self._sim.bank.own(order)]
+        if len(done) > len(set(done)):
+            self._watch.violation(Harm.DOUBLE_VOID, "two voids of one order were executed")

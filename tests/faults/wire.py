@@ -1,0 +1,259 @@
+"""The network below `payments.provider`: resolver, addresses, handshake and a socket that speaks bytes.
+
+All that the file does above them is the shipped code: the thread that connects, the share of each address, the moment
+at which a conversation ends, and how http.client and urllib3 read what came.
+"""
+
+import ssl
+from collections.abc import Buffer, Callable
+from functools import cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from payments import provider
+from payments.provider import Provider
+from payments.settings import ProviderSettings
+from payments.signatures import Scheme
+from tests.faults.runtime import OK, TIME_OVER, Actor, Function, Point
+
+if TYPE_CHECKING:
+    from tests.faults.simulation import Simulation
+
+HOST = "api.finline.invalid"
+WEBHOOK_URL = "https://void.example/v1/webhooks/financial-line"
+REFUSED, RESET, SLOW = "refused", "reset", "slow"
+SLOW_MS = 9_000
+"""What a resolver takes that asks a dead server first."""
+STALL, DRIP = b"\x00stall", b"\x00drip"
+"""Begin an answer whose rest never comes, or comes byte by byte."""
+
+
+@cache
+def provider_of(sends: bool) -> Provider:
+    """The shipped client; making its trust store is dear, and it remembers nothing."""
+    settings = ProviderSettings(f"https://{HOST}", Scheme.PLAIN, None)
+    return Provider(settings, WEBHOOK_URL) if sends else Provider(settings)
+
+
+class _Bytes(ssl.SSLSocket):
+    """What lies below a TLS socket: what is sent goes to the provider, what is read comes from it."""
+
+    def __init__(self, sim: "Simulation") -> None:  # not super's: there is no file descriptor
+        self._io_refs, self._closed = 0, False
+        self._sslobj: Any = self
+        self.sim = sim
+        self.request = b""
+        self.answer: bytes | None = None
+        self.read_so_far = 0
+        self.seconds: float | None = None
+        self.drips = self.stalls = False
+
+    context = None  # type: ignore[assignment]
+    session = None  # type: ignore[assignment]
+
+    def settimeout(self, value: float | None) -> None:
+        """Remember how long the next piece may take."""
+        self.seconds = value
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """One piece of the request."""
+        piece = bytes(data)
+        if not self.request:
+            self.sim.first_byte(piece)
+        self.request += piece
+        return len(piece)
+
+    def read(self, size: int = 1024, buffer: Buffer | None = None) -> bytes:
+        """One piece of the answer; as SSLSocket does, into the buffer."""
+        piece = self._next(size)
+        assert buffer is not None
+        memoryview(buffer)[: len(piece)] = piece
+        return len(piece)  # type: ignore[return-value]
+
+    def _next(self, size: int) -> bytes:
+        if self.answer is None:
+            self.answer = self._await(self.sim.exchange(self.request, self.seconds))
+        if self.drips:
+            self.sim.runtime.sleep(Point.DRIP, 1_000)
+            size = 1
+        piece = self.answer[self.read_so_far : self.read_so_far + size]
+        self.read_so_far += len(piece)
+        if not piece and self.stalls:
+            self.sim.runtime.pause(Point.DRIP, self.seconds, waiting=True)
+            raise TimeoutError
+        return piece
+
+    def _await(self, answer: bytes | None) -> bytes:
+        if answer is None:
+            raise ConnectionResetError
+        self.stalls, self.drips = answer.startswith(STALL), answer.startswith(DRIP)
+        return answer.removeprefix(STALL).removeprefix(DRIP)
+
+    def shutdown(self, how: int) -> None:
+        """Nothing is left open."""
+
+    def _real_close(self) -> None:
+        """There is no file descriptor."""
+
+
+class WireSocket(provider._DeadlineSocket, _Bytes):
+    """The shipped socket, whose conversation ends at one moment, above those bytes."""
+
+
+class _Plain:
+    """A TCP socket that connects, or not."""
+
+    def __init__(self, *_: object) -> None:
+        self.seconds: float | None = None
+
+    def setsockopt(self, *_: object) -> None:
+        """No packets, no delays."""
+
+    def settimeout(self, seconds: float) -> None:
+        """For the connection, then for the handshake."""
+        self.seconds = seconds
+
+    def connect(self, address: object) -> None:
+        """Raises OSError."""
+        _await(Point.CONNECT, self.seconds)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def _await(point: Point, seconds: float | None) -> None:
+    sim = simulation()
+    if not sim.config.opening:
+        sim.refuse_in_an_outage()
+        return
+    how = sim.runtime.pause(point, seconds)
+    if how == TIME_OVER:
+        raise TimeoutError
+    if how == REFUSED:
+        raise ConnectionRefusedError
+    if how == RESET:
+        raise ConnectionResetError
+    sim.refuse_in_an_outage()
+
+
+def _getaddrinfo(host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    """The system's resolver knows no time limit."""
+    sim = simulation()
+    if sim.config.opening and sim.runtime.pause(Point.RESOLVER) == SLOW:
+        sim.runtime.sleep(Point.RESOLVER, SLOW_MS)
+    return [(2, 1, 6, "", (f"192.0.2.{number}", port)) for number in range(1, sim.config.addresses + 1)]
+
+
+class _Connection(provider._Connection):
+    """The shipped connection up to the handshake."""
+
+    def connect(self) -> None:
+        """Raises OSError."""
+        plain: Any = self._new_conn()
+        _await(Point.HANDSHAKE, plain.seconds)
+        self.sock = WireSocket(simulation())
+
+
+# ---- threads ---------------------------------------------------------------------------------------------------------
+
+
+class _Event:
+    """`threading.Event` for actors."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waits: Actor | None = None
+
+    def set(self) -> None:
+        """It happened."""
+        self._set = True
+        if self._waits is not None:
+            self._waits.waiting = False
+
+    def wait(self, seconds: float) -> bool:
+        """Until it happens, or the time is over."""
+        runtime = simulation().runtime
+        if not self._set:
+            self._waits = runtime.actor
+            runtime.pause(Point.OPENING, seconds, waiting=True)
+            self._waits = None
+        return self._set
+
+
+class _Lock:
+    """Nobody is interrupted while he holds it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Thread:
+    """A thread of the invocation that started it."""
+
+    def __init__(self, target: Callable[[], None], **_: object) -> None:
+        self._target = target
+
+    def start(self) -> None:
+        """At once, unless something may happen to it on the way."""
+        sim = simulation()
+        if sim.config.opening:
+            sim.start_thread("connects", self._target)
+        else:
+            self._target()
+
+
+class Workers:
+    """`ThreadPoolExecutor` for actors: each question of a settle run is a thread that may be overtaken."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map[Given, Made](self, work: Callable[[Given], Made], given: tuple[Given, ...]) -> list[Made]:
+        """All of them, in their order."""
+        if len(given) < 2:
+            return [work(each) for each in given]
+        sim = simulation()
+        threads = [sim.start_thread(f"question {place}", lambda each=each: work(each)) for place, each in enumerate(given, 1)]  # type: ignore[misc]
+        sim.runtime.pause(Point.THREADS, waiting=True)
+        return [thread.result for thread in threads]
+
+
+def replacements() -> list[tuple[Any, str, Any]]:
+    """What of the process is replaced in `payments.provider`."""
+    sockets = SimpleNamespace(
+        socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1
+    )
+    return [
+        (provider, "threading", SimpleNamespace(Thread=_Thread, Event=_Event, Lock=_Lock)),
+        (provider, "socket", sockets),
+        (provider, "time", SimpleNamespace(monotonic=lambda: simulation().runtime.now / 1000)),
+        (provider, "_Connection", _Connection),
+    ]
+
+
+_running: "Simulation | None" = None
+
+
+def simulation() -> "Simulation":
+    """The one that runs in this process now."""
+    assert _running is not None
+    return _running
+
+
+def run_in(sim: "Simulation | None") -> "Simulation | None":
+    """Make it the running one; the one before is returned."""
+    global _running
+    before, _running = _running, sim
+    return before
+
+
+__all__ = ["OK", "Function", "WireSocket", "Workers", "provider_of", "replacements", "run_in", "simulation"]

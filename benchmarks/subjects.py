@@ -7,6 +7,7 @@ the same byte code. Everything is below .cache/bench; a directory is made again 
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -170,6 +171,18 @@ def without_boto3(subject: Subject) -> Subject:
         (package / f"{module}.py").write_text(BOTOCORE_AS_BOTO3)
     compile_all(copy.directory)
     return copy
+
+
+LIMIT = re.compile(r"\b([A-Z_]+_SECONDS = |connect_timeout=|read_timeout=)([\d.]+)")
+
+
+def unhurried(subject: Subject) -> Subject:
+    """The same with a hundred times the patience, because whoever counts instructions slows it down fifty times."""
+    copy = changed(subject, "unhurried")
+    for path in [*copy.directory.glob("*.py"), *copy.directory.glob("payments/*.py")]:
+        path.write_text(LIMIT.sub(lambda found: f"{found[1]}{float(found[2]) * 100:g}", path.read_text()))
+    compile_all(copy.directory)
+    return replace(copy, name=subject.name)
 
 
 def with_whole_trust(subject: Subject) -> Subject:

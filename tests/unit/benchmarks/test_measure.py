@@ -49,6 +49,7 @@ def canned(monkeypatch: pytest.MonkeyPatch) -> None:
     Canned.asked = []
     monkeypatch.setattr(measure, "Process", Canned)
     monkeypatch.setattr(measure, "count_instructions", lambda *_, **__: 1_000_000)
+    monkeypatch.setattr(measure, "unhurried", lambda subject: subject)
     monkeypatch.setattr(measure, "say", lambda _: None)
     monkeypatch.setattr(measure.time, "sleep", lambda _: None)
 

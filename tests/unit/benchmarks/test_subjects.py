@@ -32,6 +32,17 @@ def test_the_collector_is_taken_out_where_it_is(asset: Subject) -> None:
     assert [path for path in FUNCTIONS.glob("*.py") if "gc.disable()" in path.read_text()]
 
 
+def test_an_unhurried_copy_waits_a_hundred_times_as_long(asset: Subject) -> None:
+    def limits(folder: Path) -> list[float]:
+        texts = [path.read_text() for path in sorted([*folder.glob("*.py"), *folder.glob("payments/*.py")])]
+        return [float(number) for text in texts for _, number in subjects.LIMIT.findall(text)]
+
+    copy = subjects.unhurried(asset)
+    assert copy.name == asset.name
+    assert len(limits(FUNCTIONS)) >= 5, "the SDK's two, and our own"
+    assert limits(copy.directory) == [100 * limit for limit in limits(FUNCTIONS)]
+
+
 def test_a_copy_without_byte_code_keeps_the_sources(asset: Subject) -> None:
     copy = subjects.without_bytecode(asset).directory
     assert not list(copy.rglob("__pycache__"))

@@ -593,6 +593,7 @@ class TestAnAttemptThatReachedNothingCostsNothing:
     def test_without_a_key_or_with_the_same_one_nothing_of_it_is_kept(self) -> None:
         assert self.outage([None] * 3).earlier == ()
         assert self.outage(["k"] * 3).earlier == ()
+        assert self.outage([None, "k"]).earlier == ()
 
 
 class TestAnAttemptThatWasNotSent:

@@ -655,6 +655,7 @@ class TestAnAttemptThatReachedNothingCostsNothing:
     def test_without_a_key_or_with_the_same_one_nothing_of_it_is_kept(self) -> None:
         assert self.outage([None] * 3).earlier == ()
         assert self.outage(["k"] * 3).earlier == ()
+        assert self.outage([None, "k"]).earlier == ()
 
 
 class TestAnAttemptThatWasNotSent:
@@ -666,6 +667,16 @@ class TestAnAttemptThatWasNotSent:
 
     def test_says_nothing_about_another_attempt(self) -> None:
         assert not_sent(submitting(), "attempt-0", LATE) == submitting()
+
+
+class TestAnAnswer:
+    def test_to_a_superseded_attempt_still_brings_the_success_that_its_query_showed(self) -> None:
+        void = apply_answer(submitting(), "attempt-0", say.REFUSED, view(PORTAL), START)
+        assert (void.state, fields_of(void)["operation_id"]) == (State.VOIDED, OTHER)
+
+    def test_leaves_its_code_and_its_message(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", say.CREDENTIALS, None, START)
+        assert (void.provider_code, void.provider_message) == (say.CREDENTIALS.code, say.CREDENTIALS.message)
 
 
 class TestAFailureInTheAnswer:
@@ -814,6 +825,11 @@ class TestWhatAWebhookShowedUnderWay:
         void = told(self.seen(), operation("pending", operation_id="third"))
         assert void.under_way == {OTHER, "third"}
         assert told(void, operation("pending", operation_id=None)).under_way == {OTHER, "third", ""}
+
+    def test_beside_another_one_stays_remembered_when_a_query_shows_both(self) -> None:
+        third = operation("pending", operation_id="third")
+        void = queried(told(told(in_state(State.UNKNOWN), PENDING_OTHER), third), view(PENDING_OTHER, third), START)
+        assert (void.state, void.under_way) == (State.PENDING, {"third"})
 
     def test_does_not_hurry_an_open_void(self) -> None:
         assert told(submitting(), PENDING_OTHER, START).due_at == submitting().due_at

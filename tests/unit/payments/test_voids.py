@@ -387,6 +387,44 @@ class TestAttemptsAndKeys:
             assert submit(scene.systems, request()).result is result
 
 
+class TestAVoidThatOnlyAWebhookHasShown:
+    def shown(self, scene: Scene, *statuses: str) -> None:
+        for status in statuses:
+            receive(scene.storage, *make.signed(make.fields(status, operation_id=OTHER)))
+
+    def test_is_no_record_until_somebody_requests_one(self, scene: Scene) -> None:
+        self.shown(scene, "pending")
+        assert find(scene.systems, make.ORDER, scene.deadline()) is None
+
+    def test_is_not_sent_beside(self, scene: Scene) -> None:
+        self.shown(scene, "pending")
+        submitted = submit(scene.systems, request("k"))
+        assert (submitted.result, scene.provider.sent) == (Result.ACCEPTED, [])
+        assert (scene.record().state, scene.record().attempt) == (State.PENDING, None)
+        assert scene.order() == submitted.order
+
+    def test_is_asked_about_until_it_is_known(self, scene: Scene) -> None:
+        self.shown(scene, "pending", "failure")
+        submit(scene.systems, request("k"))
+        scene.provider.views = [view(operation("failure", operation_id=OTHER))]
+        run(scene)
+        assert scene.record().reason is FailureReason.REFUSED
+        scene.provider.answers = [answer()]
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+
+    def test_is_a_record_at_once_when_it_succeeded(self, scene: Scene) -> None:
+        self.shown(scene, "pending", "success")
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+        assert scene.provider.sent == []
+
+    @pytest.mark.parametrize("status", ["success", "pending", "failure"])
+    def test_of_another_operation_keeps_nothing_from_being_sent(self, scene: Scene, status: str) -> None:
+        receive(scene.storage, *make.signed(make.fields(status, "auth", "hold")))
+        scene.provider.answers = [answer()]
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+        assert len(scene.order().webhooks) == 1
+
+
 class TestProjects:
     def test_a_record_is_found_by_the_project_before_a_change_of_projects(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]

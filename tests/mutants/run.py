@@ -275,8 +275,8 @@ def table(results: Results, reasons: dict[str, str]) -> str:
         "",
         HEAD,
         "",
-        "| file | mutants | killed | change nothing | survive |",
-        "|---|--:|--:|--:|--:|",
+        "| file | mutants | killed | change nothing | survive | not judged |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     rows = {file: figures(file, results, reasons) for file in FILES}
     rows = {file: row for file, row in rows.items() if row.not_judged < row.mutants}
@@ -287,7 +287,7 @@ def table(results: Results, reasons: dict[str, str]) -> str:
         )
     lines += [
         "",
-        f"Killed: {total.killed / max(1, total.mutants - total.not_judged):.1%} of those judged.",
+        f"Killed: {total.killed / max(1, total.mutants - total.not_judged):.1%} of those judged. A file that is not in the table is not judged yet.",
         "",
         "## Survivors that change nothing that anybody sees",
         "",

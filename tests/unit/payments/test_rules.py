@@ -829,11 +829,7 @@ class TestWhatAWebhookShowedUnderWay:
     def test_beside_another_one_stays_remembered_when_a_query_shows_both(self) -> None:
         third = operation("pending", operation_id="third")
         void = queried(told(told(in_state(State.UNKNOWN), PENDING_OTHER), third), view(PENDING_OTHER, third), START)
-<<<<<<< HEAD
         assert (void.state, void.under_way) == (State.PENDING, frozenset({OTHER, "third"}))
-=======
-        assert (void.state, void.under_way) == (State.PENDING, frozenset({"third"}))
->>>>>>> refs/heads/mutants
 
     def test_does_not_hurry_an_open_void(self) -> None:
         assert told(submitting(), PENDING_OTHER, START).due_at == submitting().due_at

@@ -26,6 +26,7 @@ for needed in VOID_SERVICE_URL AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KE
     if [ -z "${!needed:-}" ]; then finish $MISUSE "set $needed"; fi
 done
 if [ $# -ne 2 ] && [ $# -ne 3 ]; then finish $MISUSE 'curl.sh ORDER_ID CURRENCY [COMMENT]'; fi
+if ! [[ ${VOID_WAIT_SECONDS:-120} =~ ^[0-9]{1,9}$ ]]; then finish $MISUSE 'VOID_WAIT_SECONDS is a number, 0 or more'; fi
 for needed in curl jq; do
     if ! command -v $needed >/dev/null; then finish $MISUSE "needs $needed"; fi
 done
@@ -144,7 +145,7 @@ judge_open() { # a record that is neither voided nor failed
     text="$label: the outcome is not known yet. Do: $text"
 }
 
-DEADLINE=$((SECONDS + ${VOID_WAIT_SECONDS:-120}))
+DEADLINE=$((SECONDS + 10#${VOID_WAIT_SECONDS:-120}))
 location='' # after a 202 the intent is durable: it is enough to read
 pause=0
 while true; do
@@ -171,11 +172,13 @@ while true; do
             ;;
         *)
             judge_open
-            location=$(header Location)
-            path=${URL#"$ORIGIN"}/voids
-            # A place outside of this API gets no signed request: asking again is as safe as reading.
-            if ! [[ $location == "$path/"* && ${location#"$path/"} =~ ^\.{0,2}[A-Za-z0-9_~%-][A-Za-z0-9._~%-]*$ ]]; then
-                location=''
+            if [ -z "$location" ]; then
+                told=$(header Location)
+                path=${URL#"$ORIGIN"}/voids
+                # A place outside of this API gets no signed request: asking again is as safe as reading.
+                if [[ $told == "$path/"* && ${told#"$path/"} =~ ^\.{0,2}[A-Za-z0-9_~%-][A-Za-z0-9._~%-]*$ ]]; then
+                    location=$told
+                fi
             fi
             ;;
     esac

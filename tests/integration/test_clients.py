@@ -336,3 +336,4 @@ def test_a_program_says_misuse_before_it_sends(program: Merchant) -> None:
     assert program.run("1", "UAH", "comment", "more")[0] == MISUSE
     assert program.run("1", "UAH", more={"VOID_SERVICE_URL": ""})[0] == MISUSE
     assert program.run("1", "UAH", more={"AWS_REGION": ""})[0] == MISUSE
+    assert program.run("1", "UAH", more={"VOID_WAIT_SECONDS": "soon"})[0] == MISUSE

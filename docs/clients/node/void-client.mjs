@@ -266,6 +266,7 @@ export class VoidClient {
     if (!/^[ -~]{1,255}$/.test(idempotencyKey)) {
       throw new TypeError("an idempotency key has 1 to 255 printable ASCII characters");
     }
+    if (!(wait >= 0)) throw new TypeError("the seconds to wait are a number, 0 or more");
     const body = JSON.stringify({ order_id: orderId, order_currency: orderCurrency, comment });
     const headers = { "content-type": "application/json", "idempotency-key": idempotencyKey };
     const deadline = performance.now() + 1000 * wait;
@@ -283,7 +284,7 @@ export class VoidClient {
           location = ""; // what that means for this key, the service says when it is asked with this key
           continue;
         }
-        location = this.#location(answer, orderId);
+        location ||= this.#location(answer, orderId);
         throw stillOpen(answer, record);
       } catch (error) {
         if (!(error instanceof RepeatLater)) throw error;

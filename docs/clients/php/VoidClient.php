@@ -250,6 +250,9 @@ final class VoidClient
         if (preg_match('/^[ -~]{1,255}$/D', $idempotencyKey) !== 1) {
             throw new \InvalidArgumentException('an idempotency key has 1 to 255 printable ASCII characters');
         }
+        if (!($wait >= 0)) {
+            throw new \InvalidArgumentException('the seconds to wait are a number, 0 or more');
+        }
         $wanted = ['order_id' => $orderId, 'order_currency' => $orderCurrency, 'comment' => $comment];
         $body = json_encode(array_filter($wanted, fn ($value) => $value !== null), JSON_THROW_ON_ERROR);
         $headers = ['content-type' => 'application/json', 'idempotency-key' => $idempotencyKey];
@@ -272,7 +275,7 @@ final class VoidClient
                     $location = ''; // what that means for this key, the service says when it is asked with this key
                     continue;
                 }
-                $location = $this->location($answer, $orderId);
+                $location = $location === '' ? $this->location($answer, $orderId) : $location;
                 throw self::open($answer, $record);
             } catch (RepeatLater $error) {
                 $pause = $error->retryAfter === null
@@ -561,7 +564,7 @@ function main(array $arguments): int
             onWait: fn (RepeatLater $error, int $seconds) => say("$error->label: again in $seconds s"),
         );
         $waiting = getenv('VOID_WAIT_SECONDS');
-        $wait = $waiting === false ? 120.0 : (float) $waiting;
+        $wait = $waiting === false ? 120.0 : (is_numeric($waiting) ? (float) $waiting : NAN);
         $record = $client->void($arguments[0], $arguments[1], $key, $arguments[2] ?? null, $wait);
         echo json_encode($record, JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES), "\n";
         return 0;

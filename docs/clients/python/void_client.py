@@ -319,6 +319,8 @@ class VoidClient:
         """
         if not re.fullmatch(r"[ -~]{1,255}", idempotency_key):
             raise ValueError("an idempotency key has 1 to 255 printable ASCII characters")
+        if not wait >= 0:
+            raise ValueError("the seconds to wait are a number, 0 or more")
         wanted = {"order_id": order_id, "order_currency": order_currency}
         body = json.dumps(wanted if comment is None else {**wanted, "comment": comment}).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
@@ -338,7 +340,7 @@ class VoidClient:
                         raise _unreadable(answer)  # a refusal is a problem document
                     location = ""  # what that means for this key, the service says when it is asked with this key
                     continue
-                location = self._location(answer, order_id)
+                location = location or self._location(answer, order_id)
                 raise _open(answer, record)
             except RepeatLater as error:
                 told = error.retry_after

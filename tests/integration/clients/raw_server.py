@@ -17,6 +17,8 @@ RESET = "reset"  # the connection is torn down after the request was read
 HANG_UP = "hang up"  # it is closed without a word
 SILENCE = "silence"  # it stays open without a word
 
+API = "{api}"  # in a header: the path of the API that the client was given
+
 type Answer = bytes | str
 
 
@@ -55,7 +57,10 @@ class RawServer:
     def script(self, case: str, *answers: Answer) -> str:
         """The URL of the API that answers so."""
         with self._lock:
-            self._answers[case] = answers
+            path = f"/{case}/v1".encode()
+            self._answers[case] = [
+                each.replace(API.encode(), path) if isinstance(each, bytes) else each for each in answers
+            ]
             self._received[case] = []
         return f"{self.url}/{case}/v1"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import urllib3
 
 from local import aws, signature
-from local.gateway import Answer, Beside, Request
+from local.gateway import Answer, Pages, Request
 from local.sandbox.ledger import DEFAULTS, FAULTS
 
 FILES = Path(__file__).parent / "static"
@@ -49,7 +49,7 @@ DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
-def console(sandbox_url: str) -> Beside:
+def console(sandbox_url: str) -> Pages:
     """Answers what is the console's, and None for everything else, which is the API's."""
     pool = urllib3.PoolManager(retries=False, timeout=40)
 

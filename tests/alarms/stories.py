@@ -208,7 +208,7 @@ def the_provider_accepts_no_connection_for_three_hours(service: Service) -> None
 
 @story({"Voids not sent": 18}, minutes=2 * HOUR)
 def the_provider_accepts_no_connection_and_few_voids_are_sent(service: Service) -> None:
-    trade(service, 2 * HOUR, every_seconds=240)
+    service.during(1, 2 * HOUR, 240, service.void)
     service.trouble(30)
     service.at(30, lambda: setattr(service.provider, "posts", "unreachable"))
 
@@ -382,6 +382,12 @@ def dynamodb_throttles_reads_of_the_table_for_ten_minutes(service: Service) -> N
 def the_schedule_is_switched_off(service: Service) -> None:
     trade(service, 2 * HOUR)
     service.at(30, lambda: setattr(service, "scheduled", False))
+    service.trouble(30)
+
+
+@story({"Settle run lost": 18}, minutes=2 * HOUR)
+def one_run_that_lambda_could_not_start(service: Service) -> None:
+    service.at(30, lambda: service.account.dead_letter(service.account.lost_runs, service.clock.at))
     service.trouble(30)
 
 

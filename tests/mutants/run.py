@@ -59,7 +59,7 @@ def main() -> int:
     asked = _arguments()
     os.chdir(ROOT)
     files = [file for file in FILES if not asked.files or any(file.endswith(wanted) for wanted in asked.files)]
-    results = Results()
+    results = Results(f"{asked.tests} {asked.seconds}")
     if not asked.summary:
         _judge(files, _files_of(asked.tests), results, asked.jobs, asked.seconds)
         if asked.simulator is not None:
@@ -87,11 +87,11 @@ def _arguments() -> argparse.Namespace:
 class Results:
     """What is known from this run and the ones before, written after each verdict."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: str = "") -> None:
         self._known: dict[str, Known] = {}
         self.read()
         judges = [path for path in (ROOT / "tests").glob("**/*.py") if path.parent != Path(__file__).parent]
-        self._tests = _hash(sorted(judges))
+        self._tests = _hash(sorted(judges), asked)
         self._files = {file: _hash([FUNCTIONS / file]) for file in FILES}
         self._unsaved = 0
 
@@ -127,8 +127,8 @@ class Results:
         partly.replace(RESULTS)
 
 
-def _hash(paths: Iterable[Path]) -> str:
-    content = hashlib.sha256()
+def _hash(paths: Iterable[Path], asked: str = "") -> str:
+    content = hashlib.sha256(asked.encode())
     for path in paths:
         content.update(path.read_bytes())
     return content.hexdigest()[:16]
@@ -275,17 +275,19 @@ def table(results: Results, reasons: dict[str, str]) -> str:
         "",
         HEAD,
         "",
-        "| file | mutants | killed | change nothing | survive |",
-        "|---|--:|--:|--:|--:|",
+        "| file | mutants | killed | change nothing | survive | not judged |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     rows = {file: figures(file, results, reasons) for file in FILES}
-    rows = {file: row for file, row in rows.items() if not row.not_judged}
+    rows = {file: row for file, row in rows.items() if row.not_judged < row.mutants}
     total = Figures(*(sum(column) for column in zip(*rows.values(), strict=True)))
     for file, row in (rows | {"all": total}).items():
-        lines.append(f"| {file} | {row.mutants} | {row.killed} | {row.explained} | {row.unexplained} |")
+        lines.append(
+            f"| {file} | {row.mutants} | {row.killed} | {row.explained} | {row.unexplained} | {row.not_judged} |"
+        )
     lines += [
         "",
-        f"Killed: {total.killed / total.mutants:.1%}.",
+        f"Killed: {total.killed / max(1, total.mutants - total.not_judged):.1%} of those judged. A file that is not in the table is not judged yet.",
         "",
         "## Survivors that change nothing that anybody sees",
         "",

@@ -83,7 +83,7 @@ class Recorded:
         theirs = exchange.headers.get("x-amzn-RequestId")
         match self.wrong:
             case "plain":
-                exchange.send(status, {"message": "Missing Authentication Token"}, {"x-amzn-RequestId": MINE})
+                exchange.send(status, {"message": "Missing Authentication Token"}, {"x-amz-apigw-id": MINE})
             case "default":
                 self._problem(exchange, 400, "invalid-request")
             case "override-id" if theirs:
@@ -97,7 +97,7 @@ class Recorded:
 
     def _problem(self, exchange: Exchange, status: int, name: str, **more: Any) -> None:
         document = {"type": f"urn:void-service:problem:{name}", "status": status, "request_id": MINE} | more
-        exchange.send(status, document, PROBLEM | {"x-amzn-RequestId": MINE})
+        exchange.send(status, document, PROBLEM | {"x-amz-apigw-id": MINE})
 
 
 @pytest.fixture

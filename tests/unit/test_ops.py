@@ -44,7 +44,7 @@ def exact(digits: str) -> Any:
 
 
 def voided(**more: object) -> Void:
-    message = read_operation(exact_json.parse(exact_json.write(fields(amount=exact("100.00"), **more))))
+    message = read_operation(exact_json.parse(exact_json.write(fields() | {"amount": exact("100.00")} | more)))
     assert message is not None
     found = rules.apply_webhook(submitting(), message, START + 1000)
     assert found is not None
@@ -435,14 +435,19 @@ def test_the_runbook_is_read_for_commands() -> None:
 
 
 def test_options_may_stand_before_or_after_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str | None, bool]] = []
-    monkeypatch.setattr(api, "list_voids", lambda place, state: seen.append((place.api_url, True)) or iter(()))
+    seen: list[str | None] = []
+
+    def listed(place: places.Place, _: str) -> Iterator[Any]:
+        seen.append(place.api_url)
+        return iter(())
+
+    monkeypatch.setattr(api, "list_voids", listed)
     assert command.main(["--local", "--port", "9", "--json", "list"]) == 0
     assert command.main(["list", "--local", "--port", "9", "--json"]) == 0
-    assert seen == [("http://127.0.0.1:9/v1", True)] * 2
+    assert seen == ["http://127.0.0.1:9/v1"] * 2
     monkeypatch.setenv("PORT", "10")
     assert command.main(["list", "--local"]) == 0
-    assert seen[-1] == ("http://127.0.0.1:10/v1", True)
+    assert seen[-1] == "http://127.0.0.1:10/v1"
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "1.5", "٣", "9" * 5000])

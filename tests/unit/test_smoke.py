@@ -8,6 +8,7 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from infra import environments
 from infra.environment import Environment
 from infra.environments import ENVIRONMENTS
 from local.service import CREDENTIALS
@@ -68,10 +69,10 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
     def found(account: Account, environment: Environment = TEST, base: str = URL, taken: bool | None = True) -> Any:
         place = Place(f"VoidService-{environment.name}", "eu-central-1", account, ReadOnlyCredentials("a", "b", None))
         monkeypatch.setattr(places, "deployed", lambda *_: place)
-        monkeypatch.setattr(smoke.api, "probe", lambda _: None)
+        monkeypatch.setattr(api, "probe", lambda _: None)
         monkeypatch.setattr(smoke, "changed_on_the_way", lambda _: None)
         monkeypatch.setattr(Provider, "accepts", lambda *_: taken)
-        monkeypatch.setattr(smoke.environments, "ENVIRONMENTS", KNOWN)
+        monkeypatch.setattr(environments, "ENVIRONMENTS", KNOWN)
         return [*smoke.from_inside(base, environment)]
 
     return found
@@ -189,7 +190,6 @@ def test_an_error_is_worded_as_by_the_other_commands(
 ) -> None:
     def fail(_: str) -> Iterator[Result]:
         raise error
-        yield
 
     monkeypatch.setattr(smoke, "from_outside", fail)
     assert smoke.main([URL]) == 1

@@ -54,6 +54,8 @@ export async function refreshDetail() {
     draw(id, others, `This void belongs to another project, ${others.pos_id}: only what the list has of it is shown.`, null);
   } else if (answer.status === 404) {
     draw(id, null, "No void was requested or reported for this order.", ledger);
+  } else if (answer.status === 400) {
+    draw(id, null, `This is not an order id. ${explain(answer)}`, null);
   } else {
     draw(id, known?.record ?? null, `The record could not be read. ${explain(answer)}${known ? ` What is shown is from ${moment(known.at)}.` : ""}`, ledger);
   }

@@ -655,6 +655,7 @@ class TestAnAttemptThatReachedNothingCostsNothing:
     def test_without_a_key_or_with_the_same_one_nothing_of_it_is_kept(self) -> None:
         assert self.outage([None] * 3).earlier == ()
         assert self.outage(["k"] * 3).earlier == ()
+        assert self.outage([None, "k"]).earlier == ()
 
 
 class TestAnAttemptThatWasNotSent:
@@ -666,6 +667,16 @@ class TestAnAttemptThatWasNotSent:
 
     def test_says_nothing_about_another_attempt(self) -> None:
         assert not_sent(submitting(), "attempt-0", LATE) == submitting()
+
+
+class TestAnAnswer:
+    def test_to_a_superseded_attempt_still_brings_the_success_that_its_query_showed(self) -> None:
+        void = apply_answer(submitting(), "attempt-0", say.REFUSED, view(PORTAL), START)
+        assert (void.state, fields_of(void)["operation_id"]) == (State.VOIDED, OTHER)
+
+    def test_leaves_its_code_and_its_message(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", say.CREDENTIALS, None, START)
+        assert (void.provider_code, void.provider_message) == (say.CREDENTIALS.code, say.CREDENTIALS.message)
 
 
 class TestAFailureInTheAnswer:
@@ -692,7 +703,7 @@ class TestASuccess:
         )  # fmt: skip
         void = told(before, operation())
         assert (void.provider_code, void.provider_message, void.under_way) == (None, None, frozenset())
-        assert (void.all_ids, void.review, void.corrected) == ({OTHER, MINE}, True, False)
+        assert (void.all_ids, void.review, void.corrected) == (frozenset({OTHER, MINE}), True, False)
         assert (void.resend_allowed, void.settled_at) == (False, LATE)
 
     def test_without_a_currency_contradicts_nothing(self) -> None:
@@ -715,6 +726,52 @@ class TestAFailedEnd:
         assert mark_queried(beside, START + DAY_MS - 1).review is False
         assert mark_queried(beside, START + DAY_MS).review is True
         assert mark_queried(failed(FailureReason.REFUSED, review=True), START).review is True
+
+
+class TestTheProvidersFields:
+    def test_what_a_later_word_leaves_out_of_the_same_operation_stays(self) -> None:
+        before = told(in_state(State.UNKNOWN, OWN), operation("pending", fee="1.5", comment="first"))
+        fields = fields_of(told(before, operation("pending", comment="second", status_code="77")))
+        assert fields["fee"] == fields_of(before)["fee"] is not None
+        assert (fields["comment"], fields["status_code"]) == ("second", "77")
+
+    def test_of_another_operation_are_not_mixed_with_what_was_known(self) -> None:
+        before = told(in_state(State.UNKNOWN, OWN), operation("pending", fee="1.5"))
+        assert fields_of(told(before, PORTAL)) == PORTAL.fields
+
+    @pytest.mark.parametrize("name", ["operation_id", "transaction_id", "payment_id", "amount", "currency"])
+    def test_of_a_released_void_are_contradicted_by_another_value_and_by_no_missing_one(self, name: str) -> None:
+        void = told(in_state(State.UNKNOWN), operation(transaction_id="t1"))
+        without: dict[str, Any] = {"transaction_id": "t1", name: None}
+        assert told(void, operation(**without)) == void
+        another: dict[str, Any] = {"transaction_id": "t1", name: 5 if name == "amount" else "EUR"}
+        assert told(void, operation(**another)) == replace(void, review=True)
+
+    def test_an_answer_without_an_id_does_not_take_a_known_one_away(self) -> None:
+        void = apply_answer(in_state(State.UNKNOWN, OWN), "attempt-1", answer("pending", None), None, LATE)
+        assert attempt_of(void).ids == OWN
+
+
+class TestWhatAQueryShowed:
+    def test_is_remembered_beside_what_was_seen_before(self) -> None:
+        void = queried(in_state(State.UNKNOWN, all_ids=frozenset({"first"})), view(FAILED_OTHER), START)
+        assert void.all_ids == {"first", OTHER}
+
+    def test_under_way_is_so_until_a_query_shows_it_finished(self) -> None:
+        void = queried(told(in_state(State.UNKNOWN), PENDING_OTHER), view(PENDING_OTHER), START)
+        assert (void.state, void.under_way) == (State.PENDING, frozenset({OTHER}))
+        assert queried(void, view(FAILED_OTHER), START + 1).under_way == frozenset()
+
+    def test_the_hold_alone_proves_that_earlier_attempts_did_nothing(self) -> None:
+        void = in_state(State.UNKNOWN, earlier_sent=True)
+        assert queried(void, HELD, START).earlier_sent is False
+        assert queried(void, view(hold=False), START).earlier_sent is True
+        assert queried(replace(void, earlier_sent=False), ABSENT, START).earlier_sent is False
+
+    def test_the_same_state_again_is_no_line_of_the_history(self) -> None:
+        void = in_state(State.PENDING, OWN)
+        assert queried(void, view(operation("pending")), START).history == void.history
+        assert told(void, operation("pending")).history == void.history
 
 
 class TestWhatIsKnownIsKeptOverAttempts:
@@ -768,6 +825,11 @@ class TestWhatAWebhookShowedUnderWay:
         void = told(self.seen(), operation("pending", operation_id="third"))
         assert void.under_way == {OTHER, "third"}
         assert told(void, operation("pending", operation_id=None)).under_way == {OTHER, "third", ""}
+
+    def test_beside_another_one_stays_remembered_when_a_query_shows_both(self) -> None:
+        third = operation("pending", operation_id="third")
+        void = queried(told(told(in_state(State.UNKNOWN), PENDING_OTHER), third), view(PENDING_OTHER, third), START)
+        assert (void.state, void.under_way) == (State.PENDING, frozenset({OTHER, "third"}))
 
     def test_does_not_hurry_an_open_void(self) -> None:
         assert told(submitting(), PENDING_OTHER, START).due_at == submitting().due_at
@@ -837,3 +899,9 @@ class TestUndocumentedStatuses:
         for at in range(5):
             void = queried(void, view(operation(status)), START + at)
         assert void.review is False
+
+    def test_a_known_status_after_it_is_not_reviewed_but_a_second_strange_one_is(self) -> None:
+        once = queried(in_state(State.UNKNOWN), view(operation("rejected")), START)
+        between = queried(once, view(operation("pending")), START + 1)
+        assert between.review is False
+        assert queried(between, view(operation("rejected")), START + 2).review is True

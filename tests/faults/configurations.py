@@ -64,6 +64,8 @@ class Config:
     """Calls of Secrets Manager are events of their own."""
     projects: bool = False
     """There is a second project, with a hold of the same order."""
+    missing: bool = False
+    """The provider knows no such order."""
     rechecks: bool = False
     """The clock also goes to the later checks of what has failed."""
     permute: bool = False
@@ -165,6 +167,7 @@ def _wider() -> list[Config]:
           answers=("success", "success that stalls", "success byte by byte", "refused"),
           may={f.WriteFails: 4, f.ReadFails: 4, f.SecretFails: 4, f.Swallowed: 4, f.ResolverSlow: 1, f.ViewOtherwise: 2, f.AnswerOtherwise: 2, f.Refresh: 1, f.AnswerLost: 1}),
         c("refused again", (K1, K2, KEYLESS), may=_loss(1, f.ViewOtherwise), answers=("refused", "no such order", "success", "failure"), late=True),
+        c("no such order", (K1, K2, KEYLESS, K3), missing=True, answers=("no such order",), may=_loss(1, f.ViewOtherwise, f.Death), views=("reset",)),
         c("key late", (K1, K2, K1), may={**_loss(1, f.Death, f.TimePasses), f.NotOpened: 1}, answers=("refused", "success", "throttled"), late=True),
         c("looked at again", (K1,), rechecks=True, answers=("refused", "success"), portal=("a void",), silent_portal=True,
           may={**_loss(1, f.InPortal, f.Refresh), f.ViewOtherwise: 1}, runs=16, clocks=16),

@@ -45,13 +45,13 @@ class Figures:
         if text not in self.first or _length(line) < _length(self.first[text]):
             self.first[text] = line
 
-    def count(self, config: Config, sim: Simulation, schedule: Schedule) -> None:
+    def count(self, config: Config, sim: Simulation, line: str) -> None:
         """One schedule more."""
         self.faults += sim.faults
         self.deaths += sim.deaths
         for text in dict.fromkeys(sim.watch.violations):
             self.harm[harm_of(text)] += 1
-            self._first(text, written(config, schedule))
+            self._first(text, line)
         for record in sim.records.values():
             if record.order != sim.orders[0] or "settled_at" not in record.item or record.attempt is None:
                 continue
@@ -99,25 +99,22 @@ def play(config: Config, schedule: Schedule, trace: bool = False) -> tuple[Simul
     return sim, widths
 
 
-def every(config: Config, deviations: int, most: int, figures: Figures, stop_at_violation: bool = False) -> bool:
-    """Every schedule with at most `deviations` choices that are not the default. True: all of them fitted into `most`."""
+def breadth_first(config: Config, deviations: int, most: int) -> Iterator[tuple[str, Simulation]]:
+    """Every schedule with at most `deviations` choices that are not the default, at most `most` of them.
+
+    Breadth first, so that the first violation found is a shortest one; what violates is not followed further.
+    """
     ran = 0
-    # Breadth first, so that the first violation found is a shortest one.
     frontier: list[Schedule] = [{}]
     for depth in range(deviations + 1):
         following: list[Schedule] = []
         for schedule in frontier:
             if ran >= most:
-                return False
+                return
             sim, widths = play(config, schedule)
             ran += 1
-            figures.exhaustive += 1
-            figures.count(config, sim, schedule)
-            if sim.watch.violations:
-                if stop_at_violation:
-                    return False
-                continue
-            if depth < deviations:
+            yield written(config, schedule), sim
+            if depth < deviations and not sim.watch.violations:
                 begin = max(schedule, default=-1) + 1
                 following += [
                     {**schedule, step: choice}
@@ -125,7 +122,16 @@ def every(config: Config, deviations: int, most: int, figures: Figures, stop_at_
                     for choice in range(1, widths[step])
                 ]
         frontier = following
-    return True
+
+
+def every(config: Config, deviations: int, most: int, figures: Figures) -> bool:
+    """Count them. True: all of them fitted into `most`."""
+    ran = 0
+    for line, sim in breadth_first(config, deviations, most):
+        ran += 1
+        figures.exhaustive += 1
+        figures.count(config, sim, line)
+    return ran < most
 
 
 def walk(config: Config, seed: str) -> tuple[Simulation, Schedule]:
@@ -160,7 +166,7 @@ def wander(seed: str, first: int, count: int, figures: Figures) -> None:
     for config, each in seeds(seed, first, count):
         sim, schedule = walk(config, each)
         figures.random += 1
-        figures.count(config, sim, schedule)
+        figures.count(config, sim, written(config, schedule))
 
 
 def shrink(config: Config, schedule: Schedule, violation: str) -> Schedule:

@@ -469,6 +469,7 @@ class Outage(Event):
     def happen(self, sim: "Simulation") -> None:
         """Until it is over."""
         sim.outages[self.what] = sim.runtime.now + self.ms
+        sim.outage_began = True
 
     def counted_as(self) -> str:
         """Of what."""

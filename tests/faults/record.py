@@ -56,6 +56,11 @@ class Record:
         return None if self.attempt is None else self.attempt["id"]
 
     @property
+    def known_since(self) -> int:
+        """When it was requested or first reported."""
+        return int(self.attempt["requested_at"] if self.attempt is not None else self.history[0][0])
+
+    @property
     def history(self) -> list[list[Any]]:
         """Moment, state and evidence of each change."""
         lines: list[list[Any]] = self.details.get("history", [])

@@ -88,7 +88,7 @@ def _to_settle(sim: "Simulation") -> list[Record]:
 
 
 def _older_than(sim: "Simulation", record: Record, ms: int) -> bool:
-    return record.attempt is not None and sim.runtime.now > record.attempt["requested_at"] + ms
+    return sim.runtime.now > record.known_since + ms
 
 
 def _look_again(sim: "Simulation") -> None:

@@ -81,6 +81,8 @@ class Instance:
     def __init__(self, function: Function, systems: Storage, number: int) -> None:
         self.function, self.systems, self.number = function, systems, number
         self.busy = False
+        self.refused_at = 0
+        """When the provider last refused its credentials."""
         self.hurt_until = 0
         """For so long it remembers that Secrets Manager did not answer."""
 
@@ -93,6 +95,7 @@ class Actor:
         self.ends = started + LIFE_MS[function]
         self.run: greenlet = getcurrent()
         self.alive = True
+        self.ended_at = 0
         self.point = Point.START
         self.limit: int | None = None
         """When the call ends by itself."""
@@ -214,7 +217,7 @@ class Runtime:
             self._finish(actor)
 
     def _finish(self, actor: Actor) -> None:
-        actor.alive = False
+        actor.alive, actor.ended_at = False, self.now
         self.actors.remove(actor)
         self._throw_threads(actor)  # frozen with their process, and of no use to a later invocation
         if actor.parent is None:
@@ -233,7 +236,7 @@ class Runtime:
                 self._throw(thread)
 
     def _throw(self, actor: Actor) -> None:
-        actor.alive = False
+        actor.alive, actor.ended_at = False, self.now
         self._throw_threads(actor)
         self.current = None
         actor.run.throw(GreenletExit)

@@ -70,7 +70,10 @@ class Simulation:
         self.asked = 0
         self.instances: list[Instance] = []
         self.outages: dict[str, int] = {}
+        self.outage_began = False
         self.accepted: list[Delivery] = []
+        self.blind_at = 0
+        """When a query last showed less than there was."""
         self.left: dict[type[Event], int] = dict(config.may)
         self.may_refuse = faults.NotOpened in config.may
         self.runs_left, self.clocks_left = config.runs, config.clocks
@@ -98,7 +101,7 @@ class Simulation:
             lambda: self.runtime.now, lambda: self.watch.ledger_changed(), projects,
             lying=config.lying, executes_twice=config.executes,
         )  # fmt: skip
-        for project in projects.values():
+        for project in projects.values() if not config.missing else ():
             for order in self.orders:
                 bank.hold(project, order)
         if config.permute:
@@ -217,11 +220,11 @@ class Simulation:
         return edge
 
     def _moments(self, record: Record) -> list[int]:
-        if record.attempt is None or record.due_at is None:
+        if record.due_at is None:
             return []
         if record.settled:
             return [record.due_at] if self.config.rechecks or record.under_way else []
-        asked = record.attempt["requested_at"]
+        asked = record.known_since
         return [asked + LEASE_MS, asked + WINDOW_MS, asked + DAY_MS, record.due_at]
 
     def due(self) -> bool:
@@ -409,10 +412,13 @@ class Simulation:
             return self._answer(request, seconds)
         actor = self.runtime.actor
         view = self.runtime.pause(Point.VIEW, seconds)
+        if view not in (OK, *SHOWN):
+            self.blind_at = self.runtime.now
         if view == TIME_OVER:
             raise TimeoutError
         project, order = self.bank.read_query(request)
         if project is None:
+            self.watch.sends.refused(actor)
             return CREDENTIALS
         actor.invocation.shown += self.bank.of(project, order, "void") if view in (OK, *SHOWN) else []
         return VIEWS["whole" if view == OK else view](self.bank, project, order)
@@ -422,6 +428,7 @@ class Simulation:
         post = actor.post
         assert post is not None
         self.bank.read_post(request, post)
+        self.watch.sends.credentials(actor, post)
         how = self.runtime.pause(Point.ANSWER, seconds, waiting=True)
         actor.post = None
         if how == TIME_OVER:

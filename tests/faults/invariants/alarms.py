@@ -53,9 +53,21 @@ class Alarms:
             self._watch.violation(Harm.LOST, f"a settle run did not report {', '.join(sorted(missing))}")
         if actor.hurt:
             return
-        foreign = [old for old in actor.about["foreign"] if not self._sim.records[old.pos_id, old.order].settled]
-        if foreign and not actor.counted["CredentialsOfAnotherProject"]:
+        foreign = any(self._still_open(old) for old in actor.about["foreign"])
+        if foreign and not self._another_run(actor) and not actor.counted["CredentialsOfAnotherProject"]:
             self._watch.violation(Harm.LOST, "a void of another project, and nothing was counted")
-        still = [old for old in actor.about["old"] if not self._sim.records[old.pos_id, old.order].settled]
-        if still and not actor.counted["OldestUnsettledSeconds"]:
+        if any(self._still_open(old) for old in actor.about["old"]) and not actor.counted["OldestUnsettledSeconds"]:
             self._watch.violation(Harm.LOST, "a void is open, and its age was not reported")
+
+    def _still_open(self, old: Record) -> bool:
+        now = self._sim.records[old.pos_id, old.order]
+        return not now.settled and now.attempt_id == old.attempt_id
+
+    def _another_run(self, actor: Actor) -> bool:
+        """Was there a second run, which may have taken an order's lease first, and counted it?"""
+        return any(
+            other.function is Function.SETTLE
+            and other is not actor
+            and (other.alive or other.ended_at >= actor.started)
+            for other in self._sim.runtime.everybody
+        )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from tests.fakes.table import Item
 from tests.faults.invariants.harm import Harm
 from tests.faults.record import Record, moment
+from tests.faults.views import LAG_MS
 
 if TYPE_CHECKING:
     from tests.faults.simulation import Simulation
@@ -21,9 +22,9 @@ class AtRest:
     def reviewed_in_time(self) -> None:
         """After each settle run at rest: by 24 h a person knows, and nothing sleeps through that moment."""
         for record in self._sim.records.values():
-            if record.settled or record.review or record.attempt is None:
+            if record.settled or record.review:
                 continue
-            day_over = record.attempt["requested_at"] + DAY_MS
+            day_over = record.known_since + DAY_MS
             if self._sim.runtime.now >= day_over or (record.due_at or 0) > day_over:
                 self._watch.violation(Harm.LOST, "open for 24 h, and no person is told")
 
@@ -45,6 +46,9 @@ class AtRest:
             self._watch.violation(Harm.LOST, f"{record.state} at rest, and no person is told")
         if record.state == "voided" and not released:
             self._watch.violation(Harm.DISAGREEMENT, "voided, but the provider has no void")
+        refused = record.attempt is not None and "refusal" in record.attempt
+        if self._sim.config.missing and refused and not record.settled:
+            self._watch.violation(Harm.LOST, f"{record} at rest, though the provider knows no such order")
         if own and record.state != "voided" and self._sim.config.bounded and self._reachable(record):
             self._watch.violation(Harm.LOST, f"{record.state} at rest, but our void was executed")
         if self._sim.baseline or not released or record.state != "failed" or record.reached_nothing:
@@ -53,7 +57,7 @@ class AtRest:
             self._watch.violation(Harm.LOST, f"{record} beside a success, and nobody looks again")
 
     def _looked_at(self, record: Record) -> bool:
-        """Did the last of the later checks come before the success?"""
+        """Did the last of the later checks come before the success, or did it see nothing?"""
         done = record.details.get("queried_at", 0)
         bank = self._sim.bank
         success = min(
@@ -61,7 +65,7 @@ class AtRest:
             for one in bank.of(project, record.order, "void") if one.status == "success"
         )  # fmt: skip
         week_over = moment(record.item["settled_at"]["S"]) + WEEK_MS
-        return record.reason in ("refused", "not-executed") and week_over <= done < success
+        return record.reason in ("refused", "not-executed") and week_over <= done < max(success, self._sim.blind_at) + LAG_MS
 
     def _reachable(self, record: Record) -> bool:
         return record.pos_id in self._watch.projects_known()

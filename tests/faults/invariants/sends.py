@@ -2,15 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from tests.faults.financial_line import Operation
+from tests.faults.financial_line import Operation, Post
 from tests.faults.invariants.harm import Harm
 from tests.faults.record import Record
-from tests.faults.runtime import Actor
+from tests.faults.runtime import Actor, Function
 
 if TYPE_CHECKING:
     from tests.faults.invariants.watch import Watch
     from tests.faults.simulation import Simulation
 
+CACHED_MS = 60_000
 SEND_MS = 4_000
 """A POST leaves within this time of its request, or not at all."""
 
@@ -69,6 +70,23 @@ class Sends:
                 self._watch.violation(
                     Harm.DOUBLE_VOID, "the same key was sent twice though the first may have been executed"
                 )
+
+    def credentials(self, actor: Actor, post: Post) -> None:
+        """Whose credentials a POST carries: those of the secret, or of at most a minute ago."""
+        if self._sim.baseline or self._sim.outage_began or self._sim.config.secret_calls:
+            return
+        old = post.project is not self._sim.project
+        if old and actor.started - self._sim.rotated_at > CACHED_MS + SEND_MS:
+            self._watch.violation(Harm.DISAGREEMENT, "sent with credentials that were replaced more than a minute ago")
+        if post.project is None:
+            self.refused(actor)
+
+    def refused(self, actor: Actor) -> None:
+        """The provider refuses the credentials of this instance: the next time it has fetched them again."""
+        instance, fresh = actor.instance, self._sim.rotated_at
+        if instance.refused_at > fresh and actor.invocation.started >= instance.refused_at and actor.function is Function.SUBMIT:
+            self._watch.violation(Harm.WRONG, "credentials that the provider has refused were used again")
+        instance.refused_at = self._sim.runtime.now
 
     def ledger_changed(self) -> None:
         """At most one of our voids of an order is ever executed."""

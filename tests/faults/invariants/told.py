@@ -20,6 +20,8 @@ PROBLEMS = {
     "currency-mismatch": 422, "throttled": 429, "provider-credentials": 502, "not-sent": 503,
 }  # fmt: skip
 """What a merchant whose request is well formed may be told, besides 200 and 202."""
+LONGEST_CALL_MS = 3_050
+"""What a call of the table or of Secrets Manager takes at most."""
 NO_STATEMENT = ("in-progress", "not-sent", "idempotency-mismatch", "too-many-attempts", "currency-mismatch")
 
 
@@ -69,6 +71,9 @@ class Told:
 
     def request(self, actor: Actor, answer: Answer) -> None:
         """A request for a void was answered."""
+        took = self._sim.runtime.now - actor.started
+        if not self._sim.baseline and not actor.sends and not actor.hurt and took > actor.pauses * LONGEST_CALL_MS:
+            self._watch.violation(Harm.WRONG, "an answer that needed no provider waited for one")
         if answer.problem and PROBLEMS.get(answer.problem) != answer.status:
             self._watch.violation(Harm.WRONG, f"a bare {answer.status} {answer.problem}")
             return

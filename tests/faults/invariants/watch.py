@@ -80,7 +80,7 @@ class Watch:
         ]  # fmt: skip
         actor.about["old"] = [
             record for record in open_now
-            if record.attempt is not None and now - record.attempt["requested_at"] > 60_000
+            if now - record.known_since > 60_000
         ]  # fmt: skip
 
     def on_write(self, actor: Actor | None, old: Record | None, new: Record) -> None:

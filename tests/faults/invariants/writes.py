@@ -51,6 +51,9 @@ class Writes:
         self.currencies.add((new.order, new.currency))
         if new.state == "failed":
             self.reasons.add((new.attempt_id, new.reason))
+        for earlier in new.details.get("earlier", ()):
+            for attempt_id in self.attempts.get((new.order, earlier["number"]), ()):
+                self.reasons.add((attempt_id, earlier["reason"]))
         if actor is not None and actor.function is Function.SUBMIT and actor.ask is not None and actor.ask.key:
             if actor.attempt_id == new.attempt_id:
                 name = new.pos_id, new.order, actor.ask.key

@@ -27,7 +27,9 @@ class PostAnswer:
     """Executed in another currency."""
 
 
-def http(status: int, body: bytes = b"", kind: str = "application/json", length: int | None = None, more: str = "") -> bytes:
+def http(
+    status: int, body: bytes = b"", kind: str = "application/json", length: int | None = None, more: str = ""
+) -> bytes:
     """An answer as on the wire. `length`: what it claims, where its body is cut short."""
     length = len(body) if length is None else length
     head = f"HTTP/1.1 {status} Whatever\r\nContent-Type: {kind}\r\n{more}Content-Length: {length}\r\n\r\n"

@@ -64,6 +64,10 @@ class Config:
     """Calls of Secrets Manager are events of their own."""
     projects: bool = False
     """There is a second project, with a hold of the same order."""
+    usual_view: str = "whole"
+    """How queries are answered by default."""
+    until_rest: bool = False
+    """What is under way ends only when the schedule is at rest."""
     missing: bool = False
     """The provider knows no such order."""
     rechecks: bool = False
@@ -101,7 +105,7 @@ def _usual() -> list[Config]:
         c("three", (K1, K2, K3), may=_loss(3), answers=("success", "failure"), late=True, lazy=True, runs=5, clocks=6),
         c("failures", TWO, may=_loss(2, f.ViewOtherwise), answers=("failure", "success", "pending"), late=True),
         c("another attempt", TWO, first="failure", may=_loss(2), answers=("success", "failure"), late=True, lazy=True),
-        c("portal", TWO, portal=("a void", "a void that is pending", "a void that fails", "a capture"),
+        c("portal", TWO, executes=False, portal=("a void", "a void that is pending", "a void that fails", "a capture"),
           may={**_loss(1, f.ViewOtherwise, f.Death, f.ResolveOtherwise), f.InPortal: 2}, answers=DELIVERED),
         c("portal late", TWO, portal=("a void", "a void that is pending", "a capture"),
           may={**_loss(2, f.ViewOtherwise, f.ResolveOtherwise), f.InPortal: 2}, answers=("success", "failure"), late=True),
@@ -111,13 +115,14 @@ def _usual() -> list[Config]:
         c("lying", TWO, lying=True, may=_loss(1, f.WebhookAgain), answers=("success", "pending"), late=True),
         c("blind", TWO, may={**_loss(1), f.ViewOtherwise: 3}, answers=("success", "pending", "refused", "no such order"), late=True, runs=4),
         c("slow", TWO, may={**_loss(1), f.TimePasses: 2}, late=True, lazy=True),
-        c("unbounded", TWO, bounded=False, may=_loss(1, f.ViewOtherwise), late=True, lazy=True),
+        c("unbounded", TWO, bounded=False, executes=False, may=_loss(1, f.ViewOtherwise), late=True, lazy=True),
+        c("late arrivals", TWO, bounded=False, executes=False, usual_view="lagging", may=_loss(1), late=True, lazy=True),
         c("refresh", TWO, may={**_loss(2), f.Refresh: 2}, answers=DELIVERED, late=True, lazy=True),
         c("stuck", TWO, stuck=True, may=_loss(2, f.Refresh), answers=("pending", "failure"), late=True, lazy=True),
         c("clock ahead", TWO, skew=2_000, may=_loss(2, f.Death), late=True, lazy=True),
         c("clock behind", TWO, skew=-2_000, may=_loss(2, f.Death), late=True, lazy=True),
-        c("secret", TWO, secret_calls=True, may={**_loss(1, f.Death), f.SecretFails: 2}, answers=("success", "throttled")),
-        c("other currency", (K1, Ask("K2", None, "USD"), K3), may=_loss(1, f.Death), runs=2,
+        c("secret", TWO, secret_calls=True, may={**_loss(1, f.Death), f.SecretFails: 2, f.TimePasses: 2}, answers=("success", "throttled")),
+        c("other currency", (K1, Ask("K2", None, "USD"), K3), may=_loss(1, f.Death, f.WriteFails), runs=2,
           answers=("success", "refused", "pending", "success in another currency")),
         c("currency late", (Ask("K1", None, "USD"), K2, K1), may=_loss(2, f.WebhookAgain), late=True,
           answers=("success", "failure", "success in another currency", "pending")),
@@ -144,12 +149,21 @@ def _wider() -> list[Config]:
         c("partial views", TWO, may={**_loss(1), f.ViewOtherwise: 3}, views=("one object: the hold", "one object: the void", "without the hold"), late=True, lazy=True, runs=5, clocks=6),
         c("forms of webhooks", may={**_loss(1, f.WebhookAgain, f.ResolveOtherwise), f.WebhookOtherwise: 2}, answers=("success", "pending", "failure"), forms=tuple(announcements.FORMS), runs=2),
         c("queries behind webhooks", TWO, may={**_loss(2, f.ResolveOtherwise), f.ViewOtherwise: 3}, answers=("pending", "success"), views=("behind its webhooks", "lagging"), late=True, lazy=True, runs=5, clocks=6),
+        c("told under way", TWO, until_rest=True, usual_view="behind its webhooks", may=_loss(1, f.Refresh), answers=("pending", "success"), late=True, lazy=True, runs=5, clocks=6),
+        c("somebody else's failure", (K1, K1, K2), until_rest=True, usual_view="behind its webhooks", portal=("a void that fails",),
+          may=_loss(1, f.InPortal, f.Refresh), answers=("pending",), late=True, runs=5, clocks=6),
+        c("pending meanwhile", TWO, portal=("a void that is pending",), until_rest=True, answers=("success", "throttled"),
+          may=dict.fromkeys((f.InPortal, f.Refresh, f.NotOpened, f.AnswerOtherwise), 1)),
+        c("undocumented refusals", TWO, may=_loss(1, f.ViewOtherwise), views=("empty list",), runs=2,
+          answers=("success", *(f"{status}, executed" for status in ("405", "406", "408", "409", "423", "425", "404 page", "S-404 cut short")))),
         c("pending in the portal", TWO, portal=("a void that is pending", "a void that fails"), answers=DELIVERED, late=True, lazy=True, runs=5, clocks=6,
           may={**_loss(1, f.InPortal, f.Refresh), f.ViewOtherwise: 2, f.ResolveOtherwise: 2}, views=("behind its webhooks", "lagging")),
         c("portal without webhooks", TWO, portal=("a void", "a void that is pending", "a capture"), silent_portal=True, answers=("refused", "success", "failure"), late=True,
           may={**_loss(1, f.InPortal, f.Refresh), f.ViewOtherwise: 1, f.ResolveOtherwise: 1}, rechecks=True, runs=5, clocks=6),
         c("captures", TWO, portal=("a capture", "a capture that is pending", "a capture that fails"), answers=("success", "refused"), late=True,
           may={**_loss(1, f.InPortal, f.Refresh), f.ResolveOtherwise: 2, f.ViewOtherwise: 1}),
+        c("capture under way", (K1,), until_rest=True, portal=("a capture that is pending",), may=_loss(1, f.InPortal), late=True),
+        c("pending without webhooks", (K1,), until_rest=True, silent_portal=True, portal=("a void that is pending",), may=_loss(1, f.InPortal, f.Refresh), runs=5, clocks=6),
         c("undocumented statuses", TWO, answers=("antifraud", "success", "pending"), strange=True, forms=("as documented", "without ids"), late=True,
           may={**_loss(1, f.Refresh), f.ResolveOtherwise: 3, f.WebhookOtherwise: 1}),
         c("another project", TWO, projects=True, rotations=("live", "test"), answers=("success", "pending", "refused"), late=True, forms=("without pos_id",),

@@ -326,7 +326,9 @@ class WebhookForged(Event):
     def happen(self, sim: "Simulation") -> None:
         """With a signature of his own."""
         order = sim.orders[0]
-        sim.deliver(Delivery(Operation(99, "void", sim.project, order, "UAH", [(0, "success")]), "success", "x", forged=True))
+        sim.deliver(
+            Delivery(Operation(99, "void", sim.project, order, "UAH", [(0, "success")]), "success", "x", forged=True)
+        )
 
     def __str__(self) -> str:
         return "a forged webhook"

@@ -98,7 +98,7 @@ class Simulation:
         if config.projects:
             projects["live"] = Project("live", LIVE_POS)
         bank = FinancialLine(
-            lambda: self.runtime.now, lambda: self.watch.ledger_changed(), projects,
+            lambda: self.runtime.now, lambda: self.watch.ledger_changed(), projects,  # noqa: PLW0108 the watch is made later
             lying=config.lying, executes_twice=config.executes,
         )  # fmt: skip
         for project in projects.values() if not config.missing else ():
@@ -230,10 +230,7 @@ class Simulation:
     def due(self) -> bool:
         """Would a settle run find something?"""
         now = self.runtime.now
-        return any(
-            record.due_at is not None and record.due_at <= now
-            for record in self.records.values()
-        )
+        return any(record.due_at is not None and record.due_at <= now for record in self.records.values())
 
     # ---- invocations -------------------------------------------------------------------------------------------------
 
@@ -385,10 +382,11 @@ class Simulation:
         record = Record(new)
         before = self.records.get((record.pos_id, record.order))
         self.records[record.pos_id, record.order] = record
-        if actor is not None and actor.function is Function.SUBMIT:
-            # The intent is this actor's if it was not in the record before.
-            if record.attempt_id is not None and (before is None or before.attempt_id != record.attempt_id):
-                actor.attempt_id, actor.intent_at = record.attempt_id, self.runtime.now
+        submits = actor is not None and actor.function is Function.SUBMIT
+        # The intent is this actor's if it was not in the record before.
+        made = record.attempt_id is not None and (before is None or before.attempt_id != record.attempt_id)
+        if actor is not None and submits and made:
+            actor.attempt_id, actor.intent_at = record.attempt_id, self.runtime.now
         self.watch.on_write(actor, before, record)
 
     def pos_of(self, actor: Actor) -> str:
@@ -412,6 +410,7 @@ class Simulation:
             return self._answer(request, seconds)
         actor = self.runtime.actor
         view = self.runtime.pause(Point.VIEW, seconds)
+        view = self.config.usual_view if view == OK and not self.quiet else view
         if view not in (OK, *SHOWN):
             self.blind_at = self.runtime.now
         if view == TIME_OVER:
@@ -462,7 +461,7 @@ class Simulation:
 
     def under_way(self) -> list[Operation]:
         """What the provider has not finished, and will."""
-        if self.config.stuck:
+        if self.config.stuck or (self.config.until_rest and not self.quiet):
             return []
         return [one for one in self.bank.ledger if one.status not in FINAL]
 

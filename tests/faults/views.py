@@ -14,7 +14,9 @@ BEHIND_MS = 600_000
 View = Callable[[FinancialLine, Project, str], bytes | None]
 
 
-def shown(bank: FinancialLine, project: Project, order: str, hidden: Callable[[Operation], bool] = lambda _: False) -> list[Operation]:
+def shown(
+    bank: FinancialLine, project: Project, order: str, hidden: Callable[[Operation], bool] = lambda _: False
+) -> list[Operation]:
     """An order's operations, without the hidden ones."""
     return [one for one in bank.of(project, order) if not hidden(one)]
 

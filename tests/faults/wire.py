@@ -222,16 +222,16 @@ class Workers:
         if len(given) < 2:
             return [work(each) for each in given]
         sim = simulation()
-        threads = [sim.start_thread(f"question {place}", lambda each=each: work(each)) for place, each in enumerate(given, 1)]  # type: ignore[misc]
+        threads = [
+            sim.start_thread(f"question {place}", lambda each=each: work(each)) for place, each in enumerate(given, 1)
+        ]  # type: ignore[misc]
         sim.runtime.pause(Point.THREADS, waiting=True)
         return [thread.result for thread in threads]
 
 
 def replacements() -> list[tuple[Any, str, Any]]:
     """What of the process is replaced in `payments.provider`."""
-    sockets = SimpleNamespace(
-        socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1
-    )
+    sockets = SimpleNamespace(socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1)
     return [
         (provider, "threading", SimpleNamespace(Thread=_Thread, Event=_Event, Lock=_Lock)),
         (provider, "socket", sockets),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.faults.invariants.harm import Harm
 from tests.faults.record import Record
-from tests.faults.runtime import Actor, Function
+from tests.faults.runtime import TABLE_WRITES, Actor, Function
 
 if TYPE_CHECKING:
     from tests.faults.invariants.watch import Watch
@@ -31,12 +31,16 @@ class Alarms:
             wanted.append("VoidReview")
         if new.corrected and not (old and old.corrected):
             wanted.append("VoidCorrected")
+        if new.settled and (old is None or old.state != new.state):
+            wanted.append("SettledBy")
 
     def ended(self, actor: Actor) -> None:
         """It has counted, or the trouble that kept it from knowing."""
         rang = any(actor.counted[name] for name in TROUBLE)
         for name in actor.about.get("to ring", ()):
-            if not actor.counted[name] and not rang:
+            counted = any(number and each.startswith(name) for each, number in actor.counted.items())
+            lost = name == "SettledBy" and actor.silent & TABLE_WRITES
+            if not counted and not rang and not lost:
                 self._watch.violation(Harm.LOST, f"a void became what {name} counts, and nothing was counted")
         if actor.function is Function.SETTLE:
             self._settled(actor)
@@ -54,7 +58,7 @@ class Alarms:
         if actor.hurt:
             return
         foreign = any(self._still_open(old) for old in actor.about["foreign"])
-        if foreign and not self._another_run(actor) and not actor.counted["CredentialsOfAnotherProject"]:
+        if foreign and not self.another_run(actor) and not actor.counted["CredentialsOfAnotherProject"]:
             self._watch.violation(Harm.LOST, "a void of another project, and nothing was counted")
         if any(self._still_open(old) for old in actor.about["old"]) and not actor.counted["OldestUnsettledSeconds"]:
             self._watch.violation(Harm.LOST, "a void is open, and its age was not reported")
@@ -63,7 +67,7 @@ class Alarms:
         now = self._sim.records[old.pos_id, old.order]
         return not now.settled and now.attempt_id == old.attempt_id
 
-    def _another_run(self, actor: Actor) -> bool:
+    def another_run(self, actor: Actor) -> bool:
         """Was there a second run, which may have taken an order's lease first, and counted it?"""
         return any(
             other.function is Function.SETTLE

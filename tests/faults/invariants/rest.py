@@ -10,6 +10,7 @@ from tests.faults.views import LAG_MS
 if TYPE_CHECKING:
     from tests.faults.simulation import Simulation
 
+TWO_RUNS_MS = 120_000
 DAY_MS, WEEK_MS = 86_400_000, 7 * 86_400_000
 
 
@@ -24,8 +25,8 @@ class AtRest:
         for record in self._sim.records.values():
             if record.settled or record.review:
                 continue
-            day_over = record.known_since + DAY_MS
-            if self._sim.runtime.now >= day_over or (record.due_at or 0) > day_over:
+            day_over = record.known_since + DAY_MS + TWO_RUNS_MS
+            if self._sim.runtime.now > day_over or (record.due_at or 0) > day_over:
                 self._watch.violation(Harm.LOST, "open for 24 h, and no person is told")
 
     def against_ledger(self) -> None:
@@ -65,7 +66,10 @@ class AtRest:
             for one in bank.of(project, record.order, "void") if one.status == "success"
         )  # fmt: skip
         week_over = moment(record.item["settled_at"]["S"]) + WEEK_MS
-        return record.reason in ("refused", "not-executed") and week_over <= done < max(success, self._sim.blind_at) + LAG_MS
+        return (
+            record.reason in ("refused", "not-executed")
+            and week_over <= done < max(success, self._sim.blind_at) + LAG_MS
+        )
 
     def _reachable(self, record: Record) -> bool:
         return record.pos_id in self._watch.projects_known()
@@ -77,7 +81,9 @@ class AtRest:
         released = any(one.status == "success" for one in voids)
         under_way = any(one.live and one.status != "success" for one in voids)
         if released != (record.state == "voided"):
-            self._watch.violation(Harm.DISAGREEMENT, f"{record} after a refresh that showed {'a' if released else 'no'} success")
+            self._watch.violation(
+                Harm.DISAGREEMENT, f"{record} after a refresh that showed {'a' if released else 'no'} success"
+            )
         elif not released and under_way and record.settled and not record.under_way:
             self._watch.violation(Harm.DISAGREEMENT, f"{record} after a refresh that showed a void under way")
         elif not released and not under_way and record.state == "pending" and not record.review:
@@ -94,7 +100,10 @@ class AtRest:
         """A merchant who followed our documentation, with a hold that stands and a provider that is well."""
         record = self._sim.records.get((self._sim.project.pos_id, order))
         if end != "voided" and not (record is not None and record.review):
-            self._watch.violation(Harm.LOST, f"locked out though he followed our documentation, and no person is told ({end or 'for ever'})")
+            self._watch.violation(
+                Harm.LOST,
+                f"locked out though he followed our documentation, and no person is told ({end or 'for ever'})",
+            )
 
     def secrets(self) -> None:
         """Every item, log line, answer and exception text: no secret, signature, header or person in it."""

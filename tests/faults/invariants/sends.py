@@ -52,10 +52,10 @@ class Sends:
 
     def _beside(self, actor: Actor) -> None:
         for one in self._sim.bank.ledger:
-            if one.order == actor.order and one.method == "void" and one.live and self._known(one, actor.intent_at):
-                if one.project is self._watch.project_of(actor):
-                    self._watch.violation(Harm.DOUBLE_VOID, "sent beside a void that we had been told of")
-                    return
+            live = one.order == actor.order and one.method == "void" and one.live
+            if live and self._known(one, actor.intent_at) and one.project is self._watch.project_of(actor):
+                self._watch.violation(Harm.DOUBLE_VOID, "sent beside a void that we had been told of")
+                return
 
     def _known(self, operation: Operation, before: int) -> bool:
         """Were we told of it, durably, before this intent?"""
@@ -84,7 +84,11 @@ class Sends:
     def refused(self, actor: Actor) -> None:
         """The provider refuses the credentials of this instance: the next time it has fetched them again."""
         instance, fresh = actor.instance, self._sim.rotated_at
-        if instance.refused_at > fresh and actor.invocation.started >= instance.refused_at and actor.function is Function.SUBMIT:
+        if (
+            instance.refused_at > fresh
+            and actor.invocation.started >= instance.refused_at
+            and actor.function is Function.SUBMIT
+        ):
             self._watch.violation(Harm.WRONG, "credentials that the provider has refused were used again")
         instance.refused_at = self._sim.runtime.now
 

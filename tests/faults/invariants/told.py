@@ -20,6 +20,7 @@ PROBLEMS = {
     "currency-mismatch": 422, "throttled": 429, "provider-credentials": 502, "not-sent": 503,
 }  # fmt: skip
 """What a merchant whose request is well formed may be told, besides 200 and 202."""
+MOST_ATTEMPTS = 20
 LONGEST_CALL_MS = 3_050
 """What a call of the table or of Secrets Manager takes at most."""
 NO_STATEMENT = ("in-progress", "not-sent", "idempotency-mismatch", "too-many-attempts", "currency-mismatch")
@@ -66,7 +67,11 @@ class Told:
         ask, known = actor.ask, self._watch.writes.keys
         if ask is None or ask.key is None:
             return False
-        bodies = {body for (pos, order, key), body in known.items() if (pos, order, key) == (self._sim.project.pos_id, ask.order, ask.key)}
+        bodies = {
+            body
+            for (pos, order, key), body in known.items()
+            if (pos, order, key) == (self._sim.project.pos_id, ask.order, ask.key)
+        }
         return bool(bodies) and (ask.comment, ask.currency) not in bodies
 
     def request(self, actor: Actor, answer: Answer) -> None:
@@ -82,7 +87,11 @@ class Told:
             return
         self._about_key(actor, answer)
         attempts = self._watch.writes.attempts.get((actor.order, answer.void["attempt"]), set())
-        its = actor.about.get("logged") if actor.about.get("logged") in attempts else next(iter(attempts), actor.about.get("logged"))
+        its = (
+            actor.about.get("logged")
+            if actor.about.get("logged") in attempts
+            else next(iter(attempts), actor.about.get("logged"))
+        )
         self._is_durable(answer, attempts)
         self._is_true(actor, answer, its)
 
@@ -102,7 +111,9 @@ class Told:
         if ask is None or ask.key is None or self._sim.baseline:
             return
         if actor.about.get("foreign_key") and answer.problem != "idempotency-mismatch":
-            self._watch.violation(Harm.WRONG, f"a used key with another body was answered {answer.problem or answer.status}")
+            self._watch.violation(
+                Harm.WRONG, f"a used key with another body was answered {answer.problem or answer.status}"
+            )
         if answer.problem in ("idempotency-mismatch", "currency-mismatch") and actor.sends:
             self._watch.violation(Harm.WRONG, "a mismatch was sent")
         if answer.problem in NO_STATEMENT:
@@ -117,9 +128,9 @@ class Told:
         void = answer.void
         if self._sim.baseline or void is None or void["state"] == "voided":
             return
-        if answer.problem in ("not-voidable", "throttled", "provider-credentials", "not-sent"):
-            if not any((attempt_id, void["reason"]) in self._watch.writes.reasons for attempt_id in attempts):
-                self._watch.violation(Harm.WRONG, f"told {answer.problem} though no such reason is durable")
+        durable = any((attempt_id, void["reason"]) in self._watch.writes.reasons for attempt_id in attempts)
+        if answer.problem in ("not-voidable", "throttled", "provider-credentials", "not-sent") and not durable:
+            self._watch.violation(Harm.WRONG, f"told {answer.problem} though no such reason is durable")
 
     def _is_true(self, actor: Actor, answer: Answer, attempt_id: str | None) -> None:
         void, order = answer.void, actor.order
@@ -138,10 +149,18 @@ class Told:
             case "not-voidable":
                 if void["state"] != "voided":
                     self._final.append((str(void["reason"]), attempt_id))
-                newest = void["attempt"] == max(number for name, number in self._watch.writes.attempts if name == order) if not self._sim.baseline else True
+                newest = (
+                    void["attempt"] == max(number for name, number in self._watch.writes.attempts if name == order)
+                    if not self._sim.baseline
+                    else True
+                )
                 # Of an order that was voided since, it is said so: the answer is about the key's own attempt.
                 wrong = void["state"] != "voided" and (executed or (newest and bool(own)))
-                if (self._sim.config.bounded or void["reason"] == "refused") and wrong and not self._elsewhere(actor, order):
+                if (
+                    (self._sim.config.bounded or void["reason"] == "refused")
+                    and wrong
+                    and not self._elsewhere(actor, order)
+                ):
                     self._watch.violation(Harm.WRONG, "told 409 for good though our void was executed")
             case "throttled" | "provider-credentials" | "not-sent":
                 self._final.append((str(void["reason"]), attempt_id))
@@ -154,7 +173,11 @@ class Told:
                 asked = actor.ask.currency if actor.ask is not None else ""
                 if not any(of == order and one not in (None, asked) for of, one in self._watch.writes.currencies):
                     self._watch.violation(Harm.WRONG, "told currency-mismatch for the record's own currency")
-            case "idempotency-mismatch" | "too-many-attempts":
+            case "too-many-attempts":
+                posts = [post for post in (*self._sim.bank.posts, *self._sim.bank.landed) if post.order == order]
+                if len(posts) < MOST_ATTEMPTS:
+                    self._watch.violation(Harm.LOST, "locked, though fewer than twenty attempts were sent")
+            case "idempotency-mismatch":
                 pass
             case _:
                 self._watch.violation(Harm.WRONG, f"a bare {answer.status}")
@@ -184,7 +207,11 @@ class Told:
         if self._sim.baseline:
             return
         if answer.status == 200 and not answer.problem:
-            if "voids" not in answer.body and answer.body["state"] == "voided" and not self._watch.voided_in(self._sim.pos_of(actor), actor.order):
+            if (
+                "voids" not in answer.body
+                and answer.body["state"] == "voided"
+                and not self._watch.voided_in(self._sim.pos_of(actor), actor.order)
+            ):
                 self._watch.violation(Harm.WRONG, "a read says voided without a void")
         elif answer.status == 404 and answer.problem == "not-found":
             if actor.about.get("existed") and not self._sim.rotated_since(actor.started):
@@ -219,7 +246,12 @@ class Told:
         stored = item is not None and digest in item["webhooks"]["M"]
         if not stored and not kept:
             self._watch.violation(Harm.LOST, "a webhook was answered 200 and is not stored")
-        if kept and delivery.form in announcements.READABLE and not stored and (item is None or "more_webhooks" not in item):
+        if (
+            kept
+            and delivery.form in announcements.READABLE
+            and not stored
+            and (item is None or "more_webhooks" not in item)
+        ):
             self._watch.violation(Harm.LOST, "a webhook that can be read is in quarantine")
         if operation.method != "void" or delivery.status != "success" or delivery.form not in announcements.READABLE:
             return

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tests.faults.simulation import Simulation
 
 
+LAST_QUESTION_MS = 20_000
+"""A settle run asks as long as so much of its time is left."""
+
+
 class Watch:
     """What a schedule violated so far."""
 
@@ -78,6 +82,10 @@ class Watch:
             record for record in open_now
             if record.pos_id not in known and record.due_at is not None and record.due_at <= past
         ]  # fmt: skip
+        actor.about["due"] = [
+            record for record in self.sim.records.values()
+            if record.pos_id in known and record.due_at is not None and record.due_at <= past
+        ]  # fmt: skip
         actor.about["old"] = [
             record for record in open_now
             if now - record.known_since > 60_000
@@ -136,5 +144,11 @@ class Watch:
         if self.sim.baseline or actor.hurt:
             return
         result: dict[str, Any] | None = actor.result
+        in_time = self.sim.runtime.now < actor.ends - LAST_QUESTION_MS
+        if in_time and not self.alarms.another_run(actor):
+            for old in actor.about["due"]:
+                now = self.sim.records[old.pos_id, old.order]
+                if now.item["version"] == old.item["version"]:
+                    self.violation(Harm.LOST, "a settle run left unasked what was due")
         if result is None or result["failed"]:
             self.violation(Harm.LOST, "a settle run failed though only an order's answer was odd")

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from tests.faults.invariants.harm import Harm
 from tests.faults.record import RANK, Record
 from tests.faults.runtime import Actor, Function
+from tests.faults.views import LAG_MS
 
 if TYPE_CHECKING:
     from tests.faults.invariants.watch import Watch
     from tests.faults.simulation import Simulation
 
-KEPT_NOTHING = ("not-sent", "throttled", "provider-credentials")
+LONGEST_QUERY_MS = 20_000
 
 
 class Writes:
@@ -36,6 +37,8 @@ class Writes:
         self._remember(actor, new)
         self._indexes(new)
         self._ids(new)
+        if new.resend_allowed and new.state not in ("submitting", "unknown"):
+            self._watch.violation(Harm.DOUBLE_VOID, f"a resend is allowed though {new.state}")
         if not new.history or new.history[-1][1] != new.state:
             self._watch.violation(Harm.DISAGREEMENT, "the history does not explain the state")
         if old is not None:
@@ -54,10 +57,10 @@ class Writes:
         for earlier in new.details.get("earlier", ()):
             for attempt_id in self.attempts.get((new.order, earlier["number"]), ()):
                 self.reasons.add((attempt_id, earlier["reason"]))
-        if actor is not None and actor.function is Function.SUBMIT and actor.ask is not None and actor.ask.key:
-            if actor.attempt_id == new.attempt_id:
-                name = new.pos_id, new.order, actor.ask.key
-                self.keys.setdefault(name, (actor.ask.comment, actor.ask.currency))
+        submits = actor is not None and actor.function is Function.SUBMIT and actor.attempt_id == new.attempt_id
+        if actor is not None and submits and actor.ask is not None and actor.ask.key:
+            name = new.pos_id, new.order, actor.ask.key
+            self.keys.setdefault(name, (actor.ask.comment, actor.ask.currency))
 
     def _indexes(self, new: Record) -> None:
         is_open, item = not new.settled, new.item
@@ -91,6 +94,8 @@ class Writes:
             self._watch.violation(Harm.DISAGREEMENT, "the history was rewritten")
         if new.number < old.number:
             self._watch.violation(Harm.DISAGREEMENT, "the attempt went down")
+        if new.resend_allowed and not old.resend_allowed and self._taken(new):
+            self._watch.violation(Harm.DOUBLE_VOID, "a resend is allowed beside a capture that is under way")
         if claimed:
             self._claim(old)
         elif RANK[new.state] < RANK[old.state]:
@@ -99,6 +104,15 @@ class Writes:
             self._watch.violation(Harm.DISAGREEMENT, "failed became voided without `corrected`")
         if old.review and not new.review:
             self._watch.violation(Harm.LOST, "a review was forgotten")
+
+    def _taken(self, new: Record) -> bool:
+        """Is a capture done or under way for longer than a query lags?"""
+        seen = self._sim.runtime.now - LAG_MS - LONGEST_QUERY_MS
+        return any(
+            one.method == "capture" and one.live and one.made_at < seen
+            for one in self._sim.bank.ledger
+            if one.project.pos_id == new.pos_id and one.order == new.order
+        )
 
     def _claim(self, old: Record) -> None:
         """A new attempt: only after one that failed, or with the provider's word that nothing arrived."""

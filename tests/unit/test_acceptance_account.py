@@ -609,7 +609,7 @@ def test_times_beside_the_paper(site: Site, account: Account, milliseconds: int,
     account.finished()
 
 
-@pytest.mark.parametrize(("units", "verdict"), [(4.0, CONFIRMED), (9.0, CONTRADICTED), (0.0, NOT_SEEN)])
+@pytest.mark.parametrize(("units", "verdict"), [(3.0, CONFIRMED), (9.0, CONTRADICTED), (0.0, NOT_SEEN)])
 def test_write_units_of_one_void(site: Site, account: Account, units: float, verdict: Verdict) -> None:
     site.state.note("order-1", sent="service", answer={}, sent_at=START.isoformat())
     account.says("dynamodb", "describe_table", {"Table": {"GlobalSecondaryIndexes": [{"IndexName": "due"}]}})

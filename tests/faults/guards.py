@@ -472,10 +472,6 @@ def _every_page(stack: ExitStack) -> None:
     _set(stack, Store, due=first)
 
 
-def _cursor_goes_on(stack: ExitStack) -> None:
-    _set(stack, store, _write_cursor=lambda *_: None)
-
-
 def _run_counts_what_it_did(stack: ExitStack) -> None:
     settle = settling.settle
 
@@ -542,7 +538,6 @@ ADDED = (
     Guard("copies of the secret age", _copies_age, ("another project",)),
     Guard("a repetition adds nothing", _repetition_adds_nothing, ("webhooks",)),
     Guard("a settle run goes through every page", _every_page, ("pages",)),
-    Guard("a list goes through every page", _cursor_goes_on, ("pages",)),
     Guard("a settle run reports what it did before it failed", _run_counts_what_it_did, ("store twice", "store")),
     Guard("after a day a person is told", _day_is_over, ("plain", "stuck")),
     Guard("pos_id is compared as the UUID that it is", _capitals, ("capitals",)),

@@ -8,10 +8,9 @@ ENVIRONMENT ?= test
 # Not npm's `latest`: that is 3.0.0, which refuses what aws-cdk-lib 2 writes.
 CDK_VERSION := 2.1148.1
 UV := uv==0.13.9
-# Tests that wait for a clock leave room for others, so there is one process more than two processors.
+# Processes that share the tests, in the groups of tests/conftest.py. Some tests wait for a clock and leave room for others,
+# so there is one process more than the two processors of a small machine.
 WORKERS ?= 3
-# What belongs together stays together, the longest first: tests/conftest.py.
-TOGETHER := --dist loadgroup --no-loadscope-reorder
 
 PYTHON := .venv/bin/python
 # Node comes from PyPI with the other tools, so that nobody has to install it.
@@ -21,7 +20,7 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit check lint types every-test coverage bench faults smoke synth bootstrap deploy clean
+.PHONY: help run demo test unit check lint types every-test coverage bench faults mutants smoke acceptance synth bootstrap deploy clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +35,7 @@ test: lint ## lint, then types, synth and every test side by side (WORKERS=3)
 	@$(MAKE) --jobs 3 types synth every-test
 
 unit: $(INSTALLED) ## the quick tests only, in seconds
-	@$(PYTHON) -m pytest -n 2 $(TOGETHER) -m "not slow" tests/unit
+	@$(PYTHON) -m pytest -n 2 -m "not slow" tests/unit
 
 check: lint types ## lint and types
 
@@ -48,13 +47,16 @@ types: $(INSTALLED)
 	@.venv/bin/mypy
 
 every-test: $(INSTALLED)
-	@$(PYTHON) -m pytest -n $(WORKERS) $(TOGETHER)
+	@$(PYTHON) -m pytest -n $(WORKERS)
 
 coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.md explains the holes)
-	@$(PYTHON) -m coverage erase
-	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) $(TOGETHER) tests/unit tests/infra tests/integration
+	@rm -rf .cache/coverage && mkdir -p .cache/coverage
+	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/alarms tests/integration
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
+	@for part in functions infra local ops benchmarks; do \
+	    echo "$$part: $$($(PYTHON) -m coverage report --format=total --include="$$part/*") %"; \
+	done
 
 bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick: a first impression)
 	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)
@@ -62,9 +64,16 @@ bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick
 faults: $(INSTALLED) ## run the fault simulator (REPLAY='executes:3=1': one schedule; WITHOUT='a guard': taken out)
 	@PYTHONPATH=functions $(PYTHON) -m tests.faults $(if $(REPLAY),--replay "$(REPLAY)") $(if $(WITHOUT),--without "$(WITHOUT)")
 
+mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? Hours, resumable (MUTANTS=rules.py: one file)
+	@PYTHONPATH=functions $(PYTHON) -m tests.mutants $(MUTANTS)
+
 smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }
 	@$(PYTHON) -m ops.smoke "$(URL)" $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)")
+
+acceptance: $(INSTALLED) ## see whether AWS and the provider do as assumed (ENVIRONMENT=test HOLDS=order-1,…; without: the local run)
+	@$(PYTHON) -m ops.acceptance $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)") \
+	    $(if $(HOLDS),--holds "$(HOLDS)") $(if $(ONLY),--only "$(ONLY)") $(if $(YES),--yes) $(ARGS)
 
 synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (ENVIRONMENT=test|prod, default test)
 	@$(PYTHON) -m infra.synth $(ENVIRONMENT)
@@ -86,19 +95,22 @@ clean: ## remove everything that these commands generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A python3.13 on PATH may be a version manager's stand-in that does not run, so it is asked to.
-# A .venv that no longer runs (moved, or its Python is gone) is made anew.
+# A .venv that no longer runs (moved, half made, or its Python is gone) is made from the start.
 $(INSTALLED):
-	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
+	@test -w . || { echo "This checkout cannot be written, and .venv and .cache are made in it"; exit 1; }
+	@echo "Setting up .venv with the tools that requirements-dev.txt pins (once; a minute or two)"
+	@if ! $(PYTHON) -c 'import sys, pip; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
 	    rm -rf .venv; \
 	    if python3.13 -c 'import ensurepip' 2>/dev/null; then \
-	        echo "Setting up .venv with $$(python3.13 --version)"; \
 	        python3.13 -m venv .venv; \
+	    elif python3 -m pip --version >/dev/null 2>&1; then \
+	        python3 -m pip install --quiet --disable-pip-version-check --upgrade --target .cache/uv $(UV) && \
+	        .cache/uv/bin/uv venv --quiet --seed --python 3.13 .venv; \
 	    else \
-	        echo "No Python 3.13 here: fetching one with $(UV)"; \
-	        python3 -m pip install --quiet --target .cache/uv $(UV) && .cache/uv/bin/uv venv --seed --python 3.13 .venv; \
+	        echo "No Python 3.13 here, and no Python 3 with pip that could fetch one"; exit 1; \
 	    fi; \
 	fi
-	@test -x .venv/bin/uv || { echo "Installing $(UV)"; $(PYTHON) -m pip install --quiet --disable-pip-version-check $(UV); }
-	@.venv/bin/uv pip sync --python $(PYTHON) requirements-dev.txt
+	@test -x .venv/bin/uv || $(PYTHON) -m pip install --quiet --disable-pip-version-check $(UV)
+	@.venv/bin/uv pip sync --quiet --python $(PYTHON) requirements-dev.txt
 	@rm -f .venv/.installed-*
 	@touch $@

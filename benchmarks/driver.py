@@ -47,8 +47,8 @@ def resident() -> int:
 
 
 def status_of(response: "dict[str, Any] | None") -> int:
-    """Of an API's answer; a scheduled function answers nothing."""
-    return int(response["statusCode"]) if response else 200
+    """Of an API's answer; a scheduled function has none."""
+    return int((response or {}).get("statusCode", 200))
 
 
 def size_of(response: "dict[str, Any] | None") -> int:
@@ -61,8 +61,7 @@ def size_of(response: "dict[str, Any] | None") -> int:
 
 
 def main() -> None:
-    directory, module = sys.argv[1], sys.argv[2]
-    log = sys.argv[3] if len(sys.argv) > 3 else os.devnull
+    directory, module, log = sys.argv[1:]
     # What a handler prints goes the way of Lambda's logs; the protocol has the real stdout.
     protocol = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 1)

@@ -1,6 +1,6 @@
 """AWS's list prices, in one place: US dollars, without free tier, discounts, taxes and higher volumes' lower prices.
 
-Never fetched. Whoever changes a price changes `TAKEN` too, and runs `python -m benchmarks.cost --again`.
+Never fetched. After a change of a price, change `TAKEN` too and run `python -m benchmarks.cost --again`.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Prices:
     table_gb_month: float
     backup_gb_month: float  # point-in-time recovery
     logs_gb: float  # taken in by CloudWatch Logs; a metric in embedded metric format is log text first
-    logs_gb_month: float  # kept; CloudWatch compresses, we do not count on it
+    logs_gb_month: float  # kept, compressed
     transfer_gb: float  # from AWS to the internet
     pipe_million: float  # EventBridge Pipes: what is left after the pipe's filter
     bus_million: float  # custom events put on a bus

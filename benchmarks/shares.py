@@ -26,8 +26,9 @@ PARTS = {
     "the SDK's signature": ["botocore.auth:SigV4Auth.add_auth"],
     "the SDK's endpoint and request": ["botocore.client:BaseClient._convert_to_request_dict"],
     "the SDK's parsing": ["botocore.parsers:ResponseParser.parse"],
-    "the SDK's rest": ["payments.store:Store._call"],
-    "items": ["payments.store:write_void", "payments.store:_event_item"],
+    "the SDK's rest": ["botocore.client:BaseClient._make_api_call"],
+    "a call's own thread": ["clients:TimedClient.call"],
+    "items": ["payments.items:write_order", "payments.items:read_order", "payments.items:write_webhook"],
     "logs and metrics": [
         "aws_lambda_powertools.logging.logger:Logger.info",
         "aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch:AmazonCloudWatchEMFProvider.flush_metrics",

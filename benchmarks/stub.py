@@ -1,7 +1,7 @@
 """Table, Secrets Manager and provider as stubs over TLS: canned answers, counted, optionally late.
 
-Promises to answer at once or after a fixed delay, and to count what really arrived at its sockets. Runs as a process of
-its own, so that its CPU is not a subject's. Checks no signature and stores nothing.
+Promises to answer at once or after a fixed delay, and to count what arrived at its sockets. Runs in its own process, so
+that its CPU is not a subject's. Checks no signature and stores nothing.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 Answer = tuple[int, str, bytes]
+Answering = Callable[[str, bytes], Answer]
+"""From the operation that AWS's protocol names ("" at the provider) and the body."""
 
 SECRET = {
     # The provider's published examples.
@@ -26,14 +28,19 @@ SECRET = {
     "endpoints_key": "fake-endpoints-key",
 }
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+OPERATION = re.compile(rb"\r\nx-amz-target:\s*\w+\.(\w+)", re.IGNORECASE)
 
 
-def table(_body: bytes) -> Answer:
-    """Every write succeeds and no item is found: the ordinary case, without reading what was asked."""
-    return 200, "application/x-amz-json-1.0", b"{}"
+def table(reads: dict[str, str]) -> Answering:
+    """Every write succeeds. A read finds what `reads` says for its operation, and otherwise nothing."""
+
+    def answer(operation: str, _body: bytes) -> Answer:
+        return 200, "application/x-amz-json-1.0", reads.get(operation, "{}").encode()
+
+    return answer
 
 
-def secrets(body: bytes) -> Answer:
+def secrets(_operation: str, body: bytes) -> Answer:
     """The one secret."""
     answer = {
         "ARN": json.loads(body)["SecretId"],
@@ -46,7 +53,7 @@ def secrets(body: bytes) -> Answer:
     return 200, "application/x-amz-json-1.1", json.dumps(answer).encode()
 
 
-def provider(body: bytes) -> Answer:
+def provider(_operation: str, body: bytes) -> Answer:
     """A void that succeeded."""
     asked = json.loads(body)
     return 200, "application/json", json.dumps(operation(asked["order_id"], asked["order_currency"])).encode()
@@ -83,7 +90,7 @@ class Stub:
         self.open: set[asyncio.StreamWriter] = set()
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def serve(self, name: str, answer: Callable[[bytes], Answer], connect: float, delay: float) -> int:
+    def serve(self, name: str, answer: Answering, connect: float, delay: float) -> int:
         """Serve one role; `connect` and `delay` are seconds before the handshake and before each answer."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         listener.setblocking(False)
@@ -95,9 +102,7 @@ class Stub:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def accept(
-        self, listener: socket.socket, name: str, answer: Callable[[bytes], Answer], connect: float, delay: float
-    ) -> None:
+    async def accept(self, listener: socket.socket, name: str, answer: Answering, connect: float, delay: float) -> None:
         """Count each connection, then shake hands with it. Not by asyncio's server: it could not shake hands late."""
         while True:
             sock, _ = await asyncio.get_running_loop().sock_accept(listener)
@@ -105,9 +110,7 @@ class Stub:
             self.counts[f"{name} connections"] += 1
             self.start(self.talk(sock, name, answer, connect, delay))
 
-    async def talk(
-        self, sock: socket.socket, name: str, answer: Callable[[bytes], Answer], connect: float, delay: float
-    ) -> None:
+    async def talk(self, sock: socket.socket, name: str, answer: Answering, connect: float, delay: float) -> None:
         """Requests of one connection, until it ends."""
         loop = asyncio.get_running_loop()
         if connect:
@@ -120,9 +123,12 @@ class Stub:
             return  # the subject hung up
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         self.open.add(writer)
+        before = 0
         try:
             while True:
                 await self.answer_one(reader, writer, name, answer, delay)
+                self.counts[f"{name} wire"] += received(sock) - before
+                before = received(sock)
         except (OSError, asyncio.IncompleteReadError):
             pass  # the subject hung up, or we did
         finally:
@@ -134,15 +140,15 @@ class Stub:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         name: str,
-        answer: Callable[[bytes], Answer],
+        answer: Answering,
         delay: float,
     ) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        found = LENGTH.search(head)
+        found, operation = LENGTH.search(head), OPERATION.search(head)
         body = await reader.readexactly(int(found[1])) if found else b""
         self.counts[name] += 1
         self.counts[f"{name} bytes"] += len(head) + len(body)
-        status, kind, payload = answer(body)
+        status, kind, payload = answer(operation[1].decode() if operation else "", body)
         if delay:
             await asyncio.sleep(delay)
         lines = [
@@ -168,6 +174,15 @@ class Stub:
         writer.close()
 
 
+def received(sock: socket.socket) -> int:
+    """Bytes that came in over a TCP connection, handshakes of TLS included, where the kernel tells (Linux)."""
+    if sys.platform != "linux":
+        return 0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    # struct tcp_info: tcpi_bytes_received is the 64-bit number at 128.
+    return int.from_bytes(info[128:136], sys.byteorder) if len(info) >= 136 else 0
+
+
 class Datagrams(asyncio.DatagramProtocol):
     """Where trace segments go: counted, thrown away."""
 
@@ -185,13 +200,14 @@ async def main() -> None:
     parser.add_argument("--aws-ms", type=float, default=0)
     parser.add_argument("--provider-connect-ms", type=float, default=0)
     parser.add_argument("--provider-ms", type=float, default=0)
+    parser.add_argument("--reads", type=json.loads, default={}, help="JSON: an operation of the table and its answer")
     options = parser.parse_args()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(options.certificate)
     stub = Stub(tls)
     aws = options.aws_ms / 1000
     ports = {
-        "table": stub.serve("table", table, aws, aws),
+        "table": stub.serve("table", table(options.reads), aws, aws),
         "secrets": stub.serve("secrets", secrets, aws, aws),
         "provider": stub.serve("provider", provider, options.provider_connect_ms / 1000, options.provider_ms / 1000),
     }

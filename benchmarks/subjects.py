@@ -7,6 +7,7 @@ the same byte code. Everything is below .cache/bench; a directory is made again 
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,13 @@ from benchmarks.stub import SECRET, operation
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".cache" / "bench"
 WORKS = ("submit", "webhook")
-OUR_MODULES = {"submit": "submit_void", "webhook": "receive_webhook"}
+OUR_MODULES = {
+    "submit": "submit_void",
+    "webhook": "receive_webhook",
+    "read": "read_voids",
+    "settle": "settle_voids",
+}
+"""Only ours can be read, and asks by itself about what is open."""
 NAMES = {
     "ours": "this service",
     "by_hand": "by hand: boto3 + urllib3",
@@ -166,6 +173,18 @@ def without_boto3(subject: Subject) -> Subject:
     return copy
 
 
+LIMIT = re.compile(r"\b([A-Z_]+_SECONDS = |connect_timeout=|read_timeout=)([\d.]+)")
+
+
+def unhurried(subject: Subject) -> Subject:
+    """The same with a hundred times the patience, because whoever counts instructions slows it down fifty times."""
+    copy = changed(subject, "unhurried")
+    for path in [*copy.directory.glob("*.py"), *copy.directory.glob("payments/*.py")]:
+        path.write_text(LIMIT.sub(lambda found: f"{found[1]}{float(found[2]) * 100:g}", path.read_text()))
+    compile_all(copy.directory)
+    return replace(copy, name=subject.name)
+
+
 def with_whole_trust(subject: Subject) -> Subject:
     """Every certificate authority parsed for each context, which is what happens when nothing is done about it."""
     environment = {"AWS_CA_BUNDLE": str(CACHE / "trust.pem"), "PROVIDER_CA_FILE": str(CACHE / "trust.pem")}
@@ -227,18 +246,26 @@ def size(directory: Path) -> tuple[int, int]:
 
 
 def events(work: str, first: int, count: int) -> list[dict[str, Any]]:
-    """API Gateway's events for `count` different orders."""
-    return (
-        [submit_event(f"order-{number}") for number in range(first, first + count)]
-        if work == "submit"
-        else [webhook_event(f"order-{number}") for number in range(first, first + count)]
-    )
+    """The events for `count` different orders."""
+    make = {"submit": submit_event, "webhook": webhook_event, "read": read_event, "settle": settle_event}[work]
+    return [make(f"order-{number}") for number in range(first, first + count)]
 
 
 def submit_event(order_id: str) -> dict[str, Any]:
     """POST /voids."""
     body = json.dumps({"order_id": order_id, "order_currency": "UAH", "comment": "benchmark"})
-    return event("/voids", "application/json", body)
+    return event("/voids", "application/json", body, {"Idempotency-Key": f"release-{order_id}"})
+
+
+def read_event(order_id: str) -> dict[str, Any]:
+    """GET /voids/{order_id}."""
+    path = {"path": f"/voids/{order_id}", "pathParameters": {"order_id": order_id}}
+    return {**event("/voids/{order_id}", "application/json", ""), **path, "httpMethod": "GET", "body": None}
+
+
+def settle_event(_order_id: str) -> dict[str, Any]:
+    """What the schedule sends; settle_voids does not look at it."""
+    return {"source": "aws.scheduler"}
 
 
 def webhook_event(order_id: str) -> dict[str, Any]:
@@ -250,9 +277,10 @@ def webhook_event(order_id: str) -> dict[str, Any]:
     return event("/webhooks/financial-line", "application/x-www-form-urlencoded", form)
 
 
-def event(path: str, kind: str, body: str) -> dict[str, Any]:
+def event(path: str, kind: str, body: str, more: dict[str, str] | None = None) -> dict[str, Any]:
     """A whole event of a REST API's proxy integration."""
     headers = {
+        **(more or {}),
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
         "Content-Type": kind,

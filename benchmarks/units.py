@@ -1,7 +1,7 @@
 """What DynamoDB counts: the size of an item, and the request units of a write and of a read, its indexes included.
 
-Follows AWS's documentation ("Item sizes and formats", "Read and write operations", "Capacity units for indexes"),
-because the engine on the laptop counts none of it. Pure; items are in DynamoDB's own form, `{"pk": {"S": …}}`.
+Follows AWS's documentation ("Item sizes and formats", "Read and write operations", "Capacity units for indexes"): the
+engine on the laptop counts none of it. Pure; items are in DynamoDB's own form, `{"pk": {"S": …}}`.
 """
 
 import math

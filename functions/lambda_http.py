@@ -15,7 +15,7 @@ from payments.secret import SecretError
 from payments.settings import SettingsError
 from payments.store import StoreError
 from representations import PROBLEMS, provider_words, void_record
-from telemetry import count, count_secret_error, flush, logger, report_crash
+from telemetry import count, count_secret_error, count_store_error, flush, logger, report_crash
 
 GatewayEvent = Mapping[str, Any]
 Response = dict[str, Any]
@@ -70,14 +70,14 @@ def _unavailable(event: GatewayEvent, how: Unavailable, error: SettingsError | S
     match error:
         case SettingsError():
             what = "setting"
+            count("UnexpectedError")  # the release is deployed without it, so each request fails until it goes back
             logger.error("setting unusable", setting=str(error))
         case SecretError():
             what = "secret"
             count_secret_error(error)
         case StoreError():
             what = "table"
-            count("StoreUnavailable")
-            logger.error("table unavailable", error=str(error))
+            count_store_error(error)
     if how.metric is not None:
         count(how.metric)
     extra = {"Retry-After": str(how.retry_after)} if how.retry_after is not None else None

@@ -15,6 +15,7 @@ from systems import systems
 from telemetry import (
     count_changes,
     count_secret_error,
+    count_store_error,
     count_with_zeros,
     flush,
     gauge_seconds,
@@ -35,12 +36,18 @@ class LambdaContext(Protocol):
         """Milliseconds until the timeout."""
 
 
+NOTHING_DONE = {"queried": 0, "settled": 0, "failed": 0}
+
+
 class SettleRunFailed(Exception):
-    """The run could not query at all. Raised so that the alarm on errors rings; it carries no other error's text."""
+    """A defect of ours stopped the run. Raised so that the alarm on errors rings; carries no other error's text."""
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 Lambda's signature
-    """Lambda's entry point. Raises SettleRunFailed."""
+    """Lambda's entry point. Raises SettleRunFailed.
+
+    While the table or the secret cannot be used, a run ends without an error: errors take a release back.
+    """
     until = now() + context.get_remaining_time_in_millis() - LAST_QUESTION_MS
     completed = 0
     try:
@@ -48,12 +55,13 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
         completed = 1
     except SecretError as error:
         count_secret_error(error)
-        if error.reason == NO_VALUE:
-            completed = 1
-            return {"queried": 0, "settled": 0, "failed": 0}  # not filled yet: there is nothing to ask with, or about
-        raise SettleRunFailed(error.reason) from None
-    except (SettingsError, StoreError) as error:
-        logger.error("settle run failed", error=type(error).__name__, reason=str(error))
+        completed = int(error.reason == NO_VALUE)  # not filled yet: there is nothing to ask with, or about
+        return NOTHING_DONE
+    except StoreError as error:
+        count_store_error(error)
+        return NOTHING_DONE
+    except SettingsError as error:
+        logger.error("setting unusable", setting=str(error))
         raise SettleRunFailed(type(error).__name__) from None
     except Exception as error:  # noqa: BLE001 its text may quote a record, and would go into the dead-letter queue
         report_crash(error)

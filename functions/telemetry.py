@@ -7,6 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from payments.record import Evidence, Void
 from payments.secret import NO_VALUE, OUT_OF_REACH, SecretError
+from payments.store import StoreError
 
 logger = Logger()
 metrics = Metrics()
@@ -16,6 +17,7 @@ SETTLED_BY = {
     Evidence.WEBHOOK: "SettledByWebhook",
     Evidence.QUERY: "SettledByQuery",
 }
+OURS = ("AccessDeniedException", "ValidationException")
 SECRET_METRICS = {NO_VALUE: "SecretUnfilled", OUT_OF_REACH: "SecretOutOfReach"}
 
 
@@ -45,6 +47,14 @@ def count_secret_error(error: SecretError) -> None:
     """The credentials could not be had: not filled yet, out of reach, or unusable."""
     count(SECRET_METRICS.get(error.reason, "SecretUnusable"))
     logger.error("secret unusable", reason=error.reason)
+
+
+def count_store_error(error: StoreError) -> None:
+    """The table could not be used. What AWS would refuse every time is a mistake of the release."""
+    count("StoreUnavailable")
+    if str(error) in OURS:
+        count("UnexpectedError")
+    logger.error("table unavailable", error=str(error))
 
 
 def gauge_seconds(name: str, value: float) -> None:

@@ -64,11 +64,12 @@ class Monitoring(Construct):
         save_queries(self, functions)
 
     def watch_voids(self) -> None:
+        # Of two periods, because the newest one lacks what CloudWatch has not received yet.
         # One lost answer is asked about within minutes; five at once are an outage.
-        self.alarm("Many unknown outcomes", filled(self.count("VoidUnknown")), at_least=5)
-        # In four minutes of a quarter of an hour: longer than a blip, and seen with little traffic too.
-        self.alarm("Voids not sent", self.count("VoidNotSent", minutes=1), datapoints=4, of=15)
-        self.alarm("Throttled by the provider", filled(self.count("VoidThrottled")), at_least=10)
+        self.alarm("Many unknown outcomes", filled(self.count("VoidUnknown")), at_least=5, of=2)
+        # In four minutes of twenty: longer than a blip, and seen with little traffic too.
+        self.alarm("Voids not sent", self.count("VoidNotSent", minutes=1), datapoints=4, of=20)
+        self.alarm("Throttled by the provider", filled(self.count("VoidThrottled")), at_least=10, of=2)
         self.alarm("Void corrected", self.count("VoidCorrected"))
         self.alarm("Void needs a person", self.count("VoidReview"))
         self.alarm("Attempts used up", self.count("AttemptsUsedUp"))
@@ -80,12 +81,12 @@ class Monitoring(Construct):
         self.alarm("Secret unfilled", self.count("SecretUnfilled"))
         self.alarm("Secret unusable", self.count("SecretUnusable"))
         # A copy serves for 15 minutes: a short outage needs nobody.
-        self.alarm("Secret out of reach", self.count("SecretOutOfReach", minutes=1), datapoints=3, of=10)
-        # Counted when such a void is due, at growing intervals: a long period keeps it from ringing at each of them.
-        self.alarm("Credentials of another project", self.count("CredentialsOfAnotherProject", minutes=15))
+        self.alarm("Secret out of reach", self.count("SecretOutOfReach", minutes=1), datapoints=4, of=10)
+        # Counted when such a void is due, at growing intervals: an hour's memory keeps it from ringing at each of them.
+        self.alarm("Credentials of another project", self.count("CredentialsOfAnotherProject", minutes=15), of=5)
 
     def watch_webhooks(self) -> None:
-        self.alarm("Forged webhooks", filled(self.count("WebhookForged")), at_least=10)
+        self.alarm("Forged webhooks", filled(self.count("WebhookForged")), at_least=10, of=2)
         self.alarm("Webhook quarantined", self.count("WebhookQuarantined"))
         # The provider's address has changed: the gateway refuses its webhooks, so no function ever sees them.
         # Two hours in a row: at the edge of one hour a void may be counted and its webhook not yet.
@@ -152,7 +153,7 @@ class Monitoring(Construct):
         refused = self.from_access_log(
             api.access_log, "CallersRefused", '{ ($.status = "403") && ($.route = "/voids*") }', minutes=15
         )
-        self.alarm("Callers refused", filled(refused), at_least=5)
+        self.alarm("Callers refused", filled(refused), at_least=5, of=2)
 
     def watch_functions(self, functions: Functions) -> None:
         # What a bad release causes takes it back; what the provider, AWS, a caller or an empty secret causes must not.

@@ -4,6 +4,7 @@ Prints what it is doing while it sets up, then the credentials and calls that wo
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from local.service import Service, running
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY = """
 The void service is up. Everything is on this machine; Ctrl-C stops it.
+Its records, holds and webhooks are in memory only: they are gone when it stops.
 
   API              {url}/v1
   console          {url}/           (in a browser; the API reference is {url}/reference)
@@ -48,6 +50,10 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nStopped.", flush=True)
         return 0
+    except OSError as error:
+        # A checkout that cannot be written, a full disk: a traceback would not say more.
+        place = f": {error.filename}" if error.filename else ""
+        raise SystemExit(f"The local run cannot go on: {error.strerror or error}{place}") from None
     print("usage: python -m local up | demo", file=sys.stderr)
     return 2
 
@@ -77,8 +83,8 @@ def ready(service: Service) -> str:
 
 def _port(variable: str, default: int) -> int:
     text = os.environ.get(variable) or str(default)
-    if not text.isdecimal() or int(text) > 65_535:
-        raise SystemExit(f"{variable}={text} is not a port number")
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65_535:
+        raise SystemExit(f"{variable}={text} is not a port: give a number from 1 to 65535, or 0 for a free one")
     return int(text)
 
 

@@ -75,8 +75,9 @@ def install_engine(say: Say) -> Path:
     if python.exists() and installed.exists() and installed.read_bytes() == pins.read_bytes():
         return python
     say("Installing ministack, which stands in for AWS (once)")
+    shutil.rmtree(environment, ignore_errors=True)  # of other pins, or half made by a run that was killed
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-    venv = [uv, "venv", "--quiet", "--clear", "--python"] if uv else []
+    venv = [uv, "venv", "--quiet", "--python"] if uv else []
     _run([*venv, sys.executable, str(environment)] if uv else [sys.executable, "-m", "venv", str(environment)])
     install = (
         [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]

@@ -4,6 +4,7 @@ Uses botocore's signer and urllib3, neither of which knows anything of this serv
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +53,11 @@ class Caller:
         )
 
 
-def send(method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Reply:
-    """Sends once, over a connection of its own: what is tested or shown must not depend on an earlier request."""
+def send(method: str, url: str, body: bytes | Iterator[bytes] = b"", headers: dict[str, str] | None = None) -> Reply:
+    """Sends once, over a connection of its own: what is tested or shown must not depend on an earlier request.
+
+    A body in pieces is sent chunked.
+    """
     with urllib3.PoolManager(retries=False, timeout=40) as pool:
         answer = pool.request(method, url, body=body, headers=headers)
         return Reply(answer.status, answer.headers, answer.data)

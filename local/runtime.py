@@ -48,6 +48,9 @@ FIXED_ENVIRONMENT = {
     "_AWS_XRAY_DAEMON_PORT": "2000",
 }
 """What is the same for every function."""
+NATIVE_CLIENT = ("-m", "awslambdaric")
+PORTABLE_CLIENT = ("-P", str(Path(__file__).with_name("portable_client.py")))
+CLIENT = NATIVE_CLIENT if sys.platform == "linux" else PORTABLE_CLIENT
 
 
 class FunctionFailed(Exception):
@@ -267,7 +270,7 @@ class Runtime:
         raise FunctionFailed("Runtime.Stopping", "the local run is stopping")
 
     def _spawn(self, function: Function, credentials: dict[str, str], api: str) -> Popen[bytes]:
-        command = [sys.executable, "-m", "awslambdaric", function.handler]
+        command = [sys.executable, *CLIENT, function.handler]
         return self._children.start(command, self._environment(function, credentials, api), function.code, self._log)
 
     def _environment(self, function: Function, credentials: dict[str, str], api: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ Promises that everything listens on loopback only and that nothing is left runni
 
 import errno
 import json
-import tempfile
 import threading
 import time
 import uuid
@@ -18,10 +17,11 @@ from typing import Any
 
 from local import aws, sandbox, signature
 from local.assembly import CACHE, Say, assembly
-from local.console import console
+from local.console.server import console
 from local.gateway import Gateway, read_api
 from local.processes import Children
 from local.runtime import FunctionFailed, Runtime
+from local.scratch import scratch_folder
 
 # The published examples of the provider's documentation: good for the sandbox and for nothing else.
 CREDENTIALS = {
@@ -70,8 +70,7 @@ class Service:
 def running(port: int = 0, sandbox_port: int = 0, quiet: bool = True) -> Iterator[Service]:
     say = _silence if quiet else _progress()
     with ExitStack() as stack:
-        CACHE.mkdir(exist_ok=True)
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=CACHE)))
+        scratch = stack.enter_context(scratch_folder(CACHE))
         # The ports first: a busy one is said at once, not after a minute of synthesis.
         gateway = _on_port("PORT", port, Gateway)
         stack.callback(gateway.stop)

@@ -178,12 +178,13 @@ def _check_date(claim: Claim, scope_date: str, now: datetime) -> None:
 
 
 def _compared(moment: datetime, how: str, now: datetime, allowed: timedelta) -> str:
-    minutes, off = abs(allowed) // timedelta(minutes=1), abs(now - moment) // timedelta(seconds=1)
+    minutes, seconds = divmod(abs(allowed) // timedelta(seconds=1), 60)
+    off, period = abs(now - moment) // timedelta(seconds=1), f"{seconds} s." if seconds else f"{minutes} min."
     if how == "earlier":
         adverb, sign, help_ = "now", "-", f"The caller's clock is {off} s slow, or the request is that old."
     else:
         adverb, sign, help_ = "still", "+", f"The caller's clock is {off} s fast."
-    limit = f"{_basic(now + allowed)} ({_basic(now)} {sign} {minutes} min.)"
+    limit = f"{_basic(now + allowed)} ({_basic(now)} {sign} {period})"
     return f"{_basic(moment)} is {adverb} {how} than {limit} {help_}"
 
 

@@ -12,8 +12,9 @@ import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from ops.places import OpsError, Place, api_url
+from ops.places import OpsError, Place, api_url, no_local_run
 from payments import exact_json
+from payments.record import wrong_order_id
 
 SECONDS = 35.0
 """Longer than API Gateway lets any request take."""
@@ -23,7 +24,11 @@ Document = dict[str, Any]
 
 
 class NotFound(OpsError):
-    """There is no record of this order."""
+    """There is no record of this order; `order_id` is the name that the service read from the path."""
+
+    def __init__(self, message: str, order_id: object) -> None:
+        super().__init__(message)
+        self.order_id = order_id
 
 
 def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:
@@ -49,21 +54,25 @@ def probe(place: Place) -> None:
 
 
 def _valid(order_id: str) -> str:
-    # The contract's rule: these mean something else in a path, and a longer one is no order of ours.
-    if order_id in (".", "..", "0") or not 1 <= len(order_id) <= 64 or not order_id.isprintable():
-        raise OpsError("not an order id: 1 to 32 printable characters, and not `.`, `..` or `0`")
+    """What the service itself takes for an order's id; `.` and `..` could not even be sent."""
+    wrong = wrong_order_id(order_id)
+    if wrong is not None:
+        raise OpsError(f"not an order id: it {wrong}")
     return order_id
 
 
 def _get(place: Place, path: str, query: dict[str, str]) -> Document:
-    url = api_url(place) + path + (f"?{urlencode(sorted(query.items()))}" if query else "")
+    address = api_url(place)
+    url = address + path + (f"?{urlencode(sorted(query.items()), quote_via=quote, safe='')}" if query else "")
     request = AWSRequest("GET", url, headers={"Accept": "application/json"})
     SigV4Auth(place.caller, "execute-api", place.region).add_auth(request)
     with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(SECONDS, connect=5)) as http:
         try:
             answer = http.request("GET", url, headers=dict(request.headers.items()), redirect=False)
         except urllib3.exceptions.HTTPError as error:
-            raise OpsError(f"no answer from {api_url(place)}: {type(error).__name__}") from None
+            if place.api_url is not None and isinstance(error, urllib3.exceptions.NewConnectionError):
+                raise no_local_run(place) from None
+            raise OpsError(f"no answer from {address}: {type(error).__name__}") from None
     return _document(answer.status, answer.data)
 
 
@@ -76,6 +85,13 @@ def _document(status: int, body: bytes) -> Document:
         raise OpsError(f"the API answered {status}, and not with our JSON: is this the right address?")
     if status != 200:
         name = str(document.get("type", "")).rpartition(":")[2] or str(document.get("message", ""))
-        kind = NotFound if name == "not-found" else OpsError
-        raise kind(f"{status} {name}: {document.get('detail') or document.get('title') or 'refused'}")
+        why = document.get("detail") or document.get("title") or "refused"
+        message = f"{status} {name}: {why}{_violations(document)}"
+        raise NotFound(message, document.get("order_id")) if name == "not-found" else OpsError(message)
     return document
+
+
+def _violations(problem: Document) -> str:
+    errors = problem.get("errors")
+    found = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+    return "".join(f" {one.get('pointer')} {one.get('detail')};" for one in found).rstrip(";")

@@ -6,7 +6,9 @@ Promises that "the provider could not be asked" is never shown as "the provider 
 from collections.abc import Iterator
 from typing import Any
 
+from ops import systems
 from ops.places import OpsError
+from ops.screen import shown
 from payments.messages import Operation, OrderView
 from payments.provider import Provider
 from payments.secret import Secret
@@ -15,9 +17,13 @@ _IDS = ("operation_id", "transaction_id", "payment_id")
 _EQUAL = ("amount", "currency", *_IDS)
 
 
-def ask(secret: Secret, provider: Provider, order_id: str) -> OrderView:
-    """The provider's list, asked for once. Raises OpsError, SecretError."""
-    view = provider.ask(secret.current(), order_id)
+def ask(secret: Secret, provider: Provider, order_id: str, pos_id: str | None) -> OrderView:
+    """The provider's list, asked for once with the credentials of that project. Raises OpsError, SecretError."""
+    deadline = systems.deadline()
+    credentials = secret.of_project(pos_id, deadline) if pos_id else secret.current(deadline)
+    if credentials is None:
+        raise OpsError(f"the record belongs to project {pos_id}, and the secret has no credentials of it")
+    view = provider.get_order(credentials, order_id, deadline)
     if view is None:
         raise OpsError("the provider gave no answer that may be trusted: nothing can be said; try again later")
     return view
@@ -56,7 +62,7 @@ def _contradictions(evidence: dict[str, Any], released: list[Operation]) -> Iter
     for name in _EQUAL:
         ours, theirs = evidence.get(name), same.fields[name]
         if ours is not None and theirs is not None and ours != theirs:
-            yield f"{name}: ours {ours}, theirs {theirs}"
+            yield f"{name}: ours {shown(ours)}, theirs {shown(theirs)}"
 
 
 def _shared(evidence: dict[str, Any], operation: Operation) -> bool:

@@ -1,37 +1,41 @@
-"""Operation records of a period as CSV for finance, streamed from the table.
+"""Void records of a period as CSV for finance, streamed from the table.
 
 Promises exact amounts and cells that no spreadsheet takes for a formula. Reads by a paginated scan with the operator's
 own rights: the functions have none, because a request must never cost a scan, and a period has no index on purpose.
 """
 
 import csv
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
+from ops import items
 from ops.places import OpsError
 from ops.screen import clean, json_text
-from payments.operations import Void
-from payments.store import VOID, read_void, timestamp
+from payments import exact_json
+from payments.exact_json import Number
 
-COLUMNS = (
+_PARTS = re.compile(r"(?<=[;\t\r\n])")
+_SIGN_NAMES = re.compile(r"PLUS SIGN|MINUS|EQUALS SIGN|HYPHEN|COMMERCIAL AT")
+_OWN = (
     "order_id", "state", "reason", "review", "corrected", "attempt", "requested_at", "requested_by", "settled_at",
-    "order_currency", "comment", "provider_operation_id", "provider_payment_id", "provider_transaction_id",
-    "provider_pos_id", "provider_method", "provider_amount", "provider_currency", "provider_status",
-    "provider_status_code", "provider_status_description", "provider_created_at", "provider_processing_time",
-    "provider_comment", "provider_fee_amount", "provider_fee_currency",
+    "order_currency", "comment",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _FIELDS = (
     "operation_id", "payment_id", "transaction_id", "pos_id", "method", "amount", "currency", "status", "status_code",
     "status_description", "created_at", "processing_time", "comment",
 )  # fmt: skip
+COLUMNS = (
+    *_OWN, *(f"provider_{name}" for name in _FIELDS), "provider_fee_amount", "provider_fee_currency", "pos_id",
+)  # fmt: skip
 
 Row = Mapping[str, object]
+Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +47,21 @@ class Period:
 
     @property
     def begin(self) -> str:
-        return timestamp(_milliseconds(self.first))
+        return _midnight(self.first)
 
     @property
     def end(self) -> str:
         """The first moment after the period."""
-        return timestamp(_milliseconds(self.last + timedelta(days=1)))
+        return _midnight(self.last + timedelta(days=1))
+
+    def holds(self, void: Document) -> bool:
+        at = void["settled_at"] or void["requested_at"]
+        return at is not None and self.begin <= at < self.end
 
 
-def _milliseconds(day: date) -> int:
-    return round(datetime.combine(day, time(), UTC).timestamp()) * 1000
+def _midnight(day: date) -> str:
+    """As the API writes times, so that they are compared as text."""
+    return f"{day.isoformat()}T00:00:00.000Z"
 
 
 def day(text: str) -> date:
@@ -79,44 +88,27 @@ def items_in_table(client: Any, table: str) -> int:
     return int(client.describe_table(TableName=table)["Table"].get("ItemCount", 0))
 
 
-def records(client: Any, table: str, wanted: Period, passed: Callable[[int], None]) -> Iterator[Void]:
+def records(client: Any, table: str, wanted: Period, passed: Callable[[int], None]) -> Iterator[Document]:
     """The void records of a period, in no order; `passed` is told how many items each page looked at."""
     pages = client.get_paginator("scan").paginate(
-        TableName=table,
-        ConsistentRead=True,
-        FilterExpression=(
-            "sk = :void AND ((settled_at >= :begin AND settled_at < :end) OR "
-            "(NOT attribute_type(settled_at, :text) AND requested_at >= :begin AND requested_at < :end))"
-        ),
-        ExpressionAttributeValues={
-            ":void": {"S": VOID}, ":begin": {"S": wanted.begin}, ":end": {"S": wanted.end}, ":text": {"S": "S"},
-        },
-    )  # fmt: skip
+        TableName=table, ConsistentRead=True, **items.settled_between(wanted.begin, wanted.end)
+    )
     for page in pages:
-        yield from (read_void(item) for item in page["Items"])
+        yield from (void for void in map(items.record, page["Items"]) if wanted.holds(void))
         passed(int(page.get("ScannedCount", 0)))
 
 
-def row(void: Void) -> Row:
+def row(void: Document) -> Row:
     """One record, flat."""
-    provider = void.provider or {}
+    provider = void["provider"] or {}
     fee = provider.get("fee")
     amount, currency = (fee.get("amount"), fee.get("currency")) if isinstance(fee, Mapping) else (fee, None)
     return {
-        "order_id": void.order_id,
-        "state": void.state.value,
-        "reason": void.reason.value if void.reason else None,
-        "review": void.review,
-        "corrected": void.corrected,
-        "attempt": void.attempt,
-        "requested_at": timestamp(void.requested_at) if void.requested_at is not None else None,
-        "requested_by": void.requested_by,
-        "settled_at": timestamp(void.settled_at) if void.settled_at is not None else None,
-        "order_currency": void.order_currency,
-        "comment": void.comment,
+        **{name: void[name] for name in _OWN},
         **{f"provider_{name}": provider.get(name) for name in _FIELDS},
         "provider_fee_amount": amount,
         "provider_fee_currency": currency,
+        "pos_id": void["pos_id"],
     }
 
 
@@ -141,21 +133,46 @@ def write_json_lines(out: TextIO, rows: Iterator[Row]) -> int:
 
 
 def cell(value: object, to_terminal: bool = False) -> str:
-    """A value as a CSV cell: exact numbers; text that a spreadsheet would calculate begins with an apostrophe."""
+    """A value as a CSV cell: exact numbers; text that a spreadsheet would calculate gets an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | Decimal):
-        return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Number) and value.value is not None:
+        return f"{value.value:f}"
     # Cleaned first: a formula must not hide behind a character that is then removed.
-    text = _without_controls(str(value))
-    text = f"'{text}" if text.startswith(_FORMULA) else text
+    text = inert(clean(value if isinstance(value, str) else exact_json.write(value), keep="\t\r\n"))
     return clean(text) if to_terminal else text
 
 
-def _without_controls(text: str) -> str:
-    return clean(text, keep="\t\r\n")
+def inert(text: str) -> str:
+    """The text with an apostrophe wherever a cell could begin with a formula.
+
+    Also behind a semicolon, a tab and a line break. Where one of these parts the cells, as the semicolon does in Excel
+    in many countries, the quotes around a cell do not hold it together.
+    """
+    first, *rest = _PARTS.split(text)
+    begins = text.startswith(("\t", "\r", "\n")) or is_formula(text)
+    return ("'" if begins else "") + first + "".join(f"'{part}" if is_formula(part) else part for part in rest)
+
+
+def is_formula(text: str) -> bool:
+    """Does it begin, behind what cannot be seen, with a sign by which spreadsheets know a formula, or one like it?"""
+    sign = next((character for character in text if not _is_invisible(character)), "")
+    return bool(sign) and (
+        unicodedata.normalize("NFKC", sign)[0] in "=+-@" or _SIGN_NAMES.search(_name(sign)) is not None
+    )
+
+
+def _is_invisible(character: str) -> bool:
+    # Blanks, control and format characters, marks that stand on nothing, and the letters that are drawn as blanks.
+    return unicodedata.category(character)[0] in "CZM" or "FILLER" in _name(character) or character in "\u2800\ufffd"
+
+
+def _name(character: str) -> str:
+    return unicodedata.name(character, "")
 
 
 @contextmanager

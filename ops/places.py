@@ -4,8 +4,8 @@ Table, secret and provider are read from the deployed configuration of `read_voi
 functions cannot mean different ones. Promises that the credentials of one place never go to another.
 """
 
+import fcntl
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +50,19 @@ class Place:
     def client(self, service: str) -> Any:
         """A client with the operator's own rights. Raises OpsError."""
         if self.aws_endpoint == NOT_FOUND:
-            raise OpsError(
-                f"no local run found behind {self.api_url}: start it with `make run`, or name its PORT with --port"
-                " and its AWS engine with --aws-endpoint"
-            )
+            raise no_local_run(self)
         try:
             return self.session.client(service, region_name=self.region, endpoint_url=self.aws_endpoint, config=_CONFIG)
         except ValueError as error:  # an address that is none
             raise OpsError(str(error)) from None
+
+
+def no_local_run(place: Place) -> OpsError:
+    """Nobody is there, as far as this machine can tell."""
+    return OpsError(
+        f"no local run found behind {place.api_url}: start it with `make run`, or name its PORT with --port"
+        " and its AWS engine with --aws-endpoint"
+    )
 
 
 def local(port: int, aws_endpoint: str | None) -> Place:
@@ -83,7 +88,9 @@ def deployed(environment: str, region: str | None, profile: str | None) -> Place
 
 def _engine_of(url: str) -> str | None:
     """The AWS engine of the run behind `url`, by the note that the run keeps in its scratch folder."""
-    for note in sorted(CACHE.glob("run-*/service.json"), key=os.path.getmtime, reverse=True):
+    for note in CACHE.glob("run-*/service.json"):
+        if not _is_up(note.parent):
+            continue
         try:
             found = json.loads(note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -91,6 +98,18 @@ def _engine_of(url: str) -> str | None:
         if isinstance(found, dict) and found.get("url") == url and isinstance(found.get("aws_endpoint"), str):
             return str(found["aws_endpoint"])
     return None
+
+
+def _is_up(folder: Path) -> bool:
+    """A run holds a lock in its folder as long as it lives; what a killed one left says nothing."""
+    try:
+        with (folder / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def api_url(place: Place) -> str:
@@ -116,7 +135,7 @@ def configuration(place: Place) -> Mapping[str, str]:
     raise OpsError(f"{place.stack} has no function {READER}: is it another version?")
 
 
-def storage(place: Place) -> settings.Storage:
+def storage(place: Place) -> settings.StorageSettings:
     """Table and secret of this place."""
     return settings.storage(configuration(place))
 

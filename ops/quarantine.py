@@ -6,19 +6,19 @@ unreadable, not ours, or was masked where it matters. Never deletes: the copy in
 
 import base64
 import re
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from ops import items, systems
 from ops.places import OpsError
 from payments import webhooks
 from payments.messages import Operation
-from payments.secret import Secret
+from payments.outside import Storage
+from payments.record import wrong_order_id
+from payments.secret import Credentials, Secret
 from payments.signatures import sign_webhook
-from payments.store import Store
-from payments.webhooks import Inbox, Received
+from payments.webhooks import Received, WebhookOutcome
 
 KEPT_DAYS = 90
 SHORTEST_DIGEST = 8
@@ -30,16 +30,9 @@ Message = Mapping[str, str]
 
 def on_day(client: Any, table: str, day: date, digest: str = "") -> Iterator[Message]:
     """The messages of one day (UTC), or those whose digest begins so."""
-    condition = "pk = :pk" + (" AND begins_with(sk, :digest)" if digest else "")
-    pages = client.get_paginator("query").paginate(
-        TableName=table,
-        KeyConditionExpression=condition,
-        ExpressionAttributeValues={":pk": {"S": f"QUARANTINE#{day.isoformat()}"}}
-        | ({":digest": {"S": digest}} if digest else {}),
-    )
+    pages = client.get_paginator("query").paginate(TableName=table, **items.in_quarantine(day, digest))
     for page in pages:
-        for item in page["Items"]:
-            yield {"digest": item["sk"]["S"], **{name: item[name]["S"] for name in ("received_at", "why", "text")}}
+        yield from map(items.message, page["Items"])
 
 
 def find(client: Any, table: str, digest: str, day: date | None) -> Message:
@@ -56,25 +49,37 @@ def find(client: Any, table: str, digest: str, day: date | None) -> Message:
     return found[0]
 
 
-def apply(store: Store, secret: Secret, message: Message) -> Received:
+def apply(storage: Storage, message: Message) -> Received:
     """Take the message again, as if the provider had sent it again. Raises OpsError, SecretError, StoreError."""
     data = base64.urlsafe_b64encode(message["text"].encode())
-    credentials = secret.current()
     operation = webhooks.decode(data)
-    _refuse(operation, credentials.pos_id)
+    _refuse(operation)
     # It was proven when it came, but only a masked text was kept: signed with our own secret it takes the way of every
     # message, and once more it is recognised as the same.
-    signature = sign_webhook(credentials.api_secret, data)
-    inbox = Inbox(store, secret, lambda: time.time_ns() // 1_000_000, lambda: uuid.uuid4().hex)
-    return webhooks.receive(inbox, data, signature)
+    signature = sign_webhook(_credentials(storage.secret, operation).api_secret, data)
+    received = webhooks.receive(storage, data, signature)
+    if received.outcome is WebhookOutcome.QUARANTINED and received.before == received.after:
+        raise OpsError(f"it still cannot be stored, as when it came ({message['why']}): the record stays as it is")
+    return received
 
 
-def _refuse(operation: Operation | None, pos_id: str) -> None:
+def _refuse(operation: Operation | None) -> None:
     if operation is None:
         raise OpsError("still unreadable for this version of the code: nothing was changed")
-    theirs = operation.fields["pos_id"]
-    if theirs not in (None, pos_id):
-        raise OpsError(f"the message is for pos_id {theirs}, the secret holds {pos_id}: nothing was changed")
+    wrong = wrong_order_id(operation.order_id)
     names = [name for name, value in operation.fields.items() if MASKED in str(value) and name not in _MAY_BE_MASKED]
     if names:
         raise OpsError(f"{', '.join(names)} was masked when it was stored, so it cannot be applied; use `refresh`")
+    if wrong is not None:
+        raise OpsError(f"its order id {wrong}: no order of ours has it, and nothing was changed")
+
+
+def _credentials(secret: Secret, operation: Operation | None) -> Credentials:
+    """Those of the project that the message names. Raises OpsError, SecretError."""
+    deadline = systems.deadline()
+    current = secret.current(deadline)
+    theirs = operation.fields["pos_id"] if operation is not None else None
+    found = current if theirs is None else secret.of_project(str(theirs), deadline)
+    if found is None:
+        raise OpsError(f"the message is for pos_id {theirs}, the secret holds {current.pos_id}: nothing was changed")
+    return found

@@ -10,23 +10,20 @@ import json
 import socket
 import ssl
 import sys
-import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import urllib3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import environments
 from infra.environment import Environment
-from ops import api, places
+from ops import api, places, systems
+from ops.errors import EXPECTED, exit_code, told
 from ops.places import OpsError, Place
 from ops.screen import one_line
-from payments import settings
-from payments.provider import Provider
-from payments.secret import FIELDS, Credentials, Secret, SecretError
-from payments.settings import SettingsError
+from payments.secret import FIELDS, Credentials
 
 DESCRIPTION = "Checks a deployed API. Sends no void."
 RIGHTS = """\
@@ -35,7 +32,6 @@ output CallerPolicy), cloudformation:DescribeStacks and ListStackResources, lamb
 secretsmanager:GetSecretValue on the stack's secret, whose values are sent to the provider only and never printed."""
 PROBLEM = "application/problem+json"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-FAILURES = (OpsError, SecretError, SettingsError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
 
 
 class Check(NamedTuple):
@@ -77,21 +73,8 @@ def attempt(says: str, look: Callable[[], str | None]) -> Result:
     """One check; what goes wrong on the way to it is a failed check, not a traceback."""
     try:
         return result(says, look())
-    except FAILURES as error:
+    except EXPECTED as error:
         return Result("FAIL", says, told(error))
-
-
-def told(error: Exception) -> str:
-    """An error as one line, without a value that it may carry."""
-    match error:
-        case ClientError():
-            return one_line(places.refusal_of_aws(error))
-        case SecretError():
-            return f"the secret cannot be used: {error.reason}"
-        case OpsError() | SettingsError():
-            return one_line(str(error))
-        case _:
-            return type(error).__name__
 
 
 # ---- from outside ----------------------------------------------------------------------------------------------------
@@ -162,6 +145,7 @@ def from_inside(base: str, environment: Environment) -> Iterator[Result]:
     if address.verdict != "ok":
         return
     yield attempt("a signed read is answered: GET /voids?limit=1", lambda: api.probe(place))
+    yield attempt("an order's id comes through the path as it is", lambda: changed_on_the_way(place))
     yield from of_the_credentials(place, environment)
 
 
@@ -170,6 +154,16 @@ def place_of(base: str, environment: Environment) -> Place:
     if environment.local:
         return places.local(urlsplit(base).port or 80, None)
     return places.deployed(environment.name, environment.region, None)
+
+
+def changed_on_the_way(place: Place) -> str | None:
+    """What became of an id that nobody has and that a path must encode, if it did not arrive as it was sent."""
+    order_id = f'smoke {uuid.uuid4().hex[:8]} a/b%+"é🎫'
+    try:
+        api.read_void(place, order_id)
+    except api.NotFound as nothing:
+        return None if nothing.order_id == order_id else f"it arrived as {one_line(repr(nothing.order_id))}"
+    return "there is a void of it"
 
 
 def elsewhere(place: Place, base: str) -> str | None:
@@ -183,9 +177,8 @@ def of_the_credentials(place: Place, environment: Environment) -> Iterator[Resul
     says = f"the secret has its fields ({', '.join(FIELDS)})"
     try:
         variables = places.configuration(place)
-        secret = Secret(place.client("secretsmanager"), settings.storage(variables).secret_id, time.monotonic)
-        credentials = secret.current()
-    except FAILURES as error:
+        credentials = systems.secret(place, variables).current(systems.deadline())
+    except EXPECTED as error:
         yield Result("FAIL", says, told(error))
         return
     yield Result("ok", says)
@@ -208,7 +201,7 @@ def whose(pos_id: str, environment: Environment, known: Mapping[str, Environment
 
 def refused(variables: Mapping[str, str], credentials: Credentials) -> str | None:
     """What the provider says to them, if it does not take them."""
-    match Provider(settings.provider(variables)).accepts(credentials):
+    match systems.provider(variables).accepts(credentials, systems.deadline()):
         case True:
             return None
         case False:
@@ -232,9 +225,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--environment", metavar="NAME", type=_environment, help="whose it must be: test, prod or local"
     )
+    if not arguments:
+        parser.print_help()
+        return 2
     chosen = parser.parse_args(arguments)
+    return exit_code(lambda: _report(_all(chosen.url, chosen.environment)))
+
+
+def _report(results: Iterator[Result]) -> int:
     failures = 0
-    for found in _all(chosen.url, chosen.environment):
+    for found in results:
         failures += found.verdict == "FAIL"
         print(f"{found.verdict:<5}{found.says}" + (f" ({found.why})" if found.why else ""), flush=True)
     return 1 if failures else 0

@@ -1,8 +1,11 @@
-"""What all tests stand on: the environment of a function, and which tests stay together when several processes share them."""
+"""What all tests stand on: a function's environment, and which tests stay together when several processes share them."""
 
 import os
+from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Before anything of functions/ is imported, by whichever test comes first.
 os.environ |= {
@@ -12,30 +15,41 @@ os.environ |= {
     "AWS_DEFAULT_REGION": "eu-central-1",
 }
 
-LONGEST_FIRST = ("the service", "a second service", "faults", "stock", "infra")
-SECOND_SERVICE = ("test_console", "test_real_faults", "test_rotation")
-"""Files whose tests get a running service for themselves: together they take as long as all other tests of a service."""
+SECOND_SERVICE = ("test_console", "test_console_pages", "test_real_faults", "test_rotation")
+"""They have a running service of their own: one of them waits a minute, and the others take long."""
+LONGEST_FIRST = ("a second service", "the service", "faults", "alarms", "stock deploy", "infra")
+
+
+def group(nodeid: str) -> str:
+    """The group of a test by its file. What is expensive to set up is set up once for a group."""
+    path = PurePosixPath(nodeid.partition("::")[0])
+    if path.stem == "test_stock_deploy":
+        return "stock deploy"
+    if path.parent.name == "integration":
+        return "a second service" if path.stem in SECOND_SERVICE else "the service"
+    return path.parent.name if path.parent.name in LONGEST_FIRST else str(path)
+
+
+def rank(nodeid: str) -> int:
+    """Where a test's group stands in the queue."""
+    name = group(nodeid)
+    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
+class Groups(LoadScopeScheduling):
+    """Gives whole groups to the processes of `pytest -n`, in the order of the queue.
+
+    xdist's own marks for groups do nothing under pytest 9.2, without a word: the tests would be spread one by one.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    config.option.loadscopereorder = False  # it would put the groups with most tests first, not the longest
+    return Groups(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into its group: `make test` gives a group to one process, the longest groups first.
-
-    What is expensive to set up is thus set up once. Within a group, tests keep their order.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: _rank(group(item)))
-
-
-def group(item: pytest.Item) -> str:
-    """The tests of one service, one folder or one file."""
-    kind, stem = item.path.parent.name, item.path.stem
-    if "service" in getattr(item, "fixturenames", ()):
-        return "a second service" if stem in SECOND_SERVICE else "the service"
-    if stem == "test_stock_deploy":
-        return "stock"
-    return kind if kind in LONGEST_FIRST else f"{kind}/{stem}"
-
-
-def _rank(name: str) -> int:
-    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    items.sort(key=lambda item: rank(item.nodeid))

@@ -12,6 +12,7 @@ from payments.record import (
     RANK,
     Evidence,
     FailureReason,
+    Order,
     Source,
     State,
     Void,
@@ -154,7 +155,7 @@ def apply_webhook(void: Void | None, operation: Operation, now: int) -> Void | N
     if operation.succeeded:
         return _succeed(void or Void(State.SUBMITTING, currency_of(operation)), operation, source)
     if void is None:
-        # Somebody else's void is under way: a record, so that none of ours is sent beside it, and its end is found.
+        # Somebody else's void is under way.
         made = None if operation.failed else Void(State.SUBMITTING, currency_of(operation))
         return made and due_by(_to_pending(made, operation, source), now)
     if void.state is State.VOIDED:
@@ -169,6 +170,15 @@ def apply_webhook(void: Void | None, operation: Operation, now: int) -> Void | N
         return void
     seen = replace(void, under_way=void.under_way | _names(operation), resend_allowed=False)
     return due_by(seen, now) if seen.settled and seen != void else seen
+
+
+def reported(order: Order) -> Void | None:
+    """The void that the order's webhooks have shown before anybody requested one here."""
+    void: Void | None = None
+    for webhook in order.newest_webhooks:
+        if webhook.operation.method == "void":
+            void = apply_webhook(void, webhook.operation, webhook.received_at)
+    return void
 
 
 def ask_for_review(void: Void) -> Void:

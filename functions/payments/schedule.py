@@ -1,6 +1,6 @@
 """When a void is queried next, and when a person must look.
 
-Promises that what is open stays due until it is settled, and what has failed for as long as it may be contradicted. Pure.
+Promises that what is open stays due until it is settled, and what has failed as long as it may be contradicted. Pure.
 """
 
 from copy import replace

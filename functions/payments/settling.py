@@ -20,6 +20,8 @@ MERGE_SECONDS = 3.0
 """Kept free for merging what a query showed."""
 REFRESH_EVERY_MS = 5_000
 PAGE = 50
+LONG_BACKOFF_MS = 3_600_000
+"""What waits longer than this was queried at least five times."""
 
 
 class Run(NamedTuple):
@@ -95,11 +97,21 @@ def _due(systems: Storage, deadline: Deadline) -> Iterator[_DuePage]:
 
 
 def _oldest_waiting(systems: Storage, deadline: Deadline) -> int:
-    """The age (ms) of the void whose next query is farthest away: with growing backoff nearly always the oldest."""
+    """The age (ms) of the oldest void that is not due.
+
+    One void alone is the farthest, for its backoff grows. Of many that all wait their hours, as after a long outage,
+    the farthest is the newest and the oldest is the first to come.
+    """
     if deadline.over:
         return 0
-    last = (systems.store.due_last(shard, deadline) for shard in items.shards(items.DUE))
-    return max((_age(order, systems.now()) for order in last if order is not None), default=0)
+    beyond = systems.now() + LONG_BACKOFF_MS
+    waiting = [
+        order
+        for shard in items.shards(items.DUE)
+        for order in (systems.store.due_last(shard, deadline), systems.store.due_after(shard, beyond, deadline))
+        if order is not None
+    ]
+    return max((_age(order, systems.now()) for order in waiting), default=0)
 
 
 def _age(order: Order, now: int) -> int:

@@ -190,8 +190,11 @@ class Store:
 
     def due_last(self, shard: str, deadline: Deadline) -> Order | None:
         """The order of a shard whose next query is farthest away. Raises StoreError."""
-        answer = self._query("due", shard, 1, None, deadline, ScanIndexForward=False)
-        return next((_read_if_possible(item) for item in answer.get("Items", [])), None)
+        return _first(self._query("due", shard, 1, None, deadline, ScanIndexForward=False))
+
+    def due_after(self, shard: str, moment: int, deadline: Deadline) -> Order | None:
+        """The order of a shard that is the first to be queried after a moment. Raises StoreError."""
+        return _first(self._query("due", shard, 1, None, deadline, after=moment))
 
     def _query(
         self,
@@ -201,11 +204,14 @@ class Store:
         start: Item | None,
         deadline: Deadline,
         until: int | None = None,
+        after: int | None = None,
         **more: Any,
     ) -> Item:
         condition, values = f"{index}_pk = :pk", {":pk": {"S": shard}}
         if until is not None:
             condition, values[":until"] = f"{condition} AND {index}_at <= :until", items.number(until)
+        if after is not None:
+            condition, values[":after"] = f"{condition} AND {index}_at > :after", items.number(after)
         if start is not None:
             more["ExclusiveStartKey"] = start
         return self._call(
@@ -257,6 +263,10 @@ def _read(item: Item) -> Order:
         # Written by a newer release: it must not be overwritten by what this one understands of it.
         raise StoreError("unreadable record")
     return order
+
+
+def _first(answer: Item) -> Order | None:
+    return next((_read_if_possible(item) for item in answer.get("Items", [])), None)
 
 
 def _read_if_possible(item: Item) -> Order | None:

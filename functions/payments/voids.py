@@ -95,6 +95,8 @@ def reserve(systems: Storage, pos_id: str, request: Request, deadline: Deadline)
     """Write the intent, or learn from the record why not. A new order needs no read."""
     order = Order(pos_id, request.order_id)
     for _ in range(MOST_MERGES):
+        if order.void is None and order.webhooks:
+            order = systems.store.merge(order, _with_reported_void, systems.new_id, deadline).after
         now = systems.now()
         decision = claims.judge(order.void, request, now)
         if decision is not ClaimDecision.CLAIM and order.void is not None:
@@ -107,6 +109,11 @@ def reserve(systems: Storage, pos_id: str, request: Request, deadline: Deadline)
         if attempt is not None and attempt.id == attempt_id and _is_submitting(order):
             return order, attempt
     raise StoreError("record kept changing")
+
+
+def _with_reported_void(order: Order) -> Order:
+    """Somebody else's void may be under way: it becomes the record, so that none of ours is sent beside it."""
+    return order if order.void is not None else order._replace(void=rules.reported(order))
 
 
 def _is_submitting(order: Order) -> bool:

@@ -144,9 +144,10 @@ def with_webhook(order: Order, webhook: StoredWebhook) -> Order:
     """The order with one more webhook and what it proves; a repetition changes nothing."""
     if webhook.digest in order.webhooks:
         return order
-    void = order.void
-    if webhook.operation.method == "void":
-        void = rules.apply_webhook(void, webhook.operation, webhook.received_at)
+    void, operation = order.void, webhook.operation
+    # Without a void only a success makes one at once; what is under way becomes one with the first request.
+    if operation.method == "void" and (void is not None or operation.succeeded):
+        void = rules.apply_webhook(void, operation, webhook.received_at)
     if not _has_room(order, webhook):
         # The message itself goes to quarantine; what it proves counts all the same.
         reviewed = rules.ask_for_review(void) if void is not None else None

@@ -6,6 +6,6 @@ caller gets, `server` holds the sockets. Held against recordings of AWS by tests
 
 from local.gateway.api import read_api
 from local.gateway.exchange import Answer, Request
-from local.gateway.server import Beside, Gateway
+from local.gateway.server import Gateway, Pages
 
-__all__ = ["Answer", "Beside", "Gateway", "Request", "read_api"]
+__all__ = ["Answer", "Gateway", "Pages", "Request", "read_api"]

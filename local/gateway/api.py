@@ -5,7 +5,7 @@ So a local route is a deployed route, and what the template forgets is missing h
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,9 +52,9 @@ class Api:
     api_id: str
     stage: str
     routes: list[Route]
-    policy: list[Statement] = field(default_factory=list)
+    policy: Sequence[Statement] = ()
     """The resource policy; without a statement there is none."""
-    caller_policy: list[Statement] = field(default_factory=list)
+    caller_policy: Sequence[Statement] = ()
     """What the local merchant's own role allows: the policy that the stack prints for callers."""
     responses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The gateway responses that the stack sets, by type."""

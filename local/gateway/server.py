@@ -29,7 +29,8 @@ from local.runtime import FunctionFailed, LoopbackServer
 
 MAX_DRAINED = 64 * 1024 * 1024  # of a body that is too large
 
-type Beside = Callable[[Request], Answer | None]
+type Pages = Callable[[Request], Answer | None]
+"""Answers what is a page of the local run, and None for everything else, which is the API's."""
 
 
 class Functions(Protocol):
@@ -63,11 +64,11 @@ class Gateway:
         self,
         api: Api,
         functions: Functions,
-        beside: Beside = lambda _: None,
+        pages: Pages = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`beside` answers the paths that are not the API's: the console's pages. `say` is told of wrong signatures."""
-        self._api, self._functions, self._beside, self._say = api, functions, beside, say
+        """`pages` is asked first: the console's. `say` is told of wrong signatures."""
+        self._api, self._functions, self._pages, self._say = api, functions, pages, say
         self._throttles = {route: Throttle(route.rate, route.burst, time.monotonic) for route in api.routes}
         self._serving = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="gateway").start()
@@ -81,7 +82,7 @@ class Gateway:
         api, functions = self._api, self._functions
         if api is None or functions is None:
             raise RuntimeError("the gateway answers only after serve()")
-        if (page := self._beside(request)) is not None:
+        if (page := self._pages(request)) is not None:
             return page
         if request.head_bytes > MAX_HEAD:
             return head_too_large()

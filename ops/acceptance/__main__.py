@@ -14,19 +14,19 @@ from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from infra import environments
 from ops import places
 from ops.acceptance import report, undo
+from ops.acceptance.display import Display
+from ops.acceptance.limits import LOCAL_PATIENCE, Allowed
 from ops.acceptance.note import find
 from ops.acceptance.redact import Redactor, masked_account
-from ops.acceptance.rows import Finding, Probe, Verdict
+from ops.acceptance.rows import Probe, Verdict
 from ops.acceptance.run import PROBES, ROWS, Stopped, chosen, due, ready, reason, run
-from ops.acceptance.site import LOCAL_PATIENCE, Allowed, Site
+from ops.acceptance.site import Site
 from ops.acceptance.state import State, load, lock
 from ops.places import OpsError
-from ops.screen import Screen, clean, one_line, progress_console
+from ops.screen import Screen, clean, one_line
 
 DESCRIPTION = "Turns what this project assumes of AWS and of the provider into what you know."
 EPILOG = """\
@@ -185,7 +185,7 @@ def _local_site(options: Arguments) -> Site:
     environment = environments.named("local")
     site = Site(place, environment, State(Path()), _allowed(options), Redactor(), note.sandbox_url, LOCAL_PATIENCE)
     if not site.allowed.holds:
-        site.allowed = Allowed(_holds_of_the_sandbox(site), site.allowed.second_void)
+        site.allowed = Allowed(_holds_of_the_sandbox(site), second_void=True)
     return site
 
 
@@ -213,14 +213,15 @@ def _allowed(options: Arguments) -> Allowed:
 
 
 def _accept(options: Arguments, wanted: Sequence[str]) -> int:
-    with _screen(options.json) as (shown, say), _site(options, say) as site:
+    display = Display(options.json)
+    with _site(options, display.say) as site:
         if options.clean:
             return _clean(site)
         _check(site)
         work = due(site, wanted, options.again)
         if work and not _agreed(site, work, options):
             return 2
-        return _run(site, work, wanted, options, shown)
+        return _run(site, work, wanted, options, display)
 
 
 def _check(site: Site) -> None:
@@ -228,7 +229,8 @@ def _check(site: Site) -> None:
     site.functions  # noqa: B018 each is read; a stack of another version lacks one
     site.api_id  # noqa: B018
     ready(site)
-    if site.state.begin(f"{site.stack['StackId']} {site.stack.get('LastUpdatedTime', '')}"):
+    changed = site.state.begin(f"{site.stack['StackId']} {site.stack.get('LastUpdatedTime', '')}")
+    if changed and not site.local:
         _tell("The stack has changed since the last run: what that run found is left out.")
 
 
@@ -264,13 +266,15 @@ def _run(
     work: Sequence[tuple[Probe, list[str]]],
     wanted: Sequence[str],
     options: Arguments,
-    shown: Callable[[Finding], None],
+    display: Display,
 ) -> int:
     code, last_word = 0, ""
     try:
         if number := undo.take_back(site):
             _tell(f"An earlier run was stopped hard: {number} of its changes are taken back first.")
-        run(site, work, shown)
+        display.begin(sum(len(rows) for _, rows in work))
+        with display.bar:
+            run(site, work, display.found)
     except KeyboardInterrupt:
         code, last_word = INTERRUPTED, "Interrupted: the same command goes on where it was."
     except Stopped as stopped:
@@ -322,31 +326,6 @@ def _clean(site: Site) -> int:
     if not left:
         print(f"Nothing of an acceptance is left in {site.place.stack}.")
     return 1 if left else 0
-
-
-# ---- while it runs ---------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _screen(quiet: bool) -> Iterator[tuple[Callable[[Finding], None], Callable[[str], None]]]:
-    """Each finding as it comes, and what is waited for; on standard error, so that a piped report stays clean."""
-    console = progress_console()
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("rows", total=len(ROWS), visible=False)
-
-        def shown(finding: Finding) -> None:
-            bar.update(task, advance=1, visible=True)
-            if not quiet:
-                console.print(f"{finding.verdict:<13} {finding.row:<28} {clean(one_line(finding.why))}".rstrip())
-
-        def say(text: str) -> None:
-            bar.update(task, description=clean(text) or "rows", visible=True)
-
-        yield shown, say
 
 
 def _tell(text: str) -> None:

@@ -12,7 +12,7 @@ ENVIRONMENTS = "infra/environments.py"
 _REFUSED = "a caller who is not proven reads 403 `unauthenticated` as a problem document"
 _REFUSED_OTHERWISE = (
     "Set the gateway response of the type that the access log names (`refused_as`) in infra/api.py, and teach "
-    "local/gateway.py the same."
+    "local/gateway/answer.py the same."
 )
 
 AWS_ROWS = (
@@ -21,7 +21,7 @@ AWS_ROWS = (
         id="aws-path-encoding",
         question="Is an order id in the path decoded exactly once?",
         assumed="The gateway hands it over percent-encoded, and the function decodes it once.",
-        depends=(HTTP, "functions/read_voids.py", "local/gateway.py"),
+        depends=(HTTP, "functions/read_voids.py", "local/gateway/event.py"),
         rule="`order_id` of the path is decoded once, as UTF-8",
         otherwise="Orders with a blank, a slash, a percent sign or a letter beyond ASCII are not found. Correct the "
         "decoding in lambda_http.py by the evidence.",
@@ -93,7 +93,7 @@ AWS_ROWS = (
     Row(
         id="aws-refusal-type",
         question="Is the gateway's own answer application/problem+json, with the request's own id?",
-        assumed="It is: a literal Content-Type in a gateway response counts, and `request_id` equals x-amzn-RequestId.",
+        assumed="It is: a literal Content-Type in a gateway response counts, and `request_id` equals x-amz-apigw-id.",
         depends=(API, CONTRACT),
         rule="every error is RFC 9457, also the gateway's",
         otherwise="Correct the header in infra/api.py, or say in docs/openapi.json that the gateway answers otherwise.",
@@ -103,7 +103,7 @@ AWS_ROWS = (
         id="aws-surplus-slashes",
         question="Does a surplus slash let anybody in?",
         assumed="Whether such a path is a route or not, who is not signed is refused.",
-        depends=(API, "local/gateway.py"),
+        depends=(API, "local/gateway/api.py"),
         rule="merchant routes need a signature and the policy",
         otherwise="Stop: a path with a surplus slash is served without a signature. Do not go live.",
         observe="/voids/, //voids and a slash before the stage: signed, and unsigned.",
@@ -111,10 +111,10 @@ AWS_ROWS = (
     Row(
         id="aws-slashes-denied",
         question="Does the policy's Deny hold for a path with a surplus slash?",
-        assumed="It does.",
+        assumed="It does: who is not named in `callers` is refused on each of these paths.",
         depends=(API,),
-        rule="the Deny names v1/GET/voids and v1/GET/voids/*",
-        otherwise="Stop: a caller who is denied reads voids by adding a slash. Deny v1/*/voids* instead.",
+        rule="the Deny names v1/*voids*, whatever the slashes",
+        otherwise="Stop: a caller who is denied reads voids by adding a slash. Deny all of v1/* but the webhook route.",
         observe="With --denied-profile: the same paths signed by a caller of the account that `callers` does not name.",
     ),
     Row(
@@ -131,9 +131,9 @@ AWS_ROWS = (
         id="aws-headers-too-large",
         question="Are more than 10,240 bytes of headers refused?",
         assumed="They are, before any function runs.",
-        depends=("local/gateway.py", CONTRACT),
+        depends=("local/gateway/answer.py", CONTRACT),
         rule="request line and headers have at most 10,240 bytes",
-        otherwise="Nothing breaks. Correct local/gateway.py and the contract by the evidence.",
+        otherwise="Nothing breaks. Correct local/gateway/answer.py and the contract by the evidence.",
         observe="A signed read with a header of 11,000 bytes.",
     ),
     Row(
@@ -168,7 +168,7 @@ AWS_ROWS = (
         id="aws-method-override",
         question="Does X-HTTP-Method-Override let anybody in?",
         assumed="Whether the gateway obeys it or not, who is not signed is refused.",
-        depends=(API, "local/gateway.py"),
+        depends=(API, "local/gateway/api.py"),
         rule="merchant routes need a signature, the webhook route the provider's address",
         otherwise="Stop: a header opens a route. Do not go live; report it to AWS.",
         observe="GET of the webhook route as POST, GET /voids as POST unsigned, and signed without a body.",
@@ -186,9 +186,9 @@ AWS_ROWS = (
         id="aws-function-result",
         question="What does the gateway make of a numeric header, and of a member too many?",
         assumed="200 with the number as text, and 502.",
-        depends=(HTTP, "local/gateway.py"),
+        depends=(HTTP, "local/gateway/answer.py"),
         rule="functions return the known members with text values only",
-        otherwise="Correct local/gateway.py, or a defect of a function passes every local test.",
+        otherwise="Correct local/gateway/answer.py, or a defect of a function passes every local test.",
         observe="A function and an API that are made for it and removed.",
     ),
     Row(
@@ -205,7 +205,7 @@ AWS_ROWS = (
         id="aws-pipe-letters",
         question="Does void.settled arrive for an order with a quote, a backslash and é?",
         assumed="It does: what leaves through the pipe has an alphabet that needs no escaping.",
-        depends=("infra/outcome_event.py", EVENTS),
+        depends=("infra/settled_event.py", EVENTS),
         rule="pipes do not escape what they put into a template",
         otherwise="The event lies in the queue of undelivered ones and held up its shard. Correct the template.",
         observe="A void of such an order that nobody has; a queue subscribed to the bus.",
@@ -213,8 +213,8 @@ AWS_ROWS = (
     Row(
         id="aws-pipe-order",
         question="Are the events of one order still in order after the bus was out of reach for a minute?",
-        assumed="They are.",
-        depends=("infra/outcomes.py", EVENTS),
+        assumed="They are in the order of their `version`.",
+        depends=("infra/events.py", EVENTS),
         rule="receivers keep the greatest `version`, so order is a convenience",
         otherwise="Nothing breaks for receivers that keep the greatest version. Correct docs/events.md.",
         observe="Three attempts for an order that nobody has while the pipe may not write to the bus.",
@@ -343,7 +343,7 @@ AWS_ROWS = (
     Row(
         id="aws-quotas",
         question="Are the account's quotas enough for the throttles of this environment?",
-        assumed="They are.",
+        assumed="They are not below what these throttles let in.",
         depends=(ENVIRONMENTS, PERFORMANCE),
         rule="the throttle of a route is the limit that is met first, on purpose",
         otherwise="Have the quotas of the evidence raised, or lower `merchant_throttle` and `webhook_throttle`.",

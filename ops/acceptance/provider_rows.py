@@ -213,8 +213,8 @@ PROVIDER_ROWS = (
         assumed="There are not; an unknown one is treated as not final.",
         depends=(ANSWER,),
         rule="only success and failure are final",
-        otherwise="Such a void is asked about until its status is a documented one. Ask the provider what the status "
-        "means, then teach messages.py.",
+        otherwise="The service queries such a void until its status is a documented one. Ask the provider what the "
+        "status means, then teach messages.py.",
         observe="Every status in answers, webhooks and queries of this run.",
     ),
     Row(
@@ -222,7 +222,7 @@ PROVIDER_ROWS = (
         question="Is a void answered with its end at once?",
         assumed="It is, in most cases; it may also be pending.",
         depends=("docs/performance.md", "docs/how-a-void-works.md"),
-        rule="`pending` is asked about until it ends; callers must expect 202",
+        rule="the service queries a `pending` void until it ends; callers must expect 202",
         otherwise="Nothing breaks, but callers meet 202 each time: tell them, and see how long it takes in "
         "the evidence.",
         observe="The state in the answer to the void of a given hold.",
@@ -258,7 +258,7 @@ PROVIDER_ROWS = (
     Row(
         id="provider-webhook-arrives",
         question="Is a void reported by a webhook to the `server_url` of its request?",
-        assumed="It is.",
+        assumed="It is, within minutes.",
         depends=("functions/receive_webhook.py", "infra/api.py"),
         rule="each void names the stack's own WebhookUrl; without webhooks, outcomes are learnt by query",
         otherwise="The alarm `Webhooks silent` will ring. Ask the provider whether webhooks must be switched on for "

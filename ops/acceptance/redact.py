@@ -41,8 +41,10 @@ class Redactor:
                 return self.text(value)
             case Mapping():
                 return {str(self(str(name))): self(item) for name, item in value.items()}
-            case bool() | int() | float() | Decimal() | None:
+            case bool() | None:
                 return value
+            case int() | float() | Decimal():
+                return HIDDEN if any(secret in str(value) for secret in self._secrets) else value
             case Iterable():
                 return [self(item) for item in value]
             case _:

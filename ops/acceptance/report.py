@@ -117,9 +117,9 @@ def lines(report: Document) -> Iterator[str]:
     if report["left_behind"]:
         yield from ("", "## Left behind: run the same command with --clean", "")
         yield from (f"- {_text(one)}" for one in report["left_behind"])
-    yield from ("", "## All rows", "", "| row | question | verdict | seen at |", "|---|---|---|---|")
+    yield from ("", "## All rows", "", "| row | question | assumed | verdict |", "|---|---|---|---|")
     for row in report["rows"]:
-        yield f"| `{row['id']}` | {_cell(row['question'])} | {_verdict(row)} | {row['at'] or ''} |"
+        yield f"| `{row['id']}` | {_cell(row['question'])} | {_cell(row['assumed'])} | {_verdict(row)} |"
     yield from ("", "## Evidence")
     for row in report["rows"]:
         yield from _evidence(row)
@@ -129,7 +129,7 @@ def _facts(report: Document) -> Iterator[str]:
     found = report["versions"]
     counts = ", ".join(f"{number} {name}" for name, number in report["counts"].items())
     yield f"- **{counts}**"
-    yield f"- {report['at']}, account {_text(report['account'])}, region {report['region']}"
+    yield f"- {report['at']}, account `{report['account']}`, region {report['region']}"
     yield f"- stack last changed {found['stack_updated']}; project {found['project']}"
     yield f"- Python {found['python']}, boto3 {found['boto3']}, botocore {found['botocore']}"
 
@@ -150,7 +150,7 @@ def _evidence(row: Document) -> Iterator[str]:
     if row["why"]:
         yield _text(row["why"])
         yield ""
-    yield f"Observed by: {_text(row['observed_by'])}"
+    yield f"Observed by: {_text(row['observed_by'])}" + (f" At {row['at']}." if row["at"] else "")
     if row["evidence"]:
         yield from ("", "```json", _fenced(row["evidence"]), "```")
 

@@ -19,10 +19,12 @@ from ops.acceptance.probes import (
     gateway,
     holds,
     outcomes,
+    past_the_service,
     provider,
     releases,
     rotation,
     scratch,
+    void,
 )
 from ops.acceptance.provider_rows import PROVIDER_ROWS
 from ops.acceptance.rows import Finding, Probe, Row, not_seen
@@ -35,7 +37,8 @@ from payments.settings import SettingsError
 ROWS: tuple[Row, ...] = (*AWS_ROWS, *PROVIDER_ROWS)
 # What is quick and moves nothing first; then the holds; then what AWS takes minutes for.
 PROBES: tuple[Probe, ...] = (
-    *gateway.PROBES, *account.PROBES, *provider.PROBES, *holds.PROBES, *alarms.PROBES, *rotation.PROBES,
+    *gateway.PROBES, *account.PROBES, *provider.PROBES, *holds.PROBES, *void.PROBES,
+    *past_the_service.PROBES, *alarms.PROBES, *rotation.PROBES,
     *releases.PROBES, *scratch.PROBES, *outcomes.PROBES, *figures.PROBES,
 )  # fmt: skip
 
@@ -59,14 +62,15 @@ class Stopped(OpsError):
 
 
 def chosen(names: Sequence[str]) -> list[str]:
-    """The rows that `--only` names, by their whole name or how it begins. Raises OpsError."""
+    """The rows that `--only` names: one by its name, several by how their names begin. Raises OpsError."""
     known = [row.id for row in ROWS]
     if not names:
         return known
-    wrong = [name for name in names if not any(one.startswith(name) for one in known)]
-    if wrong:
+    named = [part for name in names for part in name.split(",") if part]
+    meant = {name: [name] if name in known else [one for one in known if one.startswith(name)] for name in named}
+    if wrong := [name for name, rows in meant.items() if not rows]:
         raise OpsError(f"no row is called {', '.join(wrong)}: --list names them all")
-    return [one for one in known if one.startswith(tuple(names))]
+    return [one for one in known if any(one in rows for rows in meant.values())]
 
 
 def due(site: Site, wanted: Sequence[str], again: bool) -> list[tuple[Probe, list[str]]]:

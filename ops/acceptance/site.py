@@ -16,8 +16,10 @@ from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import ClientError
 
-from infra.environments import Environment
+from infra.environment import Environment
+from ops import systems
 from ops.acceptance import wire
+from ops.acceptance.limits import Allowed, Patience
 from ops.acceptance.line import Line
 from ops.acceptance.redact import Redactor
 from ops.acceptance.state import State
@@ -27,6 +29,8 @@ from payments import settings
 from payments.secret import Credentials, Secret
 
 WEBHOOK_ROUTE = "/webhooks/financial-line"
+MOST_LINES = 20_000
+"""Of one log group: more would take minutes and say no more."""
 HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
 
 
@@ -36,45 +40,6 @@ class AnotherVersion(OpsError):
 
 class NotGiven(OpsError):
     """The row needs something that nobody gave: a hold, a flag, a profile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds to wait for what comes by itself."""
-
-    webhook: float = 300
-    """Until a webhook counts as not sent."""
-    more_webhooks: float = 60
-    """Until no second one is expected."""
-    again: float = 900
-    """Until a refused webhook counts as not sent again."""
-    query: float = 150
-    """The service lets an absence count after 145 s: a lease of 25 s and a window of 120 s."""
-    every: float = 2
-    event: float = 180
-    outage: float = 60
-    rights: float = 20
-    """IAM takes effect some seconds later."""
-    logs: float = 90
-    metrics: float = 420
-    history: float = 60
-    release: float = 120
-
-
-LOCAL_PATIENCE = Patience(
-    webhook=8, more_webhooks=1, again=5, query=4, every=0.2, event=8, outage=2, rights=0, logs=0, metrics=0, history=2,
-    release=0,
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What the team said on the command line."""
-
-    holds: tuple[str, ...] = ()
-    second_void: bool = False
-    expired_profile: str | None = None
-    denied_profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +217,9 @@ class Site:
     def credentials(self) -> Credentials:
         """What the functions use. Raises SecretError, OpsError; hidden in all that is written from now on."""
         variables = self.functions["submit_void"].variables
-        secret = Secret(self.client("secretsmanager"), settings.storage(variables).secret_id, time.monotonic)
-        credentials = secret.current()
+        client = systems.PatientClient(self.client("secretsmanager"))
+        secret = Secret(client, settings.storage(variables).secret_id, time.monotonic)
+        credentials = secret.current(systems.deadline())
         self.redact.learn(credentials.api_key, credentials.api_secret, credentials.endpoints_key)
         return credentials
 
@@ -332,7 +298,8 @@ class Site:
         """Messages of one log group."""
         pages = self.client("logs").get_paginator("filter_log_events")
         arguments = {"logGroupName": group, "filterPattern": pattern, "startTime": int(since.timestamp() * 1000)}
-        return [event["message"] for page in pages.paginate(**arguments) for event in page["events"]]
+        found = pages.paginate(**arguments, PaginationConfig={"MaxItems": MOST_LINES})
+        return [event["message"] for page in found for event in page["events"]]
 
     def control(self, method: str, path: str, document: object = None) -> Any:
         """One call of the sandbox's control side. Raises OpsError."""

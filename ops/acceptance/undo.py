@@ -244,8 +244,8 @@ def _left_policies(site: Site) -> Iterator[str]:
 
 
 def _left_queue(site: Site) -> Iterator[str]:
-    site.client("sqs").get_queue_url(QueueName=site.temporary)
-    yield f"the queue {site.temporary}"
+    for url in site.client("sqs").list_queues(QueueNamePrefix=site.temporary).get("QueueUrls", []):
+        yield f"the queue {url.rpartition('/')[2]}"
 
 
 def _left_rule(site: Site) -> Iterator[str]:

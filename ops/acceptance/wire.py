@@ -111,7 +111,7 @@ def send(
     source: str | None = None,
     seconds: float = SECONDS,
 ) -> Reply:
-    """One request over a connection of its own; `target` goes onto the wire as it is. Raises NoAnswer."""
+    """One request over a fresh connection; `target` goes onto the wire as it is. Raises NoAnswer."""
     parts = urlsplit(origin)
     began = time.monotonic()
     try:
@@ -155,6 +155,8 @@ def _exchange(
         connection.endheaders(body or None)
     answer = connection.getresponse()
     content = answer.read(LARGEST)
+    if answer.length and len(content) < LARGEST:
+        raise http.client.IncompleteRead(b"", answer.length)
     return Reply(
         answer.status,
         {name.lower(): value for name, value in answer.getheaders()},

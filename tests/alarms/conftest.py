@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pytest
@@ -59,32 +59,43 @@ class Told(NamedTuple):
 
     rang: dict[str, dict[Reading, list[int]]]
     troubles: dict[str, int]
+    released: int | None = None
 
-    def minutes(self, alarm: str) -> int:
-        """From the cause to the ring, in whole minutes, under the reading in which it takes longest."""
+    def latest(self, alarm: str) -> int:
+        """From the cause to the first ring, in whole minutes, under the reading in which it takes longest."""
+        return max(self._waited(alarm))
+
+    def earliest(self, alarm: str) -> int:
+        """The same under the reading in which it takes shortest; below 0: before its cause."""
+        return min(self._waited(alarm))
+
+    def canary(self, alarms: Iterable[str]) -> int:
+        """From a release to the ring that takes it back, in minutes, under the reading in which it takes longest."""
+        assert self.released is not None
+        rings = [max(moments[0] for moments in self.rang[alarm].values()) for alarm in alarms]
+        return -(-(min(rings) - self.released) // MINUTE_MS)
+
+    def _waited(self, alarm: str) -> list[int]:
         began = self.troubles.get(alarm, self.troubles.get("", START))
-        return max(-(-(moments[0] - began) // MINUTE_MS) for moments in self.rang[alarm].values())
+        return [-(-(moments[0] - began) // MINUTE_MS) for moments in self.rang[alarm].values()]
 
 
 @pytest.fixture(scope="session")
-def told(template: Template, alarms: dict[str, Alarm]) -> Callable[[Story], Told]:
-    """Tell a story, once."""
-    known: dict[str, Told] = {}
+def tell(template: Template, alarms: dict[str, Alarm]) -> Callable[[Story], Told]:
+    """Tell a story: run it, and evaluate every alarm over what it published."""
 
-    def tell(story: Story) -> Told:
-        if story.title not in known:
-            service = Service(template, filled=story.filled)
-            story.tell(service)
-            service.run(story.minutes)
-            end = START + story.minutes * MINUTE_MS
-            rang = {
-                name: {
-                    reading: ringing(changes(alarm, service.account.metrics, START, end, reading))
-                    for reading in readings(alarm)
-                }
-                for name, alarm in alarms.items()
+    def told(story: Story) -> Told:
+        service = Service(template, filled=story.filled)
+        story.tell(service)
+        service.run(story.minutes)
+        end = START + story.minutes * MINUTE_MS
+        rang = {
+            name: {
+                reading: ringing(changes(alarm, service.account.metrics, START, end, reading))
+                for reading in readings(alarm)
             }
-            known[story.title] = Told(rang, service.troubles)
-        return known[story.title]
+            for name, alarm in alarms.items()
+        }
+        return Told(rang, service.troubles, service.released)
 
-    return tell
+    return told

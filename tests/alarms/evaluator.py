@@ -179,6 +179,10 @@ class Metrics:
         """Was this metric ever published?"""
         return (stat.namespace, stat.name, stat.dimensions) in self._minutes
 
+    def published(self) -> Mapping[_Key, Mapping[int, list[Datapoint]]]:
+        """All datapoints of each metric, by minute."""
+        return self._minutes
+
     def windows(self, stat: MetricStat, period: int, unseen: int) -> dict[int, float]:
         """The statistic of each window of `period` minutes by the minute at which it ends, where it has a value.
 
@@ -284,7 +288,9 @@ def judge(retrieved: tuple[bool | None, ...], n: int, m: int, missing: str, stat
     raise ValueError(f"a treatment of missing data that is not known here: {missing}")
 
 
-def _judge_without_filling(retrieved: list[bool | None], real: list[bool], m: int, missing: str, state: State) -> State:
+def _judge_without_filling(
+    retrieved: tuple[bool | None, ...], real: list[bool], m: int, missing: str, state: State
+) -> State:
     if not all(real):
         return State.ALARM if sum(real) >= m else State.OK
     # Only breaching datapoints, or none: they count once the oldest is as old as `m` datapoints would be.

@@ -271,11 +271,21 @@ def a_read(order_id: str, **query: str) -> dict[str, Any]:
     return scene.gateway_event(None, {}, pathParameters={"order_id": order_id}, queryStringParameters=query or None)
 
 
+def a_list(**query: str) -> dict[str, Any]:
+    """The gateway's event of GET /voids."""
+    return scene.gateway_event(None, {}, queryStringParameters=query)
+
+
 def a_webhook(order_id: str, *, forged: bool = False, unreadable: bool = False, **fields: Any) -> dict[str, Any]:
     """The gateway's event of a webhook about an order's void."""
     message: object = scene.fields(**{"operation_id": f"void-{order_id}", "order_id": order_id, **fields})
     data, signature = scene.signed(b"no JSON" if unreadable else message)
     return scene.webhook_event(data, b"forged" if forged else signature)
+
+
+def shipped(name: str) -> Handler:
+    """The handler as it is."""
+    return importlib.import_module(name).handler  # type: ignore[no-any-return]
 
 
 def raising(*_: object) -> Any:

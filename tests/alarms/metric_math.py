@@ -6,7 +6,7 @@ A time series is a list, oldest first, with None where no datapoint is. Refuses 
 import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeIs
 
 Series = list[float | None]
 Value = float | Series | list[Series]
@@ -43,9 +43,9 @@ def evaluate(expression: str, series: Mapping[str, Series], options: Options = U
     """The time series of an expression; `series` are the metrics by their ids, all over the same range."""
     parser = _Parser(expression, series, options)
     value = parser.whole()
-    if not isinstance(value, list) or (value and isinstance(value[0], list)):
+    if not isinstance(value, list) or is_array(value):
         raise Unsupported(f"the result of an alarm is one time series: {expression}")
-    return value  # type: ignore[return-value]
+    return value
 
 
 class _Parser:
@@ -93,8 +93,8 @@ class _Parser:
     def comparison(self) -> Value:
         value = self.sum()
         while self.next_is(*COMPARISONS):
-            compare = COMPARISONS[self.take()]
-            value = pairwise(value, self.sum(), lambda a, b, compare=compare: float(compare(a, b)))
+            compare = _as_number(COMPARISONS[self.take()])
+            value = pairwise(value, self.sum(), compare)
         return value
 
     def sum(self) -> Value:
@@ -168,19 +168,23 @@ class _Parser:
     def fill(self, value: Value, filler: Value) -> Value:
         """The filler, one number or another series, where a series has no datapoint."""
         if is_array(value):
-            return [one_series(self.fill(each, filler)) for each in value]  # type: ignore[arg-type, union-attr]
+            return [one_series(self.fill(each, filler)) for each in value]
         series = one_series(value)
         if not self.options.fills_empty and all(point is None for point in series):
             return series
         return [point_of(filler, at) if point is None else point for at, point in enumerate(series)]
 
 
+def _as_number(compare: Callable[[float, float], bool]) -> Callable[[float, float], float]:
+    return lambda left, right: float(compare(left, right))
+
+
 def pairwise(left: Value, right: Value, act: Callable[[float, float], float]) -> Value:
     """Point by point; where only one of two series has a datapoint, the other one counts as 0."""
     if is_array(left):
-        return [one_series(pairwise(each, right, act)) for each in left]  # type: ignore[union-attr, arg-type]
+        return [one_series(pairwise(each, right, act)) for each in left]
     if is_array(right):
-        return [one_series(pairwise(left, each, act)) for each in right]  # type: ignore[union-attr, arg-type]
+        return [one_series(pairwise(left, each, act)) for each in right]
     if isinstance(left, float) and isinstance(right, float):
         return act(left, right)
     length = len(left if isinstance(left, list) else one_series(right))
@@ -214,9 +218,8 @@ def across(function: str, value: Value) -> Series:
     """SUM, MIN, MAX and AVG of an array: at each moment over all its series."""
     if not is_array(value):
         raise Unsupported(f"{function} of one series depends on how many datapoints CloudWatch retrieves")
-    columns = zip(*value, strict=True)  # type: ignore[arg-type]
     found: Series = []
-    for column in columns:
+    for column in zip(*value, strict=True):
         if all(point is None for point in column):
             found.append(None)
         else:
@@ -224,14 +227,14 @@ def across(function: str, value: Value) -> Series:
     return found
 
 
-def is_array(value: Value) -> bool:
+def is_array(value: Value) -> TypeIs[list[Series]]:
     return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
 def one_series(value: Value) -> Series:
     if not isinstance(value, list) or is_array(value):
         raise Unsupported("a time series is expected here")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def point_of(value: Value, at: int) -> float | None:

@@ -38,6 +38,8 @@ class Service:
         self.out_of_concurrency: set[str] = set()
         self.troubles: dict[str, int] = {}
         """When the cause of an alarm began (ms); "" is for all others."""
+        self.released: int | None = None
+        """When a bad release began to serve."""
         self._releases: dict[str, tuple[Handler, int, Any]] = {}
         self._timeline: list[tuple[int, int, Act]] = []
         self._numbers, self._orders = itertools.count(), itertools.count(1)
@@ -114,6 +116,10 @@ class Service:
         """A merchant reads a void."""
         return self.call(READ, functions.a_read(order_id, **query))[0]
 
+    def list(self, **query: str) -> int:
+        """A merchant lists what is open."""
+        return self.call(READ, functions.a_list(**query))[0]
+
     def webhook(self, order_id: str = "order-1", **more: Any) -> int:
         """The provider, or somebody who pretends to be it, reports a void."""
         return self.call(WEBHOOK, functions.a_webhook(order_id, **more))[0]
@@ -148,12 +154,14 @@ class Service:
             handler, share, counter = self._releases[function]
             if next(counter) % share == 0:
                 self.functions.instead[function] = handler
+                self.troubles.setdefault("", began)
         finished = self.functions.start(function, event)
         self.account.ran(function, began, finished)
         return finished
 
     def release(self, function: str, handler: Handler, *, share: int = 10) -> None:
-        """A release that serves one of `share` requests, the first of them last."""
+        """A release that serves one of `share` requests, the last of them; its first one is the cause of what rings."""
+        self.released = self.clock.at
         self._releases[function] = (handler, share, itertools.count(1))
 
     def take_back(self, function: str) -> None:

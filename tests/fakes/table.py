@@ -114,9 +114,11 @@ class Table:
         if IndexName not in INDEXES:
             raise error("ValidationException", "Query")
         partition, order = f"{IndexName}_pk", f"{IndexName}_at"
-        until = None
+        until, after = None, None
         if KeyConditionExpression == f"{partition} = :pk AND {order} <= :until":
             until = int(ExpressionAttributeValues[":until"]["N"])
+        elif KeyConditionExpression == f"{partition} = :pk AND {order} > :after":
+            after = int(ExpressionAttributeValues[":after"]["N"])
         elif KeyConditionExpression != f"{partition} = :pk":
             raise NotImplementedError(KeyConditionExpression)
         wanted = ExpressionAttributeValues[":pk"]["S"]
@@ -125,6 +127,7 @@ class Table:
             for item in self._entries(IndexName, wanted)
             if partition in item and item[partition]["S"] == wanted
             and (until is None or int(item[order]["N"]) <= until)
+            and (after is None or int(item[order]["N"]) > after)
         ]  # fmt: skip
         found.sort(key=lambda entry: entry[:2], reverse=not ScanIndexForward)
         if ExclusiveStartKey is not None:

@@ -68,6 +68,8 @@ class Config:
     """How queries are answered by default."""
     until_rest: bool = False
     """What is under way ends only when the schedule is at rest."""
+    second_hold: bool = False
+    """An auth of the same order has failed before."""
     missing: bool = False
     """The provider knows no such order."""
     rechecks: bool = False
@@ -162,6 +164,8 @@ def _wider() -> list[Config]:
           may={**_loss(1, f.InPortal, f.Refresh), f.ViewOtherwise: 1, f.ResolveOtherwise: 1}, rechecks=True, runs=5, clocks=6),
         c("captures", TWO, portal=("a capture", "a capture that is pending", "a capture that fails"), answers=("success", "refused"), late=True,
           may={**_loss(1, f.InPortal, f.Refresh), f.ResolveOtherwise: 2, f.ViewOtherwise: 1}),
+        c("second hold", TWO, second_hold=True, answers=("success", "pending", "failure"), late=True, may=_loss(1, f.ViewOtherwise)),
+        c("lists", (K1, Ask("K2", order=SECOND), Ask("K3", order=THIRD)), stuck=True, answers=("pending", "success"), may=_loss(1), runs=1, clocks=1),
         c("capture under way", (K1,), until_rest=True, portal=("a capture that is pending",), may=_loss(1, f.InPortal), late=True),
         c("pending without webhooks", (K1,), until_rest=True, silent_portal=True, portal=("a void that is pending",), may=_loss(1, f.InPortal, f.Refresh), runs=5, clocks=6),
         c("undocumented statuses", TWO, answers=("antifraud", "success", "pending"), strange=True, forms=("as documented", "without ids"), late=True,

@@ -56,7 +56,6 @@ def report(done: list[Done], seed: str, seconds: float) -> str:
     lines += _findings("Violations", figures)
     lines += [WHAT_IS_ASSUMED]
     lines += _hunted("Guards", "taken out", hunted)
-    lines += ["A number is that of the attack from outside which a guard answers.", ""]
     lines += _hunted("Mistakes", "made", made)
     lines += _findings("The baseline's violations", other)
     lines += _faults(figures)

@@ -28,7 +28,7 @@ from tests.faults.invariants.watch import Watch
 from tests.faults.merchant import Listed, Merchant, Obedient
 from tests.faults.record import WINDOW_MS, Record
 from tests.faults.rest import CACHED_MS, LASTING, come_to_rest
-from tests.faults.runtime import OK, STEP_MS, TIME_OVER, Actor, Function, Instance, Point, Runtime
+from tests.faults.runtime import OK, START, STEP_MS, TIME_OVER, Actor, Function, Instance, Point, Runtime
 from tests.faults.views import VIEWS
 
 MOST_STEPS = 220
@@ -103,6 +103,8 @@ class Simulation:
         )  # fmt: skip
         for project in projects.values() if not config.missing else ():
             for order in self.orders:
+                if config.second_hold:
+                    bank.hold(project, order).changes.append((START - 50_000, "failure"))
                 bank.hold(project, order)
         if config.permute:
             bank.announce(bank.ledger[0])

@@ -37,7 +37,9 @@ def test_every_kind_of_fault_was_injected(done: list[Done]) -> None:
     kinds = {kind.fault for config in CONFIGURATIONS.values() for kind in config.may if kind.fault}
     answered = {f"POST answered: {name}" for config in CONFIGURATIONS.values() for name in config.answers[1:]}
     shown = {f"query answered: {name}" for config in CONFIGURATIONS.values() for name in config.views}
-    forms = {f"webhook: {name}" for config in CONFIGURATIONS.values() for name in config.forms} - {"webhook: as documented"}
+    forms = {f"webhook: {name}" for config in CONFIGURATIONS.values() for name in config.forms} - {
+        "webhook: as documented"
+    }
     portal = {f"in the portal: {name}" for config in CONFIGURATIONS.values() for name in config.portal}
     calls = {
         f"{call}: {way}"

@@ -50,7 +50,7 @@ class _Bytes(ssl.SSLSocket):
         self.seconds: float | None = None
         self.drips = self.stalls = False
 
-    context = None  # type: ignore[assignment]
+    context = None
     session = None  # type: ignore[assignment]
 
     def settimeout(self, value: float | None) -> None:

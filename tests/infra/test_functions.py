@@ -60,7 +60,7 @@ def described(template: dict[str, Any], resource: Any) -> str:
     if "Fn::GetAtt" in resource:
         return str(template["Resources"][resource["Fn::GetAtt"][0]]["Type"])
     separator, parts = resource["Fn::Join"]
-    return separator.join(part if isinstance(part, str) else described(template, part) for part in parts)
+    return str(separator).join(part if isinstance(part, str) else described(template, part) for part in parts)
 
 
 TABLE = "AWS::DynamoDB::Table"
@@ -212,7 +212,13 @@ def test_the_local_engine_lacks_only_what_no_void_depends_on(templates: dict[str
     # Only how a release reaches callers is another in prod: its groups, and the role that moves the aliases.
     assert {*added} - {"AWS::IAM::Role"} == releases
     assert Counter(types["test"]) - Counter(types["prod"]) == Counter()
-    assert types["local"] == [kind for kind in types["test"] if kind not in NOT_DEPLOYED_LOCALLY]
+    lacking = Counter(types["test"]) - Counter(types["local"])
+    assert lacking == {
+        "AWS::Logs::QueryDefinition": 3,
+        "AWS::Pipes::Pipe": 1,
+        "AWS::CloudWatch::Alarm": 1,
+    }  # the pipe's
+    assert Counter(types["local"]) - Counter(types["test"]) == Counter()
 
 
 def test_local_addresses_are_parameters_so_that_the_template_can_be_cached(templates: dict[str, Any]) -> None:

@@ -91,6 +91,7 @@ def test_the_aws_command_has_this_operation_and_these_options(command: str, whol
         by_name = {xform_name(name, "-"): name for name in model.operation_names}
         assert operation in by_name
         described = model.operation_model(by_name[operation])
+    assert described.input_shape is not None
     members = {xform_name(name, "-"): (name, shape) for name, shape in described.input_shape.members.items()}
     given: set[str] = set()
     for option, values in options(words).items():
@@ -136,7 +137,7 @@ def test_the_projects_own_command_takes_these_arguments(
     _, flag, module, *words = shlex.split(command)
     assert flag == "-m"
     if module == "ops":
-        from ops.__main__ import _parser as parser_of_ops
+        from ops.arguments import parser as parser_of_ops
 
         parser = parser_of_ops()
     else:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from botocore import xform_name
 from botocore.loaders import Loader
@@ -28,8 +29,9 @@ def test_what_is_kept_is_complete_for_botocore(asset: Path) -> None:
         model = client.meta.service_model
         for name in operations:
             operation = model.operation_model(name)
-            assert operation.input_shape.members
-            assert operation.output_shape.members
+            for shape in (operation.input_shape, operation.output_shape):
+                assert shape is not None
+                assert shape.members
             assert [shape.name for shape in operation.error_shapes] == [
                 shape.name for shape in Session().get_service_model(service).operation_model(name).error_shapes
             ]
@@ -40,7 +42,7 @@ def test_every_region_has_the_host_that_botocores_whole_data_name(asset: Path) -
     cut, whole = Session(), Session()
     only = Loader(extra_search_paths=[str(asset / "botocore" / "data")], include_default_search_paths=False)
     cut.register_component("data_loader", only)
-    keys = {"aws_access_key_id": "fake", "aws_secret_access_key": "fake"}
+    keys: dict[str, Any] = {"aws_access_key_id": "fake", "aws_secret_access_key": "fake"}
     for service in trim.OPERATIONS:
         for partition in whole.get_available_partitions():
             for region in whole.get_available_regions(service, partition):

@@ -3,9 +3,11 @@
 import ssl
 from pathlib import Path
 
+import botocore
+
 from infra import trust
 
-BOTOCORE = Path(__import__("botocore").__file__).parent
+BOTOCORE = Path(botocore.__file__).parent
 
 
 def test_every_authority_is_found_by_the_name_that_openssl_gives_it(asset: Path) -> None:

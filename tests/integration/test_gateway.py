@@ -7,18 +7,21 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local.gateway.answer import RESPONSE_TYPES
 from local.merchant import Caller, Reply, send
 from local.service import Service, running
+from local.signature import Refused
 from tests.integration.recorded import vector
 
 PROBLEM = "application/problem+json"
@@ -234,6 +237,70 @@ def test_curl_signs_what_the_gateway_accepts(service: Service, order: str) -> No
     status, record = curl(service, f"{service.url}/v1/voids/{order}")
     assert (status, record["order_id"]) == (200, order)
     assert curl(service, f"{service.url}/v1/voids?limit=5&state=unsettled")[0] == 200
+
+
+def presigned(service: Service, path: str, seconds: int = 60) -> str:
+    request = AWSRequest("GET", service.url + path)
+    credentials = Credentials(service.access_key, service.secret_key)
+    SigV4QueryAuth(credentials, "execute-api", service.region, seconds).add_auth(request)
+    return str(request.url)
+
+
+def test_a_presigned_address_is_a_signature_for_one_request(service: Service) -> None:
+    url = presigned(service, "/v1/voids?state=review&limit=5")
+    assert send("GET", url).status == 200
+    for other in (
+        url.replace("limit=5", "limit=6"),
+        url.replace("/v1/voids?", "/v1/voids/1?"),
+        url.replace("X-Amz-Expires=60", "X-Amz-Expires=6000"),
+        url.replace("X-Amz-Expires=60", "X-Amz-Expires=x"),
+        url.replace("&X-Amz-Expires=60", ""),
+    ):
+        assert_problem(send("GET", other), 403, "unauthenticated")
+    assert_problem(send("GET", url, b"a body"), 403, "unauthenticated")
+
+
+def test_a_presigned_address_expires(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    then = datetime.now(UTC) - timedelta(minutes=9)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_: then.replace(tzinfo=None))
+    assert send("GET", presigned(service, "/v1/voids", seconds=600)).status == 200
+    late = send("GET", presigned(service, "/v1/voids", seconds=500))
+    assert_problem(late, 403, "unauthenticated")
+    assert late.headers["X-Local-Hint"].startswith("Signature expired: ")
+
+
+def test_a_session_token_belongs_to_no_key_that_is_known_here(service: Service) -> None:
+    """As in AWS with a token that is another key's. The local run has no temporary credentials."""
+    for signer in (SigV4Auth, SigV4QueryAuth):
+        request = AWSRequest("GET", f"{service.url}/v1/voids")
+        credentials = Credentials(service.access_key, service.secret_key, "fake-session-token")
+        signer(credentials, "execute-api", service.region).add_auth(request)
+        reply = send("GET", str(request.url), headers=dict(request.headers.items()))
+        assert_problem(reply, 403, "unauthenticated")
+        assert reply.headers["X-Local-Hint"] == "The security token included in the request is invalid."
+        assert b"fake-session-token" not in reply.body
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind, (status, _) in RESPONSE_TYPES.items() if status in (None, 401, 403) and kind != "DEFAULT_5XX"],
+)
+def test_a_wrong_key_is_never_a_400_whatever_type_it_is_to_aws(
+    service: Service, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Nobody says which response type an unknown key has; DEFAULT_4XX is possible."""
+    monkeypatch.setattr("local.gateway.policy.verify", refused_as(kind))
+    stranger = Caller(service.url, service.region, "stranger", service.secret_key)
+    reply = stranger.get("/v1/voids")
+    assert (reply.status, reply.json["type"]) == (403, "urn:void-service:problem:unauthenticated")
+    assert reply.json.get("status", 403) == 403
+
+
+def refused_as(kind: str) -> Callable[..., None]:
+    def verify(*_: object) -> None:
+        raise Refused(kind, "The security token included in the request is invalid.")
+
+    return verify
 
 
 def test_the_signer_of_boto3_is_accepted(merchant: Caller, order: str) -> None:

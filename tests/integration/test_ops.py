@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,7 +60,7 @@ def deliver(service: Service, signed: Any) -> None:
 
 
 def quarantined(ops: Callable[..., Done], needle: str) -> Any:
-    done = ops("quarantine", "list", today(), "--json")
+    done = ops("quarantine", "list", "--json")
     return next(message for message in map(json.loads, done.stdout.splitlines()) if needle in message["text"])
 
 
@@ -109,6 +110,16 @@ def test_compares_with_the_providers_own_list(ops: Callable[..., Done], merchant
     assert "Both agree." in ops("compare", order).stdout
 
 
+def forget(service: Service, order: str) -> None:
+    """Everything that the table has of an order."""
+    table, client = service.table_name, service.client("dynamodb")
+    values = {":pk": {"S": f"{POS_ID}#{order}"}}
+    for item in client.query(TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues=values)[
+        "Items"
+    ]:
+        client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+
+
 def test_names_a_void_that_we_do_not_know(
     ops: Callable[..., Done], service: Service, sandbox: Callable[..., Any], order: str
 ) -> None:
@@ -116,8 +127,7 @@ def test_names_a_void_that_we_do_not_know(
     give_up = time.monotonic() + 10
     while ops("show", order).returncode and time.monotonic() < give_up:
         time.sleep(0.1)
-    key = {"pk": {"S": f"{POS_ID}#{order}"}, "sk": {"S": "VOID"}}
-    service.client("dynamodb").delete_item(TableName=service.table_name, Key=key)  # its webhook is lost
+    forget(service, order)  # as if its webhook had been lost
     compared = read(ops("compare", order, "--json"))
     assert (compared["record"], compared["agrees"]) == (None, False)
     assert compared["differences"] == ["the provider lists 1 void(s), and we have no record"]
@@ -163,8 +173,8 @@ def test_applies_a_quarantined_webhook_once_its_cause_is_gone(
     assert f"is for pos_id {other}" in refused.stderr
     _store_readable(service, message["digest"], {key: value for key, value in operation.items() if key != "pos_id"})
     applied = read(ops("quarantine", "apply", message["digest"][:12], "--json"))
-    assert (applied["fate"], applied["order_id"], applied["state"]) == ("applied", order, "voided")
-    assert read(ops("quarantine", "apply", message["digest"], "--date", today(), "--json"))["fate"] == "duplicate"
+    assert (applied["outcome"], applied["order_id"], applied["state"]) == ("applied", order, "voided")
+    assert read(ops("quarantine", "apply", message["digest"], "--date", today(), "--json"))["outcome"] == "duplicate"
     assert read(ops("show", order, "--json"))["state"] == "voided"
 
 
@@ -194,15 +204,16 @@ def test_does_not_apply_what_is_still_unreadable(
     [
         (["show", "no-such-order"], "not-found"),
         (["show", ".."], "not an order id"),
-        (["show", "a" * 65], "not an order id"),
+        (["show", "a" * 33], "not an order id"),
         (["compare", "no-such-order"], "neither"),
-        (["quarantine", "list", "24.11.2026"], "2026-11-24"),
+        (["quarantine", "list", "--date", "24.11.2026"], "2026-11-24"),
         (["quarantine", "apply", "abc"], "digest"),
         (["quarantine", "apply", "0" * 64], "no such message"),
         (["export", "--from", "2026-11-25", "--to", "2026-11-24"], "ends before it begins"),
         (["export", "--from", "2026-11-24", "--to", "2026-11-24", "--out", "/no/such/folder/x.csv"], "No such file"),
         (["--environment", "test", "list"], "say where"),
-        (["--port", "1", "list"], "no answer"),
+        (["--port", "1", "list"], "no local run found"),
+        (["--port", "http", "list"], "is not a port"),
         (["--aws-endpoint", "http://127.0.0.1:1", "export", "--from", "2026-11-24", "--to", "2026-11-24"], "connect"),
     ],
 )
@@ -215,10 +226,37 @@ def test_an_error_is_one_line_and_exit_code_1(ops: Callable[..., Done], argument
 
 
 def test_a_run_that_is_not_there_is_said(ops: Callable[..., Done]) -> None:
-    command = [sys.executable, "-m", "ops", "--local", "--port", "1", "quarantine", "list", "2026-11-24"]
+    command = [sys.executable, "-m", "ops", "--local", "--port", "1", "quarantine", "list"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert "make run" in done.stderr
+    assert done.stderr.startswith("error: no local run found behind http://127.0.0.1:1/v1: start it with `make run`")
+
+
+def test_the_run_is_found_by_its_port_alone(service: Service) -> None:
+    port = str(urlsplit(service.url).port)
+    command = [sys.executable, "-m", "ops", "--local", "--port", port, "quarantine", "list", "--date", "2020-01-01"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == "0 in quarantine from 2020-01-01"
+
+
+def test_without_a_command_there_is_help() -> None:
+    command = [sys.executable, "-m", "ops"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "one order: its record" in done.stdout
+
+
+@pytest.mark.parametrize("order_id", ["a b/c%2F+", "-\"é🙂'(1)*!", "?a=b#c&d;~\\"], ids=ascii)
+def test_every_order_id_goes_there_and_back(
+    ops: Callable[..., Done], merchant: Caller, sandbox: Callable[..., Any], order_id: str
+) -> None:
+    wanted = f"{order_id}{uuid.uuid4().hex[:8]}"
+    sandbox("POST", "/holds", {"order_id": wanted, "amount": 100, "currency": "UAH"})
+    voided(merchant, wanted)
+    for name in ("show", "refresh", "compare"):
+        assert read(ops(name, "--json", "--", wanted))["order_id"] == wanted
+    assert read(ops("compare", "--json", "--", wanted))["agrees"]
 
 
 # `make smoke`
@@ -233,7 +271,7 @@ def test_a_sound_deployment_passes_from_outside_and_from_inside(service: Service
     done = smoke(f"{service.url}/v1/", "--environment", "local")
     assert (done.returncode, done.stderr) == (0, "")
     assert {line.split()[0] for line in done.stdout.splitlines() if " TLS " not in line} == {"ok"}
-    assert len(done.stdout.splitlines()) == 10
+    assert len(done.stdout.splitlines()) == 11
     for name, value in CREDENTIALS.items():
         assert (value in done.stdout) is (name == "pos_id")
 

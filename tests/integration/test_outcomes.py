@@ -5,6 +5,7 @@ Between them a pipe is missing, which the engine does not run; the last test her
 
 import json
 from typing import Any
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import pytest
@@ -120,6 +121,27 @@ def test_a_void_that_only_the_provider_knew_of_is_attempt_0(service: Service, cl
     assert [(each["state"], each["attempt"]) for each in told(service, order_id)] == [("voided", "0")]
 
 
+def test_so_is_one_of_an_order_that_had_only_webhooks_of_other_operations_until_then(
+    service: Service, client: Client
+) -> None:
+    order_id = client.hold(webhook="none")
+    client.sandbox("POST", f"orders/{order_id}/void")
+    hold, void = client.ledger(order_id)["operations"]
+    for operation in (hold, void):  # the item exists, and has no state, when the void's webhook comes
+        assert client.webhook(**client.sandbox("POST", "sign", {"data": operation})).status == 200
+    assert [each["eventName"] for each in records(service, service.table_name, f"#{order_id}")] == ["INSERT", "MODIFY"]
+    assert [(each["state"], each["attempt"]) for each in told(service, order_id)] == [("voided", "0")]
+
+
+def test_an_order_leaves_encoded_so_that_nothing_in_it_has_to_be_escaped(service: Service, client: Client) -> None:
+    order_id = f'{uuid4().hex[:12]} "7/2" é\\ 🍵'
+    client.sandbox("POST", "holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
+    assert client.submit(order_id).status == 200
+    (event,) = told(service, order_id)
+    assert event["order_id"] == quote(order_id, safe="")
+    assert client.read(unquote(event["order_id"], errors="strict"))["state"] == "voided"
+
+
 def test_the_event_goes_over_the_deployed_bus_to_whoever_asked_for_it(service: Service) -> None:
     bus, sqs = service.client("events"), service.client("sqs")
     (name,) = [each["Name"] for each in bus.list_event_buses()["EventBuses"] if each["Name"] != "default"]
@@ -161,9 +183,9 @@ def test_the_engines_pipes_still_neither_filter_nor_fill_in_templates_nor_reach_
     bus.put_rule(Name=name, EventBusName=name, EventPattern=json.dumps({"source": [{"prefix": ""}]}))
     bus.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "queue", "Arn": queue}])
     targets = {f"{name}-bus": own_bus, f"{name}-topic": topic}  # in this order: the bus had its turn before the topic
-    for each, target in targets.items():
+    for made, target in targets.items():
         pipes.create_pipe(
-            Name=each,
+            Name=made,
             RoleArn=f"arn:aws:iam::{aws.ACCOUNT}:role/pipe",
             Source=stream,
             SourceParameters={
@@ -184,6 +206,6 @@ def test_the_engines_pipes_still_neither_filter_nor_fill_in_templates_nor_reach_
         assert json.loads(message["Body"])["eventName"] == "INSERT"
         assert received() == []
     finally:
-        for pipe in targets:
-            pipes.delete_pipe(Name=pipe)
+        for made in targets:
+            pipes.delete_pipe(Name=made)
         dynamodb.delete_table(TableName=name)

@@ -536,14 +536,17 @@ def test_a_type_that_is_not_put_takes_what_the_default_was_given() -> None:
 
 def test_what_a_response_leaves_out_is_the_types_own() -> None:
     recorded = vector("gateway-responses-partial-put")["result"]
-    put = {"WAF_FILTERED": {"responseTemplates": {"application/json": "text"}}, "DEFAULT_4XX": {"statusCode": "411"}}
+    put: dict[str, Any] = {
+        "WAF_FILTERED": {"responseTemplates": {"application/json": "text"}},
+        "DEFAULT_4XX": {"statusCode": "411"},
+    }
     assert response("WAF_FILTERED", put).status == int(recorded["statusCode"])
     assert response("WAF_FILTERED", put).body == b"text"
 
 
 def test_a_status_on_a_default_replaces_that_of_every_type_that_is_not_put() -> None:
     assert vector("gateway-responses-default-status-change")["result"]["rule"].startswith("a status set on DEFAULT_4XX")
-    put = {"DEFAULT_4XX": {"statusCode": "400"}, "DEFAULT_5XX": {"statusCode": "500"}}
+    put: dict[str, Any] = {"DEFAULT_4XX": {"statusCode": "400"}, "DEFAULT_5XX": {"statusCode": "500"}}
     assert response("MISSING_AUTHENTICATION_TOKEN", put).status == 400
     assert response("DEFAULT_5XX", put, status=502).status == 500
     put = {"DEFAULT_4XX": {"responseTemplates": {"application/json": "text"}}}

@@ -167,6 +167,9 @@ def test_what_is_open_is_due_in_its_order_and_what_is_settled_is_not(store: Stor
         seen += here
         last = store.due_last(shard, soon())
         assert last is None or (of(last).due_at or 0) >= max(here, default=0)
+        after = store.due_after(shard, 20, soon())
+        first = (of(after).due_at or 0) if after is not None else 41
+        assert first == min((due for due in here if due > 20), default=max(first, 31))
     assert sorted(seen) == list(range(1, 31))
     for order in orders:
         store.write(order._replace(void=replace(of(order), state=State.VOIDED, due_at=None)), uuid4().hex, soon())

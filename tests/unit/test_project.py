@@ -4,6 +4,7 @@ The README's map and the files; which part may import which; versions named twic
 """
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -30,6 +31,7 @@ HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
 PURE = ("exact_json", "messages", "signatures", "record", "claims", "rules", "schedule", "items")
 
 
+@functools.cache
 def files() -> list[str]:
     """Every file that git tracks or would track."""
     listing = subprocess.run(
@@ -39,6 +41,7 @@ def files() -> list[str]:
     return [name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """The modules that a file imports when it runs; what only the type checker reads does not count."""
     return set(_imports(ast.parse(path.read_text())))

@@ -30,14 +30,10 @@ def get(order: str | None = None, **query: str) -> tuple[int, dict[str, Any]]:
 
 class TestOneOrder:
     def test_without_a_record_is_404(self, scene: Scene) -> None:
-        receive(scene.storage, *make.signed(make.fields("failure")))
+        receive(scene.storage, *make.signed(make.fields("pending")))
+        receive(scene.storage, *make.signed(make.fields("success", "auth")))
         status, told = get("123")
         assert (status, told["type"], told["order_id"]) == (404, "urn:void-service:problem:not-found", "123")
-
-    def test_a_void_that_only_a_webhook_has_shown_is_pending(self, scene: Scene) -> None:
-        receive(scene.storage, *make.signed(make.fields("pending")))
-        status, told = get("123")
-        assert (status, told["state"], told["attempt"], told["requested_at"]) == (200, "pending", 0, None)
 
     def test_has_its_record_and_its_events_newest_last(self, scene: Scene) -> None:
         scene.put(make.submitting(scene.at))

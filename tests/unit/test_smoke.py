@@ -8,10 +8,12 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from infra import environments
 from infra.environment import Environment
 from infra.environments import ENVIRONMENTS
 from local.service import CREDENTIALS
-from ops import places, smoke
+from ops import api, places, smoke
+from ops.errors import told
 from ops.places import OpsError, Place
 from ops.smoke import Result
 from payments.provider import Provider
@@ -51,7 +53,8 @@ class Account:
 
     def get_secret_value(self, **_: object) -> Any:
         if self.secret is None:
-            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "GetSecretValue")
+            said = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT"
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": said}}, "GetSecretValue")
         return {"SecretString": self.secret}
 
 
@@ -66,9 +69,10 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
     def found(account: Account, environment: Environment = TEST, base: str = URL, taken: bool | None = True) -> Any:
         place = Place(f"VoidService-{environment.name}", "eu-central-1", account, ReadOnlyCredentials("a", "b", None))
         monkeypatch.setattr(places, "deployed", lambda *_: place)
-        monkeypatch.setattr(smoke.api, "probe", lambda _: None)
+        monkeypatch.setattr(api, "probe", lambda _: None)
+        monkeypatch.setattr(smoke, "changed_on_the_way", lambda _: None)
         monkeypatch.setattr(Provider, "accepts", lambda *_: taken)
-        monkeypatch.setattr(smoke.environments, "ENVIRONMENTS", KNOWN)
+        monkeypatch.setattr(environments, "ENVIRONMENTS", KNOWN)
         return [*smoke.from_inside(base, environment)]
 
     return found
@@ -76,7 +80,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_credentials_of_this_environment_pass(look: Any) -> None:
     found = look(Account(text()))
-    assert [one.verdict for one in found] == ["ok"] * 5
+    assert [one.verdict for one in found] == ["ok"] * 6
     assert not any(value in str(found) for name, value in VALUES.items() if name != "pos_id")
 
 
@@ -96,14 +100,27 @@ def test_another_projects_credentials_are_named(
     look: Any, environment: Environment, pos_id: str, verdict: str, why: str
 ) -> None:
     says = f"they are those of {environment.name} (pos_id {pos_id})"
-    assert look(Account(text(pos_id=pos_id)), environment)[3] == Result(verdict, says, why)
+    assert look(Account(text(pos_id=pos_id)), environment)[4] == Result(verdict, says, why)
 
 
 @pytest.mark.parametrize("secret", [None, "", "{", "[]", '{"pos_id": "x"}', text(api_secret="")])
 def test_a_secret_that_is_not_filled_in_ends_the_look_without_a_value(look: Any, secret: str | None) -> None:
     *_, last = look(Account(secret))
     assert last.verdict == "FAIL"
-    assert last.why in ("the secret cannot be used: no-value", "the secret cannot be used: malformed")
+    assert last.why in (
+        "the provider's credentials cannot be used: no-value",
+        "the provider's credentials cannot be used: malformed",
+    )
+
+
+@pytest.mark.parametrize("arrived", [None, "smoke+a/b", "smoke%20a"])
+def test_an_id_that_is_changed_on_the_way_fails_the_check(monkeypatch: pytest.MonkeyPatch, arrived: str | None) -> None:
+    def read(_: object, order_id: str) -> None:
+        raise api.NotFound("404", arrived or order_id)
+
+    monkeypatch.setattr(api, "read_void", read)
+    found = smoke.changed_on_the_way(places.local(1, None))
+    assert found == (None if arrived is None else f"it arrived as {arrived!r}")
 
 
 @pytest.mark.parametrize(("taken", "why"), [(False, "it refuses them"), (None, "no answer that says so")])
@@ -136,9 +153,12 @@ def test_without_rights_the_environment_is_not_skipped(monkeypatch: pytest.Monke
             ClientError({"Error": {"Code": "AccessDenied", "Message": "not\nyou"}}, "X"),
             "AWS refused X: AccessDenied: not you",
         ),
-        (SecretError("malformed"), "the secret cannot be used: malformed"),
+        (SecretError("malformed"), "the provider's credentials cannot be used: malformed"),
         (SettingsError("SECRET_ID is not set"), "SECRET_ID is not set"),
-        (EndpointConnectionError(endpoint_url="https://x.invalid"), "EndpointConnectionError"),
+        (
+            EndpointConnectionError(endpoint_url="https://x.invalid"),
+            'EndpointConnectionError: Could not connect to the endpoint URL: "https://x.invalid"',
+        ),
     ],
 )
 def test_what_goes_wrong_is_a_failed_check(error: Exception, says: str) -> None:
@@ -159,7 +179,25 @@ def test_plain_http_is_for_this_machine_only(base: str, verdict: str) -> None:
     assert smoke.transport(base).verdict == verdict
 
 
-@pytest.mark.parametrize("arguments", [[], ["ftp://x"], ["https://"], [URL, "--environment", "staging"], [URL, URL]])
+def test_without_arguments_it_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main([]) == 2
+    assert capsys.readouterr().out.startswith("usage: python -m ops.smoke")
+
+
+@pytest.mark.parametrize("error", [KeyError("card data"), OSError(5, "Input/output error")])
+def test_an_error_is_worded_as_by_the_other_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def fail(_: str) -> Iterator[Result]:
+        raise error
+
+    monkeypatch.setattr(smoke, "from_outside", fail)
+    assert smoke.main([URL]) == 1
+    assert capsys.readouterr().err == f"error: {told(error)}\n"
+    assert "card data" not in told(error)
+
+
+@pytest.mark.parametrize("arguments", [["ftp://x"], ["https://"], [URL, "--environment", "staging"], [URL, URL]])
 def test_a_wrong_call_is_said(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         smoke.main(arguments)

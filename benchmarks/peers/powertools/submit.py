@@ -24,7 +24,7 @@ metrics = Metrics()
 app = APIGatewayRestResolver(enable_validation=True)
 table = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"])
 provider = urllib3.PoolManager(ca_certs=os.environ["CA_FILE"])
-persistence = DynamoDBPersistenceLayer(table_name=os.environ["TABLE_NAME"])
+persistence = DynamoDBPersistenceLayer(table_name=os.environ["IDEMPOTENCY_TABLE_NAME"])
 config = IdempotencyConfig(event_key_jmespath="order_id")
 
 

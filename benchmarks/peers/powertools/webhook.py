@@ -26,7 +26,7 @@ tracer = Tracer()
 metrics = Metrics()
 app = APIGatewayRestResolver()
 table = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"])
-persistence = DynamoDBPersistenceLayer(table_name=os.environ["TABLE_NAME"])
+persistence = DynamoDBPersistenceLayer(table_name=os.environ["IDEMPOTENCY_TABLE_NAME"])
 config = IdempotencyConfig()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.environments import Environment
+from infra.environment import Environment
 from ops.acceptance.rows import Finding, Probe, judged, not_seen
 from ops.acceptance.site import Site
 

@@ -67,7 +67,7 @@ def refusals(site: Site) -> Iterator[Finding]:
     paths = {path: reply.evidence() | types(reply) for path, reply in zip(("/voids", "unknown"), others, strict=True)}
     yield judged("aws-other-authorization", all(map(_is_refusal, others)), paths)
     document = unsigned.json if isinstance(unsigned.json, dict) else {}
-    same = document.get("request_id") == unsigned.headers.get("x-amzn-requestid")
+    same = document.get("request_id") == unsigned.headers.get("x-amz-apigw-id")
     shown = unsigned.evidence() | types(unsigned) | {"request_id_is_the_header": same}
     yield judged("aws-refusal-type", _is_refusal(unsigned) and same, shown)
 
@@ -78,7 +78,7 @@ def _is_refusal(reply: Reply) -> bool:
 
 def _refused_as(site: Site, replies: list[Reply]) -> Callable[[Reply], dict[str, object]]:
     """The response types by the access log. Evidence only: without the log, or the right to read it, there are none."""
-    ids = [one for reply in replies if (one := reply.headers.get("x-amzn-requestid"))]
+    ids = [one for reply in replies if (one := reply.headers.get("x-amz-apigw-id"))]
     found: dict[str, object] = {}
     if not site.local and ids:
         with suppress(ClientError):
@@ -86,7 +86,7 @@ def _refused_as(site: Site, replies: list[Reply]) -> Callable[[Reply], dict[str,
             found = {str(entry.get("request_id")): entry.get("refused_as") for entry in entries}
 
     def of(reply: Reply) -> dict[str, object]:
-        one = reply.headers.get("x-amzn-requestid", "")
+        one = reply.headers.get("x-amz-apigw-id", "")
         return {"refused_as": found[one]} if one in found else {}
 
     return of

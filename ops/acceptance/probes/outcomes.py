@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
-from ops.acceptance.probes.holds import deny
+from ops.acceptance.probes.past_the_service import deny
 from ops.acceptance.rows import Finding, Probe, judged, not_seen
 from ops.acceptance.site import Site
 from ops.acceptance.undo import MARK, making
@@ -22,8 +22,10 @@ ATTEMPTS = 3
 def listening(site: Site) -> Iterator[str]:
     """A queue behind a rule of the bus; its address. Gone afterwards."""
     sqs, events, bus = site.client("sqs"), site.client("events"), site.output("OutcomeBus")
-    with making(site, "queue", queue=site.temporary), making(site, "rule", rule=site.temporary, bus=bus):
-        url = sqs.create_queue(QueueName=site.temporary, Attributes={"MessageRetentionPeriod": "3600"})["QueueUrl"]
+    # Another name each time: SQS lets nobody use the name of a deleted queue for a minute.
+    queue = f"{site.temporary}-{site.now():%H%M%S}"
+    with making(site, "queue", queue=queue), making(site, "rule", rule=site.temporary, bus=bus):
+        url = sqs.create_queue(QueueName=queue, Attributes={"MessageRetentionPeriod": "3600"})["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         rule = events.put_rule(
             Name=site.temporary, EventBusName=bus, EventPattern=json.dumps({"source": [SOURCE]}), Description=MARK
@@ -68,6 +70,10 @@ def order_kept(site: Site) -> Iterator[Finding]:
             for number in range(ATTEMPTS):
                 _refused_void(site, order, str(number))
             site.wait("the bus is out of reach", site.patience.outage)
+            early = received(site, url, order)
+        if early:
+            yield not_seen(row, "the bus was not out of reach: IAM had not taken effect", {"events": len(early)})
+            return
         seen: list[dict[str, Any]] = []
 
         def more() -> int:
@@ -86,6 +92,7 @@ def order_kept(site: Site) -> Iterator[Finding]:
 
 def _refused_void(site: Site, order: str, key: str) -> None:
     """An attempt that ends at once, because the provider does not know the order. Raises OpsError."""
+    site.refuse_a_live_project()
     reply = site.submit(order, CURRENCY, key=f"acceptance-{key}")
     document = reply.json if isinstance(reply.json, dict) else {}
     state = (document.get("void") or document).get("state")

@@ -79,10 +79,6 @@ def _function(site: Site, name: str) -> str:
         Description="An acceptance of the void service; removed at its end",
     )  # fmt: skip
     lambda_.get_waiter("function_active_v2").wait(FunctionName=name)
-    lambda_.add_permission(
-        FunctionName=name, StatementId="gateway", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com",
-        SourceAccount=site.account,
-    )  # fmt: skip
     return str(created["FunctionArn"])
 
 
@@ -104,6 +100,10 @@ def _api(site: Site, name: str, function: str) -> str:
     gateway.put_method(**where, authorizationType="AWS_IAM")
     partition = function.split(":")[1]
     uri = f"arn:{partition}:apigateway:{site.place.region}:lambda:path/2015-03-31/functions/{function}/invocations"
+    site.client("lambda").add_permission(
+        FunctionName=name, StatementId="gateway", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:{partition}:execute-api:{site.place.region}:{site.account}:{api_id}/*",
+    )  # fmt: skip
     gateway.put_integration(**where, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
     ours = gateway.get_gateway_response(restApiId=site.api_id, responseType="THROTTLED")
     gateway.put_gateway_response(restApiId=api_id, **_copied(ours))

@@ -65,6 +65,11 @@ def queried(void: Void, seen: OrderView, began: int = LATE, unchanged: bool = Tr
     return apply_query(void, seen, began, unchanged, began)
 
 
+def fields_of(void: Void) -> dict[str, Any]:
+    assert void.provider is not None
+    return dict(void.provider)
+
+
 def told(void: Void, by: Operation, at: int = LATE) -> Void:
     learnt = apply_webhook(void, by, at)
     assert learnt is not None
@@ -196,6 +201,10 @@ class TestSubmitting:
 
         def test_without_a_readable_query_it_is_unknown(self, by: Answer) -> None:
             void = apply_answer(submitting(), "attempt-1", by, None, START)
+            assert void.state is State.UNKNOWN
+
+        def test_with_a_query_that_was_read_in_part_it_is_unknown(self, by: Answer) -> None:
+            void = apply_answer(submitting(), "attempt-1", by, OrderView((HOLD,), partial=True), START)
             assert void.state is State.UNKNOWN
 
         def test_after_an_earlier_attempt_that_may_be_executed_it_proves_nothing(self, by: Answer) -> None:
@@ -501,6 +510,15 @@ class TestSchedule:
         assert second.due_at == ended.settled_at + 7 * DAY_MS
         assert schedule_query(second, second.due_at).due_at is None
 
+    def test_a_failed_void_beside_one_under_way_is_queried_as_an_open_one(self) -> None:
+        void = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))
+        assert schedule_query(void, LATE).due_at == LATE + 60_000
+
+    def test_a_week_after_the_request_the_queries_are_a_week_apart(self) -> None:
+        void, week = replace(submitting(), query_count=10), START + 7 * DAY_MS
+        assert schedule_query(void, week - 1).due_at == week - 1 + DAY_MS
+        assert schedule_query(void, week).due_at == week + 7 * DAY_MS
+
     def test_a_refresh_leaves_the_schedule_alone(self) -> None:
         for void in (submitting(), failed(FailureReason.REFUSED)):
             again = mark_queried(void, LATE)
@@ -610,6 +628,174 @@ class TestAnAttemptThatReachedNothingCostsNothing:
         assert [change.state for change in void.history[:2]] == [State.SUBMITTING, State.FAILED]
         assert void.attempts_that_count == 1
 
+    def test_of_an_outage_the_first_and_the_newest_attempt_stay_in_the_history(self) -> None:
+        for attempts in (1, 2, 3, 40):
+            lines = [(change.at - START, change.state) for change in self.outage([None] * attempts).history]
+            ends = [1] if attempts == 1 else [1, attempts]
+            assert lines == [(at, state) for at in ends for state in (State.SUBMITTING, State.FAILED)]
+
+    def test_the_attempts_in_a_row_are_counted_and_a_refusal_ends_the_row(self) -> None:
+        void = self.outage(["k1", "k1", "k1"])
+        assert attempt_of(void).idle_before == 2
+        void = claim(void, request("k4"), "attempt-4", LATE)
+        refused = apply_answer(void, "attempt-4", say.REFUSED, HELD, LATE)
+        again = claim(refused, request("k5"), "attempt-5", LATE + 1)
+        assert (attempt_of(void).idle_before, attempt_of(again).idle_before) == (3, 0)
+        assert again.history[-3:] == (
+            Change(LATE, State.SUBMITTING, Evidence.REQUEST),
+            Change(LATE, State.FAILED, Evidence.ANSWER),
+            Change(LATE + 1, State.SUBMITTING, Evidence.REQUEST),
+        )
+
+    def test_a_key_of_the_outage_still_stands_for_its_body(self) -> None:
+        void = self.outage(["k1", "k2", "k3"])
+        assert [each.key for each in void.earlier] == ["k1", "k2"]
+        assert judge(void, request("k1", comment="another"), LATE) is ClaimDecision.KEY_MISMATCH
+
+    def test_without_a_key_or_with_the_same_one_nothing_of_it_is_kept(self) -> None:
+        assert self.outage([None] * 3).earlier == ()
+        assert self.outage(["k"] * 3).earlier == ()
+        assert self.outage([None, "k"]).earlier == ()
+
+
+class TestAnAttemptThatWasNotSent:
+    def test_leaves_a_void_that_a_query_saw_under_way(self) -> None:
+        pending = in_state(State.PENDING)
+        assert not_sent(pending, "attempt-1", LATE) == pending
+        for by in (say.THROTTLED, say.CREDENTIALS):
+            assert apply_answer(pending, "attempt-1", by, None, LATE).state is State.PENDING
+
+    def test_says_nothing_about_another_attempt(self) -> None:
+        assert not_sent(submitting(), "attempt-0", LATE) == submitting()
+
+
+class TestAnAnswer:
+    def test_to_a_superseded_attempt_still_brings_the_success_that_its_query_showed(self) -> None:
+        void = apply_answer(submitting(), "attempt-0", say.REFUSED, view(PORTAL), START)
+        assert (void.state, fields_of(void)["operation_id"]) == (State.VOIDED, OTHER)
+
+    def test_leaves_its_code_and_its_message(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", say.CREDENTIALS, None, START)
+        assert (void.provider_code, void.provider_message) == (say.CREDENTIALS.code, say.CREDENTIALS.message)
+
+
+class TestAFailureInTheAnswer:
+    def test_names_and_describes_its_attempt_before_the_order_is_known(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("failure", status_code="2000"), None, START)
+        assert (void.state, attempt_of(void).ids) == (State.UNKNOWN, OWN)
+        assert (fields_of(void)["status"], fields_of(void)["status_code"]) == ("failure", "2000")
+
+    def test_ends_what_a_webhook_showed_under_way(self) -> None:
+        void = told(submitting(), operation("pending"))
+        assert void.under_way == OWN
+        assert apply_answer(void, "attempt-1", answer("failure"), HELD, LATE).reason is FailureReason.REFUSED
+
+    def test_what_the_query_after_it_showed_is_remembered(self) -> None:
+        void = apply_answer(submitting(), "attempt-1", answer("failure"), view(FAILED_OTHER), START)
+        assert OTHER in void.all_ids
+
+
+class TestASuccess:
+    def test_leaves_nothing_of_what_was_thought_before(self) -> None:
+        before = in_state(
+            State.UNKNOWN, provider_code="P-1", provider_message="no", all_ids=frozenset({OTHER}),
+            under_way=frozenset({OTHER, ""}), review=True, resend_allowed=True,
+        )  # fmt: skip
+        void = told(before, operation())
+        assert (void.provider_code, void.provider_message, void.under_way) == (None, None, frozenset())
+        assert (void.all_ids, void.review, void.corrected) == (frozenset({OTHER, MINE}), True, False)
+        assert (void.resend_allowed, void.settled_at) == (False, LATE)
+
+    def test_without_a_currency_contradicts_nothing(self) -> None:
+        assert told(in_state(State.UNKNOWN), operation(currency=None)).review is False
+        strange = apply_webhook(None, operation(currency="uah"), START)
+        assert strange is not None
+        assert (strange.order_currency, strange.review) == (None, False)
+
+
+class TestAFailedEnd:
+    def test_begins_its_own_schedule_and_has_no_open_refusal(self) -> None:
+        before = replace(submitting(), query_count=4, resend_allowed=True)
+        void = apply_answer(before, "attempt-1", say.REFUSED, HELD, START)
+        assert (void.query_count, attempt_of(void).refusal) == (0, None)
+        assert (void.resend_allowed, void.settled_at) == (False, START)
+
+    def test_is_reviewed_after_a_day_only_beside_a_void_under_way(self) -> None:
+        assert mark_queried(failed(FailureReason.REFUSED), START + DAY_MS).review is False
+        beside = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))
+        assert mark_queried(beside, START + DAY_MS - 1).review is False
+        assert mark_queried(beside, START + DAY_MS).review is True
+        assert mark_queried(failed(FailureReason.REFUSED, review=True), START).review is True
+
+
+class TestTheProvidersFields:
+    def test_what_a_later_word_leaves_out_of_the_same_operation_stays(self) -> None:
+        before = told(in_state(State.UNKNOWN, OWN), operation("pending", fee="1.5", comment="first"))
+        fields = fields_of(told(before, operation("pending", comment="second", status_code="77")))
+        assert fields["fee"] == fields_of(before)["fee"] is not None
+        assert (fields["comment"], fields["status_code"]) == ("second", "77")
+
+    def test_of_another_operation_are_not_mixed_with_what_was_known(self) -> None:
+        before = told(in_state(State.UNKNOWN, OWN), operation("pending", fee="1.5"))
+        assert fields_of(told(before, PORTAL)) == PORTAL.fields
+
+    @pytest.mark.parametrize("name", ["operation_id", "transaction_id", "payment_id", "amount", "currency"])
+    def test_of_a_released_void_are_contradicted_by_another_value_and_by_no_missing_one(self, name: str) -> None:
+        void = told(in_state(State.UNKNOWN), operation(transaction_id="t1"))
+        without: dict[str, Any] = {"transaction_id": "t1", name: None}
+        assert told(void, operation(**without)) == void
+        another: dict[str, Any] = {"transaction_id": "t1", name: 5 if name == "amount" else "EUR"}
+        assert told(void, operation(**another)) == replace(void, review=True)
+
+    def test_an_answer_without_an_id_does_not_take_a_known_one_away(self) -> None:
+        void = apply_answer(in_state(State.UNKNOWN, OWN), "attempt-1", answer("pending", None), None, LATE)
+        assert attempt_of(void).ids == OWN
+
+
+class TestWhatAQueryShowed:
+    def test_is_remembered_beside_what_was_seen_before(self) -> None:
+        void = queried(in_state(State.UNKNOWN, all_ids=frozenset({"first"})), view(FAILED_OTHER), START)
+        assert void.all_ids == {"first", OTHER}
+
+    def test_under_way_is_so_until_a_query_shows_it_finished(self) -> None:
+        void = queried(told(in_state(State.UNKNOWN), PENDING_OTHER), view(PENDING_OTHER), START)
+        assert (void.state, void.under_way) == (State.PENDING, frozenset({OTHER}))
+        assert queried(void, view(FAILED_OTHER), START + 1).under_way == frozenset()
+
+    def test_the_hold_alone_proves_that_earlier_attempts_did_nothing(self) -> None:
+        void = in_state(State.UNKNOWN, earlier_sent=True)
+        assert queried(void, HELD, START).earlier_sent is False
+        assert queried(void, view(hold=False), START).earlier_sent is True
+        assert queried(replace(void, earlier_sent=False), ABSENT, START).earlier_sent is False
+
+    def test_the_same_state_again_is_no_line_of_the_history(self) -> None:
+        void = in_state(State.PENDING, OWN)
+        assert queried(void, view(operation("pending")), START).history == void.history
+        assert told(void, operation("pending")).history == void.history
+
+
+class TestWhatIsKnownIsKeptOverAttempts:
+    def test_the_ids_of_all_attempts_before(self) -> None:
+        void = in_state(State.UNKNOWN, OWN, resend_allowed=True, all_ids=frozenset({OTHER}))
+        second = with_attempt(claim(void, request("k2"), "attempt-2", LATE), ids=frozenset({"second"}))
+        third = claim(replace(second, all_ids=second.all_ids | {"seen"}), request("k3"), "attempt-3", LATE)
+        assert third.all_ids == third.ids_before_attempt == {MINE, OTHER, "second", "seen"}
+
+    def test_the_history(self) -> None:
+        void = queried(in_state(State.UNKNOWN), view(operation("failure")))
+        again = claim(void, request("k2"), "attempt-2", LATE)
+        assert again.history == (*void.history, Change(LATE, State.SUBMITTING, Evidence.REQUEST))
+
+    def test_an_absence_seen_while_submitting_lets_a_new_key_send(self) -> None:
+        void = queried(submitting(key="k1"), HELD)
+        assert (void.state, void.resend_allowed) == (State.SUBMITTING, True)
+        assert judge(void, request("k2"), LATE) is ClaimDecision.CLAIM
+        assert judge(void, request("k1"), LATE) is ClaimDecision.REPLAY
+
+    def test_a_void_whose_currency_nobody_told_is_answered_by_the_record(self) -> None:
+        void = told(submitting(), operation())._replace(attempt=None, order_currency=None)
+        assert judge(void, request(), LATE) is ClaimDecision.REPLAY
+
 
 class TestWhatAWebhookShowedUnderWay:
     def seen(self, state: State = State.UNKNOWN, **changes: Any) -> Void:
@@ -634,6 +820,23 @@ class TestWhatAWebhookShowedUnderWay:
         void = told(in_state(State.UNKNOWN), operation("pending", operation_id=None))
         assert queried(void, HELD, LATE).resend_allowed is False
         assert queried(void, view(PORTAL), LATE).state is State.VOIDED
+
+    def test_is_remembered_beside_what_was_shown_before(self) -> None:
+        void = told(self.seen(), operation("pending", operation_id="third"))
+        assert void.under_way == {OTHER, "third"}
+        assert told(void, operation("pending", operation_id=None)).under_way == {OTHER, "third", ""}
+
+    def test_beside_another_one_stays_remembered_when_a_query_shows_both(self) -> None:
+        third = operation("pending", operation_id="third")
+        void = queried(told(told(in_state(State.UNKNOWN), PENDING_OTHER), third), view(PENDING_OTHER, third), START)
+        assert (void.state, void.under_way) == (State.PENDING, frozenset({OTHER, "third"}))
+
+    def test_does_not_hurry_an_open_void(self) -> None:
+        assert told(submitting(), PENDING_OTHER, START).due_at == submitting().due_at
+
+    def test_hurries_a_failed_one_only_once(self) -> None:
+        void = failed(FailureReason.REFUSED, under_way=frozenset({OTHER}))._replace(due_at=LATE + DAY_MS)
+        assert told(void, PENDING_OTHER) == void
 
     def test_of_an_earlier_attempt_means_nothing(self) -> None:
         void = in_state(State.UNKNOWN, ids_before_attempt=frozenset({OTHER}), resend_allowed=True)
@@ -664,6 +867,23 @@ class TestAFailureNamesThisAttemptOnlyByItsOwnId:
         void = with_attempt(in_state(State.UNKNOWN), ids=frozenset({OTHER}))
         assert attempt_of(apply_answer(void, "attempt-1", answer("pending"), None, LATE)).ids == OWN
 
+    @pytest.mark.parametrize("shown", [(PENDING_OTHER, operation("pending")), (operation("pending"), PENDING_OTHER)])
+    def test_of_two_voids_under_way_its_own_is_described(self, shown: tuple[Operation, ...]) -> None:
+        void = queried(in_state(State.UNKNOWN, OWN), view(*shown), START)
+        assert (void.state, fields_of(void)["operation_id"]) == (State.PENDING, MINE)
+
+    def test_of_somebody_elses_voids_under_way_the_first_is_described(self) -> None:
+        third = operation("pending", operation_id="third")
+        assert fields_of(queried(in_state(State.UNKNOWN), view(PENDING_OTHER, third), START))["operation_id"] == OTHER
+
+    def test_its_own_failure_is_described(self) -> None:
+        void = queried(in_state(State.PENDING, OWN), view(operation("failure", status_code="2000")), START)
+        assert (fields_of(void)["status"], fields_of(void)["status_code"]) == ("failure", "2000")
+
+    def test_a_failure_without_an_id_does_not_hide_the_new_one(self) -> None:
+        nameless = operation("failure", operation_id=None)
+        assert queried(in_state(State.UNKNOWN), view(nameless, operation("failure"))).reason is FailureReason.REFUSED
+
 
 class TestUndocumentedStatuses:
     @pytest.mark.parametrize("status", ["rejected", "unsuccessful", "antifraud", "failed", "never heard of"])
@@ -679,3 +899,9 @@ class TestUndocumentedStatuses:
         for at in range(5):
             void = queried(void, view(operation(status)), START + at)
         assert void.review is False
+
+    def test_a_known_status_after_it_is_not_reviewed_but_a_second_strange_one_is(self) -> None:
+        once = queried(in_state(State.UNKNOWN), view(operation("rejected")), START)
+        between = queried(once, view(operation("pending")), START + 1)
+        assert between.review is False
+        assert queried(between, view(operation("rejected")), START + 2).review is True

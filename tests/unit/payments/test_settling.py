@@ -7,11 +7,13 @@ import pytest
 
 from payments import schedule, settling
 from payments.claims import LEASE_MS, SETTLE_WINDOW_MS
+from payments.items import partition, shard_of
 from payments.messages import OrderView
 from payments.record import FailureReason, State
 from payments.schedule import DAY_MS
-from payments.settling import QUESTION_SECONDS, query, refresh, settle
-from payments.store import StoreError
+from payments.secret import SecretError
+from payments.settling import QUESTION_SECONDS, Queried, Run, query, refresh, settle
+from payments.store import Merged, StoreError
 from payments.voids import submit
 from tests.fakes import provider as say
 from tests.fakes import scene as make
@@ -67,6 +69,24 @@ class TestSettle:
         scene.provider.views = [None, None, None]
         run(scene)
         assert [order for _, order, _ in scene.provider.asked] == ["o1", "o2", "o3"]
+
+    def test_asks_the_longest_due_first_whatever_the_orders_are_called(self, scene: Scene) -> None:
+        for number in range(1, 10):
+            scene.put(replace(make.submitting(scene.at), due_at=scene.at + number), f"o{9 - number}")
+        scene.wait(1)
+        scene.provider.views = [None] * 9
+        run(scene)
+        assert [order for _, order, _ in scene.provider.asked] == [f"o{9 - number}" for number in range(1, 10)]
+
+    def test_without_a_secret_is_an_error_though_nothing_is_due(self, scene: Scene) -> None:
+        scene.secrets.out_of_reach()
+        with pytest.raises(SecretError):
+            run(scene)
+
+    def test_that_begins_too_late_asks_nobody(self, scene: Scene) -> None:
+        self.due(scene)
+        assert settle(scene.systems, scene.at, 1) == Run((), 0, (), 0, 0)
+        assert scene.provider.asked == []
 
     def test_goes_through_every_page(self, scene: Scene) -> None:
         for number in range(120):
@@ -280,6 +300,12 @@ class TestTheOldest:
         done = settle(scene.systems, scene.at + 30_000, 1)
         assert done.oldest_ms == hours * 3_600_000
 
+    def test_is_reported_by_the_run_that_settles_it(self, scene: Scene) -> None:
+        scene.put(make.submitting(scene.at))
+        scene.wait(3600)
+        scene.provider.views = [view(operation())]
+        assert settle(scene.systems, scene.at + 30_000, 1).oldest_ms == 3_600_000
+
     def test_is_0_when_nothing_is_open(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]
         submit(scene.systems, request())
@@ -308,3 +334,89 @@ def test_nothing_at_all_could_be_asked_is_an_error(scene: Scene) -> None:
     with pytest.raises(StoreError):
         settle(scene.systems, scene.at + 30_000, 1)
     assert settling.PAGE > 1
+
+
+class TestWhatARunReports:
+    def test_of_many_that_wait_for_hours_the_oldest(self, scene: Scene) -> None:
+        wanted = shard_of(partition(make.POS_ID, "0"))
+        same = [str(n) for n in range(200) if shard_of(partition(make.POS_ID, str(n))) == wanted]
+        hour, now = 3_600_000, scene.at
+        scene.put(replace(make.submitting(now - 10 * hour), due_at=now + 2 * hour), same[0])
+        scene.put(replace(make.submitting(now - 5 * hour), due_at=now + 3 * hour), same[1])
+        scene.put(replace(make.submitting(now), due_at=now + 60_000), same[2])
+        assert settle(scene.systems, now + 30_000, 1).oldest_ms == 10 * hour
+
+    def test_a_failed_one_that_is_looked_at_again_is_not_open(self, scene: Scene) -> None:
+        scene.provider.answers, scene.provider.views = [say.REFUSED], [HELD]
+        submit(scene.systems, request())
+        scene.wait(86_400)
+        scene.provider.views = [HELD]
+        done = settle(scene.systems, scene.at + 30_000, 1)
+        assert (len(done.merged), done.oldest_ms) == (1, 0)
+
+    def test_what_was_not_reached_in_time_is_neither_asked_nor_failed(self, scene: Scene) -> None:
+        for number in range(3):
+            scene.put(make.submitting(scene.at), f"o{number}")
+        scene.wait(60)
+        scene.provider.views = [lambda: scene.wait(31)]
+        done = settle(scene.systems, scene.at + 30_000, 1)
+        assert (len(done.merged), done.failed, done.errors) == (1, 0, ())
+        assert len(scene.provider.asked) == 1
+
+    @pytest.mark.parametrize(
+        ("raised", "unexpected"), [(SecretError("denied"), 0), (StoreError("x"), 0), (ZeroDivisionError(), 1)]
+    )
+    def test_trouble_before_the_question_is_counted_and_only_the_unexpected_reported(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch, raised: Exception, unexpected: int
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise raised
+
+        scene.put(make.submitting(scene.at))
+        scene.wait(60)
+        monkeypatch.setattr(scene.secret, "of_project", fail)
+        done = settle(scene.systems, scene.at + 30_000, 1)
+        assert (done.merged, done.failed, len(done.errors)) == ((), 1, unexpected)
+
+    def test_a_table_that_fails_after_the_question_leaves_the_lease(self, scene: Scene) -> None:
+        scene.put(make.submitting(scene.at))
+
+        def cut() -> OrderView:
+            scene.table.before = fail
+            return view(operation())
+
+        def fail(name: str, arguments: dict[str, Any]) -> None:
+            raise error("InternalServerError", name)
+
+        before = scene.order()
+        scene.provider.views = [cut]
+        queried = query(scene.systems, before, schedule.schedule_query, scene.deadline())
+        scene.table.before = lambda name, arguments: None
+        assert queried == Queried(Merged(before, scene.order()), failed=True)
+        assert scene.record().query_count == 1
+
+    def test_a_lease_taken_by_another_shows_what_the_other_wrote(self, scene: Scene) -> None:
+        stale = scene.put(make.submitting(scene.at))
+        newer = scene.change(replace(scene.record(), query_count=1))
+        queried = query(scene.systems, stale, schedule.schedule_query, scene.deadline())
+        assert queried == Queried(Merged(newer, newer))
+
+    def test_an_order_without_a_void_is_left_alone(self, scene: Scene) -> None:
+        order = scene.put(None)
+        assert query(scene.systems, order, schedule.schedule_query, scene.deadline()) == Queried()
+        assert refresh(scene.systems, order, scene.deadline()) == Queried(Merged(order, order))
+        assert scene.provider.asked == []
+
+    def test_an_open_one_with_credentials_is_not_reviewed(self, scene: Scene) -> None:
+        scene.put(make.submitting(scene.at))
+        scene.provider.views = [None]
+        queried = query(scene.systems, scene.order(), schedule.schedule_query, scene.deadline())
+        assert (queried.without_credentials, scene.record().review) == (False, False)
+
+    def test_a_failed_one_without_credentials_is_not_reviewed(self, scene: Scene) -> None:
+        scene.put(replace(make.submitting(), state=State.FAILED, reason=FailureReason.REFUSED, settled_at=make.START))
+        for number in range(2):
+            scene.secrets.rotate(pos_id=f"project-{number}")
+        queried = query(scene.systems, scene.order(), schedule.schedule_query, scene.deadline())
+        assert (queried.without_credentials, scene.record().review) == (False, False)
+        assert scene.provider.asked == []

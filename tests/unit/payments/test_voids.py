@@ -129,6 +129,25 @@ class TestSubmit:
         with pytest.raises(SecretError):
             submit(scene.systems, request())
 
+    def test_refused_credentials_are_read_again_by_the_next_request(self, scene: Scene) -> None:
+        scene.provider.answers = [say.CREDENTIALS, answer()]
+        submit(scene.systems, request())
+        scene.secrets.rotate(api_key="another")
+        submit(scene.systems, request())
+        assert scene.secrets.calls.count("AWSCURRENT") == 2
+
+    @pytest.mark.parametrize("line", [answer(), answer("pending"), say.UNKNOWN, say.THROTTLED])
+    def test_any_other_answer_leaves_the_copy_of_the_secret(self, scene: Scene, line: Answer) -> None:
+        scene.provider.answers = [line, answer(order_id="124")]
+        submit(scene.systems, request())
+        submit(scene.systems, request(order_id="124"))
+        assert scene.secrets.calls == ["AWSCURRENT"]
+
+    def test_sends_what_the_merchant_asked_for(self, scene: Scene) -> None:
+        scene.provider.answers = [answer()]
+        submit(scene.systems, request("k", comment="why"))
+        assert scene.provider.sent == [{"order_id": "123", "currency": "UAH", "comment": "why", "project": make.POS_ID}]
+
 
 class TestALostAnswer:
     def test_of_the_intent_is_recognised_and_sent_once(self, scene: Scene) -> None:
@@ -151,6 +170,47 @@ class TestALostAnswer:
         scene.table.before = lease_in_between
         assert submit(scene.systems, request()).result is Result.VOIDED
         assert (len(scene.provider.sent), scene.attempt().number, scene.record().query_count) == (1, 1, 1)
+
+    def test_of_an_intent_that_a_webhook_has_meanwhile_settled_sends_nothing(self, scene: Scene) -> None:
+        writes: list[str] = []
+
+        def webhook_in_between(name: str, arguments: dict[str, Any]) -> None:
+            writes.append(name)
+            if len(writes) == 1:
+                scene.table._put_item(**arguments)
+                receive(scene.storage, *make.signed(make.fields()))
+
+        scene.table.before = webhook_in_between
+        submitted = submit(scene.systems, request())
+        assert (submitted.result, submitted.replayed) == (Result.VOIDED, True)
+        assert scene.provider.sent == []
+
+    def test_of_the_intent_for_good_is_recognised_by_reading_the_record(self, scene: Scene) -> None:
+        scene.table.lose_next_answer("put_item", repeated=False)
+        scene.provider.answers = [answer()]
+        assert submit(scene.systems, request()).result is Result.VOIDED
+        assert (len(scene.provider.sent), scene.attempt().number) == (1, 1)
+
+    @pytest.mark.parametrize("there", ["nothing", "webhooks only", "a void without an attempt", "another attempt"])
+    def test_of_an_intent_that_was_not_written_is_an_error_whatever_is_there(self, scene: Scene, there: str) -> None:
+        if there == "webhooks only":
+            scene.put(None)
+        elif there == "a void without an attempt":
+            receive(scene.storage, *make.signed(make.fields()))
+        elif there == "another attempt":
+            scene.provider.refuses_connections()
+            submit(scene.systems, request())
+        failed: list[str] = []
+
+        def fail_once(name: str, arguments: dict[str, Any]) -> None:
+            if name == "put_item" and not failed:
+                failed.append(name)
+                raise error("InternalServerError", name)
+
+        scene.table.before = fail_once
+        with pytest.raises(StoreError, match="^InternalServerError$"):
+            submit(scene.systems, request())
+        assert scene.provider.sent == []
 
     def test_of_the_outcome_is_recognised(self, scene: Scene) -> None:
         def lose() -> Answer:
@@ -207,6 +267,29 @@ class TestALostAnswer:
 
 
 class TestAttemptsAndKeys:
+    def test_what_was_released_elsewhere_is_answered_by_the_record(self, scene: Scene) -> None:
+        receive(scene.storage, *make.signed(make.fields()))
+        for key in (None, "k"):
+            submitted = submit(scene.systems, request(key))
+            assert (submitted.result, submitted.replayed) == (Result.VOIDED, True)
+        assert scene.provider.sent == []
+
+    def test_a_record_that_changes_under_every_write_is_given_up_before_anything_is_sent(self, scene: Scene) -> None:
+        scene.provider.refuses_connections()
+        submit(scene.systems, request())
+        within: list[str] = []
+
+        def change_first(name: str, arguments: dict[str, Any]) -> None:
+            if name == "put_item" and not within:
+                within.append(name)
+                scene.change(replace(scene.record(), query_count=scene.record().query_count + 1))
+                within.clear()
+
+        scene.table.before = change_first
+        with pytest.raises(StoreError, match="^record kept changing$"):
+            submit(scene.systems, request())
+        assert scene.provider.sent == []
+
     def test_two_at_once_send_once(self, scene: Scene) -> None:
         second: list[Result] = []
 
@@ -304,6 +387,44 @@ class TestAttemptsAndKeys:
             assert submit(scene.systems, request()).result is result
 
 
+class TestAVoidThatOnlyAWebhookHasShown:
+    def shown(self, scene: Scene, *statuses: str) -> None:
+        for status in statuses:
+            receive(scene.storage, *make.signed(make.fields(status, operation_id=OTHER)))
+
+    def test_is_no_record_until_somebody_requests_one(self, scene: Scene) -> None:
+        self.shown(scene, "pending")
+        assert find(scene.systems, make.ORDER, scene.deadline()) is None
+
+    def test_is_not_sent_beside(self, scene: Scene) -> None:
+        self.shown(scene, "pending")
+        submitted = submit(scene.systems, request("k"))
+        assert (submitted.result, scene.provider.sent) == (Result.ACCEPTED, [])
+        assert (scene.record().state, scene.record().attempt) == (State.PENDING, None)
+        assert scene.order() == submitted.order
+
+    def test_is_asked_about_until_it_is_known(self, scene: Scene) -> None:
+        self.shown(scene, "pending", "failure")
+        submit(scene.systems, request("k"))
+        scene.provider.views = [view(operation("failure", operation_id=OTHER))]
+        run(scene)
+        assert scene.record().reason is FailureReason.REFUSED
+        scene.provider.answers = [answer()]
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+
+    def test_is_a_record_at_once_when_it_succeeded(self, scene: Scene) -> None:
+        self.shown(scene, "pending", "success")
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+        assert scene.provider.sent == []
+
+    @pytest.mark.parametrize("status", ["success", "pending", "failure"])
+    def test_of_another_operation_keeps_nothing_from_being_sent(self, scene: Scene, status: str) -> None:
+        receive(scene.storage, *make.signed(make.fields(status, "auth", "hold")))
+        scene.provider.answers = [answer()]
+        assert submit(scene.systems, request("k")).result is Result.VOIDED
+        assert len(scene.order().webhooks) == 1
+
+
 class TestProjects:
     def test_a_record_is_found_by_the_project_before_a_change_of_projects(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]
@@ -320,6 +441,25 @@ class TestProjects:
         found = find(scene.systems, make.ORDER, scene.deadline())
         assert found is not None
         assert found.pos_id == "the-live-project"
+
+    def test_webhooks_alone_do_not_hide_the_record_of_the_project_before(self, scene: Scene) -> None:
+        scene.put(make.submitting())
+        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
+        scene.put(None, pos_id="the-live-project")
+        found = find(scene.systems, make.ORDER, scene.deadline())
+        assert found is not None
+        assert found.pos_id == make.POS_ID
+
+    def test_an_order_without_a_void_is_not_found_and_the_same_project_not_read_twice(self, scene: Scene) -> None:
+        scene.put(None)
+        scene.secrets.rotate(api_secret="another secret of the same project")
+        scene.table.calls.clear()
+        assert find(scene.systems, make.ORDER, scene.deadline()) is None
+        assert [name for name, _ in scene.table.calls] == ["get_item"]
+        scene.secrets.rotate(pos_id="the-live-project")
+        scene.secret.forget()
+        assert find(scene.systems, make.ORDER, scene.deadline()) is None
+        assert find(scene.systems, "another", scene.deadline()) is None
 
     def test_a_new_project_begins_with_an_order_of_its_own(self, scene: Scene) -> None:
         scene.provider.answers = [answer()]

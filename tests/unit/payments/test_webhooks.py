@@ -1,5 +1,6 @@
 """Proof before anything else, rotation, repetition, any order of arrival, and what is kept when nothing can be used."""
 
+import base64
 import itertools
 import json
 from pathlib import Path
@@ -212,6 +213,23 @@ class TestQuarantine:
         ((key, item),) = scene.table.items.items()
         assert key[0].startswith("QUARANTINE#")
         assert len(item["text"]["S"]) <= 16_384
+
+    @pytest.mark.parametrize(
+        "message", [b"text", fields(method="vo\nid"), fields(status="succ\x07ess"), fields(method="\u202evoid")]
+    )
+    def test_says_that_it_is_unreadable_also_where_method_or_status_are_no_text(
+        self, scene: Scene, message: object
+    ) -> None:
+        assert outcome(scene, message) is WebhookOutcome.QUARANTINED
+        ((_, item),) = scene.table.items.items()
+        assert item["why"] == {"S": "unreadable"}
+
+    def test_reads_the_alphabet_of_urls_and_no_line_breaks(self) -> None:
+        raw = json.dumps(fields(comment="???>>>~~~")).encode()
+        data = base64.urlsafe_b64encode(raw)
+        assert set(b"-_") & set(data)
+        assert decode(data) is not None
+        assert decode(data[:40] + b"\n" + data[40:]) is None
 
     def test_takes_what_is_no_base64(self, scene: Scene) -> None:
         from payments.signatures import sign_webhook

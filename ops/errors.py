@@ -1,0 +1,56 @@
+"""What an operator is told when something goes wrong: the same words from every command of this folder.
+
+Promises one short line without a traceback and without a value that an unexpected error may carry.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+import urllib3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.places import OpsError, refusal_of_aws
+from ops.screen import one_line
+from payments.secret import SecretError
+from payments.settings import SettingsError
+from payments.store import StoreError
+
+EXPECTED = (
+    OpsError, SettingsError, SecretError, StoreError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError,
+)  # fmt: skip
+"""What may go wrong without a defect of ours."""
+
+
+def told(error: Exception) -> str:
+    """An error as one line."""
+    match error:
+        case OpsError() | SettingsError():
+            return one_line(str(error))
+        case SecretError():
+            return f"the provider's credentials cannot be used: {error.reason}"
+        case StoreError():
+            return one_line(f"the table cannot be used: {error}")
+        case ClientError():
+            return one_line(refusal_of_aws(error))
+        case _ if isinstance(error, EXPECTED):
+            return one_line(f"{type(error).__name__}: {error}")
+        case _:
+            return f"unexpected {type(error).__name__}: a defect of this command line"
+
+
+def exit_code(work: Callable[[], int]) -> int:
+    """Do the work of a command; what it returns, or what its end by an error means: see `python -m ops --help`."""
+    try:
+        code = work()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, `head` perhaps, has enough; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 an operator in an incident gets a line, and its text may hold data
+        print(f"error: {told(error)}", file=sys.stderr)
+        return 1
+    return code

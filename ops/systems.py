@@ -1,0 +1,63 @@
+"""The functions' own table, secret and provider, with an operator's rights on one place.
+
+The same code as in Lambda, but no merchant waits here: the clients' own timeouts decide how long a call may take.
+"""
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from ops import places
+from ops.places import Place
+from payments import settings
+from payments.outside import Deadline, Storage
+from payments.provider import Provider
+from payments.secret import Secret
+from payments.store import Store
+
+SECONDS = 60.0
+"""More than any of these commands needs of its systems."""
+
+
+class PatientClient:
+    """An AWS client as the functions' code calls it."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:  # noqa: ARG002 see above
+        """Call one operation."""
+        answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
+        return answer
+
+
+def secret(place: Place, variables: Mapping[str, str]) -> Secret:
+    """The provider's credentials. Raises OpsError, SettingsError."""
+    client = PatientClient(place.client("secretsmanager"))
+    return Secret(client, settings.storage(variables).secret_id, time.monotonic)
+
+
+def provider(variables: Mapping[str, str]) -> Provider:
+    """Financial Line, as the functions reach it. Raises SettingsError."""
+    return Provider(settings.provider(variables))
+
+
+def storage(place: Place) -> Storage:
+    """The table and the secret. Raises OpsError, SettingsError."""
+    client = PatientClient(place.client("dynamodb"))
+    variables = places.configuration(place)
+    return Storage(Store(client, settings.storage(variables).table_name), secret(place, variables), _now, _new_id)
+
+
+def deadline() -> Deadline:
+    """For what begins now."""
+    return Deadline(_now() + round(SECONDS * 1000), _now)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex

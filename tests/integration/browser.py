@@ -1,0 +1,165 @@
+"""Headless Chromium over its own debugging pipe, without a driver: tabs that share nothing, and what a person does there.
+
+Without Chromium on PATH a test that needs it is skipped.
+"""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+KEYS = {"Tab": 9, "Enter": 13, "ArrowDown": 40}
+
+
+class Browser:
+    """One browser process. Messages are JSON that ends with NUL, both ways."""
+
+    def __init__(self, to_browser: int, from_browser: int) -> None:
+        self._to, self._from, self._buffer, self._count = to_browser, from_browser, b"", 0
+        self.problems: list[str] = []
+
+    def command(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+        self._count += 1
+        message: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
+        if session:
+            message["sessionId"] = session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self._count:
+                assert "error" not in answer, answer
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            received = os.read(self._from, 1 << 16)
+            assert received, "the browser ended"
+            self._buffer += received
+        line, _, self._buffer = self._buffer.partition(b"\0")
+        message: dict[str, Any] = json.loads(line)
+        match message.get("method"):
+            case "Runtime.exceptionThrown":
+                self.problems.append(json.dumps(message["params"]["exceptionDetails"]))
+            case "Log.entryAdded" if message["params"]["entry"]["source"] == "security":
+                self.problems.append(message["params"]["entry"]["text"])
+            case "Page.javascriptDialogOpening":
+                self.problems.append("a dialog opened")
+        return message
+
+    @contextmanager
+    def page(self) -> Iterator["Page"]:
+        """A tab with a storage of its own."""
+        self.problems = []
+        context = self.command("Target.createBrowserContext")["browserContextId"]
+        target = self.command("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        try:
+            yield Page(self, self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
+        finally:
+            self.command("Target.disposeBrowserContext", browserContextId=context)
+
+
+class Page:
+    """One tab, and what went wrong in it."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self._browser, self._session = browser, session
+        for domain in ("Page", "Runtime", "Log"):
+            self.command(f"{domain}.enable")
+        self.window(1280)
+
+    @property
+    def problems(self) -> list[str]:
+        return self._browser.problems
+
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        return self._browser.command(method, self._session, **parameters)
+
+    def go(self, url: str) -> None:
+        """A page loaded from the start, also where only the part behind `#` differs."""
+        self.command("Page.navigate", url="about:blank")
+        self.command("Page.navigate", url=url)
+
+    def before_each_page(self, script: str) -> None:
+        """Runs ahead of the page's own scripts from now on."""
+        self.command("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def evaluate(self, expression: str) -> Any:
+        answer = self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait(self, expression: str, seconds: float = 20) -> None:
+        """Until it is true. A page that is still loading is asked again."""
+        give_up = time.monotonic() + seconds
+        while not self.evaluate(f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"):
+            assert time.monotonic() < give_up, (expression, self.text(), self.problems)
+            time.sleep(0.1)
+
+    def text(self) -> str:
+        return str(self.evaluate("document.body?.innerText"))
+
+    def press(self, key: str, text: str = "") -> None:
+        known = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+        self.command("Input.dispatchKeyEvent", type="keyDown", text=text, **known)
+        self.command("Input.dispatchKeyEvent", type="keyUp", **known)
+
+    def click(self, selector: str) -> None:
+        self.wait(f"document.querySelector({json.dumps(selector)})")
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def type(self, selector: str, text: str) -> None:
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).select()")
+        self.command("Input.insertText", text=text)
+
+    def window(self, width: int, height: int = 800) -> None:
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+    def scheme(self, name: str) -> None:
+        """`light` or `dark`, as the system says."""
+        self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    def picture(self) -> bytes:
+        """PNG of the whole page."""
+        self.command("Emulation.setScrollbarsHidden", hidden=True)
+        return base64.b64decode(self.command("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+    command = [CHROMIUM, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={folder}", "--disable-gpu"]
+    command += ["--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage"]
+    if os.geteuid() == 0:
+        command.append("--no-sandbox")  # Chromium's own does not work for root, as in most containers
+    commands_out, commands_in = os.pipe()
+    answers_out, answers_in = os.pipe()
+    # Chromium reads from 3 and writes to 4.
+    shell = f'exec "$@" 3<&{commands_out} 4>&{answers_in}'
+    browser = subprocess.Popen(
+        ["/bin/bash", "-c", shell, "chromium", *command],
+        pass_fds=(commands_out, answers_in),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(commands_out)
+    os.close(answers_in)
+    try:
+        yield Browser(commands_in, answers_out)
+    finally:
+        os.close(commands_in)
+        os.close(answers_out)
+        browser.terminate()
+        browser.wait(20)

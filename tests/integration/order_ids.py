@@ -1,0 +1,14 @@
+"""Order ids that a path must encode: what a merchant may choose and a client may get wrong."""
+
+from uuid import uuid4
+
+AWKWARD = (
+    "a b", "a/b", "100%", "a+b", 'a"b', "é", "🎫", "a%2Fb", "a%20b", "../a", "//", "a&b=c?d#e", "a;b", "a\\b", "!'()*", "日本",
+    "~a.b_c-d",
+)  # fmt: skip
+ALL_AT_ONCE = "a b/%+\"é🎫%2F;&?#\\'~"
+
+
+def fresh(ending: str) -> str:
+    """An id that nobody else uses, with this at its end."""
+    return f"{uuid4().hex[:10]}{ending}"

@@ -1,0 +1,137 @@
+"""The bill: each line by hand, and the document beside the kept run."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cost
+from benchmarks.cost import Measured, Month, Request
+from benchmarks.prices import PRICES, REGION, Prices
+
+# Prices at which a line is what it counts.
+UNIT = Prices(**dict.fromkeys(Prices.__dataclass_fields__, 1.0))
+SUBMIT = Request(
+    memory_mb=1769,
+    wall_ms=300.0,
+    cpu_ms=10.0,
+    init_ms=400.0,
+    first_wall_ms=500.0,
+    first_cpu_ms=50.0,
+    writes={"table": 3.0, "due": 1.0},
+    reads=0.5,
+    log_lines=2.0,
+    log_bytes=1_000.0,
+    zipped_log_bytes=250.0,
+    answer_bytes=600.0,
+    provider_bytes=1_000.0,
+)
+WEBHOOK = replace(SUBMIT, memory_mb=512, wall_ms=20.0, cpu_ms=5.0, writes={"table": 2.0}, provider_bytes=0.0)
+READ = replace(WEBHOOK, writes={}, reads=1.0)
+SETTLE = replace(READ, wall_ms=50.0)
+PEER = {"submit": SUBMIT, "webhook": WEBHOOK}
+MEASURED = Measured(
+    day="2026-11-24",
+    requests={
+        "ours": {**PEER, "read": READ, "settle": SETTLE},
+        "by_hand": PEER,
+        "powertools": PEER,
+        "fastapi": PEER,
+    },
+    stored_bytes=dict.fromkeys(cost.SIDES, 2_000.0),
+    access_log_bytes=400,
+    month=Month(alarm_metrics=28, custom_metrics=22, method_metrics=20, dashboards=1, secrets=1, keys=0),
+)
+
+
+def lines(side: str = "ours", works: tuple[str, ...] = ("submit",), prices: Prices = UNIT) -> dict[str, float]:
+    return {each.what: each.usd for each in cost.bill(MEASURED, side, works, prices)}
+
+
+def test_a_whole_processor_computes_as_measured_and_a_share_of_it_slower() -> None:
+    assert cost.scaled(300.0, 10.0, 1769) == 300.0
+    assert cost.scaled(300.0, 10.0, 3538) == 300.0, "one thread does not run on two processors"
+    assert cost.scaled(20.0, 5.0, 512) == pytest.approx(15.0 + 5.0 * 1769 / 512)
+    assert cost.scaled(4.0, 5.0, 1769) == 5.0, "with threads there is more computing than time"
+
+
+def test_the_billed_time_holds_its_share_of_cold_starts_with_their_init() -> None:
+    assert cost.billed_ms(SUBMIT) == pytest.approx(0.99 * 300 + 0.01 * (400 + 500))
+
+
+def test_each_line_is_its_count_for_a_million() -> None:
+    submit = lines()
+    assert submit["API Gateway"] == 1
+    assert submit["DynamoDB, writes"] == 4
+    assert submit["DynamoDB, reads"] == 0.5
+    assert submit["Lambda, requests"] == 1
+    assert submit["Lambda, time"] == pytest.approx(1e6 * 0.306 * 1769 / 1024)
+    assert submit["bytes out of AWS"] == pytest.approx((600 + 400 + 1_000) * 1e6 / 1e9)
+    platform = sum(map(len, cost.PLATFORM_LOG))
+    assert submit["CloudWatch Logs"] == pytest.approx((1_000 + platform + 400) * 1e6 / 1e9)
+    assert submit["X-Ray"] == pytest.approx(0.05)
+
+
+def test_two_requests_cost_what_both_cost() -> None:
+    both = lines(works=("submit", "webhook"))
+    assert sum(both.values()) == pytest.approx(sum(lines().values()) + sum(lines(works=("webhook",)).values()))
+
+
+def test_only_who_traces_pays_for_traces() -> None:
+    assert lines("by_hand")["X-Ray"] == lines("fastapi")["X-Ray"] == 0
+    assert lines("powertools")["X-Ray"] == lines("ours")["X-Ray"] > 0
+
+
+def test_ours_pays_for_the_read_and_the_event_besides() -> None:
+    prices = PRICES[REGION]
+    peers = cost.together(MEASURED, "powertools", prices)
+    ours = cost.together(MEASURED, "ours", prices)
+    assert ours - peers == pytest.approx(cost.total(cost.bill(MEASURED, "ours", ("read",), prices)) + 1.40)
+
+
+def test_what_is_kept_costs_each_month() -> None:
+    table, logs = cost.kept(MEASURED, "by_hand", UNIT)
+    assert table == pytest.approx(2_000 * 2 * 1e6 / 1e9), "table and backup"
+    written = 2 * (1_000 + sum(map(len, cost.PLATFORM_LOG)) + 400)
+    assert logs == pytest.approx((written / 4 + 2 * (2 + 3 + 1) * 26) * 1e6 / 1e9)
+
+
+def test_a_month_has_its_fixed_part() -> None:
+    month = {each.what: each.usd for each in cost.fixed(MEASURED, UNIT)}
+    assert month["22 custom metrics"] == 22
+    assert month["alarms, over 28 metrics"] == 28
+    assert month["settle runs: reads"] == pytest.approx(43_800 / 1e6)
+    assert month["settle runs: Lambda and the schedule"] == pytest.approx(
+        43_800 * cost.billed_ms(SETTLE) / 1000 * 0.5 + 2 * 43_800 / 1e6
+    )
+    assert not [what for what in month if "key" in what]
+    with_key = replace(MEASURED, month=replace(MEASURED.month, keys=1))
+    assert cost.total(cost.fixed(with_key, UNIT)) == pytest.approx(sum(month.values()) + 1)
+
+
+def test_the_tables_add_up() -> None:
+    text = cost.document(MEASURED)
+    column = [line.split("|")[2].strip(" *") for line in text.splitlines() if line.startswith("| ")]
+    head = next(at for at, cell in enumerate(column) if cell == "ours")
+    numbers = [float(cell) for cell in column[head + 1 : head + 13]]
+    promise, event, read, everything = numbers[8:12]
+    assert sum(numbers[:8]) == pytest.approx(promise, abs=0.05)
+    assert promise + event + read == pytest.approx(everything, abs=0.02)
+
+
+def test_a_run_is_kept_whole(tmp_path: Path) -> None:
+    cost.save(MEASURED, tmp_path / "cost.json")
+    assert cost.load(tmp_path / "cost.json") == MEASURED
+
+
+def test_every_region_names_every_price() -> None:
+    for prices in PRICES.values():
+        assert all(value > 0 for value in vars(prices).values())
+
+
+def test_the_document_shows_the_kept_run_at_the_present_prices() -> None:
+    text = cost.DOCUMENT.read_text()
+    found = re.search(f"{re.escape(cost.BEGIN)}\n\n(.*?)\n\n{re.escape(cost.END)}", text, re.DOTALL)
+    assert found
+    assert found[1] == cost.document(cost.load()), "after a change: python -m benchmarks.cost --again"

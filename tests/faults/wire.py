@@ -50,8 +50,8 @@ class _Bytes(ssl.SSLSocket):
         self.seconds: float | None = None
         self.drips = self.stalls = False
 
-    context = None
-    session = None  # type: ignore[assignment]
+    context = None  # type: ignore[assignment]
+    session = None
 
     def settimeout(self, value: float | None) -> None:
         """Remember how long the next piece may take."""

@@ -144,9 +144,13 @@ def _own(void: Void, operations: list[Operation]) -> Operation | None:
 
 
 def _adopt_only_new(void: Void, view: OrderView) -> Void:
-    """An attempt without an id of its own takes the one new id that a query after its window shows."""
+    """An attempt without an id of its own takes the one new id that a query after its window shows, if it is the only one.
+
+    Another one that was seen before, or that a webhook showed under way, may be ours as well.
+    """
     new = [one for one in view.of("void") if one.ids and one.ids.isdisjoint(void.ids_before_attempt)]
-    return _adopt_ids(void, new[0]) if len(new) == 1 else void
+    known = (void.all_ids | void.under_way) - void.ids_before_attempt
+    return _adopt_ids(void, new[0]) if len(new) == 1 and known <= new[0].ids else void
 
 
 def apply_webhook(void: Void | None, operation: Operation, now: int) -> Void | None:

@@ -299,6 +299,12 @@ class TestUnknown:
         void = queried(in_state(State.UNKNOWN, **changes), view(operation("failure")), began, unchanged)
         assert void.state is State.UNKNOWN
 
+    @pytest.mark.parametrize("under_way", [PENDING_OTHER, operation("pending", operation_id=None)])
+    def test_a_new_failure_beside_a_void_that_a_webhook_showed_names_nobody(self, under_way: Operation) -> None:
+        void = told(in_state(State.UNKNOWN), under_way)
+        failure = operation("failure", operation_id="third")
+        assert queried(void, view(failure)).state is State.UNKNOWN
+
     def test_two_new_failures_name_nobody(self) -> None:
         assert queried(in_state(State.UNKNOWN), view(operation("failure"), FAILED_OTHER)).state is State.UNKNOWN
 

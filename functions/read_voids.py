@@ -23,7 +23,7 @@ from payments.store import BadCursor, StateFilter
 from payments.voids import find
 from representations import void_record, webhook_record
 from systems import systems
-from telemetry import count_changes, logger, report_crash
+from telemetry import count, count_changes, logger, report_crash
 
 READ_SECONDS = 19.0
 DEFAULT_LIMIT, MOST = 50, 100
@@ -62,6 +62,8 @@ def _refreshed(outside: Systems, order: Order, deadline: Deadline) -> Order:
     queried = refresh(outside, order, deadline)
     if queried.error is not None:
         report_crash(queried.error)
+    elif queried.failed:
+        count("StoreUnavailable")  # what was learnt may be written, and nobody has counted it
     if queried.merged is None or queried.merged.after is queried.merged.before:
         return order
     before, after = queried.merged.before.void, queried.merged.after.void

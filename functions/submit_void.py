@@ -24,7 +24,7 @@ from payments.record import Request, State, wrong_order_id
 from payments.voids import Result, Submitted, submit
 from representations import void_record, why_not_voidable
 from systems import systems_that_send
-from telemetry import count, count_changes, logger
+from telemetry import count, count_changes, count_store_error, logger
 
 LARGEST_BODY = 32_768
 LONGEST_COMMENT = 2_048
@@ -161,6 +161,8 @@ def _observe(submitted: Submitted) -> None:
         replayed=submitted.replayed,
     )
     count_changes(submitted.before, void)
+    if submitted.unwritten is not None:
+        count_store_error(submitted.unwritten)
     if submitted.replayed:
         count("VoidReplayed")
         return

@@ -63,6 +63,8 @@ class Submitted(NamedTuple):
     """Nothing was sent, because the record already knew."""
     answered_by: EarlierAttempt | None = None
     """The attempt that the request's key has made long ago, if that one answers it."""
+    unwritten: StoreError | None = None
+    """Why the outcome could not be written; it may be all the same, and nobody has counted what it changed."""
 
 
 class _Sent(NamedTuple):
@@ -189,12 +191,14 @@ def record_outcome(
             return current._replace(void=rules.not_sent(current.void, attempt.id, now))
         return current._replace(void=rules.apply_answer(current.void, attempt.id, answer, view, now))
 
+    unwritten: StoreError | None = None
     try:
         merged = systems.store.merge(order, apply, systems.new_id, deadline)
-    except StoreError:
-        merged = Merged(order, order)
+    except StoreError as error:
+        merged, unwritten = Merged(order, order), error
     void = merged.after.void
-    return Submitted(Result.ACCEPTED if void is None else result_of(void), merged.after, merged.before.void)
+    result = Result.ACCEPTED if void is None else result_of(void)
+    return Submitted(result, merged.after, merged.before.void, unwritten=unwritten)
 
 
 def result_of(void: Void) -> Result:

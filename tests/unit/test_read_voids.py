@@ -173,6 +173,22 @@ def test_a_review_that_a_refresh_sets_is_counted(scene: Scene, capsys: pytest.Ca
     assert '"VoidReview":' in capsys.readouterr().out
 
 
+def test_a_refresh_whose_write_got_no_answer_is_counted_as_trouble(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.put(make.submitting(scene.at))
+
+    def lost() -> Any:
+        scene.table.lose_next_answer("put_item", repeated=False)
+        return make.view(make.operation(currency="EUR"))
+
+    scene.provider.views = [lost]
+    assert get("123", refresh="true")[0] == 200
+    assert scene.record().review, "written, and nobody will count that review"
+    out = capsys.readouterr().out
+    assert ('"VoidReview":' in out, '"StoreUnavailable":' in out) == (False, True)
+
+
 def test_an_empty_state_is_no_state(scene: Scene) -> None:
     status, told = get(state="")
     assert (status, told["errors"][0]["pointer"]) == (400, "/state")

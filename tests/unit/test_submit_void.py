@@ -467,6 +467,20 @@ def test_a_review_that_an_answer_sets_is_counted(scene: Scene, capsys: pytest.Ca
     assert '"VoidReview":' in capsys.readouterr().out
 
 
+def test_an_outcome_whose_write_got_no_answer_is_counted_as_trouble(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost() -> Any:
+        scene.table.lose_next_answer("put_item", repeated=False)
+        return make.answer(currency="EUR")
+
+    scene.provider.answers = [lost]
+    assert post()["statusCode"] == 202
+    out = capsys.readouterr().out
+    assert scene.record().review, "written, and nobody will count that review"
+    assert ('"VoidReview":' in out, '"StoreUnavailable":' in out) == (False, True)
+
+
 def test_the_record_of_an_earlier_attempt_shows_every_member() -> None:
     earlier = EarlierAttempt(1, "k", "h", make.START, "arn", FailureReason.REFUSED, make.START, "c", "m")
     void = replace(make.submitting(), state=State.FAILED, reason=FailureReason.NOT_SENT)

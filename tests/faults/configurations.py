@@ -39,6 +39,8 @@ class Config:
     """The next request comes after the clock and the settle runs by default, not before."""
     lazy: bool = False
     """A POST to which nobody listens any more lands last by default, not first."""
+    overtakes: bool = False
+    """It lands by default right before the next one."""
     bounded: bool = True
     """A POST lands within two minutes or never."""
     stuck: bool = False
@@ -117,8 +119,8 @@ def _usual() -> list[Config]:
         c("lying", TWO, lying=True, may=_loss(1, f.WebhookAgain), answers=("success", "pending"), late=True),
         c("blind", TWO, may={**_loss(1), f.ViewOtherwise: 3}, answers=("success", "pending", "refused", "no such order"), late=True, runs=4),
         c("slow", TWO, may={**_loss(1), f.TimePasses: 2}, late=True, lazy=True),
-        c("unbounded", TWO, bounded=False, executes=False, may=_loss(1, f.ViewOtherwise), late=True, lazy=True),
-        c("late arrivals", TWO, bounded=False, executes=False, usual_view="lagging", may=_loss(1), late=True, lazy=True),
+        c("unbounded", TWO, bounded=False, executes=False, may=_loss(1, f.ViewOtherwise), views=("no such order", "reset"), late=True, lazy=True),
+        c("late arrivals", TWO, bounded=False, executes=False, overtakes=True, may=_loss(1, f.ViewOtherwise), views=("no such order", "empty list"), late=True, lazy=True),
         c("refresh", TWO, may={**_loss(2), f.Refresh: 2}, answers=DELIVERED, late=True, lazy=True),
         c("stuck", TWO, stuck=True, may=_loss(2, f.Refresh), answers=("pending", "failure"), late=True, lazy=True),
         c("clock ahead", TWO, skew=2_000, may=_loss(2, f.Death), late=True, lazy=True),
@@ -198,6 +200,23 @@ def _wider() -> list[Config]:
     ]  # fmt: skip
 
 
+def _narrow() -> list[Config]:
+    """Small enough for a guard's absence to show within two deviations."""
+    c, f = Config, faults
+    lost = ("500, executed", "success")
+    return [
+        c("empty lists", TWO, usual_view="empty list", may={f.AnswerLost: 1, f.WebhookLost: 1}, late=True, lazy=True),
+        c("one object", TWO, usual_view="one object: the hold", may={f.AnswerLost: 1, f.WebhookLost: 1}, late=True, lazy=True),
+        c("absurd views", TWO, usual_view="absurd amount", answers=lost, may={f.WebhookLost: 1, f.Refresh: 1}, late=True),
+        c("full pages", (K1, Ask("K2", order=SECOND), Ask("K3", order=THIRD)), page=1, answers=("503, not executed", "success"),
+          may={f.AnswerOtherwise: 1, f.IndexLags: 1, f.Death: 1}),
+        c("failed before", TWO, first="failure", may={f.WebhookLost: 1}, late=True, lazy=True),
+        c("lost, then throttled", (K1, K2, K1), answers=("success", "throttled"), may={f.PostLost: 1, f.AnswerOtherwise: 1}, late=True),
+        c("replaced secret", (K1,), projects=True, rotations=("live", "new keys"), answers=lost, may={f.Rotate: 2, f.WebhookLost: 1, f.ColdStart: 1}, late=True),
+        c("pending and lost", TWO, until_rest=True, usual_view="behind its webhooks", answers=("pending", "success"), may={f.AnswerLost: 1}, late=True, lazy=True, clocks=6),
+    ]  # fmt: skip
+
+
 def _everything() -> list[Config]:
     c, f = Config, faults
     every_answer = (*answers.DOCUMENTED, *answers.SILENT, *answers.ODD)
@@ -218,4 +237,4 @@ def _everything() -> list[Config]:
     ]  # fmt: skip
 
 
-CONFIGURATIONS = {config.name: config for config in (*_usual(), *_wider(), *_everything())}
+CONFIGURATIONS = {config.name: config for config in (*_usual(), *_wider(), *_narrow(), *_everything())}

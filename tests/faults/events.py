@@ -67,7 +67,10 @@ class Land(Event):
     def possible(cls, sim: "Simulation") -> Iterator[Event]:
         """Where the provider is lazy, a POST that nobody waits for comes last of all."""
         usual = sim.usual_answer
-        return (cls(post, usual) for post in sim.bank.posts if post.heard or not sim.config.lazy)
+        listened = any(post.heard for post in sim.bank.posts)
+        for post in sim.bank.posts:
+            if post.heard or not sim.config.lazy or (sim.config.overtakes and listened):
+                yield cls(post, usual)
 
     def happen(self, sim: "Simulation") -> None:
         """And its answer reaches us, if anybody waits for it."""
@@ -87,7 +90,8 @@ class LandLate(Land):
     @classmethod
     def possible(cls, sim: "Simulation") -> Iterator[Event]:
         """Last of all."""
-        if sim.config.lazy:
+        first = sim.config.overtakes and any(post.heard for post in sim.bank.posts)
+        if sim.config.lazy and not first:
             yield from (cls(post, sim.usual_answer) for post in sim.bank.posts if not post.heard)
 
 

@@ -150,7 +150,7 @@ MISTAKES = (
     Guard("the last webhook's fields win", _last_fields, ("permutations", "forms of webhooks", "permutations lying")),
     Guard("a review is not counted", partial(_uncounted, "VoidReview"), ("other currency", "stuck")),
     Guard("a correction is not counted", partial(_uncounted, "VoidCorrected"), ("looked at again", "portal")),
-    Guard("a void of another project is not counted", _project_uncounted, ("another project's keys",)),
+    Guard("a void of another project is not counted", _project_uncounted, ("replaced secret",)),
     Guard("a review is in no list", _review_unlisted, ("other currency", "stuck")),
     Guard("a correction is not marked", _voided_uncorrected, ("looked at again", "portal")),
     Guard("a conflict is not merged again", _three_merges, ("plain", "webhooks")),

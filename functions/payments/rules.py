@@ -144,7 +144,7 @@ def _own(void: Void, operations: list[Operation]) -> Operation | None:
 
 
 def _adopt_only_new(void: Void, view: OrderView) -> Void:
-    """An attempt without an id of its own takes the one new id that a query after its window shows, if it is the only one.
+    """An attempt without an id of its own takes the new id that a query after its window shows, if it is the only one.
 
     Another one that was seen before, or that a webhook showed under way, may be ours as well.
     """

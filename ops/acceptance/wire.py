@@ -20,6 +20,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from ops.places import OpsError
 from payments import exact_json
+from payments.exact_json import Number
 
 SECONDS = 35.0
 """Longer than API Gateway lets any request take."""
@@ -30,6 +31,19 @@ SERVICE = "execute-api"
 
 class NoAnswer(OpsError):
     """The network, or whoever is behind it, gave no answer."""
+
+
+def _plain(value: object) -> Any:
+    """Numbers as Python's own: whole ones as int, others exact; None for what no number here could be."""
+    match value:
+        case Number(digits):
+            return int(digits) if digits.lstrip("-").isdecimal() and len(digits) < 20 else value.value
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+        case _:
+            return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,7 @@ class Reply:
     def json(self) -> Any:
         """The body with the digits of its numbers; None if it is no JSON."""
         try:
-            return exact_json.parse(self.body)
+            return _plain(exact_json.parse(self.body))
         except exact_json.Unreadable:
             return None
 

@@ -70,7 +70,7 @@ export const VERSION = "1.0.0";
  * @typedef {object} Problem
  * @property {string} type
  * @property {string} title
- * @property {number} status
+ * @property {number} [status]
  * @property {string} detail
  * @property {string} request_id
  * @property {string} [order_id]

@@ -107,7 +107,6 @@ class VoidWithEvents(VoidRecord):
 class _Problem(TypedDict):
     type: str
     title: str
-    status: int
     detail: str
     request_id: str
 
@@ -115,6 +114,7 @@ class _Problem(TypedDict):
 class Problem(_Problem, total=False):
     """A problem document (RFC 9457)."""
 
+    status: int
     order_id: str
     errors: list[dict[str, str]]
     void: VoidRecord

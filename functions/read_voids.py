@@ -16,10 +16,11 @@ from lambda_http import (
     query,
     respond,
 )
+from payments.items import BadCursor
 from payments.outside import Deadline, Systems
 from payments.record import Order, wrong_order_id
 from payments.settling import refresh
-from payments.store import BadCursor, StateFilter
+from payments.store import StateFilter
 from payments.voids import find
 from representations import void_record, webhook_record
 from systems import systems

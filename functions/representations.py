@@ -77,19 +77,21 @@ def void_record(order: Order, earlier: EarlierAttempt | None = None) -> dict[str
             for change in void.history
         ],
     }
-    if earlier is not None and void.state is not State.VOIDED:
-        shown |= {
-            "state": State.FAILED.value,
-            "reason": earlier.reason.value,
-            "resend_allowed": False,
-            "comment": None,
-            "attempt": earlier.number,
-            "requested_at": _time(earlier.requested_at),
-            "requested_by": earlier.requested_by,
-            "settled_at": _time(earlier.settled_at),
-            "provider": None,
-        }
-    return shown
+    return shown if earlier is None or void.state is State.VOIDED else shown | _as_it_ended(earlier)
+
+
+def _as_it_ended(earlier: EarlierAttempt) -> dict[str, object]:
+    return {
+        "state": State.FAILED.value,
+        "reason": earlier.reason.value,
+        "resend_allowed": False,
+        "comment": None,
+        "attempt": earlier.number,
+        "requested_at": _time(earlier.requested_at),
+        "requested_by": earlier.requested_by,
+        "settled_at": _time(earlier.settled_at),
+        "provider": None,
+    }
 
 
 def provider_words(void: Void, earlier: EarlierAttempt | None = None) -> dict[str, object]:

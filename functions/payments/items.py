@@ -1,9 +1,11 @@
-"""An order as an item of the table, and back. Pure.
+"""An order as an item of the table, and back; where a list of them goes on. Pure.
 
 Flat attributes are what indexes, conditions and the stream read; the rest is one JSON text each for the details and the
 provider's fields, because the SDK's work grows with each attribute. What is not known is not written.
 """
 
+import base64
+import binascii
 import json
 import zlib
 from collections.abc import Mapping
@@ -13,17 +15,7 @@ from urllib.parse import quote
 
 from payments import exact_json
 from payments.messages import PROVIDER_FIELDS, Fields, Operation
-from payments.record import (
-    Attempt,
-    Change,
-    EarlierAttempt,
-    Evidence,
-    FailureReason,
-    Order,
-    State,
-    StoredWebhook,
-    Void,
-)
+from payments.record import Attempt, Change, EarlierAttempt, Evidence, FailureReason, Order, State, StoredWebhook, Void
 
 Item = dict[str, Any]
 
@@ -33,9 +25,14 @@ DUE, RECHECK, REVIEW = "DUE", "RECHECK", "REVIEW"
 SHARDS = 8
 """Each partition is spread over this many keys, by the order's hash: one key takes 1,000 writes a second at most."""
 QUARANTINE_SECONDS = 90 * 86_400
+LONGEST_CURSOR, MOST_DIGITS = 4_096, 15
 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _IDS = ("ids_before_attempt", "all_ids", "under_way")
+
+
+class BadCursor(Exception):
+    """The cursor is none of ours."""
 
 
 def partition(pos_id: str, order_id: str) -> str:
@@ -251,3 +248,42 @@ def _text(item: Mapping[str, Any], name: str) -> str | None:
 
 def _milliseconds(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+# ---- cursors: for each shard of a list the order after which it goes on ----------------------------------------------
+
+
+def index_key(item: Item, index: str) -> Item:
+    """Where a query of an index goes on after this item."""
+    return {name: item[name] for name in ("pk", "sk", f"{index}_pk", f"{index}_at")}
+
+
+def write_cursor(places: dict[str, Item | None], index: str) -> str:
+    """The cursor of these start keys, as text that fits a URL."""
+    shown = {shard: [key["pk"]["S"], key[f"{index}_at"]["N"]] if key else None for shard, key in places.items()}
+    return base64.urlsafe_b64encode(json.dumps(shown, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, index: str, kind: str) -> dict[str, Item | None]:
+    """The start keys of a cursor. Raises BadCursor."""
+    try:
+        if len(cursor) > LONGEST_CURSOR or not cursor.isascii():
+            raise ValueError
+        places = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error, RecursionError):
+        raise BadCursor from None
+    if not isinstance(places, dict) or not places or not places.keys() <= set(shards(kind)):
+        raise BadCursor
+    return {shard: _read_place(place, index, shard) for shard, place in places.items()}
+
+
+def _read_place(place: object, index: str, shard: str) -> Item | None:
+    """The start key of a shard. What the table would refuse is refused here, as the caller's mistake and not ours."""
+    match place:
+        case None:
+            return None
+        case [str(pk), str(at)] if at.isascii() and at.isdecimal() and len(at) <= MOST_DIGITS and 0 < len(pk) <= 400:
+            key = {"pk": {"S": pk}, "sk": {"S": ORDER}, f"{index}_pk": {"S": shard}, f"{index}_at": {"N": at}}
+            if shard_of(pk) == shard.rpartition("#")[2] and pk == exact_json.without_surrogates(pk):
+                return key
+    raise BadCursor

@@ -4,9 +4,6 @@ Promises that a write fails if somebody wrote since the version it rests on, and
 recognised by its `write_id`. Never scans, never deletes, never overwrites unconditionally.
 """
 
-import base64
-import binascii
-import json
 from collections.abc import Callable, Mapping
 from copy import replace
 from dataclasses import dataclass
@@ -15,14 +12,21 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from payments import items
-from payments.exact_json import without_surrogates
 from payments.items import Item
 from payments.outside import AWS_CALL_SECONDS, AwsClient, Deadline
 from payments.record import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook
 
 MOST_MERGES = 5
-LONGEST_CURSOR = 4_096
-MOST_DIGITS = 15
+
+APPEND = (
+    "SET webhooks.#digest = :webhook, webhook_bytes = webhook_bytes + :size, "
+    "version = version + :one, write_id = :write"
+)
+ADDS_NOTHING_ELSE = (
+    "#state = :voided AND provider = :provider AND attribute_not_exists(webhooks.#digest) "
+    "AND size(webhooks) < :most AND webhook_bytes < :room"
+)
+"""Equal fields, because then `rules` would change nothing else. Whatever is not exactly so is merged."""
 
 StateFilter = Literal["unsettled", "review"]
 KINDS: dict[StateFilter, tuple[str, str]] = {"unsettled": ("due", items.DUE), "review": ("review", items.REVIEW)}
@@ -30,10 +34,6 @@ KINDS: dict[StateFilter, tuple[str, str]] = {"unsettled": ("due", items.DUE), "r
 
 class StoreError(Exception):
     """The table cannot be used now; whether a write was applied is not known. The text is the kind of error."""
-
-
-class BadCursor(Exception):
-    """The cursor is none of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +128,8 @@ class Store:
                 "update_item",
                 deadline,
                 Key=items.key(pos_id, operation.order_id),
-                UpdateExpression=(
-                    "SET webhooks.#digest = :webhook, webhook_bytes = webhook_bytes + :size, "
-                    "version = version + :one, write_id = :write"
-                ),
-                # Equal fields, because then `rules` would change nothing else. Whatever is not exactly so is merged.
-                ConditionExpression=(
-                    "#state = :voided AND provider = :provider AND attribute_not_exists(webhooks.#digest) "
-                    "AND size(webhooks) < :most AND webhook_bytes < :room"
-                ),
+                UpdateExpression=APPEND,
+                ConditionExpression=ADDS_NOTHING_ELSE,
                 ExpressionAttributeNames={"#state": "state", "#digest": webhook.digest},
                 ExpressionAttributeValues={
                     ":voided": {"S": "voided"},
@@ -163,9 +156,9 @@ class Store:
             return
 
     def list(self, which: StateFilter, limit: int, cursor: str | None, deadline: Deadline) -> Page:
-        """One page of the open voids, or of those in review, next due first. Raises StoreError, BadCursor."""
+        """One page of the open voids, or of those in review, next due first. Raises StoreError, `items.BadCursor`."""
         index, kind = KINDS[which]
-        places = _read_cursor(cursor, index, kind) if cursor else dict.fromkeys(items.shards(kind))
+        places = items.read_cursor(cursor, index, kind) if cursor else dict.fromkeys(items.shards(kind))
         found: list[tuple[int, str, Item]] = []
         going_on: set[str] = set()
         for shard, start in places.items():
@@ -175,10 +168,10 @@ class Store:
         found.sort(key=lambda entry: entry[0])  # stable, so each shard keeps its own order
         page, rest = found[:limit], found[limit:]
         going_on |= {shard for _, shard, _ in rest}
-        places |= {shard: _index_key(item, index) for _, shard, item in page}
+        places |= {shard: items.index_key(item, index) for _, shard, item in page}
         orders = [order for _, _, item in page if (order := _read_if_possible(item)) is not None]
         next_places = {shard: places[shard] for shard in places if shard in going_on}
-        cursor = _write_cursor(next_places, index) if next_places else None
+        cursor = items.write_cursor(next_places, index) if next_places else None
         return Page(tuple(orders), cursor, len(page) - len(orders))
 
     def due(self, shard: str, now: int, limit: int, start: Item | None, deadline: Deadline) -> tuple[Page, Item | None]:
@@ -274,39 +267,3 @@ def _read_if_possible(item: Item) -> Order | None:
         return items.read_order(item)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-
-
-# ---- cursors: for each shard of a list the order after which it goes on ----------------------------------------------
-
-
-def _index_key(item: Item, index: str) -> Item:
-    return {name: item[name] for name in ("pk", "sk", f"{index}_pk", f"{index}_at")}
-
-
-def _write_cursor(places: dict[str, Item | None], index: str) -> str:
-    shown = {shard: [key["pk"]["S"], key[f"{index}_at"]["N"]] if key else None for shard, key in places.items()}
-    return base64.urlsafe_b64encode(json.dumps(shown, separators=(",", ":")).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, index: str, kind: str) -> dict[str, Item | None]:
-    try:
-        if len(cursor) > LONGEST_CURSOR or not cursor.isascii():
-            raise ValueError
-        places = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error, RecursionError):
-        raise BadCursor from None
-    if not isinstance(places, dict) or not places or not places.keys() <= set(items.shards(kind)):
-        raise BadCursor
-    return {shard: _read_place(place, index, shard) for shard, place in places.items()}
-
-
-def _read_place(place: object, index: str, shard: str) -> Item | None:
-    """The start key of a shard. What the table would refuse is refused here, as the caller's mistake and not ours."""
-    match place:
-        case None:
-            return None
-        case [str(pk), str(at)] if at.isascii() and at.isdecimal() and len(at) <= MOST_DIGITS and 0 < len(pk) <= 400:
-            key = {"pk": {"S": pk}, "sk": {"S": items.ORDER}, f"{index}_pk": {"S": shard}, f"{index}_at": {"N": at}}
-            if items.shard_of(pk) == shard.rpartition("#")[2] and pk == without_surrogates(pk):
-                return key
-    raise BadCursor

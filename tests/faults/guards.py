@@ -485,7 +485,7 @@ def _every_page(stack: ExitStack) -> None:
 
 
 def _cursor_goes_on(stack: ExitStack) -> None:
-    _set(stack, store, _write_cursor=lambda *_: None)
+    _set(stack, items, write_cursor=lambda *_: None)
 
 
 def _run_counts_what_it_did(stack: ExitStack) -> None:

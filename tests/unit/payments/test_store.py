@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from payments import items
-from payments.items import partition, read_order, timestamp, write_order
+from payments.items import BadCursor, partition, read_order, timestamp, write_order
 from payments.record import (
     MOST_WEBHOOK_BYTES,
     MOST_WEBHOOKS,
@@ -22,7 +22,7 @@ from payments.record import (
     Void,
 )
 from payments.rules import apply_webhook
-from payments.store import BadCursor, Conflict, StoreError, Written
+from payments.store import Conflict, StoreError, Written
 from payments.webhooks import with_webhook
 from tests.fakes.scene import ORDER, POS_ID, START, Scene, operation, order_of, submitting
 from tests.fakes.table import error

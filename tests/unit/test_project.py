@@ -193,6 +193,14 @@ def test_every_place_names_the_same_python() -> None:
     assert runtimes == {version.replace(".", "_")}
 
 
+def test_the_type_checker_reads_every_module_of_the_cdk_that_we_name() -> None:
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    read = {module for each in overrides if each.get("follow_imports") == "normal" for module in each["module"]}
+    named = {name for folder in ("infra", "tests") for path in python_files(folder) for name in imports(path)}
+    modules = {name for name in named if re.fullmatch(r"aws_cdk(\.[a-z_0-9]+)?", name)}
+    assert modules == read, "the types of a module that is not read are Any, without a word"
+
+
 @pytest.mark.parametrize("shipped", ["requirements.txt", "functions/requirements.txt"])
 def test_developers_have_what_ships_in_the_same_versions(shipped: str) -> None:
     assert pins(ROOT / shipped).items() <= pins(ROOT / "requirements-dev.txt").items()

@@ -288,7 +288,7 @@ AWS_ROWS = (
     Row(
         id="aws-write-units",
         question="How many write units does a void with its webhook use?",
-        assumed="At most 16.",
+        assumed="At most seven.",
         depends=(PERFORMANCE, "infra/storage.py"),
         rule="the cost of a million voids",
         otherwise="Put the evidence into docs/performance.md.",

@@ -57,12 +57,13 @@ def denied(service: Service) -> list[str]:
 # What it says
 
 
-def test_every_provider_row_is_confirmed_and_nothing_is_left(
+def test_everything_is_confirmed_or_out_of_reach_here_and_nothing_is_left(
     accept: Accept, service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, rows = accept("--allow-second-void")
     provider = {name: row["verdict"] for name, row in rows.items() if name.startswith("provider-")}
     assert provider == dict.fromkeys((row.id for row in PROVIDER_ROWS), "confirmed")
+    assert [name for name, row in rows.items() if row["verdict"] == "contradicted"] == []
     for row in rows.values():
         assert row["verdict"] != "not seen" or row["why"].startswith("the local run cannot say: "), row
     assert denied(service) == []

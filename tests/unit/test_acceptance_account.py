@@ -178,7 +178,7 @@ def test_the_quotas_of_a_new_account(
     quotas, role_row = seen(site, "aws-quotas", "aws-log-role")
     assert [quotas.verdict, role_row.verdict] == verdicts
     assert quotas.evidence["needed"] == {
-        "lambda_concurrency": 67, "api_requests_a_second": 400, "table_write_units_a_second": 2400
+        "lambda_concurrency": 67, "api_requests_a_second": 400, "table_write_units_a_second": 1400
     }  # fmt: skip
 
 

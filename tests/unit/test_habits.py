@@ -61,6 +61,17 @@ def test_every_command_that_a_text_names_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
+def test_every_script_that_a_text_runs_exists(name: str) -> None:
+    assert [path for path in re.findall(r"python (\S+\.py)", read(name)) if not (ROOT / path).is_file()] == []
+
+
+def test_coverage_is_told_for_every_part_that_it_measures() -> None:
+    told = set(re.findall(r"^\| `([a-z]+)/?` \| \d", read("CONTRIBUTING.md"), re.MULTILINE))
+    settings = tomllib.loads(read("pyproject.toml"))["tool"]["coverage"]["run"]
+    assert told == set(settings["source"])
+
+
+@pytest.mark.parametrize("name", TEXTS)
 def test_every_file_that_a_text_names_exists(name: str) -> None:
     linked = {link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)#]+)", read(name))}
     named = set(re.findall(r"`((?:functions|infra|local|ops|tests|benchmarks|docs|\.github)/[\w./-]+)`", read(name)))

@@ -93,7 +93,7 @@ def quotas(site: Site) -> Iterator[Finding]:
 
 
 def needs(environment: Environment) -> dict[str, float]:
-    """At the throttles: 300 ms for a void, 30 ms for a webhook, one settle run; 12 write units for both together."""
+    """At the throttles: 300 ms for a void, 30 ms for a webhook, one settle run; 7 write units for both together."""
     voids, webhooks = (
         environment.merchant_throttle.requests_per_second,
         environment.webhook_throttle.requests_per_second,
@@ -101,7 +101,7 @@ def needs(environment: Environment) -> dict[str, float]:
     return {
         "lambda_concurrency": round(voids * 0.3 + webhooks * 0.03 + 1),
         "api_requests_a_second": voids + webhooks,
-        "table_write_units_a_second": max(voids, webhooks) * 12,
+        "table_write_units_a_second": max(voids, webhooks) * 7,
     }
 
 

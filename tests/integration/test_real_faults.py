@@ -9,10 +9,11 @@ import random
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
 
 import pytest
 
+from local.merchant import Reply
 from local.service import Service
 from tests.integration.client import Client, eventually
 
@@ -48,7 +49,7 @@ def agrees(client: Client, order_id: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def outcome(service: Service) -> dict[tuple[str, str], Any]:
+def outcome(service: Service) -> dict[tuple[str, str], tuple[str, Reply]]:
     """One void for each pair, all sent before any is looked at."""
     client = Client(service)
     pairs = list(itertools.product(ANSWERS, WEBHOOKS))
@@ -60,7 +61,7 @@ def outcome(service: Service) -> dict[tuple[str, str], Any]:
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_whatever_answer_and_webhook_the_record_agrees_with_the_ledger(
-    service: Service, outcome: dict[tuple[str, str], Any], answer: str
+    service: Service, outcome: dict[tuple[str, str], tuple[str, Reply]], answer: str
 ) -> None:
     client = Client(service)
     for webhook in WEBHOOKS:
@@ -68,7 +69,7 @@ def test_whatever_answer_and_webhook_the_record_agrees_with_the_ledger(
         assert reply.status in CONTRACT, (answer, webhook, reply.body)
         if reply.status == 200:
             assert released(client, order_id), (answer, webhook)
-        eventually(lambda order=order_id: agrees(client, order), bool, seconds=30)
+        eventually(partial(agrees, client, order_id), bool, seconds=30)
         assert client.ledger(order_id)["voids_executed"] <= 1, (answer, webhook)
 
 
@@ -107,4 +108,4 @@ def test_functions_killed_at_random_moments_lose_and_double_nothing(service: Ser
         assert ledger["voids_received"] <= 1, (order_id, seen)
         if 200 in seen:
             assert ledger["voids_executed"] == 1, (order_id, seen)
-        eventually(lambda order=order_id: agrees(client, order), bool, seconds=30)
+        eventually(partial(agrees, client, order_id), bool, seconds=30)

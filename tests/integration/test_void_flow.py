@@ -6,6 +6,7 @@ Requests are signed by botocore, webhooks by the sandbox: every answer the provi
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -93,7 +94,7 @@ def test_requests_for_an_order_in_flight_are_told_so(client: Client) -> None:
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.submit(client.submit, order_id), threads.submit(client.submit, overtaken)
         for each in (order_id, overtaken):
-            eventually(lambda each=each: client.ledger(each), lambda ledger: ledger["voids_received"] == 1)
+            eventually(partial(client.ledger, each), lambda ledger: ledger["voids_received"] == 1)
         busy = client.submit(order_id)
         document = problem(busy, 409, "in-progress")
         assert (document["order_id"], int(busy.headers["Retry-After"]) > 0) == (order_id, True)

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import cost
 from benchmarks.cost import Measured, Month, Request
 from benchmarks.prices import PRICES, REGION, Prices
+from benchmarks.report import DOCUMENT
 
 # Prices at which a line is what it counts.
 UNIT = Prices(**dict.fromkeys(Prices.__dataclass_fields__, 1.0))
@@ -131,7 +132,7 @@ def test_every_region_names_every_price() -> None:
 
 
 def test_the_document_shows_the_kept_run_at_the_present_prices() -> None:
-    text = cost.DOCUMENT.read_text()
+    text = DOCUMENT.read_text()
     found = re.search(f"{re.escape(cost.BEGIN)}\n\n(.*?)\n\n{re.escape(cost.END)}", text, re.DOTALL)
     assert found
     assert found[1] == cost.document(cost.load()), "after a change: python -m benchmarks.cost --again"

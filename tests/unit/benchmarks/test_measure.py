@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def canned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "count_instructions", lambda *_, **__: 1_000_000)
     monkeypatch.setattr(measure, "unhurried", lambda subject: subject)
     monkeypatch.setattr(measure, "say", lambda _: None)
-    monkeypatch.setattr(measure.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
 
 
 def sides() -> dict[str, Subject]:

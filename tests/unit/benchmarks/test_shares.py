@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
             self.now += nanoseconds
 
     clock = Clock()
-    monkeypatch.setattr(shares.time, "thread_time_ns", lambda: clock.now)
+    monkeypatch.setattr(time, "thread_time_ns", lambda: clock.now)
     return clock
 
 

@@ -20,7 +20,7 @@ from tests.fakes.scene import fields, operation, submitting
 RELEASED_ELSEWHERE = Void(State.VOIDED, "UAH")
 
 
-def earlier(number: int, key: str, reason: FailureReason | None = FailureReason.REFUSED) -> EarlierAttempt:
+def earlier(number: int, key: str, reason: FailureReason = FailureReason.REFUSED) -> EarlierAttempt:
     return EarlierAttempt(number, key, "hash", 1, None, reason, 2)
 
 
@@ -49,7 +49,7 @@ class TestAKey:
 
 
 def test_only_attempts_that_may_have_reached_the_provider_count() -> None:
-    before = (earlier(1, "a"), earlier(2, "b", FailureReason.NOT_SENT), earlier(3, "c", None))
+    before = (earlier(1, "a"), earlier(2, "b", FailureReason.NOT_SENT), earlier(3, "c", FailureReason.NOT_EXECUTED))
     void = replace(submitting(), earlier=before)
     assert void.attempts_that_count == 3
     assert replace(void, state=State.FAILED, reason=FailureReason.THROTTLED).attempts_that_count == 2

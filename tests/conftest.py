@@ -2,9 +2,9 @@
 
 import os
 from pathlib import PurePosixPath
-from typing import Any
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 # Before anything of functions/ is imported, by whichever test comes first.
@@ -46,7 +46,7 @@ class Groups(LoadScopeScheduling):
         return group(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
     config.option.loadscopereorder = False  # it would put the groups with most tests first, not the longest
     return Groups(config, log)
 

@@ -8,6 +8,7 @@ from tests.alarms import metric_math
 from tests.alarms.evaluator import (
     MINUTE_MS,
     USUAL,
+    Alarm,
     Change,
     Datapoint,
     Metrics,
@@ -164,7 +165,7 @@ AT_LEAST = "GreaterThanOrEqualToThreshold"
 NAMESPACE, NAME, DIMENSIONS = "Tests", "Errors", frozenset({("service", "s")})
 
 
-def an_alarm(**more: Any) -> Any:
+def an_alarm(**more: Any) -> Alarm:
     return read_alarm(
         {
             "AlarmName": "Stack heading", "Namespace": NAMESPACE, "MetricName": NAME, "Statistic": "Sum", "Period": 60,
@@ -174,7 +175,7 @@ def an_alarm(**more: Any) -> Any:
     )  # fmt: skip
 
 
-def an_expression(expression: str, period: int = 60, **more: Any) -> Any:
+def an_expression(expression: str, period: int = 60, **more: Any) -> Alarm:
     metric = {"Namespace": NAMESPACE, "MetricName": NAME, "Dimensions": [{"Name": "service", "Value": "s"}]}
     queries = [
         {"Id": "result", "Expression": expression, "ReturnData": True},
@@ -192,7 +193,7 @@ def at_minute(minute: float, value: float = 1, **more: Any) -> Datapoint:
     return Datapoint(NAMESPACE, NAME, DIMENSIONS, round(minute * MINUTE_MS), value)._replace(**more)
 
 
-def rings(alarm: Any, published: list[Datapoint], minutes: int = 60, reading: Reading = USUAL) -> list[int]:
+def rings(alarm: Alarm, published: list[Datapoint], minutes: int = 60, reading: Reading = USUAL) -> list[int]:
     found = changes(alarm, Metrics(published), 0, minutes * MINUTE_MS, reading)
     return [change.at // MINUTE_MS for change in found if change.state is ALARM]
 

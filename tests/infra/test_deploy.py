@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from copy import replace
-from typing import Any
+from pathlib import Path
 
 import boto3
 import pytest
@@ -36,7 +36,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
 
     def of(service: str) -> Stubber:
         if service not in stubs:
-            stubs[service] = Stubber(session.client(service))  # type: ignore[call-overload]
+            stubs[service] = Stubber(session.client(service))  # type: ignore[call-overload]  # the name is not a literal here
             stubs[service].activate()
         return stubs[service]
 
@@ -115,7 +115,7 @@ def test_what_aws_refuses_is_one_sentence(
     assert run(READY) == (1, f"make deploy: {told}\n")
 
 
-def test_without_credentials_it_says_so_in_one_sentence(tmp_path: Any) -> None:
+def test_without_credentials_it_says_so_in_one_sentence(tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
     nothing.touch()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -138,7 +138,7 @@ def test_afterwards_the_stack_policy_is_set(answers: Answers, run: Callable[...,
 
 
 def test_synth_warns_of_what_deploy_will_refuse_and_still_writes_the_template(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     from infra import synth
 

@@ -73,7 +73,7 @@ def test_alarms_of_this_account_may_publish_to_the_topic(of_type: Callable[[str]
     assert policy["Properties"]["Topics"] == [{"Ref": topic}]
 
 
-def publishing_of_alarms(topic: Any, account: Any) -> dict[str, Any]:
+def publishing_of_alarms(topic: dict[str, str], account: str | dict[str, str]) -> dict[str, Any]:
     """As in AWS's "Setting up Amazon SNS notifications"."""
     parts = ["arn:", {"Ref": "AWS::Partition"}, ":cloudwatch:eu-central-1:", account, ":alarm:*"]
     if isinstance(account, str):

@@ -5,6 +5,7 @@ The events go to the running functions directly, past the local gateway, which h
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -35,13 +36,14 @@ def as_text(body: bytes) -> dict[str, Any]:
     return {"body": body.decode(errors="replace"), "isBase64Encoded": False}
 
 
+Reading = Callable[[bytes], dict[str, Any]]
 READINGS = pytest.mark.parametrize("reading", [as_bytes, as_text])
 
 
 @READINGS
 @pytest.mark.parametrize("end", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"caf\xe9"])
 def test_an_order_of_bytes_that_are_not_utf_8_is_refused_and_nothing_is_voided(
-    client: Client, reading: Any, end: bytes
+    client: Client, reading: Reading, end: bytes
 ) -> None:
     order = uuid4().hex[:8].encode() + end
     replaced = order.decode(errors="replace")
@@ -54,14 +56,14 @@ def test_an_order_of_bytes_that_are_not_utf_8_is_refused_and_nothing_is_voided(
 
 @READINGS
 @pytest.mark.parametrize("body", [b"data=\xff&signature=x", b"\xff\xfe", b"data=e30%3D&signature=%ff", b"\x00" * 9])
-def test_a_webhook_of_bytes_that_are_not_utf_8_is_refused(client: Client, reading: Any, body: bytes) -> None:
+def test_a_webhook_of_bytes_that_are_not_utf_8_is_refused(client: Client, reading: Reading, body: bytes) -> None:
     answer = client.service.runtime.invoke("receive_webhook", scene.gateway_event("", FORM) | reading(body))
     assert answer["statusCode"] in (400, 401)
 
 
 @READINGS
 def test_a_genuine_webhook_beside_bytes_that_are_not_utf_8_is_still_what_was_signed(
-    client: Client, reading: Any
+    client: Client, reading: Reading
 ) -> None:
     """The other fields of the form are nobody's business."""
     order = uuid4().hex

@@ -319,7 +319,7 @@ def command_line(pid: int) -> bytes:
 
 
 def test_a_function_process_killed_in_the_middle_is_told_and_replaced(
-    service: Service, merchant: Caller, sandbox: Any, order: str
+    service: Service, merchant: Caller, sandbox: Callable[..., Any], order: str
 ) -> None:
     sandbox("PUT", f"/faults/{order}", {"answer": "timeout_executed", "webhook": "none"})
     before = set(instances_of(service, "submit_void.handler"))

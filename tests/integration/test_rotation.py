@@ -11,10 +11,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -53,7 +52,7 @@ class Traffic:
             for thread in threads:
                 thread.join()
 
-    def _run(self, once: Any) -> None:
+    def _run(self, once: Callable[[], None]) -> None:
         try:
             while not self.stop.wait(0.2):
                 once()

@@ -64,8 +64,8 @@ def intent() -> Order:
     return Order(make.POS_ID, uuid4().hex, make.submitting())
 
 
-def success(order: Order, **more: object) -> StoredWebhook:
-    operation = make.operation(order_id=order.order_id, **more)  # type: ignore[arg-type]
+def success(order: Order, **more: Any) -> StoredWebhook:
+    operation = make.operation(order_id=order.order_id, **more)
     return StoredWebhook(uuid4().hex, NOW, "AWSCURRENT", operation)
 
 

@@ -21,4 +21,4 @@ def telemetry_of_this_test() -> None:
     import telemetry
 
     telemetry.metrics.clear_metrics()
-    telemetry.logger.registered_handler.stream = _Stdout()  # type: ignore[attr-defined]
+    telemetry.logger.registered_handler.stream = _Stdout()  # type: ignore[attr-defined]  # it is a StreamHandler

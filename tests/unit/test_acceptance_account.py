@@ -58,9 +58,9 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture
-def site(account: Account, api: Api, tmp_path: Path) -> Site:
+def site(account: Account, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     site = deployed(account, tmp_path, api.url, holds=("order-1",))
-    site.refuse_a_live_project = lambda: None  # type: ignore[method-assign]  # its own test is in test_acceptance_run
+    monkeypatch.setattr(site, "refuse_a_live_project", lambda: None)  # its own test is in test_acceptance_run
     return site
 
 
@@ -188,7 +188,9 @@ def test_a_quota_that_may_not_be_read_is_left_out(site: Site, account: Account) 
     account.refuses("service-quotas", "list_service_quotas", "AccessDeniedException")
     found = seen(site, "aws-quotas")[0]
     assert found.verdict is CONFIRMED
-    assert found.evidence["account"]["table_write_units_a_second"] is None  # type: ignore[index]
+    quotas = found.evidence["account"]
+    assert isinstance(quotas, dict)
+    assert quotas["table_write_units_a_second"] is None
 
 
 # Alarms
@@ -430,11 +432,13 @@ def message(order: str, version: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("encoded", [True, False])
-def test_an_order_with_odd_letters_leaves(site: Site, account: Account, encoded: bool) -> None:
+def test_an_order_with_odd_letters_leaves(
+    site: Site, account: Account, monkeypatch: pytest.MonkeyPatch, encoded: bool
+) -> None:
     from urllib.parse import quote
 
     order = 'acc-x"\\é'
-    site.nobody = lambda letters="": order  # type: ignore[method-assign]
+    monkeypatch.setattr(site, "nobody", lambda letters="": order)
     listening(account)
     account.says("sqs", "receive_message", {"Messages": [message(quote(order, safe="") if encoded else order, 2)]})
     account.says("sqs", "delete_message")
@@ -462,10 +466,15 @@ def test_an_order_that_never_leaves_is_contradicted(site: Site, account: Account
     [([2, 4, 6], CONFIRMED), ([2, 2, 4, 6], CONFIRMED), ([4, 2, 6], CONTRADICTED)],
 )
 def test_events_after_an_outage_of_the_bus(
-    site: Site, account: Account, api: Api, order_of_versions: list[int], verdict: Verdict
+    site: Site,
+    account: Account,
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    order_of_versions: list[int],
+    verdict: Verdict,
 ) -> None:
     order = site.nobody()
-    site.nobody = lambda letters="": order  # type: ignore[method-assign]
+    monkeypatch.setattr(site, "nobody", lambda letters="": order)
     listening(account)
     account.says("iam", "put_role_policy")
     account.says("sqs", "receive_message", {})
@@ -482,9 +491,9 @@ def test_events_after_an_outage_of_the_bus(
     account.finished()
 
 
-def test_a_bus_that_stays_in_reach_is_said(site: Site, account: Account) -> None:
+def test_a_bus_that_stays_in_reach_is_said(site: Site, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     order = site.nobody()
-    site.nobody = lambda letters="": order  # type: ignore[method-assign]
+    monkeypatch.setattr(site, "nobody", lambda letters="": order)
     listening(account)
     account.says("iam", "put_role_policy")
     account.says("sqs", "receive_message", {"Messages": [message(order, 2)]})
@@ -604,7 +613,9 @@ def test_times_beside_the_paper(site: Site, account: Account, milliseconds: int,
         account.says("logs", "filter_log_events", {"events": [{"message": line} for line in lines]})
     found = seen(site, *figures.PROBES[0].rows)
     assert found[0].verdict is verdict
-    assert found[0].evidence["warm"]["count"] == count  # type: ignore[index]
+    warm = found[0].evidence["warm"]
+    assert isinstance(warm, dict)
+    assert warm["count"] == count
     assert found[0].evidence["init"] == {"count": 5, "p50_ms": 250.5, "p99_ms": 250.5}
     account.finished()
 

@@ -114,10 +114,10 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture
-def site(api: Recorded, account: Account, tmp_path: Path) -> Site:
+def site(api: Recorded, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     site = deployed(account, tmp_path, api.url)
     site.now = lambda: datetime.now(UTC)  # botocore signs by the real clock
-    site.access_log = lambda pattern, since: []  # type: ignore[method-assign]
+    monkeypatch.setattr(site, "access_log", lambda pattern, since: [])
     return site
 
 
@@ -173,10 +173,9 @@ def test_evidence_of_a_refusal_holds_neither_key_nor_signature(site: Site) -> No
         assert secret not in text
 
 
-def test_the_access_log_names_the_response_type(site: Site) -> None:
-    site.access_log = lambda pattern, since: [  # type: ignore[method-assign]
-        {"request_id": MINE, "refused_as": "MISSING_AUTHENTICATION_TOKEN"} for _ in range(8)
-    ]
+def test_the_access_log_names_the_response_type(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [{"request_id": MINE, "refused_as": "MISSING_AUTHENTICATION_TOKEN"} for _ in range(8)]
+    monkeypatch.setattr(site, "access_log", lambda pattern, since: lines)
     assert seen(site, "aws-refusal-type").evidence["refused_as"] == "MISSING_AUTHENTICATION_TOKEN"
 
 

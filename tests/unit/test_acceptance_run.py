@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def site(account: Account, api: Api, tmp_path: Path) -> Site:
     return deployed(account, tmp_path, api.url, holds=("order-1",))
 
 
-def probe(run: Any, *rows: str, **more: Any) -> Probe:
+def probe(run: Callable[[Site], Iterator[Finding]], *rows: str, **more: Any) -> Probe:
     return Probe(rows=rows, run=run, does="", **more)
 
 
@@ -145,10 +145,13 @@ def resource(kind: str, name: str) -> dict[str, Any]:
             "ResourceStatus": "CREATE_COMPLETE"}  # fmt: skip
 
 
+type Started = Callable[..., tuple[int, str, str]]
+
+
 @pytest.fixture
 def started(
     account: Account, api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Any:
+) -> Started:
     """started("--yes", …) -> exit code, standard output and error, for the stack of the fake account."""
     monkeypatch.setattr(places, "deployed", lambda *_: Place(STACK, REGION, account, CALLER, api.url))
 
@@ -161,7 +164,7 @@ def started(
     return start
 
 
-def test_a_deployed_stack_is_looked_at(account: Account, started: Any, tmp_path: Path) -> None:
+def test_a_deployed_stack_is_looked_at(account: Account, started: Started, tmp_path: Path) -> None:
     begins(account)
     code, out, err = started("--yes", "--only", "aws-clock")
     assert code in (0, command.CONTRADICTED)  # the fake API's Date is not now
@@ -181,7 +184,7 @@ def test_a_deployed_stack_is_looked_at(account: Account, started: Any, tmp_path:
     ],
 )
 def test_a_stack_of_another_version_is_one_sentence(
-    account: Account, started: Any, handlers: tuple[str, ...], kind: str, says: str
+    account: Account, started: Started, handlers: tuple[str, ...], kind: str, says: str
 ) -> None:
     begins(account, handlers, kind)
     code, _, err = started("--yes")
@@ -204,21 +207,21 @@ def test_an_output_that_is_missing_is_another_version(site: Site) -> None:
         ("ValidationError", "there is no stack VoidService-test in eu-central-1"),
     ],
 )
-def test_what_is_wrong_at_the_start_is_one_sentence(account: Account, started: Any, code: str, says: str) -> None:
+def test_what_is_wrong_at_the_start_is_one_sentence(account: Account, started: Started, code: str, says: str) -> None:
     account.refuses("cloudformation", "describe_stacks", code)
     assert started("--yes")[0] == 1
     account.refuses("cloudformation", "describe_stacks", code)
     assert says in started("--yes")[2]
 
 
-def test_a_caller_whom_the_api_refuses_is_one_sentence(account: Account, api: Api, started: Any) -> None:
+def test_a_caller_whom_the_api_refuses_is_one_sentence(account: Account, api: Api, started: Started) -> None:
     begins(account)
     api.status = 403
     code, _, err = started("--yes", "--only", "aws-clock")
     assert (code, "CallerPolicy" in err) == (1, True)
 
 
-def test_an_api_out_of_reach_is_one_sentence(account: Account, api: Api, started: Any) -> None:
+def test_an_api_out_of_reach_is_one_sentence(account: Account, api: Api, started: Started) -> None:
     begins(account)
     api.door.close()
     code, _, err = started("--yes", "--only", "aws-clock")
@@ -242,7 +245,7 @@ def test_no_network_and_no_credentials_are_one_sentence(
 
 
 def test_without_anybody_to_ask_nothing_is_done(
-    account: Account, started: Any, monkeypatch: pytest.MonkeyPatch
+    account: Account, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begins(account)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
@@ -252,7 +255,7 @@ def test_without_anybody_to_ask_nothing_is_done(
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 2), ("\n", 2), ("", 2), ("y\n", 3)])
 def test_it_asks_first_and_says_what_it_will_do(
-    account: Account, started: Any, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+    account: Account, started: Started, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
 ) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -314,7 +317,9 @@ def test_evidence_is_hidden_before_it_is_kept(site: Site) -> None:
 # Stopped in the middle
 
 
-def test_ctrl_c_takes_back_what_was_made_and_keeps_what_was_found(site: Site, account: Account, started: Any) -> None:
+def test_ctrl_c_takes_back_what_was_made_and_keeps_what_was_found(
+    site: Site, account: Account, started: Started
+) -> None:
     account.says("cloudwatch", "set_alarm_state")
 
     def find(site: Site) -> Iterator[Finding]:
@@ -611,14 +616,14 @@ def test_a_certificate_that_nobody_trusts_is_no_answer(tmp_path: Path) -> None:
         provider.stop()
 
 
-def test_deliveries_are_read_from_the_access_log(site: Site) -> None:
+def test_deliveries_are_read_from_the_access_log(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def log(pattern: str, since: object) -> list[dict[str, str]]:
         asked.append(pattern)
         return [{"status": "500"}, {"status": "200"}]
 
-    site.access_log = log  # type: ignore[method-assign]
+    monkeypatch.setattr(site, "access_log", log)
     assert site.deliveries("order-1", site.now()) == [500, 200]
     assert asked == ['{ $.route = "/webhooks/financial-line" }']
 

@@ -25,7 +25,7 @@ from payments import exact_json, rules
 from payments.items import write_order
 from payments.messages import OrderView, read_operation
 from payments.record import MOST_WEBHOOKS, FailureReason, State, Void
-from payments.secret import SecretError
+from payments.secret import Credentials, SecretError
 from payments.store import StoreError
 from payments.webhooks import WebhookOutcome
 from representations import PROBLEMS
@@ -268,7 +268,7 @@ def test_no_answer_of_the_provider_is_no_difference() -> None:
 
 def test_the_provider_is_asked_with_the_credentials_of_the_records_project() -> None:
     class Asked:
-        def get_order(self, credentials: Any, *_: object) -> OrderView:
+        def get_order(self, credentials: Credentials, *_: object) -> OrderView:
             asked.append(credentials.pos_id)
             return ABSENT
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import read_voids
+from payments.messages import OrderView
 from payments.record import FailureReason, State
 from payments.webhooks import receive
 from tests.fakes import scene as make
@@ -178,7 +179,7 @@ def test_a_refresh_whose_write_got_no_answer_is_counted_as_trouble(
 ) -> None:
     scene.put(make.submitting(scene.at))
 
-    def lost() -> Any:
+    def lost() -> OrderView:
         scene.table.lose_next_answer("put_item", repeated=False)
         return make.view(make.operation(currency="EUR"))
 

@@ -10,6 +10,7 @@ import read_voids
 import receive_webhook
 import settle_voids
 import submit_void
+from payments.messages import Answer
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
@@ -97,7 +98,7 @@ def fine(scene: Scene) -> None:
 @pytest.mark.parametrize("trouble", [fine, broken_table, broken_secret, malformed_secret])
 @pytest.mark.parametrize("line", [make.answer(), say.UNKNOWN, say.CREDENTIALS, say.REFUSED])
 def test_nothing_secret_leaves(
-    scene: Scene, capsys: pytest.CaptureFixture[str], trouble: Callable[[Scene], None], line: Any
+    scene: Scene, capsys: pytest.CaptureFixture[str], trouble: Callable[[Scene], None], line: Answer
 ) -> None:
     _, signature = make.signed(make.fields("pending"), SENTINELS["api_secret"])
     scene.provider.answers, scene.provider.views = [line], [make.HELD, make.HELD, make.HELD]

@@ -1,6 +1,6 @@
 """What `make smoke` decides by itself: whose credentials they are, what it looks at next, what it says of an error."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -62,11 +62,16 @@ def text(**changes: str) -> str:
     return str(VALUES | changes).replace("'", '"')
 
 
+type Look = Callable[..., list[Result]]
+
+
 @pytest.fixture
-def look(monkeypatch: pytest.MonkeyPatch) -> Any:
+def look(monkeypatch: pytest.MonkeyPatch) -> Look:
     """look(account, environment, base) -> what was found; the signed read and the provider say yes."""
 
-    def found(account: Account, environment: Environment = TEST, base: str = URL, taken: bool | None = True) -> Any:
+    def found(
+        account: Account, environment: Environment = TEST, base: str = URL, taken: bool | None = True
+    ) -> list[Result]:
         place = Place(f"VoidService-{environment.name}", "eu-central-1", account, ReadOnlyCredentials("a", "b", None))
         monkeypatch.setattr(places, "deployed", lambda *_: place)
         monkeypatch.setattr(api, "probe", lambda _: None)
@@ -78,7 +83,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
     return found
 
 
-def test_credentials_of_this_environment_pass(look: Any) -> None:
+def test_credentials_of_this_environment_pass(look: Look) -> None:
     found = look(Account(text()))
     assert [one.verdict for one in found] == ["ok"] * 6
     assert not any(value in str(found) for name, value in VALUES.items() if name != "pos_id")
@@ -97,14 +102,14 @@ def test_credentials_of_this_environment_pass(look: Any) -> None:
     ],
 )
 def test_another_projects_credentials_are_named(
-    look: Any, environment: Environment, pos_id: str, verdict: str, why: str
+    look: Look, environment: Environment, pos_id: str, verdict: str, why: str
 ) -> None:
     says = f"they are those of {environment.name} (pos_id {pos_id})"
     assert look(Account(text(pos_id=pos_id)), environment)[4] == Result(verdict, says, why)
 
 
 @pytest.mark.parametrize("secret", [None, "", "{", "[]", '{"pos_id": "x"}', text(api_secret="")])
-def test_a_secret_that_is_not_filled_in_ends_the_look_without_a_value(look: Any, secret: str | None) -> None:
+def test_a_secret_that_is_not_filled_in_ends_the_look_without_a_value(look: Look, secret: str | None) -> None:
     *_, last = look(Account(secret))
     assert last.verdict == "FAIL"
     assert last.why in (
@@ -124,11 +129,11 @@ def test_an_id_that_is_changed_on_the_way_fails_the_check(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("taken", "why"), [(False, "it refuses them"), (None, "no answer that says so")])
-def test_the_provider_has_the_last_word(look: Any, taken: bool | None, why: str) -> None:
+def test_the_provider_has_the_last_word(look: Look, taken: bool | None, why: str) -> None:
     assert look(Account(text()), taken=taken)[-1] == Result("FAIL", "the provider accepts them", why)
 
 
-def test_behind_another_address_nothing_is_looked_at(look: Any) -> None:
+def test_behind_another_address_nothing_is_looked_at(look: Look) -> None:
     account = Account(text())
     assert look(account, base="https://y.example/v1") == [
         Result("FAIL", "it is the API of VoidService-test", f"its ApiUrl is {URL}")

@@ -11,6 +11,7 @@ import clients
 import storage
 import submit_void
 import systems
+from payments.messages import Answer, OrderView
 from payments.outside import Systems
 from payments.record import EarlierAttempt, FailureReason, State, Void
 from payments.voids import Result, Submitted
@@ -304,7 +305,7 @@ def test_every_result_is_tested() -> None:
     ],
 )
 def test_a_reason_is_durable_before_it_is_told(
-    scene: Scene, line: Any, status: int, reason: FailureReason | None
+    scene: Scene, line: Answer, status: int, reason: FailureReason | None
 ) -> None:
     scene.provider.answers = [line]
     assert post()["statusCode"] == status
@@ -413,12 +414,14 @@ def test_bytes_that_were_not_utf8_are_400_as_api_gateway_passes_them(scene: Scen
 
 
 class TestA409:
-    def refused(self, scene: Scene, line: Any = say.REFUSED, seen: Any = make.HELD, key: str = "k1") -> dict[str, Any]:
+    def refused(
+        self, scene: Scene, line: Answer = say.REFUSED, seen: OrderView = make.HELD, key: str = "k1"
+    ) -> dict[str, Any]:
         scene.provider.answers, scene.provider.views = [line], [seen]
         return problem(post(Idempotency_Key=key))
 
     @pytest.mark.parametrize(("line", "seen"), [(say.REFUSED, make.HELD), (say.NOT_FOUND, make.ABSENT)])
-    def test_says_that_a_new_key_asks_again_where_it_helps(self, scene: Scene, line: Any, seen: Any) -> None:
+    def test_says_that_a_new_key_asks_again_where_it_helps(self, scene: Scene, line: Answer, seen: OrderView) -> None:
         assert "new Idempotency-Key" in self.refused(scene, line, seen)["detail"]
 
     def test_says_that_it_does_not_help_after_a_capture(self, scene: Scene) -> None:
@@ -470,7 +473,7 @@ def test_a_review_that_an_answer_sets_is_counted(scene: Scene, capsys: pytest.Ca
 def test_an_outcome_whose_write_got_no_answer_is_counted_as_trouble(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def lost() -> Any:
+    def lost() -> Answer:
         scene.table.lose_next_answer("put_item", repeated=False)
         return make.answer(currency="EUR")
 

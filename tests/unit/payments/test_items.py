@@ -2,6 +2,7 @@
 
 import json
 from copy import replace
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,8 @@ REFUSED = Void(
 )  # fmt: skip
 
 
-def item_of(void: Void | None, **more: object) -> items.Item:
-    return write_order(Order("pos", "a/ї", void, version=3, write_id="w", **more))  # type: ignore[arg-type]
+def item_of(void: Void | None, **more: Any) -> items.Item:
+    return write_order(Order("pos", "a/ї", void, version=3, write_id="w", **more))
 
 
 def test_a_failed_void_is_written_flat_and_what_is_not_known_is_left_out() -> None:

@@ -42,8 +42,8 @@ FULL = Void(
 """Every member has another value than its default, so that one that is forgotten shows."""
 
 
-def webhook(status: str = "success", digest: str = "d", at: int = START, **more: object) -> StoredWebhook:
-    return StoredWebhook(digest, at, "AWSCURRENT", operation(status, **more))  # type: ignore[arg-type]
+def webhook(status: str = "success", digest: str = "d", at: int = START, **more: Any) -> StoredWebhook:
+    return StoredWebhook(digest, at, "AWSCURRENT", operation(status, **more))
 
 
 def released() -> Void:

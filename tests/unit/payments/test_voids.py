@@ -1,5 +1,6 @@
 """A void's life with everything outside replaced: submit, record, settle, refresh, and what happens when answers are lost."""
 
+from collections.abc import Callable
 from copy import replace
 from typing import Any
 
@@ -28,7 +29,7 @@ def scene() -> Scene:
     return Scene()
 
 
-def failing(*names: str) -> Any:
+def failing(*names: str) -> Callable[[str, dict[str, Any]], None]:
     def before(name: str, arguments: dict[str, Any]) -> None:
         if name in names:
             raise error("InternalServerError", name)
@@ -303,7 +304,7 @@ class TestAttemptsAndKeys:
         assert len(scene.provider.sent) == 1
 
     @pytest.mark.parametrize("line", [say.THROTTLED, say.CREDENTIALS, "no connection"])
-    def test_what_moved_nothing_may_be_repeated_with_its_key(self, scene: Scene, line: Any) -> None:
+    def test_what_moved_nothing_may_be_repeated_with_its_key(self, scene: Scene, line: Answer | str) -> None:
         if isinstance(line, str):
             scene.provider.refuses_connections()
         else:

@@ -163,7 +163,10 @@ def use(
             meter.take()
             sizes = process.ask("warm", VOIDS)["sizes"]
             wire = running.ask("counts").get("provider wire", 0)
-            found[work] = Used(meter.take(), VOIDS, Path(log.name).read_bytes(), statistics.mean(sizes), wire / VOIDS)
+            usage = meter.take()
+            if not usage.writes and not usage.reads:
+                raise SystemExit(f"{subject.name}: a {work} did not use the table, so this would measure nothing")
+            found[work] = Used(usage, VOIDS, Path(log.name).read_bytes(), statistics.mean(sizes), wire / VOIDS)
             process.end()
         tables = [table, *([f"{table}-idempotency"] if subject.name == "powertools" else [])]
         stored = sum(map(meter.stored, tables)) / (1 + WARM_UP + VOIDS)

@@ -20,6 +20,9 @@ RETENTION = {
 }  # fmt: skip
 
 
+MOST_SETTLE_WORKERS = 64  # what `functions/payments/settings.py` accepts; docs/performance.md has their memory
+
+
 @dataclass(frozen=True, kw_only=True)
 class CustomDomain:
     name: str
@@ -61,6 +64,7 @@ class Environment:
     merchant_throttle: Throttle = Throttle(requests_per_second=200, burst=400)
     webhook_throttle: Throttle = Throttle(requests_per_second=200, burst=400)
     reserved_concurrency: ReservedConcurrency = ReservedConcurrency()  # a new account's quota is too small for it
+    settle_workers: int = 8  # questions that one settle run asks at once: what the provider has to bear
     canary: bool = False  # a release serves a tenth of the requests for a quarter of an hour; alarms take it back
     snap_start: bool = False  # quicker cold starts, at a price per version
     own_key: bool = False  # table, secret, variables, logs and topic under a key of this stack
@@ -108,6 +112,8 @@ class Environment:
             ("webhook_throttle", is_throttle(self.webhook_throttle), "at least 1, burst not below the rate"),
             ("reserved_concurrency", all(value is None or value > 0 for value in
              asdict(self.reserved_concurrency).values()), "None or at least 1 for each function"),
+            ("settle_workers", is_number_of_workers(self.settle_workers),
+             f"a whole number from 1 to {MOST_SETTLE_WORKERS}"),
             *((switch, isinstance(getattr(self, switch), bool), "True or False") for switch in SWITCHES),
             ("backup_days", self.backup_days is None or self.backup_days > 0, "None or at least 1"),
             ("web_acl_arn", self.web_acl_arn is None or is_web_acl(self.web_acl_arn, self.region),
@@ -154,6 +160,10 @@ def are_networks(networks: tuple[str, ...]) -> bool:
 
 def is_throttle(throttle: Throttle) -> bool:
     return 1 <= throttle.requests_per_second <= throttle.burst
+
+
+def is_number_of_workers(workers: object) -> bool:
+    return type(workers) is int and 1 <= workers <= MOST_SETTLE_WORKERS  # True is no number of workers
 
 
 def are_topics(arns: tuple[str, ...], region: str) -> bool:

@@ -56,7 +56,10 @@ class Functions(Construct):
         allow(self.receive_webhook, ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [table])
 
         # 55 s: the next run begins at 60 s.
-        self.settle_voids = self.function("SettleVoids", "settle_voids", seconds=55, memory=512, variables=provider)
+        self.settle_voids = self.function(
+            "SettleVoids", "settle_voids", seconds=55, memory=512,
+            variables={**provider, "SETTLE_WORKERS": str(environment.settle_workers)},
+        )  # fmt: skip
         allow(self.settle_voids, ["dynamodb:GetItem", "dynamodb:PutItem"], [table])
         allow(self.settle_voids, ["dynamodb:Query"], [due])
 

@@ -261,7 +261,7 @@ AWS_ROWS = (
     Row(
         id="aws-times-read-voids",
         question="How long does a read take in Lambda?",
-        assumed="A warm read lasts at most 15 ms at the median.",
+        assumed="A warm read lasts at most 50 ms at the median.",
         depends=(PERFORMANCE, "infra/functions.py"),
         rule="the cost of a million voids",
         otherwise="Put the evidence into docs/performance.md.",
@@ -270,7 +270,7 @@ AWS_ROWS = (
     Row(
         id="aws-times-receive-webhook",
         question="How long does a webhook take in Lambda?",
-        assumed="A warm webhook lasts at most 30 ms at the median.",
+        assumed="A warm webhook lasts at most 50 ms at the median.",
         depends=(PERFORMANCE, "infra/functions.py"),
         rule="the cost of a million voids",
         otherwise="Put the evidence into docs/performance.md.",

@@ -67,6 +67,7 @@ def every_option() -> Environment:
         callers=("arn:aws:iam::123456789012:role/orders",),
         pos_id="0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667",
         reserved_concurrency=ReservedConcurrency(submit_void=50, read_voids=20, receive_webhook=30, settle_voids=5),
+        settle_workers=32,
         canary=True,
         snap_start=True,
         own_key=True,

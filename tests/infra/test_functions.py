@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from infra.environment import MOST_SETTLE_WORKERS, Environment
 from infra.environments import NOT_DEPLOYED_LOCALLY
+from payments import settings
 
 Resources = dict[str, dict[str, Any]]
 FUNCTIONS = Path(__file__).parents[2] / "functions"
@@ -123,7 +125,7 @@ def test_nobody_is_allowed_everything_scans_or_deletes(templates: dict[str, Any]
         ("submit_void", EVERY | PROVIDER | {"WEBHOOK_URL"}),
         ("read_voids", EVERY | PROVIDER),
         ("receive_webhook", EVERY),
-        ("settle_voids", EVERY | PROVIDER),
+        ("settle_voids", EVERY | PROVIDER | {"SETTLE_WORKERS"}),
     ],
 )
 def test_a_function_knows_exactly_what_it_needs(templates: dict[str, Any], module: str, variables: set[str]) -> None:
@@ -145,6 +147,20 @@ def test_a_function_runs_on_arm64_and_python_3_13_for_so_long(
     assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
     assert function["TracingConfig"] == {"Mode": "Active"}
     assert (FUNCTIONS / f"{module}.py").is_file()
+
+
+def test_the_number_of_settle_workers_is_the_environments(template: dict[str, Any], everything: dict[str, Any]) -> None:
+    given = [
+        functions(each)["settle_voids"]["Environment"]["Variables"]["SETTLE_WORKERS"] for each in (template, everything)
+    ]
+    assert given == ["8", "32"]
+
+
+@pytest.mark.parametrize("workers", [1, MOST_SETTLE_WORKERS])
+def test_what_may_be_set_the_function_accepts(workers: int) -> None:
+    environment = Environment(name="prod", settle_workers=workers)
+    assert settings.settle_workers({"SETTLE_WORKERS": str(environment.settle_workers)}) == workers
+    assert settings.MOST_WORKERS == MOST_SETTLE_WORKERS
 
 
 def test_concurrency_is_reserved_where_it_is_set_and_nowhere_else(

@@ -179,8 +179,10 @@ def test_the_access_log_names_the_response_type(site: Site, monkeypatch: pytest.
     assert seen(site, "aws-refusal-type").evidence["refused_as"] == "MISSING_AUTHENTICATION_TOKEN"
 
 
-def test_the_access_log_is_read_where_the_stage_says(site: Site, account: Account) -> None:
-    del site.__dict__["access_log"]
+def test_the_access_log_is_read_where_the_stage_says(
+    site: Site, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(site, "access_log")
     group = "arn:aws:logs:eu-central-1:111122223333:log-group:the-log:*"
     account.says("apigateway", "get_stage", {"accessLogSettings": {"destinationArn": group}})
     line = {"message": json.dumps({"status": "403", "refused_as": "ACCESS_DENIED"})}

@@ -4,8 +4,8 @@
 
 Every void's answer was lost, and the provider, which has executed them all, answers again. Table and provider are in
 memory; the rules, the items, the store and the runs are those that are deployed. Nothing is measured by a clock: a
-question takes what the table, the provider and the processor are said to take below. Ends with an error if a void is asked
-about twice, or not at all.
+question takes what the table, the provider and the processor are said to take below. Ends with an error if a void is
+asked about twice, or not at all.
 """
 
 import argparse

@@ -5,7 +5,6 @@ speaks to the provider: what a webhook cannot prove (a failure, an absence) make
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from enum import StrEnum
@@ -61,11 +60,11 @@ def receive(storage: Storage, data: bytes, signature: bytes) -> Received:
         return Received(WebhookOutcome.FORGED)
     digest, now = hashlib.sha256(data).hexdigest(), storage.now()
     operation = decode(data)
-    why = _unusable(operation, proof.credentials)
-    if operation is None or why is not None:
-        storage.store.put_quarantine(digest, _kept_text(data, operation), why or "unreadable", now, deadline)
-        return Received(WebhookOutcome.QUARANTINED, operation)
-    return _store(storage, proof.credentials.project, StoredWebhook(digest, now, proof.stage, operation), deadline)
+    why = "unreadable" if operation is None else _unusable(operation, proof.credentials)
+    if operation is not None and why is None:
+        return _store(storage, proof.credentials.project, StoredWebhook(digest, now, proof.stage, operation), deadline)
+    storage.store.put_quarantine(digest, _kept_text(data, operation), str(why), now, deadline)
+    return Received(WebhookOutcome.QUARANTINED, operation)
 
 
 def verify(secret: Secret, data: bytes, signature: bytes, deadline: Deadline) -> Proof | None:
@@ -90,14 +89,12 @@ def decode(data: bytes) -> Operation | None:
 def _decoded(data: bytes) -> bytes | None:
     try:
         return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         return None
 
 
-def _unusable(operation: Operation | None, proved_by: Credentials) -> str | None:
-    """Why a genuine message goes to quarantine, None if it can be stored."""
-    if operation is None:
-        return "unreadable"
+def _unusable(operation: Operation, proved_by: Credentials) -> str | None:
+    """Why a genuine message that can be read goes to quarantine, None if it can be stored."""
     named = operation.fields["pos_id"]
     if named is not None and project_of(str(named)) != proved_by.project:
         return "other-pos-id"

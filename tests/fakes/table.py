@@ -14,6 +14,7 @@ Key = tuple[str, str]
 Held = Callable[[Item | None, Item], bool]
 
 INDEXES = ("due", "review")
+SHOW = "ReturnValuesOnConditionCheckFailure"
 APPEND = (
     "SET webhooks.#digest = :webhook, webhook_bytes = webhook_bytes + :size, "
     "version = version + :one, write_id = :write"
@@ -61,6 +62,8 @@ class Table:
     def call(self, operation: str, seconds: float, **arguments: Any) -> Item:
         """One call of the client."""
         assert seconds > 0
+        if not isinstance(arguments.get("TableName"), str) or arguments.get(SHOW, "NONE") not in ("NONE", "ALL_OLD"):
+            raise error("ValidationException", operation)
         self.calls.append((operation, arguments))
         self.before(operation, arguments)
         act: Callable[..., Item] = getattr(self, f"_{operation}")
@@ -86,6 +89,8 @@ class Table:
     def _update_item(self, *, Key: Item, **arguments: Any) -> Item:
         if arguments["UpdateExpression"] != APPEND:
             raise NotImplementedError(arguments["UpdateExpression"])
+        if {**arguments["ExpressionAttributeNames"], "#digest": ""} != {"#state": "state", "#digest": ""}:
+            raise error("ValidationException", "UpdateItem")
         old = self.items.get(_key(Key))
         self._require(old, "UpdateItem", arguments)
         assert old is not None
@@ -131,6 +136,11 @@ class Table:
         ]  # fmt: skip
         found.sort(key=lambda entry: entry[:2], reverse=not ScanIndexForward)
         if ExclusiveStartKey is not None:
+            places = {"pk", "sk", partition, order}
+            if ExclusiveStartKey.keys() != places or ExclusiveStartKey[partition] != {"S": wanted}:
+                raise error("ValidationException", "Query")
+            if not all(isinstance(ExclusiveStartKey[name].get("S"), str) for name in ("pk", "sk")):
+                raise error("ValidationException", "Query")
             start = (int(ExclusiveStartKey[order]["N"]), ExclusiveStartKey["pk"]["S"])
             found = [entry for entry in found if (entry[:2] > start) is ScanIndexForward and entry[:2] != start]
         items = [item for _, _, item in found[:Limit]]
@@ -157,7 +167,7 @@ class Table:
         condition = arguments.get("ConditionExpression")
         if condition is None or CONDITIONS[condition](old, arguments):
             return
-        shown = {"Item": old} if old and arguments.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" else {}
+        shown = {"Item": old} if old and arguments.get(SHOW) == "ALL_OLD" else {}
         raise error("ConditionalCheckFailedException", operation, **shown)
 
     def _write(self, old: Item | None, new: Item) -> None:

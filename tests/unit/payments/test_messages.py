@@ -17,7 +17,7 @@ from payments.messages import (
     read_operation,
     read_order,
 )
-from tests.fakes.scene import ORDER, POS_ID, fields
+from tests.fakes.scene import ORDER, POS_ID, fields, operation, view
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors/financial-line.json").read_text())
 RESPONSES = {vector["id"]: vector for vector in VECTORS["responses"]}
@@ -150,6 +150,72 @@ def test_a_project_is_compared_as_the_uuid_that_it_is(pos_id: str) -> None:
 
 def test_429_is_throttled_whatever_it_says() -> None:
     assert said(429, {"args": {"code": "S-403"}}) is AnswerKind.THROTTLED
+
+
+@pytest.mark.parametrize("status", ["success", "pending", "failure"])
+def test_an_operation_tells_its_code_and_its_text(status: str) -> None:
+    answer = read_answer(200, json.dumps(fields(status, status_code=1009)).encode(), POS_ID, ORDER)
+    assert (answer.code, answer.message) == ("1009", "Reverse successful.")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, AnswerKind.CREDENTIALS), (400, AnswerKind.REFUSED)])
+def test_a_refusal_tells_its_code_and_its_text(status: int, kind: AnswerKind) -> None:
+    answer = read_answer(status, b'{"message": "no", "args": {"code": "P-1"}}', POS_ID, ORDER)
+    assert (answer.kind, answer.code, answer.message) == (kind, "P-1", "no")
+
+
+def test_an_operation_is_under_way_unless_it_is_final() -> None:
+    assert [operation(status).under_way for status in ("success", "failure", "pending", "new")] == [
+        False, False, True, True,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("identifier", "named"), [("", set()), ("x", {"x"}), ("x" * 128, {"x" * 128}), ("x" * 129, set())]
+)
+def test_what_names_an_operation(identifier: str, named: set[str]) -> None:
+    assert operation(operation_id=identifier).ids == named
+
+
+@pytest.mark.parametrize("method", ["void", "capture"])
+@pytest.mark.parametrize(("status", "alone"), [("success", False), ("pending", False), ("failure", True)])
+def test_a_hold_stands_alone_beside_failures_only(method: str, status: str, alone: bool) -> None:
+    assert view(operation(status, method)).shows_hold_alone is alone
+
+
+@pytest.mark.parametrize("status", [199, 300])
+def test_an_order_under_another_status_is_not_believed(status: int) -> None:
+    assert read_order(status, json.dumps([fields(method="auth")]).encode(), POS_ID, ORDER) is None
+
+
+@pytest.mark.parametrize("body", [b"5", b'"text"', b"null"])
+def test_an_order_that_is_no_list_and_no_object_is_no_answer(body: bytes) -> None:
+    assert read_order(200, body, POS_ID, ORDER) is None
+
+
+@pytest.mark.parametrize("name", ["method", "status"])
+@pytest.mark.parametrize(("length", "read"), [(64, True), (65, False)])
+def test_a_word_longer_than_any_of_theirs_is_not_read(name: str, length: int, read: bool) -> None:
+    assert (read_operation({**fields(), name: "x" * length}) is not None) is read
+    assert read_operation({**fields(), "order_id": "x" * 65}) is None
+
+
+@pytest.mark.parametrize("name", ["method", "status"])
+def test_half_a_character_in_a_word_is_replaced(name: str) -> None:
+    read = read_operation({**fields(), name: "a\ud83d"})
+    assert read is not None
+    assert getattr(read, name).encode() == "a\ufffd".encode()
+
+
+def test_a_fee_keeps_its_digits_and_no_more_than_text() -> None:
+    def fee(value: object) -> object:
+        read = read_operation({**fields(), "fee": value})
+        assert read is not None
+        return read.fields["fee"]
+
+    assert fee({"amount": "1.50", "currency": "x" * 5_000}) == {"amount": Number("1.50"), "currency": "x" * 2_048}
+    assert fee("2.50") == Number("2.50")
+    assert fee("much") is None
 
 
 def test_code_and_message_are_kept_short() -> None:

@@ -125,9 +125,14 @@ class TestSomebodyElsesVoidUnderWay:
         )
         ended = queried(void, view(operation("failure", operation_id=operation_id)))
         assert (ended.state, ended.reason, ended.under_way) == (State.FAILED, FailureReason.REFUSED, frozenset())
+        assert fields_of(ended)["status"] == "failure"
         again = claim(ended, request(), "attempt-1", LATE)
         assert again.history[: len(ended.history)] == ended.history
         assert again.ids_before_attempt == ended.all_ids
+
+    def test_does_not_end_by_the_failure_of_yet_another_one(self) -> None:
+        third = operation("failure", operation_id="third")
+        assert queried(self.reported(), view(third)).state is State.PENDING
 
     def test_is_reviewed_after_a_day(self) -> None:
         assert schedule_query(self.reported(), START + DAY_MS - 1).review is False
@@ -144,6 +149,7 @@ class TestSomebodyElsesVoidUnderWay:
         pending = queried(in_state(State.UNKNOWN, ids=OWN), view(PENDING_OTHER))
         ended = queried(pending, view(operation("failure", operation_id=MINE)))
         assert (ended.reason, ended.under_way) == (FailureReason.REFUSED, frozenset({OTHER}))
+        assert ended.due_at == LATE + 60_000, "the other one is watched"
         assert judge(ended, request("k2"), LATE) is ClaimDecision.IN_PROGRESS
 
 
@@ -305,6 +311,17 @@ class TestUnknown:
         void = told(in_state(State.UNKNOWN), under_way)
         failure = operation("failure", operation_id="third")
         assert queried(void, view(failure)).state is State.UNKNOWN
+
+    def test_a_new_failure_beside_one_that_an_earlier_query_showed_names_nobody(self) -> None:
+        seen = queried(in_state(State.UNKNOWN), view(FAILED_OTHER), START)
+        assert queried(seen, view(operation("failure", operation_id="third"))).state is State.UNKNOWN
+
+    def test_a_refused_attempt_ends_when_what_was_under_way_has_failed(self) -> None:
+        refused = with_attempt(in_state(State.UNKNOWN), refusal=FailureReason.REFUSED)
+        pending = queried(refused, view(PENDING_OTHER))
+        assert pending.state is State.PENDING
+        assert queried(pending, HELD).state is State.PENDING
+        assert queried(pending, view(FAILED_OTHER)).reason is FailureReason.REFUSED
 
     def test_two_new_failures_name_nobody(self) -> None:
         assert queried(in_state(State.UNKNOWN), view(operation("failure"), FAILED_OTHER)).state is State.UNKNOWN

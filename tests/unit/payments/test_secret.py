@@ -40,6 +40,30 @@ def test_the_previous_credentials_are_those_before_the_rotation() -> None:
     assert previous.api_secret == PUBLISHED["api_secret"]
 
 
+def test_a_rotation_makes_the_copy_of_the_previous_one_old() -> None:
+    scene = Scene()
+    current_of(scene)
+    scene.wait(55)
+    assert previous_of(scene) is None
+    scene.secrets.rotate(api_secret="new")
+    scene.wait(6)
+    assert current_of(scene).api_secret == "new"
+    previous = previous_of(scene)
+    assert previous is not None, "its copy is six seconds old, and wrong"
+    assert previous.api_secret == PUBLISHED["api_secret"]
+
+
+def test_without_a_rotation_the_copy_of_the_previous_one_stays() -> None:
+    scene = Scene()
+    current_of(scene)
+    scene.wait(55)
+    previous_of(scene)
+    scene.wait(6)
+    current_of(scene)
+    previous_of(scene)
+    assert scene.secrets.calls == ["AWSCURRENT", "AWSPREVIOUS", "AWSCURRENT"]
+
+
 @pytest.mark.parametrize(
     "previous", [None, "", "a-generated-password", "{}", "[]", json.dumps({**PUBLISHED, "api_key": ""})]
 )
@@ -166,6 +190,19 @@ class TestProjects:
             assert found is not None
             assert found.api_secret == secret
         assert scene.secret.of_project("third", scene.deadline()) is None
+
+    def test_whoever_asks_in_capitals_means_the_same(self) -> None:
+        scene = Scene()
+        for rotated in (False, True):
+            if rotated:
+                scene.secrets.rotate(pos_id="live")
+                scene.wait(61)
+            found = scene.secret.of_project(PUBLISHED["pos_id"].upper(), scene.deadline())
+            assert found is not None
+            assert found.project == PUBLISHED["pos_id"]
+
+    def test_without_a_previous_version_there_is_one_project(self) -> None:
+        assert Scene().secret.of_project("live", Scene().deadline()) is None
 
     def test_a_uuid_in_capitals_is_the_same_project(self) -> None:
         scene = Scene({**PUBLISHED, "pos_id": PUBLISHED["pos_id"].upper()})

@@ -1,5 +1,8 @@
 """Conditional writes that recognise themselves, items that survive the way there and back, and bounded reads."""
 
+import base64
+import json
+import re
 from copy import replace
 from typing import Any
 
@@ -44,6 +47,20 @@ FULL = Void(
 
 def webhook(status: str = "success", digest: str = "d", at: int = START, **more: Any) -> StoredWebhook:
     return StoredWebhook(digest, at, "AWSCURRENT", operation(status, **more))
+
+
+def place(pk: str, at: object) -> dict[str, object]:
+    """What a cursor says of the shard in which this order is."""
+    return {f"DUE#{items.shard_of(pk)}": [pk, at]}
+
+
+def cursor_of(places: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(places).encode()).decode().rstrip("=")
+
+
+def reviewed(order: Order) -> Order:
+    assert order.void is not None
+    return order._replace(void=replace(order.void, review=True))
 
 
 def released() -> Void:
@@ -278,22 +295,87 @@ class TestReading:
     @pytest.mark.parametrize(
         "places",
         [
-            {}, [], "x", {"DUE#0": 5}, {"DUE#9": None}, {"REVIEW#0": None}, {"DUE#0": ["p#o", 5]}, {"DUE#0": ["", "5"]},
-            {"DUE#0": ["p#o", "9" * 60]}, {"DUE#0": ["p#o", "-1"]}, {"DUE#0": ["p#o", "١"]}, {"DUE#0": ["p#o", ""]},
-            {"DUE#0": ["x" * 3000, "5"]}, {"DUE#0": ["\ud800", "5"]}, {f"DUE#{n}": ["p#o", "5"] for n in range(8)},
+            {}, [], "x", {"DUE#0": 5}, {"DUE#9": None}, {"REVIEW#0": None}, place("p#o", 5), {"DUE#0": ["", "5"]},
+            place("p#o", "9" * 16), place("p#o", "-1"), place("p#o", "١"), place("p#o", ""), place("p#o", "5x"),
+            place("x" * 401, "5"), place("\ud800", "5"), {f"DUE#{n}": ["p#o", "5"] for n in range(8)},
         ],
     )  # fmt: skip
     def test_a_well_formed_cursor_that_is_none_of_ours_is_refused_before_the_table_sees_it(
         self, places: object
     ) -> None:
-        import base64
-        import json
-
         scene = Scene()
-        cursor = base64.urlsafe_b64encode(json.dumps(places).encode()).decode().rstrip("=")
         with pytest.raises(BadCursor):
-            scene.store.list("unsettled", 1, cursor, scene.deadline())
+            scene.store.list("unsettled", 1, cursor_of(places), scene.deadline())
         assert scene.table.calls == []
+
+    @pytest.mark.parametrize("places", [place("p#o", "9" * 15), place("x" * 400, "5"), place("???>>>~~~", "5")])
+    def test_one_that_could_be_ours_goes_to_the_table(self, places: object) -> None:
+        scene = Scene()
+        assert scene.store.list("unsettled", 1, cursor_of(places), scene.deadline()).orders == ()
+        assert len(scene.table.calls) == 1
+
+    @pytest.mark.parametrize("change", ["{}!", "{} ", "{}\n", "é{}", "{}==="])
+    def test_one_that_was_changed_is_refused(self, change: str) -> None:
+        scene = Scene()
+        with pytest.raises(BadCursor):
+            scene.store.list("unsettled", 1, change.format(cursor_of(place("p#o", "5"))), scene.deadline())
+
+    def test_a_cursor_fits_a_url_as_it_is(self) -> None:
+        scene = Scene()
+        for number in range(20):
+            scene.put(submitting(), f"o{number}?>~")
+        cursor = scene.store.list("unsettled", 1, None, scene.deadline()).cursor
+        assert cursor is not None
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", cursor)
+
+    def test_of_each_shard_one_order_is_read_where_one_is_wanted(self) -> None:
+        scene = Scene()
+        scene.store.due_last("DUE#0", scene.deadline())
+        scene.store.due_after("DUE#0", START, scene.deadline())
+        assert [arguments["Limit"] for _, arguments in scene.table.calls] == [1, 1]
+
+
+class TestErrors:
+    def test_a_record_that_keeps_changing_is_given_up(self) -> None:
+        scene = Scene()
+        order = scene.put(submitting())
+
+        def change(_name: str, _arguments: object) -> None:
+            scene.at += 1
+            written = scene.table.items[partition(POS_ID, ORDER), "ORDER"]
+            scene.table.place(written | {"version": items.number(scene.at)})
+
+        scene.table.before = change
+        with pytest.raises(StoreError, match="^record kept changing$"):
+            scene.store.merge(order, reviewed, scene.new_id, scene.deadline())
+
+    def test_a_condition_that_fails_without_a_record_is_an_error(self) -> None:
+        scene = Scene()
+        order = order_of(submitting(), version=3)
+        with pytest.raises(StoreError, match="^condition failed without a record$"):
+            scene.store.write(order, "w", scene.deadline())
+
+    @pytest.mark.parametrize(("seconds", "calls"), [(0.0, 0), (0.5, 1)])
+    def test_nothing_is_asked_after_the_deadline(self, seconds: float, calls: int) -> None:
+        scene = Scene()
+        deadline = scene.deadline(seconds)
+        if calls:
+            assert scene.store.load(POS_ID, ORDER, deadline) is None
+        else:
+            with pytest.raises(StoreError, match="^deadline$"):
+                scene.store.load(POS_ID, ORDER, deadline)
+        assert len(scene.table.calls) == calls
+
+    @pytest.mark.parametrize(("code", "told"), [("ThrottlingException", "ThrottlingException"), ("", "ClientError")])
+    def test_an_error_is_told_by_its_code(self, code: str, told: str) -> None:
+        scene = Scene()
+
+        def refuse(name: str, _: object) -> None:
+            raise error(code, name)
+
+        scene.table.before = refuse
+        with pytest.raises(StoreError, match=f"^{told}$"):
+            scene.store.load(POS_ID, ORDER, scene.deadline())
 
 
 @pytest.mark.parametrize(

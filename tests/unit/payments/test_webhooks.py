@@ -10,6 +10,7 @@ import pytest
 
 from payments.record import MOST_WEBHOOKS, State, StoredWebhook, Void
 from payments.secret import SecretError
+from payments.signatures import sign_webhook
 from payments.store import StoreError
 from payments.voids import Result, submit
 from payments.webhooks import WebhookOutcome, decode, mask, receive, with_webhook
@@ -57,6 +58,15 @@ class TestRotation:
         scene.secrets.rotate(api_secret="new")
         scene.wait(5.001)
         assert outcome(scene, fields(), "new") is WebhookOutcome.APPLIED
+        assert scene.order().newest_webhooks[0].verified_with == "AWSCURRENT"
+
+    def test_one_signed_with_a_secret_that_is_already_the_previous_one_is_believed_too(self, scene: Scene) -> None:
+        scene.secret.current(scene.deadline())
+        scene.secrets.rotate(api_secret="new")
+        scene.secrets.rotate(api_secret="newer")
+        scene.wait(5.001)
+        assert outcome(scene, fields(), "new") is WebhookOutcome.APPLIED
+        assert scene.order().newest_webhooks[0].verified_with == "AWSPREVIOUS"
 
     def test_a_secret_of_two_rotations_ago_proves_nothing(self, scene: Scene) -> None:
         scene.secrets.rotate(api_secret="new")
@@ -231,12 +241,16 @@ class TestQuarantine:
         assert decode(data) is not None
         assert decode(data[:40] + b"\n" + data[40:]) is None
 
-    def test_takes_what_is_no_base64(self, scene: Scene) -> None:
-        from payments.signatures import sign_webhook
+    def test_takes_what_is_no_base64_as_it_came(self, scene: Scene) -> None:
+        received = receive(scene.storage, b"%%%", sign_webhook(make.API_SECRET, b"%%%"))
+        assert received.outcome is WebhookOutcome.QUARANTINED
+        ((_, item),) = scene.table.items.items()
+        assert (item["why"], item["text"]) == ({"S": "unreadable"}, {"S": "%%%"})
 
-        assert (
-            receive(scene.storage, b"%%%", sign_webhook(make.API_SECRET, b"%%%")).outcome is WebhookOutcome.QUARANTINED
-        )
+    def test_keeps_what_it_cannot_read_decoded(self, scene: Scene) -> None:
+        outcome(scene, b'{"method": 5}')
+        ((_, item),) = scene.table.items.items()
+        assert item["text"] == {"S": '{"method": 5}'}
 
     def test_takes_the_message_of_another_pos_without_its_private_fields(self, scene: Scene) -> None:
         message = {
@@ -246,7 +260,7 @@ class TestQuarantine:
         }
         assert outcome(scene, message) is WebhookOutcome.QUARANTINED
         stored = json.dumps(list(scene.table.items.values()))
-        assert "other-pos-id" in stored
+        assert '"why": {"S": "other-pos-id"}' in stored
         assert "example.com" not in stored
         assert "444455" not in stored
 
@@ -255,6 +269,7 @@ class TestQuarantine:
         stored = json.dumps(list(scene.table.items.values()))
         assert not any(text in stored for text in ("4444", "1111", "ann", "example.com"))
         assert mask("order 123, 2026-11-24") == "order 123, 2026-11-24"
+        assert mask("4444555566661111 of ann@example.com") == "[masked] of [masked]"
 
     @pytest.mark.parametrize(
         "order_id", ["", "x" * 33, "x" * 64, "0", ".", "..", "a\n", " 1", "1 ", "e\u0301", "a\ud83d", "\ufffd"]

@@ -22,6 +22,8 @@ class SecretsManager:
     def __init__(self, current: object = PUBLISHED, previous: object = None) -> None:
         self.stages: dict[str, str] = {}
         self.calls: list[str] = []
+        self.seconds: list[float] = []
+        """How long each call might have taken."""
         self.error: Exception | None = None
         for stage, value in (("AWSCURRENT", current), ("AWSPREVIOUS", previous)):
             if value is not None:
@@ -42,6 +44,7 @@ class SecretsManager:
         """One call of the client."""
         assert operation == "get_secret_value"
         assert seconds > 0
+        self.seconds.append(seconds)
         return self._get_secret_value(**arguments)
 
     def _get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, Any]:

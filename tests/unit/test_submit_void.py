@@ -61,6 +61,38 @@ def nothing_sent(scene: Scene) -> bool:
     return scene.table.calls == [] and scene.provider.sent == [] and closed
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "detail", "errors"),
+    [
+        ("{}", {"Content_Type": "text/plain"}, 415, "Send application/json in UTF-8, not compressed.", None),
+        ("{", {}, 400, "The body is not JSON in UTF-8.", None),
+        ("\ufffd", {}, 400, "The body holds U+FFFD, which stands for bytes that are not UTF-8.", None),
+        ('{"a": 1, "a": 2}', {}, 400, "The body names a field twice.", None),
+        ("[]", {}, 400, "The body must be a JSON object.", [{"pointer": "", "detail": "must be an object"}]),
+        (
+            {"order_id": 5, "order_currency": "uah", "comment": "x" * 2_049, "a/b~": 1}, {"Idempotency_Key": "é"}, 400,
+            "The request breaks the rules listed in `errors`.",
+            [
+                {"pointer": "/order_id", "detail": "must be text of 1 to 32 characters, and not '.', '..' or '0'"},
+                {"pointer": "/order_currency", "detail": "must be three upper-case letters (ISO 4217)"},
+                {"pointer": "/comment", "detail": "must be text of at most 2048 characters"},
+                {"pointer": "/a~1b~0", "detail": "is not a field of this request"},
+                {
+                    "pointer": "/headers/Idempotency-Key",
+                    "detail": "must be given once, with 1 to 255 printable ASCII characters",
+                },
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_request_is_said(
+    scene: Scene, body: object, headers: dict[str, str], status: int, detail: str, errors: object
+) -> None:
+    told = problem(post(body, **headers))
+    assert (told["status"], told["detail"], told.get("errors")) == (status, detail, errors)
+    assert nothing_happened(scene)
+
+
 def test_a_void_is_sent_once_and_answered_with_the_record(scene: Scene) -> None:
     scene.provider.answers = [make.answer()]
     answer = post()

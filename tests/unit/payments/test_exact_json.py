@@ -79,6 +79,18 @@ def test_numbers_are_equal_by_their_value() -> None:
     assert exact_json.Number("1") != "1"
 
 
+@pytest.mark.parametrize(
+    ("digits", "is_one"),
+    [("9" * 64, True), ("9" * 65, False), ("1e30", True), ("1e31", False), ("1e-30", True), ("1e-31", False)],
+)
+def test_a_number_of_sensible_size_has_a_value(digits: str, is_one: bool) -> None:
+    assert (exact_json.Number(digits).value is not None) is is_one
+
+
+def test_a_number_is_no_text() -> None:
+    assert (exact_json.Number("1") == "1") is False
+
+
 def test_a_name_given_twice_is_told_apart() -> None:
     with pytest.raises(exact_json.DuplicateMember):
         exact_json.parse('{"order_id":"1","order_id":"2"}')

@@ -5,6 +5,7 @@ import traceback
 
 import pytest
 
+from payments.outside import AWS_CALL_SECONDS
 from payments.secret import Credentials, Secret, SecretError
 from tests.fakes.scene import Scene
 from tests.fakes.secret import PUBLISHED, SecretsManager
@@ -169,6 +170,22 @@ class TestWhileSecretsManagerIsOutOfReach:
         current_of(scene)
         assert len(scene.secrets.calls) == 3
 
+    def test_a_second_outage_is_asked_about_at_once(self) -> None:
+        scene = Scene()
+        for _ in range(2):
+            scene.secrets.out_of_reach()
+            with pytest.raises(SecretError):
+                scene.secret.current(scene.deadline())
+            scene.secrets.error = None
+            scene.wait(5)
+            current_of(scene)
+            scene.secret.forget()
+            scene.secrets.calls.clear()
+        scene.secrets.out_of_reach()
+        with pytest.raises(SecretError):
+            scene.secret.current(scene.deadline())
+        assert scene.secrets.calls == ["AWSCURRENT"]
+
     def test_what_no_copy_proves_is_an_error_and_not_forged(self) -> None:
         scene = Scene()
         current_of(scene)
@@ -208,6 +225,24 @@ class TestProjects:
         scene = Scene({**PUBLISHED, "pos_id": PUBLISHED["pos_id"].upper()})
         assert current_of(scene).project == PUBLISHED["pos_id"]
         assert current_of(scene).pos_id == PUBLISHED["pos_id"].upper()
+
+
+@pytest.mark.parametrize("left", [0.5, 1.0, 100.0])
+def test_a_call_gets_the_seconds_that_are_left_and_no_more_than_any_call(left: float) -> None:
+    scene = Scene()
+    scene.secret.current(scene.deadline(left))
+    assert scene.secrets.seconds == [min(left, AWS_CALL_SECONDS)]
+
+
+def test_a_secret_of_bytes_has_no_value_for_us() -> None:
+    class Binary(SecretsManager):
+        def _get_secret_value(self, **_: str) -> dict[str, object]:
+            return {"SecretBinary": b"{}"}
+
+    scene = Scene()
+    secret = Secret(Binary(), "the-secret", lambda: 0.0)
+    with pytest.raises(SecretError, match="^no-value$"):
+        secret.current(scene.deadline())
 
 
 def test_nothing_is_fetched_after_the_deadline() -> None:

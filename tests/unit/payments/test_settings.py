@@ -34,7 +34,7 @@ def test_each_scheme_can_be_chosen(scheme: Scheme) -> None:
 
 @pytest.mark.parametrize("scheme", ["", "cpay", "CPAY-HMAC-SHA256"])
 def test_another_scheme_is_refused(scheme: str) -> None:
-    with pytest.raises(SettingsError, match="PROVIDER_SCHEME"):
+    with pytest.raises(SettingsError, match="^PROVIDER_SCHEME is not one of CPAY, CPAY-HMAC, CPAY-SHA1$"):
         settings.provider({**GOOD, "PROVIDER_SCHEME": scheme})
 
 
@@ -42,7 +42,7 @@ def test_another_scheme_is_refused(scheme: str) -> None:
     "url", ["http://api.finline.io", "api.finline.io", "https://", "https://x/path", "https://x?q=1", "https://x#f"]
 )
 def test_the_provider_is_reached_by_https_only(url: str) -> None:
-    with pytest.raises(SettingsError, match="PROVIDER_URL") as raised:
+    with pytest.raises(SettingsError, match="^PROVIDER_URL is not an https:// origin$") as raised:
         settings.provider({**GOOD, "PROVIDER_URL": url})
     assert url not in str(raised.value).replace("https:// origin", "")
 
@@ -52,12 +52,12 @@ def test_a_trust_file_may_be_named() -> None:
     assert settings.provider({**GOOD, "PROVIDER_CA_FILE": ""}).ca_file is None
 
 
-@pytest.mark.parametrize(("value", "workers"), [(None, 8), ("1", 1), ("64", 64)])
+@pytest.mark.parametrize(("value", "workers"), [(None, 8), ("1", 1), ("64", 64), ("008", 8)])
 def test_settle_workers_have_a_default(value: str | None, workers: int) -> None:
     assert settings.settle_workers({} if value is None else {"SETTLE_WORKERS": value}) == workers
 
 
-@pytest.mark.parametrize("value", ["0", "65", "-1", "x", "", "1.5", "٣", "0000000008"])
+@pytest.mark.parametrize("value", ["0", "65", "-1", "x", "", "1.5", "٣", "0008"])
 def test_wrong_settle_workers_are_named(value: str) -> None:
-    with pytest.raises(SettingsError, match="SETTLE_WORKERS"):
+    with pytest.raises(SettingsError, match="^SETTLE_WORKERS is not a whole number from 1 to 64$"):
         settings.settle_workers({"SETTLE_WORKERS": value})

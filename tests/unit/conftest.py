@@ -1,8 +1,13 @@
 """What every unit test stands on: clean telemetry."""
 
+import json
 import sys
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
+
+Counted = Callable[[], dict[str, float]]
 
 
 class _Stdout:
@@ -22,3 +27,19 @@ def telemetry_of_this_test() -> None:
 
     telemetry.metrics.clear_metrics()
     telemetry.logger.registered_handler.stream = _Stdout()  # type: ignore[attr-defined]  # it is a StreamHandler
+
+
+@pytest.fixture
+def counted(capsys: pytest.CaptureFixture[str]) -> Counted:
+    """counted() -> the metrics of the lines that were written since the last time, each with its sum."""
+
+    def read() -> dict[str, float]:
+        sums = Counter[str]()
+        for line in capsys.readouterr().out.splitlines():
+            written = json.loads(line)
+            for directive in written.get("_aws", {}).get("CloudWatchMetrics", ()):
+                for metric in directive["Metrics"]:
+                    sums[metric["Name"]] += sum(written[metric["Name"]])
+        return dict(sums)
+
+    return read

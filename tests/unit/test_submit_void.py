@@ -20,6 +20,7 @@ from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 from tests.fakes.table import error
+from tests.unit.conftest import Counted
 
 GOOD = {"order_id": "123", "order_currency": "UAH", "comment": "10101"}
 RECORD_KEYS = [
@@ -286,6 +287,38 @@ class TestARepetition:
     def test_of_a_bad_request_stays_400_whatever_the_record_says(self, scene: Scene) -> None:
         scene.put(make.submitting(scene.at))
         assert post({**GOOD, "order_currency": "eur"})["statusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    ("answer", "view", "metrics", "retry_after"),
+    [
+        (make.answer(), None, {"VoidVoided", "SettledByAnswer"}, None),
+        (make.answer("pending"), None, {"VoidPending"}, "5"),
+        (say.UNKNOWN, None, {"VoidUnknown"}, "5"),
+        (say.THROTTLED, None, {"VoidThrottled", "SettledByAnswer"}, "10"),
+        (say.CREDENTIALS, None, {"CredentialsRefused", "SettledByAnswer"}, None),
+        (say.REFUSED, make.HELD, {"VoidRefused", "SettledByAnswer"}, None),
+        (say.REFUSED, make.view(make.CAPTURE), {"VoidRefused", "SettledByQuery"}, None),
+    ],
+)
+def test_what_became_of_a_void_is_counted_once_and_a_repetition_as_such(
+    scene: Scene, counted: Counted, answer: Answer, view: OrderView | None, metrics: set[str], retry_after: str | None
+) -> None:
+    scene.provider.answers, scene.provider.views = [answer], [view]
+    told = post(Idempotency_Key="k")
+    assert counted() == dict.fromkeys({"VoidSubmitted", *metrics}, 1)
+    assert told["headers"].get("Retry-After") == retry_after
+    if told["statusCode"] not in (429, 502):  # those may be sent again
+        assert post(Idempotency_Key="k")["headers"]["Idempotency-Replayed"] == "true"
+        assert counted() == {"VoidReplayed": 1}
+
+
+def test_a_request_that_is_turned_away_is_counted_and_is_no_void(scene: Scene, counted: Counted) -> None:
+    scene.put(make.submitting(scene.at, key="k"))
+    assert post(Idempotency_Key="other")["headers"]["Retry-After"] == "5"
+    assert counted() == {"VoidDeclined": 1}
+    assert post({**GOOD, "comment": "another"}, Idempotency_Key="k")["statusCode"] == 422
+    assert counted() == {"VoidDeclined": 1}
 
 
 @pytest.mark.parametrize(

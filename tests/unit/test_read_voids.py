@@ -12,6 +12,7 @@ from payments.record import FailureReason, State
 from payments.webhooks import receive
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
+from tests.unit.conftest import Counted
 
 
 @pytest.fixture
@@ -29,12 +30,32 @@ def get(order: str | None = None, **query: str) -> tuple[int, dict[str, Any]]:
     return answer["statusCode"], json.loads(answer["body"])
 
 
+@pytest.mark.parametrize(
+    ("order", "query", "detail", "errors"),
+    [
+        ("0", {}, "The path is wrong.", {"/order_id": "must be text of 1 to 32 characters, and not '.', '..' or '0'"}),
+        ("a%ff", {}, "The path is wrong.", {"/order_id": "must be percent-encoded UTF-8"}),
+        ("123", {"refresh": "1"}, "The query is wrong.", {"/refresh": "must be true or false"}),
+        (None, {"state": "open"}, "The query is wrong.", {"/state": "must be unsettled or review"}),
+        (None, {"limit": "0"}, "The query is wrong.", {"/limit": "must be a whole number from 1 to 100"}),
+        (None, {"cursor": "x"}, "The query is wrong.", {"/cursor": "must be a cursor of an earlier answer"}),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said(
+    scene: Scene, order: str | None, query: dict[str, str], detail: str, errors: dict[str, str]
+) -> None:
+    status, told = get(order, **query)
+    assert (status, told["detail"]) == (400, detail)
+    assert {error["pointer"]: error["detail"] for error in told["errors"]} == errors
+
+
 class TestOneOrder:
     def test_without_a_record_is_404(self, scene: Scene) -> None:
         receive(scene.storage, *make.signed(make.fields("pending")))
         receive(scene.storage, *make.signed(make.fields("success", "auth")))
         status, told = get("123")
         assert (status, told["type"], told["order_id"]) == (404, "urn:void-service:problem:not-found", "123")
+        assert told["detail"] == "No void was requested or reported for this order."
 
     def test_has_its_record_and_its_events_newest_last(self, scene: Scene) -> None:
         scene.put(make.submitting(scene.at))
@@ -164,6 +185,24 @@ def test_a_list_says_which_project_each_void_belongs_to(scene: Scene) -> None:
     scene.put(make.submitting(scene.at))
     scene.put(make.submitting(scene.at), pos_id="an-earlier-project")
     assert {void["pos_id"] for void in get()[1]["voids"]} == {make.POS_ID, "an-earlier-project"}
+
+
+def test_what_nobody_expected_of_a_refresh_is_counted_and_the_record_is_read(scene: Scene, counted: Counted) -> None:
+    scene.put(make.submitting(scene.at))
+    scene.provider.views = [ZeroDivisionError("of somebody's text")]
+    status, told = get("123", refresh="true")
+    assert (status, told["state"]) == (200, "submitting")
+    assert counted() == {"UnexpectedError": 1}
+
+
+def test_what_a_refresh_settles_is_counted(scene: Scene, counted: Counted) -> None:
+    scene.put(make.submitting(scene.at))
+    scene.wait(60)
+    scene.provider.views = [make.view(make.operation())]
+    assert get("123", refresh="true")[1]["state"] == "voided"
+    assert counted() == {"SettledByQuery": 1}
+    assert get("123", refresh="true")[1]["state"] == "voided"
+    assert counted() == {}
 
 
 def test_a_review_that_a_refresh_sets_is_counted(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

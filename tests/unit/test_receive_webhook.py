@@ -13,6 +13,9 @@ from payments.signatures import sign_webhook
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 from tests.fakes.table import error
+from tests.unit.conftest import Counted
+
+NO_FORM = "The body must be a form (application/x-www-form-urlencoded)."
 
 
 @pytest.fixture
@@ -94,24 +97,28 @@ def test_further_fields_of_the_form_do_no_harm(scene: Scene) -> None:
 def test_a_field_that_is_missing_or_repeated_is_400(scene: Scene, body: str, pointers: list[str]) -> None:
     answer = post(form(body))
     assert answer["statusCode"] == 400
-    assert [violation["pointer"] for violation in json.loads(answer["body"])["errors"]] == pointers
+    told = json.loads(answer["body"])
+    assert told["detail"] == "The form must have `data` and `signature`, once each."
+    detail = "must not be empty" if body.startswith("data=&") else "must be given exactly once"
+    assert told["errors"] == [{"pointer": pointer, "detail": detail} for pointer in pointers]
     assert scene.secrets.calls == []
 
 
 @pytest.mark.parametrize(
-    "event",
+    ("event", "detail"),
     [
-        form("{}", "application/json"),
-        form("data=x&signature=y", "multipart/form-data; boundary=x"),
-        form("data=x&signature=y", "application/x-www-form-urlencoded; charset=utf-16"),
-        make.gateway_event("data=x&signature=y", {}),
-        make.gateway_event(None, {}),
-        {**form("%%%"), "isBase64Encoded": True},
-        form("&".join(["a=1"] * 9)),
+        (form("{}", "application/json"), NO_FORM),
+        (form("data=x&signature=y", "multipart/form-data; boundary=x"), NO_FORM),
+        (form("data=x&signature=y", "application/x-www-form-urlencoded; charset=utf-16"), NO_FORM),
+        (make.gateway_event("data=x&signature=y", {}), NO_FORM),
+        (make.gateway_event(None, {}), NO_FORM),
+        ({**form("%%%"), "isBase64Encoded": True}, "The body cannot be decoded."),
+        (form("&".join(["a=1"] * 9)), "The form has too many fields."),
     ],
 )
-def test_what_is_no_form_is_400(scene: Scene, event: dict[str, Any]) -> None:
-    assert post(event)["statusCode"] == 400
+def test_what_is_no_form_is_400(scene: Scene, event: dict[str, Any], detail: str) -> None:
+    answer = post(event)
+    assert (answer["statusCode"], json.loads(answer["body"])["detail"]) == (400, detail)
     assert scene.table.calls == []
 
 
@@ -155,16 +162,32 @@ def test_a_missing_setting_is_500_and_named_in_the_log(
     assert '"UnexpectedError"' in out  # it takes the release back
 
 
-def test_each_outcome_has_its_own_counter(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    event = make.webhook_event(*make.signed(make.fields()))
-    post(event)
-    post(event)
-    post(form("data=x&signature=y"))
-    post(make.webhook_event(*make.signed(make.fields("failure"))))
+def test_each_outcome_has_its_own_counter(scene: Scene, counted: Counted) -> None:
+    success = make.webhook_event(*make.signed(make.fields()))
+    for event, status, counters in (
+        (success, 200, {"WebhookApplied", "SettledByWebhook"}),
+        (success, 200, {"WebhookDuplicate"}),
+        (form("data=x&signature=y"), 401, {"WebhookForged"}),
+        (make.webhook_event(*make.signed(make.fields("failure"))), 200, {"WebhookStored"}),
+        (make.webhook_event(*make.signed(b"x")), 200, {"WebhookQuarantined"}),
+    ):
+        assert post(event)["statusCode"] == status
+        assert counted() == dict.fromkeys(counters, 1)
+
+
+def test_a_webhook_is_logged_by_what_it_is_and_what_it_did(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    post(make.webhook_event(*make.signed(make.fields(card_mask="444455******1111"))))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    line = next(line for line in lines if line.get("message") == "webhook received")
+    assert (line["outcome"], line["order_id"], line["method"], line["status"], line["state"]) == (
+        "applied", "123", "void", "success", "voided",
+    )  # fmt: skip
+    assert (line["request_id"], line["level"]) == ("request-1", "INFO")
     post(make.webhook_event(*make.signed(b"x")))
-    out = capsys.readouterr().out
-    for name in ("WebhookApplied", "WebhookDuplicate", "WebhookForged", "WebhookStored", "WebhookQuarantined"):
-        assert f'"{name}"' in out
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    line = next(line for line in lines if line.get("message") == "webhook received")
+    assert line["outcome"] == "quarantined"
+    assert line.keys().isdisjoint({"order_id", "method", "status", "state"}), "what is not known is not said"
 
 
 def test_what_a_webhook_settles_is_counted_once_and_by_its_source(

@@ -420,3 +420,40 @@ class TestWhatARunReports:
         queried = query(scene.systems, scene.order(), schedule.schedule_query, scene.deadline())
         assert (queried.without_credentials, scene.record().review) == (False, False)
         assert scene.provider.asked == []
+
+
+class TestWhenAQuestionBegan:
+    """An absence counts only in an answer to a question that began after the attempt's window."""
+
+    def lost(self, scene: Scene, seconds: float) -> None:
+        """An attempt without an answer, `seconds` before the end of its window."""
+        scene.provider.answers = [say.UNKNOWN]
+        submit(scene.systems, request())
+        scene.wait(LATE - seconds)
+
+    def test_an_answer_that_comes_after_the_window_to_a_question_from_before_proves_nothing(self, scene: Scene) -> None:
+        self.lost(scene, 1)
+
+        def slowly() -> OrderView:
+            scene.wait(5)
+            return HELD
+
+        scene.provider.views = [slowly, HELD]
+        refresh(scene.systems, scene.order(), scene.deadline())
+        assert scene.record().resend_allowed is False
+        scene.wait(5)
+        refresh(scene.systems, scene.order(), scene.deadline())
+        assert scene.record().resend_allowed is True
+
+    def test_a_question_begins_when_its_lease_is_written(self, scene: Scene) -> None:
+        self.lost(scene, 1)
+
+        def slowly(name: str, _arguments: dict[str, Any]) -> None:
+            if name == "put_item":
+                scene.table.before = lambda _name, _arguments: None
+                scene.wait(2)
+
+        scene.table.before = slowly
+        scene.provider.views = [HELD]
+        refresh(scene.systems, scene.order(), scene.deadline())
+        assert scene.record().resend_allowed is True

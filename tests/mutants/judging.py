@@ -306,10 +306,8 @@ OWN = {
     "payments/record.py": {"test_record.py", "test_rules.py"},
     "payments/items.py": {"test_items.py", "test_store.py"},
     "payments/outside.py": {"test_store.py", "test_voids.py"},
-    "representations.py": {"test_submit_void.py", "test_read_voids.py"},
     "systems.py": {"test_submit_void.py"},
     "storage.py": {"test_submit_void.py"},
-    "telemetry.py": {"test_settle_voids.py", "test_submit_void.py"},
 }
 
 

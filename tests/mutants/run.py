@@ -46,8 +46,8 @@ TESTS_OF_SOCKETS = {
 """Asked only about these files: each of these tests takes a second or so."""
 OPTIONS = (
     "-qq", "--no-header", "--no-summary", "-s", "-p", "no:cacheprovider",
-    # What is preloaded below is not rewritten; none of it asserts.
-    "-W", "ignore::pytest.PytestAssertRewriteWarning",
+    # Whether a test fails is all that counts; what explains why, and hypothesis, would double the time of an import.
+    "--assert=plain", "-p", "no:hypothesispytest",
 )  # fmt: skip
 
 
@@ -63,6 +63,7 @@ def main() -> int:
     """Judge what is not yet judged, print the summary; 1 if less than 95 % are killed or a survivor is not explained."""
     asked = _arguments()
     os.chdir(ROOT)
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(RESULTS.parent / "pycache")
     files = [file for file in FILES if not asked.files or any(file.endswith(wanted) for wanted in asked.files)]
     results = Results(f"{asked.tests} {asked.seconds}")
     if not asked.summary:

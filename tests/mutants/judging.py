@@ -322,7 +322,6 @@ OWN = {
     "payments/claims.py": {"test_rules.py"},
     "payments/record.py": {"test_record.py", "test_rules.py"},
     "payments/items.py": {"test_items.py", "test_store.py"},
-    "payments/outside.py": {"test_store.py", "test_voids.py"},
     "systems.py": {"test_submit_void.py"},
     "storage.py": {"test_submit_void.py"},
 }

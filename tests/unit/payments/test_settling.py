@@ -95,6 +95,15 @@ class TestSettle:
         scene.provider.views = [None] * 120
         assert run(scene) == (120, 0)
 
+    def test_goes_on_where_a_page_ended(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(settling, "PAGE", 2)
+        for number in range(40):  # about five a shard
+            scene.put(make.submitting(scene.at), f"o{number}")
+        scene.wait(60)
+        scene.provider.views = [None] * 40
+        assert run(scene) == (40, 0)
+        assert {order for _, order, _ in scene.provider.asked} == {f"o{number}" for number in range(40)}
+
     def test_what_was_done_before_the_index_failed_is_reported(self, scene: Scene) -> None:
         self.due(scene)
 

@@ -277,6 +277,7 @@ class TestReading:
         while True:
             seen += [order.order_id for order in page.orders]
             assert len(page.orders) == limit or page.cursor is None
+            assert len(seen) <= 30, "a page comes again"
             if page.cursor is None:
                 break
             page = scene.store.list("unsettled", limit, page.cursor, scene.deadline())

@@ -35,7 +35,7 @@ def count_with_zeros(**values: int) -> None:
 
 def count_changes(before: Void | None, after: Void | None) -> None:
     """What changed about a void: the one place that counts it, whoever made the change."""
-    if after is None or after == before:
+    if after is None:
         return
     if after.settled and (before is None or before.state is not after.state):
         count(SETTLED_BY[after.history[-1].evidence])

@@ -39,7 +39,7 @@ _FAILURES = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, V
 
 
 class NotConnected(Exception):
-    """No connection could be opened in time: nothing was sent. The text is the kind of error."""
+    """No connection could be opened in time: nothing was sent."""
 
 
 class _DeadlineSocket(ssl.SSLSocket):
@@ -93,7 +93,7 @@ def _trust(ca_file: str | None) -> _Trust:
         context.load_verify_locations(cafile=ca_file)
     elif ROOTS.is_dir():
         # The asset has its authorities in a directory, from which OpenSSL reads the one that it needs.
-        context.load_verify_locations(capath=str(ROOTS))
+        context.load_verify_locations(capath=ROOTS)
     else:
         context.load_default_certs()
     return context
@@ -140,7 +140,6 @@ class OpeningConnection:
     def __init__(self, connect: Callable[[], HTTPSConnection]) -> None:
         self._connect = connect
         self._connection: HTTPSConnection | None = None
-        self._error = "Timeout"
         self._given_up = False
         self._ended, self._lock = threading.Event(), threading.Lock()
         threading.Thread(target=self._open, name="opening connection", daemon=True).start()
@@ -148,8 +147,8 @@ class OpeningConnection:
     def _open(self) -> None:
         try:
             connection = self._connect()
-        except _FAILURES as error:
-            self._error = type(error).__name__
+        except _FAILURES:
+            pass  # whoever waits finds no connection
         else:
             with self._lock:
                 self._connection = connection
@@ -162,7 +161,7 @@ class OpeningConnection:
         self._ended.wait(deadline.left())
         with self._lock:
             if self._connection is None or deadline.over:
-                raise NotConnected(self._error)
+                raise NotConnected
             return self._connection
 
     def close(self) -> None:

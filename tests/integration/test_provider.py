@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
+from infra.trust import subject_hash
 from payments import provider as module
 from payments.messages import AnswerKind
 from payments.outside import Deadline
@@ -378,3 +379,164 @@ def test_a_session_is_no_proof_for_another_peer(authority: trustme.CA, tmp_path:
         assert impostor.requests == []
     finally:
         impostor.stop()
+
+
+def test_nothing_is_sent_on_an_open_connection_once_its_time_is_over(peer: Peer, provider: Provider) -> None:
+    peer.answers(http(VOID))
+    opening = provider.open()
+    assert opening.wait(within(20)).sock is not None
+    with pytest.raises(NotConnected):
+        provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(0), answer_by=within(15))
+    opening.close()
+    assert peer.requests in ([], [b""])
+
+
+def test_a_time_that_ends_before_the_first_byte_is_unknown_and_sends_nothing(peer: Peer, provider: Provider) -> None:
+    """The deadline is over between the last look at the clock and the request."""
+    ticks = iter([0, 0])
+    ends = Deadline(1_000, lambda: next(ticks, 1_000))
+    opening = provider.open()
+    answer = provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(20), answer_by=ends)
+    opening.close()
+    assert answer.kind is AnswerKind.UNKNOWN
+    assert next(ticks, None) is None, "the clock was looked at"
+    assert peer.requests in ([], [b""])
+
+
+def test_an_answer_may_take_longer_than_a_connection(peer: Peer, provider: Provider) -> None:
+    peer.answers(http(VOID))
+    opening = provider.open()
+    sock = opening.wait(within(20)).sock
+    provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(20), answer_by=within(15))
+    left = sock.gettimeout()
+    opening.close()
+    assert left is not None
+    assert module.CONNECT_SECONDS < left <= module.ANSWER_SECONDS
+
+
+def test_a_body_does_not_wait_for_the_acknowledgement_of_its_headers(peer: Peer, provider: Provider) -> None:
+    opening = provider.open()
+    assert opening.wait(within(20)).sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    opening.close()
+
+
+def test_a_refused_connection_is_known_at_once(authority: trustme.CA, tmp_path: Path) -> None:
+    """Nobody waits out the time for a connection that cannot come, nor takes a socket that is no stream for one."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    opening = provider_at(port, authority, tmp_path).open()
+    assert opening._ended.wait(30)
+    with pytest.raises(NotConnected):
+        opening.wait(within(20))
+
+
+class Network:
+    """Addresses without a network: connecting costs the time that it is given, and fails unless the address is good."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
+        self.now, self.timeouts = 0.0, list[float]()
+        network = self
+
+        class Socket:
+            def __init__(self, *_: object) -> None:
+                self.left = 0.0
+
+            def setsockopt(self, *_: object) -> None: ...
+
+            def close(self) -> None: ...
+
+            def settimeout(self, seconds: float) -> None:
+                self.left = seconds
+                network.timeouts.append(seconds)
+
+            def connect(self, address: str) -> None:
+                if address == "refuses":
+                    raise ConnectionRefusedError
+                if address != "answers":
+                    network.now += self.left
+                    raise TimeoutError
+
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_more: found)
+        monkeypatch.setattr(socket, "socket", Socket)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+    def connect(self) -> None:
+        module._Connection("provider.example", 443)._new_conn()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "timeouts"),
+    [
+        (["swallows"], [2.0]),
+        (["swallows", "swallows"], [1.0, 1.0]),
+        (["swallows", "swallows", "swallows"], [1.0, 0.5, 0.5]),
+        (["refuses", "swallows"], [1.0, 2.0]),
+    ],
+)
+def test_each_address_gets_half_of_the_time_that_is_left_and_the_last_one_all(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str], timeouts: list[float]
+) -> None:
+    network = Network(monkeypatch, addresses)
+    with pytest.raises(OSError):  # whichever the last address raised
+        network.connect()
+    assert network.timeouts == timeouts
+
+
+def test_the_handshake_gets_the_rest_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(monkeypatch, ["swallows", "answers", "swallows"])
+    network.connect()
+    assert network.timeouts == [1.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(("url", "port"), [("https://provider.example", 443), ("https://provider.example:8443", 8443)])
+def test_the_provider_is_reached_at_its_host_and_port(monkeypatch: pytest.MonkeyPatch, url: str, port: int) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def resolve(*arguments: object, **_more: object) -> list[object]:
+        asked.append(arguments)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    opening = Provider(ProviderSettings(url, Scheme.PLAIN, None)).open()
+    with pytest.raises(NotConnected):
+        opening.wait(within(20))
+    assert asked == [("provider.example", port)]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("where", ["the asset", "the system"])
+def test_without_a_file_the_authorities_of_the_asset_are_trusted_or_else_the_systems(
+    peer: Peer, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, trusted: bool
+) -> None:
+    mine, none = tmp_path / "mine", tmp_path / "none"
+    for folder, issuer in ((mine, authority), (none, trustme.CA())):
+        folder.mkdir()
+        issuer.cert_pem.write_to_path(str(folder / "authority.pem"))
+        name = subject_hash(ssl.PEM_cert_to_DER_cert(issuer.cert_pem.bytes().decode()))
+        (folder / f"{name}.0").symlink_to("authority.pem")
+    chosen, other = (mine, none) if trusted else (none, mine)
+    monkeypatch.setattr(module, "ROOTS", chosen if where == "the asset" else tmp_path / "missing")
+    monkeypatch.setenv("SSL_CERT_FILE", str((chosen if where == "the system" else other) / "authority.pem"))
+    provider = Provider(ProviderSettings(f"https://127.0.0.1:{peer.port}", Scheme.PLAIN, None), URL)
+    peer.answers(http(VOID))
+    if trusted:
+        assert send(provider) is AnswerKind.SUCCESS
+    else:
+        with pytest.raises(NotConnected):
+            send(provider)
+        assert peer.requests == []
+
+
+def test_no_older_tls_than_1_2_is_spoken() -> None:
+    provider = Provider(ProviderSettings("https://provider.example", Scheme.PLAIN, None))
+    assert provider._trust.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_a_question_names_its_project_by_an_encoded_id_and_has_no_body(peer: Peer, provider: Provider) -> None:
+    peer.answers(http(b"[]"))
+    provider.get_order(Credentials("a/b c", "k", "s", "e"), "123", within(10))
+    head = peer.requests[0].decode()
+    assert head.startswith("GET /api/v1/pos/a%2Fb%20c/orders/123 HTTP/1.1\r\n")
+    assert "content-type" not in head.lower()
+    assert head.endswith("\r\n\r\n")

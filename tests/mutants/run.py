@@ -36,6 +36,7 @@ FILES = (
 TESTS = (
     "tests/unit/payments", "tests/unit/test_submit_void.py", "tests/unit/test_read_voids.py",
     "tests/unit/test_receive_webhook.py", "tests/unit/test_settle_voids.py", "tests/unit/test_lambda_http.py",
+    "tests/unit/test_representations.py", "tests/unit/test_telemetry.py",
     "tests/unit/test_secrecy.py", "tests/unit/test_snapshot.py",
 )  # fmt: skip
 TESTS_OF_SOCKETS = {
@@ -45,8 +46,8 @@ TESTS_OF_SOCKETS = {
 """Asked only about these files: each of these tests takes a second or so."""
 OPTIONS = (
     "-qq", "--no-header", "--no-summary", "-s", "-p", "no:cacheprovider",
-    # What is preloaded below is not rewritten; none of it asserts.
-    "-W", "ignore::pytest.PytestAssertRewriteWarning",
+    # Whether a test fails is all that counts; what explains why, and hypothesis, would double the time of an import.
+    "--assert=plain", "-p", "no:hypothesispytest",
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ def main() -> int:
     """Judge what is not yet judged, print the summary; 1 if less than 95 % are killed or a survivor is not explained."""
     asked = _arguments()
     os.chdir(ROOT)
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(RESULTS.parent / "pycache")
     files = [file for file in FILES if not asked.files or any(file.endswith(wanted) for wanted in asked.files)]
     results = Results(f"{asked.tests} {asked.seconds}")
     if not asked.summary:

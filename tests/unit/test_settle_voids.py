@@ -1,17 +1,19 @@
 """The schedule's function: what a run tells, and that only a defect of ours is an error of the function."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
 import settle_voids
-from payments.record import State
+from payments.record import FailureReason, State
 from payments.settings import SettingsError
 from settle_voids import SettleRunFailed
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 from tests.fakes.table import error
+from tests.unit.conftest import Counted
 
 
 class Remaining:
@@ -169,3 +171,81 @@ def test_an_answer_nobody_expected_stops_no_run(scene: Scene, capsys: pytest.Cap
     out = capsys.readouterr().out
     assert '"UnexpectedError"' in out
     assert "a-secret-text" not in out
+
+
+ZEROS = dict.fromkeys(
+    (
+        "SettleFailed",
+        "CredentialsOfAnotherProject",
+        "VoidVoided",
+        "WebhookApplied",
+        "WebhookStored",
+        "WebhookDuplicate",
+    ),
+    0,
+)
+
+
+def test_a_run_reports_this_and_no_more(scene: Scene, counted: Counted) -> None:
+    scene.provider.views = [make.view(make.operation())]
+    settle_voids.handler({}, Remaining())
+    assert counted() == {**ZEROS, "SettleRun": 1, "SettledByQuery": 1, "OldestUnsettledSeconds": 60}
+
+
+def test_a_run_without_credentials_yet_is_complete(scene: Scene, counted: Counted) -> None:
+    scene.secrets.stages.clear()
+    settle_voids.handler({}, Remaining())
+    told = counted()
+    assert (told["SettleRun"], told["SecretUnfilled"]) == (1, 1)
+
+
+def test_a_defect_is_counted(scene: Scene, counted: Counted) -> None:
+    def explode(name: str, arguments: dict[str, Any]) -> None:
+        raise KeyError
+
+    scene.table.before = explode
+    with pytest.raises(SettleRunFailed):
+        settle_voids.handler({}, Remaining())
+    told = counted()
+    assert (told["UnexpectedError"], told["SettleRun"]) == (1, 0)
+
+
+def test_one_that_another_run_holds_hides_nothing_of_those_after_it(scene: Scene) -> None:
+    scene.put(make.submitting(scene.at - 59_000), "after")
+
+    def overtake(name: str, arguments: dict[str, Any]) -> None:
+        if name == "put_item" and arguments["Item"]["order_id"]["S"] == make.ORDER:
+            scene.table.before = lambda _name, _arguments: None
+            scene.change(scene.record()._replace(query_count=1))
+
+    scene.table.before = overtake
+    scene.provider.views = [make.view(make.operation(order_id="after"))]
+    assert settle_voids.handler({}, Remaining()) == {"queried": 2, "settled": 1, "failed": 0}
+    assert scene.record("after").state is State.VOIDED
+
+
+def test_a_failed_void_that_is_asked_about_again_was_settled_before(scene: Scene, counted: Counted) -> None:
+    scene.change(scene.record()._replace(state=State.FAILED, reason=FailureReason.REFUSED, due_at=scene.at))
+    scene.provider.views = [make.HELD]
+    assert settle_voids.handler({}, Remaining()) == {"queried": 1, "settled": 0, "failed": 0}
+    assert counted() == {**ZEROS, "SettleRun": 1, "OldestUnsettledSeconds": 0}
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_log_names_each_void_and_says_when_some_could_not_be_asked(
+    scene: Scene, capsys: pytest.CaptureFixture[str], works: bool
+) -> None:
+    def fail(name: str, arguments: dict[str, Any]) -> None:
+        if name == "put_item":
+            raise error("InternalServerError", name)
+
+    scene.provider.views = [None]
+    scene.table.before = fail if not works else scene.table.before
+    settle_voids.handler({}, Remaining())
+    lines = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "message" in line]
+    if works:
+        assert [(line["message"], line["order_id"], line["state"], line["queries"]) for line in lines] == [
+            ("void queried", make.ORDER, "submitting", 1)
+        ]
+    else:
+        assert [(line["message"], line["failed"]) for line in lines] == [("some voids could not be queried", 1)]

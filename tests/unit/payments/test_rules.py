@@ -771,6 +771,12 @@ class TestTheProvidersFields:
         another: dict[str, Any] = {"transaction_id": "t1", name: 5 if name == "amount" else "EUR"}
         assert told(void, operation(**another)) == replace(void, review=True)
 
+    def test_of_a_released_void_are_filled_by_later_words_and_not_replaced(self) -> None:
+        void = told(in_state(State.UNKNOWN), operation(comment="first", fee=None))
+        fields = fields_of(told(void, operation(comment="second", fee="1.5", status_description="other")))
+        assert (fields["comment"], fields["status_description"]) == ("first", "Reverse successful.")
+        assert fields["fee"] is not None
+
     def test_an_answer_without_an_id_does_not_take_a_known_one_away(self) -> None:
         void = apply_answer(in_state(State.UNKNOWN, OWN), "attempt-1", answer("pending", None), None, LATE)
         assert attempt_of(void).ids == OWN

@@ -95,6 +95,15 @@ class TestSettle:
         scene.provider.views = [None] * 120
         assert run(scene) == (120, 0)
 
+    def test_goes_on_where_a_page_ended(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(settling, "PAGE", 2)
+        for number in range(40):  # about five a shard
+            scene.put(make.submitting(scene.at), f"o{number}")
+        scene.wait(60)
+        scene.provider.views = [None] * 40
+        assert run(scene) == (40, 0)
+        assert {order for _, order, _ in scene.provider.asked} == {f"o{number}" for number in range(40)}
+
     def test_what_was_done_before_the_index_failed_is_reported(self, scene: Scene) -> None:
         self.due(scene)
 
@@ -420,3 +429,40 @@ class TestWhatARunReports:
         queried = query(scene.systems, scene.order(), schedule.schedule_query, scene.deadline())
         assert (queried.without_credentials, scene.record().review) == (False, False)
         assert scene.provider.asked == []
+
+
+class TestWhenAQuestionBegan:
+    """An absence counts only in an answer to a question that began after the attempt's window."""
+
+    def lost(self, scene: Scene, seconds: float) -> None:
+        """An attempt without an answer, `seconds` before the end of its window."""
+        scene.provider.answers = [say.UNKNOWN]
+        submit(scene.systems, request())
+        scene.wait(LATE - seconds)
+
+    def test_an_answer_that_comes_after_the_window_to_a_question_from_before_proves_nothing(self, scene: Scene) -> None:
+        self.lost(scene, 1)
+
+        def slowly() -> OrderView:
+            scene.wait(5)
+            return HELD
+
+        scene.provider.views = [slowly, HELD]
+        refresh(scene.systems, scene.order(), scene.deadline())
+        assert scene.record().resend_allowed is False
+        scene.wait(5)
+        refresh(scene.systems, scene.order(), scene.deadline())
+        assert scene.record().resend_allowed is True
+
+    def test_a_question_begins_when_its_lease_is_written(self, scene: Scene) -> None:
+        self.lost(scene, 1)
+
+        def slowly(name: str, _arguments: dict[str, Any]) -> None:
+            if name == "put_item":
+                scene.table.before = lambda _name, _arguments: None
+                scene.wait(2)
+
+        scene.table.before = slowly
+        scene.provider.views = [HELD]
+        refresh(scene.systems, scene.order(), scene.deadline())
+        assert scene.record().resend_allowed is True

@@ -18,6 +18,8 @@ _CONFIG = Config(
     read_timeout=1.5,
     retries={"mode": "standard", "total_max_attempts": 2},
     parameter_validation=False,
+    # As many as `SETTLE_WORKERS` may be: beyond its pool the SDK opens a connection for each call and throws it away.
+    max_pool_connections=64,
     user_agent="void-service",
 )
 # One for both clients: each session reads botocore's data on its own.

@@ -196,9 +196,9 @@ def _read_webhook(digest: str, value: Item) -> StoredWebhook:
     return StoredWebhook(digest, int(received_at.digits), verified_with, operation)
 
 
-def webhook_size(webhook: StoredWebhook) -> int:
-    """About what the webhook adds to its item, in bytes."""
-    return len(webhook.digest) + len(write_webhook(webhook)["S"].encode())
+def webhook_size(digest: str, written: Item) -> int:
+    """About what a webhook adds to its item, in bytes."""
+    return len(digest) + len(written["S"].encode())
 
 
 def write_fields(fields: Fields) -> str:

@@ -62,8 +62,12 @@ class _DeadlineSocket(ssl.SSLSocket):
         return super().read(size, buffer)
 
     def keep_session(self) -> None:
-        """Let the next connection resume this session; under TLS 1.3 there is one once the peer has answered."""
-        if isinstance(self.context, _Trust):
+        """Let the next connections resume this session; under TLS 1.3 there is one once the peer has answered.
+
+        A resumed one is kept no second time: the first serves until the peer wants a whole handshake, and to read
+        a session costs as much as to set it.
+        """
+        if isinstance(self.context, _Trust) and not self.session_reused:
             self.context.session = self.session
 
     def _wait_no_longer(self) -> None:
@@ -76,7 +80,7 @@ class _DeadlineSocket(ssl.SSLSocket):
 
 
 class _Trust(ssl.SSLContext):
-    """Whom we trust. Resumes the last TLS session, which spares the certificates' verification of a moment ago."""
+    """Whom we trust. Resumes the TLS session of the last whole handshake, whose certificates it verified."""
 
     session: ssl.SSLSession | None = None
 

@@ -122,7 +122,8 @@ class Store:
 
         True: added. Otherwise nothing was written: the order as it stands, None if there is none. Raises StoreError.
         """
-        operation = webhook.operation
+        operation, written = webhook.operation, items.write_webhook(webhook)
+        size = items.webhook_size(webhook.digest, written)
         try:
             self._call(
                 "update_item",
@@ -134,10 +135,10 @@ class Store:
                 ExpressionAttributeValues={
                     ":voided": {"S": "voided"},
                     ":provider": {"S": items.write_fields(operation.fields)},
-                    ":webhook": items.write_webhook(webhook),
-                    ":size": items.number(items.webhook_size(webhook)),
+                    ":webhook": written,
+                    ":size": items.number(size),
                     ":most": items.number(MOST_WEBHOOKS),
-                    ":room": items.number(MOST_WEBHOOK_BYTES - items.webhook_size(webhook)),
+                    ":room": items.number(MOST_WEBHOOK_BYTES - size),
                     ":one": items.number(1),
                     ":write": {"S": write_id},
                 },

@@ -132,11 +132,6 @@ def _store(storage: Storage, pos_id: str, webhook: StoredWebhook, deadline: Dead
     return _received(merged, webhook)
 
 
-def _has_room(order: Order, webhook: StoredWebhook) -> bool:
-    size = order.webhook_bytes + items.webhook_size(webhook)
-    return len(order.webhooks) < MOST_WEBHOOKS and size <= MOST_WEBHOOK_BYTES
-
-
 def with_webhook(order: Order, webhook: StoredWebhook) -> Order:
     """The order with one more webhook and what it proves; a repetition changes nothing."""
     if webhook.digest in order.webhooks:
@@ -145,14 +140,15 @@ def with_webhook(order: Order, webhook: StoredWebhook) -> Order:
     # Without a void only a success makes one at once; what is under way becomes one with the first request.
     if operation.method == "void" and (void is not None or operation.succeeded):
         void = rules.apply_webhook(void, operation, webhook.received_at)
-    if not _has_room(order, webhook):
+    size = order.webhook_bytes + items.webhook_size(webhook.digest, items.write_webhook(webhook))
+    if len(order.webhooks) >= MOST_WEBHOOKS or size > MOST_WEBHOOK_BYTES:
         # The message itself goes to quarantine; what it proves counts all the same.
         reviewed = rules.ask_for_review(void) if void is not None else None
         return order._replace(void=reviewed, more_webhooks=True)
     return order._replace(
         void=void,
         webhooks={**order.webhooks, webhook.digest: webhook},
-        webhook_bytes=order.webhook_bytes + items.webhook_size(webhook),
+        webhook_bytes=size,
     )
 
 

@@ -20,6 +20,8 @@ DEEP = (
 WHOLE = ("permutations", "permutations lying")
 """Every order and multiplicity of the webhooks: without a bound on deviations, as far as `most` allows."""
 UNBOUNDED, MOST_WHOLE = 99, 4
+FEWER_OF_THE_LONG = 5
+"""So many times fewer schedules of those that take several times as long."""
 CHUNK = 2_000
 
 
@@ -72,7 +74,12 @@ def exhaustive(deviations: int, most: int, deeper: int = 0, kind: str = "every")
     return [
         Job(kind, name, UNBOUNDED, most * MOST_WHOLE)
         if name in WHOLE
-        else Job(kind, name, deviations + (deeper if name in DEEP else 0), most)
+        else Job(
+            kind,
+            name,
+            deviations + (deeper if name in DEEP else 0),
+            most // FEWER_OF_THE_LONG if name in explorer.LONG else most,
+        )
         for name in CONFIGURATIONS
         if not name.startswith("everything")
     ]

@@ -16,7 +16,8 @@ from tests.faults.simulation import Simulation
 Schedule = dict[int, int]
 LONG = (
     "outage", "outages", "stuck", "obedient", "no such order", "refused again", "views of a refusal", "failures",
-    "everything late", "pages", "not connected", "key late", "looked at again", "undocumented statuses",
+    "everything late", "pages", "not connected", "key late", "looked at again", "undocumented statuses", "lists",
+    "full pages",
 )  # fmt: skip
 """Configurations whose schedules take several times as long as the others'."""
 TURNS = [

@@ -9,7 +9,7 @@ from tests.faults.guards import GUARDS, Guard
 from tests.faults.mistakes import MISTAKES
 
 SEED = "test"
-EXHAUSTIVE, RANDOM = 300, 6_000
+EXHAUSTIVE, RANDOM = 300, 10_500
 
 
 @pytest.fixture(scope="module")

@@ -158,6 +158,7 @@ def test_a_success_is_read_and_exactly_the_signed_bytes_were_sent(peer: Peer, pr
         http(b'{"amount": ' + b"9" * 10_000 + b"}"),
         http(b"null"),
         http(b" " * module.LARGEST_ANSWER + VOID),
+        http(VOID + b" " * module.LARGEST_ANSWER),
         http(VOID.replace(b'"123"', b'"124"')),
         http(VOID.replace(b'"void"', b'"refund"')),
         http(VOID, "500 Internal Server Error"),

@@ -36,7 +36,7 @@ FILES = (
 TESTS = (
     "tests/unit/payments", "tests/unit/test_submit_void.py", "tests/unit/test_read_voids.py",
     "tests/unit/test_receive_webhook.py", "tests/unit/test_settle_voids.py", "tests/unit/test_lambda_http.py",
-    "tests/unit/test_representations.py", "tests/unit/test_telemetry.py",
+    "tests/unit/test_representations.py", "tests/unit/test_telemetry.py", "tests/unit/test_storage.py",
     "tests/unit/test_secrecy.py", "tests/unit/test_snapshot.py",
 )  # fmt: skip
 TESTS_OF_SOCKETS = {

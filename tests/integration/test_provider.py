@@ -441,6 +441,25 @@ def test_a_connection_that_opens_after_it_was_given_up_is_closed() -> None:
     assert connection.closed
 
 
+def test_an_answer_without_an_end_is_read_no_further_than_the_largest(peer: Peer, provider: Provider) -> None:
+    sent, over = [0], threading.Event()
+    piece = b" " * 65_536
+
+    def pour(connection: ssl.SSLSocket) -> None:
+        try:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            for _ in range(1_000):
+                connection.sendall(piece)
+                sent[0] += len(piece)
+        finally:
+            over.set()
+
+    peer.script = pour
+    assert send(provider) is AnswerKind.UNKNOWN
+    assert over.wait(60)
+    assert sent[0] < 32 * module.LARGEST_ANSWER, "the rest is what the sockets hold"
+
+
 def test_an_answer_may_take_longer_than_a_connection(peer: Peer, provider: Provider) -> None:
     peer.answers(http(VOID))
     opening = provider.open()

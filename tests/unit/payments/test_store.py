@@ -315,6 +315,18 @@ class TestReading:
         assert scene.store.list("unsettled", 1, cursor_of(places), scene.deadline()).orders == ()
         assert len(scene.table.calls) == 1
 
+    @pytest.mark.parametrize(("length", "taken"), [(4_096, True), (4_100, False)])
+    def test_one_that_is_longer_than_any_of_ours_is_refused(self, length: int, taken: bool) -> None:
+        scene = Scene()
+        text = json.dumps(place("p#o", "5")).ljust(length * 3 // 4)
+        cursor = base64.urlsafe_b64encode(text.encode()).decode()
+        assert len(cursor) == length
+        if taken:
+            assert scene.store.list("unsettled", 1, cursor, scene.deadline()).orders == ()
+        else:
+            with pytest.raises(BadCursor):
+                scene.store.list("unsettled", 1, cursor, scene.deadline())
+
     @pytest.mark.parametrize("change", ["{}!", "{} ", "{}\n", "é{}", "{}==="])
     def test_one_that_was_changed_is_refused(self, change: str) -> None:
         scene = Scene()

@@ -58,7 +58,7 @@ class Told:
         self._final: list[tuple[str, str | None]] = []
         """Reasons that were told, with their attempts."""
         self._by_key: dict[tuple[str, ...], Answer] = {}
-        """The last statement about each key and body."""
+        """The strongest statement so far about each key and body."""
 
     # ---- merchants ---------------------------------------------------------------------------------------------------
 
@@ -73,6 +73,17 @@ class Told:
             if (pos, order, key) == (self._sim.project.pos_id, ask.order, ask.key)
         }
         return bool(bodies) and (ask.comment, ask.currency) not in bodies
+
+    def about_key(self, actor: Actor) -> Answer | None:
+        """What was told about this request's key before it began. What is told meanwhile may overtake its answer."""
+        name = self._name(actor)
+        return self._by_key.get(name) if name is not None else None
+
+    def _name(self, actor: Actor) -> tuple[str, ...] | None:
+        ask = actor.ask
+        if ask is None or ask.key is None:
+            return None
+        return self._sim.pos_of(actor), ask.order, ask.key, str(ask.comment), ask.currency
 
     def request(self, actor: Actor, answer: Answer) -> None:
         """A request for a void was answered."""
@@ -107,8 +118,8 @@ class Told:
             self._watch.violation(Harm.WRONG, "a bare 503 though the intent is durable")
 
     def _about_key(self, actor: Actor, answer: Answer) -> None:
-        ask = actor.ask
-        if ask is None or ask.key is None or self._sim.baseline:
+        name = self._name(actor)
+        if name is None or self._sim.baseline:
             return
         if actor.about.get("foreign_key") and answer.problem != "idempotency-mismatch":
             self._watch.violation(
@@ -118,17 +129,20 @@ class Told:
             self._watch.violation(Harm.WRONG, "a mismatch was sent")
         if answer.problem in NO_STATEMENT:
             return
-        name = (self._sim.pos_of(actor), ask.order, ask.key, str(ask.comment), ask.currency)
-        before = self._by_key.get(name)
+        before: Answer | None = actor.about["told_before"]
         if before is not None and not _grows(before, answer):
             self._watch.violation(Harm.WRONG, f"told {_short(answer)} about a key that was told {_short(before)}")
-        self._by_key[name] = answer
+        latest = self._by_key.get(name)
+        if latest is None or _grows(latest, answer):
+            self._by_key[name] = answer
 
     def _is_durable(self, answer: Answer, attempts: set[str]) -> None:
         void = answer.void
         if self._sim.baseline or void is None or void["state"] == "voided":
             return
-        durable = any((attempt_id, void["reason"]) in self._watch.writes.reasons for attempt_id in attempts)
+        # A void that was only ever seen from outside has no attempt.
+        of = attempts if void["attempt"] else {None}
+        durable = any((attempt_id, void["reason"]) in self._watch.writes.reasons for attempt_id in of)
         if not durable and answer.problem in ("not-voidable", "throttled", "provider-credentials", "not-sent"):
             self._watch.violation(Harm.WRONG, f"told {answer.problem} though no such reason is durable")
 

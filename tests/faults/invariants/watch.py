@@ -65,6 +65,7 @@ class Watch:
         actor.hurt = self.sim.runtime.now <= actor.instance.hurt_until
         if actor.function is Function.SUBMIT:
             actor.about["foreign_key"] = self.told.foreign_key(actor)
+            actor.about["told_before"] = self.told.about_key(actor)
         elif actor.function is Function.WEBHOOK and actor.delivery is not None:
             actor.about["provable"] = self.sim.can_prove(actor.delivery)
         elif actor.function is Function.READ:

@@ -252,13 +252,8 @@ def _milliseconds(text: str) -> int:
 # ---- cursors: for each shard of a list the order after which it goes on ----------------------------------------------
 
 
-def index_key(item: Item, index: str) -> Item:
-    """Where a query of an index goes on after this item."""
-    return {name: item[name] for name in ("pk", "sk", f"{index}_pk", f"{index}_at")}
-
-
 def write_cursor(places: dict[str, Item | None], index: str) -> str:
-    """The cursor of these start keys, as text that fits a URL."""
+    """The cursor of these items or start keys, as text that fits a URL."""
     shown = {shard: [key["pk"]["S"], key[f"{index}_at"]["N"]] if key else None for shard, key in places.items()}
     return base64.urlsafe_b64encode(json.dumps(shown, separators=(",", ":")).encode()).decode().rstrip("=")
 
@@ -266,7 +261,7 @@ def write_cursor(places: dict[str, Item | None], index: str) -> str:
 def read_cursor(cursor: str, index: str, kind: str) -> dict[str, Item | None]:
     """The start keys of a cursor. Raises BadCursor."""
     try:
-        if len(cursor) > LONGEST_CURSOR or not cursor.isascii():
+        if len(cursor) > LONGEST_CURSOR:
             raise ValueError
         places = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, RecursionError):

@@ -169,7 +169,7 @@ class Store:
         found.sort(key=lambda entry: entry[0])  # stable, so each shard keeps its own order
         page, rest = found[:limit], found[limit:]
         going_on |= {shard for _, shard, _ in rest}
-        places |= {shard: items.index_key(item, index) for _, shard, item in page}
+        places |= {shard: item for _, shard, item in page}
         orders = [order for _, _, item in page if (order := _read_if_possible(item)) is not None]
         next_places = {shard: places[shard] for shard in places if shard in going_on}
         cursor = items.write_cursor(next_places, index) if next_places else None

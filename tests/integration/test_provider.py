@@ -158,6 +158,7 @@ def test_a_success_is_read_and_exactly_the_signed_bytes_were_sent(peer: Peer, pr
         http(b'{"amount": ' + b"9" * 10_000 + b"}"),
         http(b"null"),
         http(b" " * module.LARGEST_ANSWER + VOID),
+        http(VOID + b" " * module.LARGEST_ANSWER),
         http(VOID.replace(b'"123"', b'"124"')),
         http(VOID.replace(b'"void"', b'"refund"')),
         http(VOID, "500 Internal Server Error"),
@@ -381,17 +382,33 @@ def test_a_session_is_no_proof_for_another_peer(authority: trustme.CA, tmp_path:
         impostor.stop()
 
 
-def test_nothing_is_sent_on_an_open_connection_once_its_time_is_over(peer: Peer, provider: Provider) -> None:
-    peer.answers(http(VOID))
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the provider's sockets were given to send."""
+    pieces: list[bytes] = []
+    send = ssl.SSLSocket.send
+
+    def note(sock: ssl.SSLSocket, data: bytes, flags: int = 0) -> int:
+        if isinstance(sock, module._DeadlineSocket):
+            pieces.append(bytes(data))
+        return send(sock, data, flags)
+
+    monkeypatch.setattr(ssl.SSLSocket, "send", note)
+    return pieces
+
+
+def test_nothing_is_sent_on_an_open_connection_once_its_time_is_over(provider: Provider, written: list[bytes]) -> None:
     opening = provider.open()
     assert opening.wait(within(20)).sock is not None
     with pytest.raises(NotConnected):
         provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(0), answer_by=within(15))
     opening.close()
-    assert peer.requests in ([], [b""])
+    assert written == []
 
 
-def test_a_time_that_ends_before_the_first_byte_is_unknown_and_sends_nothing(peer: Peer, provider: Provider) -> None:
+def test_a_time_that_ends_before_the_first_byte_is_unknown_and_sends_nothing(
+    provider: Provider, written: list[bytes]
+) -> None:
     """The deadline is over between the last look at the clock and the request."""
     ticks = iter([0, 0])
     ends = Deadline(1_000, lambda: next(ticks, 1_000))
@@ -400,7 +417,47 @@ def test_a_time_that_ends_before_the_first_byte_is_unknown_and_sends_nothing(pee
     opening.close()
     assert answer.kind is AnswerKind.UNKNOWN
     assert next(ticks, None) is None, "the clock was looked at"
-    assert peer.requests in ([], [b""])
+    assert written == []
+
+
+def test_a_connection_that_opens_after_it_was_given_up_is_closed() -> None:
+    class Connection(module._Connection):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    opens, connection = threading.Event(), Connection("provider.example", 443)
+
+    def connect() -> Connection:
+        opens.wait(20)
+        return connection
+
+    opening = module.OpeningConnection(connect)
+    opening.close()
+    assert not connection.closed
+    opens.set()
+    assert opening._ended.wait(20)
+    assert connection.closed
+
+
+def test_an_answer_without_an_end_is_read_no_further_than_the_largest(peer: Peer, provider: Provider) -> None:
+    sent, over = [0], threading.Event()
+    piece = b" " * 65_536
+
+    def pour(connection: ssl.SSLSocket) -> None:
+        try:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            for _ in range(1_000):
+                connection.sendall(piece)
+                sent[0] += len(piece)
+        finally:
+            over.set()
+
+    peer.script = pour
+    assert send(provider) is AnswerKind.UNKNOWN
+    assert over.wait(60)
+    assert sent[0] < 32 * module.LARGEST_ANSWER, "the rest is what the sockets hold"
 
 
 def test_an_answer_may_take_longer_than_a_connection(peer: Peer, provider: Provider) -> None:
@@ -493,15 +550,15 @@ def test_the_handshake_gets_the_rest_of_the_time(monkeypatch: pytest.MonkeyPatch
 def test_the_provider_is_reached_at_its_host_and_port(monkeypatch: pytest.MonkeyPatch, url: str, port: int) -> None:
     asked: list[tuple[object, ...]] = []
 
-    def resolve(*arguments: object, **_more: object) -> list[object]:
-        asked.append(arguments)
+    def resolve(*arguments: object, **more: object) -> list[object]:
+        asked.append((*arguments, more))
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     opening = Provider(ProviderSettings(url, Scheme.PLAIN, None)).open()
     with pytest.raises(NotConnected):
         opening.wait(within(20))
-    assert asked == [("provider.example", port)]
+    assert asked == [("provider.example", port, {"type": socket.SOCK_STREAM})]
 
 
 @pytest.mark.parametrize("trusted", [True, False])

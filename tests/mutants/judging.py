@@ -322,8 +322,7 @@ OWN = {
     "payments/claims.py": {"test_rules.py"},
     "payments/record.py": {"test_record.py", "test_rules.py"},
     "payments/items.py": {"test_items.py", "test_store.py"},
-    "systems.py": {"test_submit_void.py"},
-    "storage.py": {"test_submit_void.py"},
+    "systems.py": {"test_storage.py"},
 }
 
 

@@ -36,7 +36,7 @@ FILES = (
 TESTS = (
     "tests/unit/payments", "tests/unit/test_submit_void.py", "tests/unit/test_read_voids.py",
     "tests/unit/test_receive_webhook.py", "tests/unit/test_settle_voids.py", "tests/unit/test_lambda_http.py",
-    "tests/unit/test_representations.py", "tests/unit/test_telemetry.py",
+    "tests/unit/test_representations.py", "tests/unit/test_telemetry.py", "tests/unit/test_storage.py",
     "tests/unit/test_secrecy.py", "tests/unit/test_snapshot.py",
 )  # fmt: skip
 TESTS_OF_SOCKETS = {
@@ -314,8 +314,8 @@ HEAD = """`make mutants` puts small faults into `functions/`, one at a time, and
 `provider.py` also the tests over sockets). A mutant is killed when a test fails, when it needs far more processor time than
 the tests, or when it gets stuck. This page is written by `python -m tests.mutants --write`; the reasons are in
 `tests/mutants/survivors.toml`. mutmut 3 does not fit, because it names `functions/payments/rules.py` by its path, while the
-functions import `payments.rules`, and because it leaves out constants, fields and decorated functions; cosmic-ray starts the
-tests from the beginning for each mutant."""
+functions import `payments.rules`, and because it leaves out constants, fields and decorated functions; cosmic-ray 8.7 runs
+the whole test command in a new process for each mutant."""
 
 
 if __name__ == "__main__":

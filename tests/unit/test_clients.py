@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 import clients
+from payments.settings import MOST_WORKERS
 
 
 class Dripping:
@@ -122,3 +123,33 @@ def test_the_clients_are_boto3s_with_few_retries_and_short_timeouts() -> None:
     assert os.environ["AWS_DEFAULT_REGION"]
     config = clients.dynamodb()._client.meta.config
     assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (1, 1.5, 2)
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "secretsmanager"])
+def test_each_client_has_a_connection_for_each_void_that_is_asked_about_at_once(service: str) -> None:
+    client = getattr(clients, service)()._client
+    assert client.meta.service_model.service_name == service
+    config = client.meta.config
+    assert config.max_pool_connections >= MOST_WORKERS
+    assert (config.connect_timeout, config.read_timeout) == (1, 1.5)
+    assert (config.retries["mode"], config.retries["total_max_attempts"]) == ("standard", 2)
+    assert config.user_agent.split()[0] == "void-service"
+
+
+def test_an_answer_of_nothing_is_an_empty_one() -> None:
+    class Silent(Fake):
+        def get_item(self, **_: Any) -> dict[str, Any]:
+            return None  # type: ignore[return-value]
+
+    assert clients.TimedClient(Silent()).call("get_item", 5) == {}
+
+
+def test_a_thread_that_raised_serves_the_next_call() -> None:
+    fake = Fake()
+    client = clients.TimedClient(fake)
+    client.call("get_item", 5)
+    for _ in range(3):
+        with pytest.raises(ClientError):
+            client.call("put_item", 5)
+        client.call("get_item", 5)
+    assert len(fake.threads) == 1

@@ -210,7 +210,9 @@ def test_a_defect_is_counted(scene: Scene, counted: Counted) -> None:
     assert (told["UnexpectedError"], told["SettleRun"]) == (1, 0)
 
 
-def test_one_that_another_run_holds_hides_nothing_of_those_after_it(scene: Scene) -> None:
+def test_one_that_another_run_holds_hides_nothing_of_those_after_it(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
     scene.put(make.submitting(scene.at - 59_000), "after")
 
     def overtake(name: str, arguments: dict[str, Any]) -> None:
@@ -222,6 +224,8 @@ def test_one_that_another_run_holds_hides_nothing_of_those_after_it(scene: Scene
     scene.provider.views = [make.view(make.operation(order_id="after"))]
     assert settle_voids.handler({}, Remaining()) == {"queried": 2, "settled": 1, "failed": 0}
     assert scene.record("after").state is State.VOIDED
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [line["order_id"] for line in lines if line.get("message") == "void queried"] == ["after"]
 
 
 def test_a_failed_void_that_is_asked_about_again_was_settled_before(scene: Scene, counted: Counted) -> None:

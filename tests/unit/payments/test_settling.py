@@ -184,6 +184,15 @@ class TestRefresh:
         scene.wait(0.1)
         assert after(scene) is State.VOIDED
 
+    def test_leaves_the_schedule_as_it_was(self, scene: Scene) -> None:
+        scene.put(make.submitting(scene.at))
+        before = scene.record()
+        scene.wait(30)
+        scene.provider.views = [None]
+        refresh(scene.systems, scene.order(), scene.deadline())
+        after = scene.record()
+        assert (after.due_at, after.query_count, after.queried_at) == (before.due_at, before.query_count, scene.at)
+
     def test_asks_about_what_failed_as_well(self, scene: Scene) -> None:
         scene.provider.answers, scene.provider.views = [say.REFUSED], [HELD]
         submit(scene.systems, request())

@@ -277,6 +277,7 @@ class TestReading:
         while True:
             seen += [order.order_id for order in page.orders]
             assert len(page.orders) == limit or page.cursor is None
+            assert len(seen) <= 30, "a page comes again"
             if page.cursor is None:
                 break
             page = scene.store.list("unsettled", limit, page.cursor, scene.deadline())
@@ -313,6 +314,18 @@ class TestReading:
         scene = Scene()
         assert scene.store.list("unsettled", 1, cursor_of(places), scene.deadline()).orders == ()
         assert len(scene.table.calls) == 1
+
+    @pytest.mark.parametrize(("length", "taken"), [(4_096, True), (4_100, False)])
+    def test_one_that_is_longer_than_any_of_ours_is_refused(self, length: int, taken: bool) -> None:
+        scene = Scene()
+        text = json.dumps(place("p#o", "5")).ljust(length * 3 // 4)
+        cursor = base64.urlsafe_b64encode(text.encode()).decode()
+        assert len(cursor) == length
+        if taken:
+            assert scene.store.list("unsettled", 1, cursor, scene.deadline()).orders == ()
+        else:
+            with pytest.raises(BadCursor):
+                scene.store.list("unsettled", 1, cursor, scene.deadline())
 
     @pytest.mark.parametrize("change", ["{}!", "{} ", "{}\n", "é{}", "{}==="])
     def test_one_that_was_changed_is_refused(self, change: str) -> None:

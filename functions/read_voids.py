@@ -96,7 +96,7 @@ def _list(event: GatewayEvent) -> Response:
         raise BadRequest("invalid-request", "The query is wrong.", errors)
     outside = systems()
     try:
-        page = outside.store.list(which, number, cursor or None, outside.deadline(READ_SECONDS))
+        page = outside.store.list(which, number, cursor, outside.deadline(READ_SECONDS))
     except BadCursor:
         wrong = [{"pointer": "/cursor", "detail": "must be a cursor of an earlier answer"}]
         raise BadRequest("invalid-request", "The query is wrong.", wrong) from None

@@ -127,14 +127,12 @@ class Secret:
         if since is not None and now - since < FRESH_SECONDS:
             raise SecretError(OUT_OF_REACH)  # asked a moment ago: waiting for it again would cost each request seconds
         try:
-            credentials = self._ask(stage, deadline)
+            return self._ask(stage, deadline)
         except SecretError as error:
             self._out_of_reach_since = now if error.reason == OUT_OF_REACH else None
             if stage == "AWSPREVIOUS" and error.reason in (NO_VALUE, "malformed"):
                 return None  # never rotated, or an old version that is not our JSON
             raise
-        self._out_of_reach_since = None
-        return credentials
 
     def _ask(self, stage: Stage, deadline: Deadline) -> Credentials:
         seconds = min(deadline.left(), AWS_CALL_SECONDS)

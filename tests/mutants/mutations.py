@@ -6,7 +6,7 @@ Not changed: annotations, docstrings, `__slots__`, `__all__`, and the words of e
 import ast
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +78,15 @@ def mutated(mutant: Mutant) -> ast.Module:
     _, instead = list(_faults(node))[choice]
     _Exchange(node, instead).visit(tree)
     return ast.fix_missing_locations(tree)
+
+
+def functions_of(body: Sequence[ast.stmt], *classes: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """The outermost functions and the methods, by the names that mutants have."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef):
+            yield ".".join((*classes, node.name)), node
+        elif isinstance(node, ast.ClassDef):
+            yield from functions_of(node.body, *classes, node.name)
 
 
 class _Exchange(ast.NodeTransformer):

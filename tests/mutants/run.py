@@ -1,9 +1,11 @@
 """Which small faults in functions/ would no test notice? Resumable: what is judged is kept in .cache/mutants.json.
 
-A file's verdicts hold until the file changes. A survivor is judged again when a test has changed. Nothing is random.
+A function's verdicts hold until the function changes, and those of what an import evaluates until the file does. A
+survivor is judged again when a test has changed. Nothing is random.
 """
 
 import argparse
+import ast
 import hashlib
 import importlib
 import json
@@ -19,7 +21,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.mutants.judging import Judge, Verdict, is_at_import, run_forked, try_at_import, try_in_simulator
-from tests.mutants.mutations import FUNCTIONS, NO_FAULT, ROOT, Mutant, mutants_of
+from tests.mutants.mutations import FUNCTIONS, MODULE, NO_FAULT, ROOT, Mutant, functions_of, mutants_of
 
 RESULTS = ROOT / ".cache" / "mutants.json"
 SURVIVORS = Path(__file__).with_name("survivors.toml")
@@ -54,7 +56,7 @@ OPTIONS = (
 class Known(NamedTuple):
     """A verdict as it is kept."""
 
-    of_file: str
+    of_text: str
     of_tests: str
     killed_by: str | None
 
@@ -98,7 +100,7 @@ class Results:
         self.read()
         judges = [path for path in (ROOT / "tests").glob("**/*.py") if path.parent != Path(__file__).parent]
         self._tests = _hash(sorted(judges), asked)
-        self._files = {file: _hash([FUNCTIONS / file]) for file in FILES}
+        self._texts = {file: texts((FUNCTIONS / file).read_text()) for file in FILES}
         self._unsaved = 0
 
     def read(self) -> None:
@@ -107,9 +109,13 @@ class Results:
             self._known = {name: Known(*values) for name, values in json.loads(RESULTS.read_text()).items()}
 
     def of(self, mutant: Mutant) -> Known | None:
-        """The verdict, if it is about the file as it is now."""
+        """The verdict, if it is about the text as it is now."""
         known = self._known.get(mutant.name)
-        return known if known is not None and known.of_file == self._files[mutant.file] else None
+        return known if known is not None and known.of_text == self._text_of(mutant) else None
+
+    def _text_of(self, mutant: Mutant) -> str:
+        of_file = self._texts[mutant.file]
+        return of_file.get(mutant.function, of_file[MODULE])
 
     def is_open(self, mutant: Mutant) -> bool:
         """Not judged, or survived other tests than today's."""
@@ -119,7 +125,7 @@ class Results:
     def add(self, verdict: Verdict) -> None:
         """Keep a verdict."""
         mutant, killed_by = verdict
-        self._known[mutant.name] = Known(self._files[mutant.file], self._tests, killed_by)
+        self._known[mutant.name] = Known(self._text_of(mutant), self._tests, killed_by)
         self._unsaved += 1
         if self._unsaved >= 10:
             self.save()
@@ -131,6 +137,14 @@ class Results:
         partly = RESULTS.with_suffix(".partly")
         partly.write_text(json.dumps(self._known, indent=0))
         partly.replace(RESULTS)
+
+
+def texts(source: str) -> dict[str, str]:
+    """A hash of each function of a file, and one of the whole file."""
+    functions = {name: ast.unparse(node) for name, node in functions_of(ast.parse(source).body)}
+    return {
+        name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in {**functions, MODULE: source}.items()
+    }
 
 
 def _hash(paths: Iterable[Path], asked: str = "") -> str:
@@ -152,7 +166,9 @@ def _judge(files: Sequence[str], tests: Sequence[str], results: Results, jobs: i
 
 
 def _open(files: Iterable[str], results: Results) -> list[Mutant]:
-    return [mutant for file in files for mutant in mutants_of(file) if results.is_open(mutant)]
+    """Those that nobody has judged first, for a survivor takes the longest."""
+    found = [mutant for file in files for mutant in mutants_of(file) if results.is_open(mutant)]
+    return sorted(found, key=lambda mutant: results.of(mutant) is not None)
 
 
 def _in_functions(files: Sequence[str], tests: Sequence[str], results: Results, jobs: int, seconds: float) -> None:

@@ -240,3 +240,23 @@ def test_a_failed_void_is_asked_about_by_a_refresh(scene: Scene) -> None:
     scene.provider.views = [make.view(make.operation())]
     told = get("123", refresh="true")[1]
     assert (told["state"], told["corrected"]) == ("voided", True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [("1", 200), ("100", 200), ("0100", 200), ("00100", 400), ("9" * 5_000, 400)]
+)
+def test_a_limit_is_a_number_of_at_most_four_digits(scene: Scene, limit: str, status: int) -> None:
+    assert get(limit=limit)[0] == status
+
+
+def test_an_empty_cursor_is_the_first_page(scene: Scene) -> None:
+    scene.put(make.submitting(scene.at))
+    assert len(get(cursor="")[1]["voids"]) == 1
+
+
+def test_what_is_not_asked_about_is_not_logged_as_refreshed(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.put(make.submitting(scene.at))
+    scene.provider.views = [make.view(make.operation())]
+    for _ in range(2):
+        get("123", refresh="true")
+    assert capsys.readouterr().out.count('"void refreshed"') == 1

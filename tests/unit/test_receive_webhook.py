@@ -216,3 +216,13 @@ def test_what_a_copy_at_hand_proves_is_taken_while_secrets_manager_is_out_of_rea
     scene.wait(61)
     assert post(make.webhook_event(*make.signed(make.fields())))["statusCode"] == 200
     assert post(form("data=x&signature=y"))["statusCode"] == 500  # forged, or signed with a secret that is new
+
+
+@pytest.mark.parametrize(("length", "status"), [(65_536, 401), (65_537, 413)])
+def test_64_kib_are_taken_and_no_byte_more(scene: Scene, length: int, status: int) -> None:
+    assert post(form("signature=x&data=".ljust(length, "a")))["statusCode"] == status
+
+
+def test_a_forged_message_is_told_so(scene: Scene) -> None:
+    told = json.loads(post(form("data=x&signature=y"))["body"])
+    assert told["detail"] == "The signature does not prove the message."

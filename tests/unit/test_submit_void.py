@@ -555,3 +555,48 @@ def test_the_record_of_an_earlier_attempt_shows_every_member() -> None:
     shown = void_record(make.order_of(void), earlier)
     assert list(shown) == RECORD_KEYS
     assert (shown["reason"], shown["provider"]) == ("refused", None)
+
+
+def test_fields_that_are_none_of_a_request_are_named_in_order_and_can_be_shown(scene: Scene) -> None:
+    names = [f"x{number}" for number in range(8)]
+    answer = post({**GOOD, **dict.fromkeys(reversed(names), 1), "y" * 70: 1, "z\ud800": 1})
+    pointers = [violation["pointer"] for violation in problem(answer)["errors"]]
+    assert pointers == [*(f"/{name}" for name in names), "/" + "y" * 64, "/z\ufffd"]
+    assert answer["body"].encode()
+    assert nothing_happened(scene)
+
+
+def test_the_longest_idempotency_key_is_taken(scene: Scene) -> None:
+    scene.provider.answers = [say.UNKNOWN]
+    assert post(Idempotency_Key="x" * 255)["statusCode"] == 202
+
+
+@pytest.mark.parametrize("result", [result for result in Result if submit_void.ANSWERS[result].detail])
+def test_a_result_that_is_no_refusal_says_what_to_do(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, result: Result
+) -> None:
+    void = replace(make.submitting(), state=State.FAILED, reason=FailureReason.REFUSED)
+    monkeypatch.setattr(submit_void, "submit", lambda *_: Submitted(result, make.order_of(void), void))
+    assert problem(post())["detail"] == submit_void.ANSWERS[result].detail
+
+
+def test_a_request_is_logged_with_its_attempt_and_its_end(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.provider.answers = [make.answer("pending")]
+    post()
+    (line,) = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "message" in line]
+    told = {name: line[name] for name in ("message", "order_id", "attempt", "result", "state", "replayed")}
+    assert told == {
+        "message": "void requested", "order_id": "123", "attempt": 1, "result": "accepted", "state": "pending",
+        "replayed": False,
+    }  # fmt: skip
+    assert line["attempt_id"] == scene.attempt().id
+
+
+def test_a_request_that_is_declined_beside_a_pending_void_is_counted_as_declined(
+    scene: Scene, counted: Counted
+) -> None:
+    scene.provider.answers = [make.answer("pending")]
+    post(Idempotency_Key="k")
+    counted()
+    assert post({**GOOD, "comment": "other"}, Idempotency_Key="k")["statusCode"] == 422
+    assert counted() == {"VoidDeclined": 1}

@@ -12,6 +12,7 @@ from payments.messages import (
     MOST_OPERATIONS,
     PROVIDER_FIELDS,
     AnswerKind,
+    project_of,
     read_answer,
     read_credentials_check,
     read_operation,
@@ -367,3 +368,20 @@ def test_only_an_answer_of_the_provider_says_whether_it_takes_the_credentials(
 def test_a_credentials_check_never_crashes(garbage: bytes) -> None:
     assert read_credentials_check(500, garbage) is None
     assert read_credentials_check(401, garbage) is False
+
+
+@pytest.mark.parametrize("wrong", [{"method": 5}, {"status": None}, {"order_id": ["1"]}])
+def test_an_operation_without_its_three_texts_is_none(wrong: dict[str, object]) -> None:
+    assert read_operation({**fields(), **wrong}) is None
+
+
+def test_only_a_uuid_is_the_same_project_in_capitals() -> None:
+    assert project_of(POS_ID.upper()) == POS_ID
+    assert project_of("Live") == "Live"
+
+
+@pytest.mark.parametrize(("sent", "read"), [("x" * 5_000, "x" * 2_048), ({}, None)])
+def test_processed_at_is_read_as_text_like_every_other_field(sent: object, read: str | None) -> None:
+    operation = read_operation({**fields(), "processing_time": None, "processed_at": sent})
+    assert operation is not None
+    assert operation.fields["processing_time"] == read

@@ -753,6 +753,10 @@ class TestAFailedEnd:
 
 
 class TestTheProvidersFields:
+    def test_after_a_refusal_are_those_of_the_void_that_is_under_way(self) -> None:
+        void = apply_answer(in_state(State.SUBMITTING), "attempt-1", say.REFUSED, view(PENDING_OTHER), LATE)
+        assert (void.state, void.provider) == (State.PENDING, PENDING_OTHER.fields)
+
     def test_what_a_later_word_leaves_out_of_the_same_operation_stays(self) -> None:
         before = told(in_state(State.UNKNOWN, OWN), operation("pending", fee="1.5", comment="first"))
         fields = fields_of(told(before, operation("pending", comment="second", status_code="77")))

@@ -252,3 +252,16 @@ def test_nothing_is_fetched_after_the_deadline() -> None:
     with pytest.raises(SecretError, match="out-of-reach"):
         scene.secret.current(deadline)
     assert scene.secrets.calls == []
+
+
+def test_what_proves_a_webhook_is_named_by_its_stage_also_when_fetched_once_more() -> None:
+    scene = Scene(previous={**PUBLISHED, "api_secret": "older"})
+    current_of(scene)
+    previous_of(scene)
+    scene.secrets.rotate(api_secret="new")
+    scene.secrets.rotate(api_secret="newer")
+    scene.wait(5.001)
+    tried = [(stage, credentials.api_secret) for stage, credentials in scene.secret.candidates(scene.deadline())]
+    assert tried == [
+        ("AWSCURRENT", PUBLISHED["api_secret"]), ("AWSPREVIOUS", "older"), ("AWSCURRENT", "newer"), ("AWSPREVIOUS", "new"),
+    ]  # fmt: skip

@@ -7,7 +7,7 @@ from copy import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from payments import items
 from payments.items import BadCursor, partition, read_order, timestamp, write_order
@@ -134,6 +134,13 @@ class TestAWrite:
         assert isinstance(written, Written)
         assert scene.order() == written.order
         assert written.order.write_id == "w2"
+
+    def test_that_comes_second_learns_it_without_a_read(self) -> None:
+        scene = Scene()
+        scene.put(submitting())
+        scene.table.calls.clear()
+        assert isinstance(scene.store.write(order_of(submitting()), "w2", scene.deadline()), Conflict)
+        assert [name for name, _ in scene.table.calls] == ["put_item"]
 
     def test_reads_the_record_when_the_refusal_does_not_carry_it(self) -> None:
         scene = Scene()
@@ -378,6 +385,28 @@ class TestErrors:
             with pytest.raises(StoreError, match="^deadline$"):
                 scene.store.load(POS_ID, ORDER, deadline)
         assert len(scene.table.calls) == calls
+
+    def test_a_record_with_a_member_of_tomorrow_is_left_out_of_lists_and_not_written_over(self) -> None:
+        scene = Scene()
+        scene.put(submitting())
+        (item,) = scene.table.items.values()
+        details = json.loads(item["details"]["S"])
+        details["attempt"]["member_of_tomorrow"] = 1
+        scene.table.place(item | {"details": {"S": json.dumps(details)}})
+        page = scene.store.list("unsettled", 10, None, scene.deadline())
+        assert (page.orders, page.unreadable) == ((), 1)
+        with pytest.raises(StoreError, match="^unreadable record$"):
+            scene.store.load(POS_ID, ORDER, scene.deadline())
+
+    def test_an_error_without_a_code_is_one_all_the_same(self) -> None:
+        scene = Scene()
+
+        def refuse(name: str, _: object) -> None:
+            raise ClientError({}, name)
+
+        scene.table.before = refuse
+        with pytest.raises(StoreError, match="^ClientError$"):
+            scene.store.load(POS_ID, ORDER, scene.deadline())
 
     @pytest.mark.parametrize(("code", "told"), [("ThrottlingException", "ThrottlingException"), ("", "ClientError")])
     def test_an_error_is_told_by_its_code(self, code: str, told: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from payments.record import MOST_WEBHOOKS, State, StoredWebhook, Void
+from payments.record import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, State, StoredWebhook, Void
 from payments.secret import SecretError
 from payments.signatures import sign_webhook
 from payments.store import StoreError
@@ -372,6 +372,13 @@ class TestTooMany:
         webhooks.pop("digest-5")
         scene.store.write(order._replace(webhooks=webhooks), "w", scene.deadline())
         assert outcome(scene, fields("pending")) is WebhookOutcome.DUPLICATE
+
+    @pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
+    def test_the_last_byte_is_used(self, more: int, fits: bool) -> None:
+        webhook = StoredWebhook("digest", make.START, "AWSCURRENT", make.operation("pending"))
+        size = with_webhook(make.order_of(None), webhook).webhook_bytes
+        order = with_webhook(make.order_of(None)._replace(webhook_bytes=MOST_WEBHOOK_BYTES - size + more), webhook)
+        assert (bool(order.webhooks), order.more_webhooks) == (fits, not fits)
 
     def test_so_many_bytes_too(self, scene: Scene) -> None:
         for number in range(100):

@@ -18,7 +18,7 @@ from typing import Any
 
 Answer = tuple[int, str, bytes]
 Answering = Callable[[str, bytes], Answer]
-"""From the operation that AWS's protocol names ("" at the provider) and the body."""
+"""From the operation that AWS's protocol names (at the provider, the path) and the body."""
 
 SECRET = {
     # The provider's published examples.
@@ -53,8 +53,10 @@ def secrets(_operation: str, body: bytes) -> Answer:
     return 200, "application/x-amz-json-1.1", json.dumps(answer).encode()
 
 
-def provider(_operation: str, body: bytes) -> Answer:
-    """A void that succeeded."""
+def provider(path: str, body: bytes) -> Answer:
+    """A void that succeeded: the answer to a POST, or all operations of the order that a GET asks about."""
+    if not body:
+        return 200, "application/json", json.dumps([operation(path.rpartition("/")[2], "UAH")]).encode()
     asked = json.loads(body)
     return 200, "application/json", json.dumps(operation(asked["order_id"], asked["order_currency"])).encode()
 
@@ -148,7 +150,8 @@ class Stub:
         body = await reader.readexactly(int(found[1])) if found else b""
         self.counts[name] += 1
         self.counts[f"{name} bytes"] += len(head) + len(body)
-        status, kind, payload = answer(operation[1].decode() if operation else "", body)
+        named = operation[1] if operation else head.split(b" ", 2)[1]
+        status, kind, payload = answer(named.decode(), body)
         if delay:
             await asyncio.sleep(delay)
         lines = [

@@ -1,6 +1,7 @@
 """What all tests stand on: a function's environment, and which tests stay together when several processes share them."""
 
 import os
+import signal
 from pathlib import PurePosixPath
 
 import pytest
@@ -14,6 +15,10 @@ os.environ |= {
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "AWS_DEFAULT_REGION": "eu-central-1",
 }
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell starts what it runs in the background; the tests of Ctrl-C need it, and so do the processes that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SECOND_SERVICE = ("test_console", "test_console_pages", "test_real_faults", "test_rotation")
 """They have a running service of their own: one of them waits a minute, and the others take long."""

@@ -185,6 +185,32 @@ def test_a_provider_that_is_down_costs_a_run_its_time_and_nothing_else(crowd: Bi
     assert crowd.table.work["put_item"] == len(crowd.provider.asked)
 
 
+@pytest.mark.parametrize("queries", [3, 11, 20])
+def test_a_run_whose_time_ends_while_it_lists_what_is_due_has_not_failed(queries: int) -> None:
+    scene = BigScene()
+    scene.place("123", open_void(make.START + 10**9))
+    answered = 0
+
+    def pass_time(name: str, arguments: Item) -> None:
+        nonlocal answered
+        answered += name == "query"
+        if answered == queries:
+            scene.at = make.START + RUN_MS - 1
+
+    scene.table.before = pass_time
+    real = scene.table.call
+
+    def call(operation: str, seconds: float, **arguments: Any) -> Item:
+        assert seconds > 0.5, "too little time for an answer"
+        answer = real(operation, seconds, **arguments)
+        scene.at += int(scene.at == make.START + RUN_MS - 1)
+        return answer
+
+    scene.table.call = call  # type: ignore[method-assign]
+    assert scene.settle().failed == 0
+    assert answered == queries
+
+
 # ---- other orders ----------------------------------------------------------------------------------------------------
 
 

@@ -88,7 +88,7 @@ def _due(systems: Storage, deadline: Deadline) -> Iterator[_DuePage]:
             orders: list[Order] = []
             unreadable = 0
             for shard, start in list(places.items()):
-                if deadline.over:
+                if deadline.left() <= 0:
                     break
                 # A time of its own: an answer that comes just after the run's end is no failure of the table.
                 by = systems.deadline(AWS_CALL_SECONDS)

@@ -62,7 +62,7 @@ bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick
 	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)
 
 faults: $(INSTALLED) ## run the fault simulator (REPLAY='executes:3=1': one schedule; WITHOUT='a guard': taken out)
-	@PYTHONPATH=functions $(PYTHON) -m tests.faults $(if $(REPLAY),--replay "$(REPLAY)") $(if $(WITHOUT),--without "$(WITHOUT)")
+	@PYTHONPATH=functions $(PYTHON) -m tests.faults $(FAULTS) $(if $(REPLAY),--replay "$(REPLAY)") $(if $(WITHOUT),--without "$(WITHOUT)")
 
 mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? Hours, resumable (MUTANTS=rules.py: one file)
 	@PYTHONPATH=functions $(PYTHON) -m tests.mutants $(MUTANTS)

@@ -12,14 +12,16 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
+from payments.settings import MOST_WORKERS
+
 # At most two tries within the few seconds that each call gets.
 _CONFIG = Config(
     connect_timeout=1,
     read_timeout=1.5,
     retries={"mode": "standard", "total_max_attempts": 2},
     parameter_validation=False,
-    # As many as `SETTLE_WORKERS` may be: beyond its pool the SDK opens a connection for each call and throws it away.
-    max_pool_connections=64,
+    # Beyond its pool the SDK opens a connection for each call and throws it away.
+    max_pool_connections=MOST_WORKERS,
     user_agent="void-service",
 )
 # One for both clients: each session reads botocore's data on its own.

@@ -27,6 +27,7 @@ LAST_QUESTION_MS = 20_000
 """A question begins only while this much of the function's time is left: it may take 19 s."""
 SUBTRACTED = ("VoidVoided", "WebhookApplied", "WebhookStored", "WebhookDuplicate")
 """Counters of other functions that an alarm compares: reported as 0 here, so that they exist before the first void."""
+NOTHING_DONE = {"queried": 0, "settled": 0, "failed": 0}
 
 
 class LambdaContext(Protocol):
@@ -34,9 +35,6 @@ class LambdaContext(Protocol):
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the timeout."""
-
-
-NOTHING_DONE = {"queried": 0, "settled": 0, "failed": 0}
 
 
 class SettleRunFailed(Exception):

@@ -17,7 +17,7 @@ SETTLED_BY = {
     Evidence.WEBHOOK: "SettledByWebhook",
     Evidence.QUERY: "SettledByQuery",
 }
-OURS = ("AccessDeniedException", "ValidationException")
+REFUSED_EVERY_TIME = ("AccessDeniedException", "ValidationException")
 SECRET_METRICS = {NO_VALUE: "SecretUnfilled", OUT_OF_REACH: "SecretOutOfReach"}
 
 
@@ -52,7 +52,7 @@ def count_secret_error(error: SecretError) -> None:
 def count_store_error(error: StoreError) -> None:
     """The table could not be used. What AWS would refuse every time is a mistake of the release."""
     count("StoreUnavailable")
-    if str(error) in OURS:
+    if str(error) in REFUSED_EVERY_TIME:
         count("UnexpectedError")
     logger.error("table unavailable", error=str(error))
 

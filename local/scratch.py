@@ -22,7 +22,7 @@ def scratch_folder(cache: Path) -> Iterator[Path]:
     with (cache / "runs.lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         for folder in cache.glob("run-*"):
-            if not _is_locked(folder):
+            if not is_locked(folder):
                 shutil.rmtree(folder, ignore_errors=True)
         own = tempfile.TemporaryDirectory(prefix="run-", dir=cache, ignore_cleanup_errors=True)
         lock = (Path(own.name) / LOCK).open("w")
@@ -31,7 +31,8 @@ def scratch_folder(cache: Path) -> Iterator[Path]:
         yield Path(own.name)
 
 
-def _is_locked(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
+    """Is the run of this folder still up? Raises OSError where nobody can tell."""
     try:
         with (folder / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

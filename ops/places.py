@@ -4,7 +4,6 @@ Table, secret and provider are read from the deployed configuration of `read_voi
 functions cannot mean different ones. Promises that the credentials of one place never go to another.
 """
 
-import fcntl
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
+from local.scratch import is_locked
 from payments import settings
 
 LOCAL_REGION = "eu-central-1"
@@ -89,27 +89,15 @@ def deployed(environment: str, region: str | None, profile: str | None) -> Place
 def _engine_of(url: str) -> str | None:
     """The AWS engine of the run behind `url`, by the note that the run keeps in its scratch folder."""
     for note in CACHE.glob("run-*/service.json"):
-        if not _is_up(note.parent):
-            continue
         try:
+            if not is_locked(note.parent):
+                continue  # left by a run that was killed
             found = json.loads(note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # the run ended just now
         if isinstance(found, dict) and found.get("url") == url and isinstance(found.get("aws_endpoint"), str):
             return str(found["aws_endpoint"])
     return None
-
-
-def _is_up(folder: Path) -> bool:
-    """A run holds a lock in its folder as long as it lives; what a killed one left says nothing."""
-    try:
-        with (folder / "lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def api_url(place: Place) -> str:

@@ -57,7 +57,7 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """The body with the digits of its numbers; None if it is no JSON."""
+        """The body, its numbers exact; None if it is no JSON."""
         try:
             return _plain(exact_json.parse(self.body))
         except exact_json.Unreadable:

@@ -3,9 +3,13 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.fakes.account import Account
 
 Counted = Callable[[], dict[str, float]]
 
@@ -43,3 +47,12 @@ def counted(capsys: pytest.CaptureFixture[str]) -> Counted:
         return dict(sums)
 
     return read
+
+
+@pytest.fixture
+def account() -> "Iterator[Account]":
+    """An AWS account that answers what it was told. Imported here: boto3 and ops are for those who ask."""
+    from tests.fakes.account import an_account
+
+    with an_account() as account:
+        yield account

@@ -18,7 +18,7 @@ from ops.acceptance.rows import Finding, Probe, Verdict
 from ops.acceptance.run import PROBES, findings
 from ops.acceptance.site import Site
 from ops.acceptance.undo import MARK
-from tests.fakes.account import ACCOUNT, REGION, SECRET, STACK, START, Account, an_account, deployed
+from tests.fakes.account import ACCOUNT, REGION, SECRET, STACK, START, Account, deployed
 
 CONFIRMED, CONTRADICTED, NOT_SEEN = Verdict.CONFIRMED, Verdict.CONTRADICTED, Verdict.NOT_SEEN
 ALARM = f"{STACK} Void corrected"
@@ -49,12 +49,6 @@ def api() -> Iterator[Api]:
     api = Api()
     yield api
     api.door.close()
-
-
-@pytest.fixture
-def account() -> Iterator[Account]:
-    with an_account() as account:
-        yield account
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from ops.acceptance.rows import Finding, Probe, Verdict
 from ops.acceptance.run import findings
 from ops.acceptance.site import Site
 from ops.acceptance.wire import Signer
-from tests.fakes.account import CALLER, REGION, Account, an_account, deployed
+from tests.fakes.account import CALLER, REGION, Account, deployed
 
 PROBLEM = {"Content-Type": "application/problem+json"}
 MINE = "the-gateways-own-id"
@@ -105,12 +105,6 @@ def api() -> Iterator[Recorded]:
     api = Recorded()
     yield api
     api.door.close()
-
-
-@pytest.fixture
-def account() -> Iterator[Account]:
-    with an_account() as account:
-        yield account
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from ops.acceptance.state import Made, State, load, lock, write_whole
 from ops.acceptance.wire import NoAnswer
 from ops.places import OpsError, Place
 from payments.secret import Credentials
-from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, START, Account, an_account, deployed
+from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, START, Account, deployed
 
 HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
 
@@ -56,12 +56,6 @@ def api() -> Iterator[Api]:
     api = Api()
     yield api
     api.door.close()
-
-
-@pytest.fixture
-def account() -> Iterator[Account]:
-    with an_account() as account:
-        yield account
 
 
 @pytest.fixture

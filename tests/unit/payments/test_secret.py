@@ -219,7 +219,8 @@ class TestProjects:
             assert found.project == PUBLISHED["pos_id"]
 
     def test_without_a_previous_version_there_is_one_project(self) -> None:
-        assert Scene().secret.of_project("live", Scene().deadline()) is None
+        scene = Scene()
+        assert scene.secret.of_project("live", scene.deadline()) is None
 
     def test_a_uuid_in_capitals_is_the_same_project(self) -> None:
         scene = Scene({**PUBLISHED, "pos_id": PUBLISHED["pos_id"].upper()})

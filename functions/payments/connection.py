@@ -54,8 +54,8 @@ class _DeadlineSocket(ssl.SSLSocket):
     def keep_session(self) -> None:
         """Let the next connections resume this session; under TLS 1.3 there is one once the peer has answered.
 
-        A resumed session is not stored again: the stored one works until the peer asks for a full handshake, and reading a
-        session costs as much as setting one.
+        A resumed session is not stored again: the stored one works until the peer asks for a full handshake, and
+        reading a session costs as much as setting one.
         """
         if isinstance(self.context, Trust) and not self.session_reused:
             self.context.session = self.session

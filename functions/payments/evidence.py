@@ -1,7 +1,7 @@
 """How evidence adds to the facts: an intent, the answer to its POST, webhooks, order queries, an operator's word.
 
-Promises that facts are joined by union, by maximum or by the first word of an attempt's own answer, so that the order of
-arrival does not matter. Nothing here concludes anything. Pure.
+Promises that facts are joined by union, by maximum or by the first word of an attempt's own answer, so that the order
+of arrival does not matter. Nothing here concludes anything. Pure.
 """
 
 from collections import Counter

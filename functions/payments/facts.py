@@ -2,16 +2,16 @@
 
 An order is a set of facts that only grow:
 
-- `attempts`: each intent, durable before its first byte leaves, and how its POST ended by its own answer. The first word
-  of that answer stays; where none came, the attempt has no end.
+- `attempts`: each intent, durable before its first byte leaves, and how its POST ended by its own answer. The first
+  word of that answer stays; where none came, the attempt has no end.
 - `operations`: each row of the order at the provider that is neither `auth` nor `capture`, as every answer, webhook and
   query that showed it say together. Rows that share a name are one; `success` outweighs `failed`, and that `under way`.
 - `looked`: what whole lists have shown since the newest attempt was made. A whole list is an array that belongs to the
   order. It shows *the hold alone* if an `auth` is successful, every `auth` is finished and every other row has failed.
 - `decisions` of operators, and what is known of holds and captures.
 
-`evidence` adds to the facts, `operations` joins them: by union, by maximum, or by the first word. So the order of arrival
-cannot matter. `verdict` reads the facts from top to bottom; the first sentence that is true is the state:
+`evidence` adds to the facts, `operations` joins them: by union, by maximum, or by the first word. So the order of
+arrival cannot matter. `verdict` reads the facts from top to bottom; the first sentence that is true is the state:
 
 1. a void has succeeded: voided                         7. the provider refused it, and a list explains it: failed
 2. an operator's newest word is `voided`: voided        8. an operator's newest word is `not-voided`: failed
@@ -20,8 +20,9 @@ cannot matter. `verdict` reads the facts from top to bottom; the first sentence 
 5. nobody requested it here, and it failed: failed     11. else submitting while its lease runs, then unknown
 6. nothing of the newest attempt was sent: failed
 
-`reviews` says what an operator must look at, `schedule` when the order is queried next, `claims` which request may send.
-Nothing that follows is stored to be read again, so nothing can be stuck: when the evidence is there, the conclusion is.
+`reviews` says what an operator must look at, `schedule` when the order is queried next, `claims` which request may
+send. Nothing that follows is stored to be read again, so nothing can be stuck: when the evidence is there, the
+conclusion is.
 
 What absence proves. A POST may arrive until its window is over, 145 seconds after the request; only a list that began
 after it is *late* and can show that nothing arrived. Lists may lag an hour behind messages, so what only messages named

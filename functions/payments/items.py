@@ -1,8 +1,8 @@
 """An order as an item of the table, and back; where a list of them goes on. Pure.
 
 The facts are one JSON text, because the SDK's work grows with each attribute. Flat attributes are what follows from
-them, for indexes, conditions and the stream: written with every write, and never read back (of `provider` alone the fields
-are read, which are not written twice). What is not known is not written.
+them, for indexes, conditions and the stream: written with every write, and never read back (of `provider` alone the
+fields are read, which are not written twice). What is not known is not written.
 """
 
 import json
@@ -29,7 +29,9 @@ Item = dict[str, Any]
 
 ORDER = "ORDER"
 DUE, RECHECK, REVIEW, SETTLED = "DUE", "RECHECK", "REVIEW", "SETTLED"
-"""The partitions of the sparse indexes: open voids, settled ones that are re-checked, those with a review, and by day."""
+"""The partitions of the sparse indexes: open voids, settled ones that are re-checked, those with a review,
+and by day.
+"""
 SHARDS = 8
 """Each partition is spread over this many keys, by the order's hash: one key takes 1,000 writes a second at most."""
 QUARANTINE_SECONDS = 90 * 86_400
@@ -159,6 +161,11 @@ def write_quarantine(digest: str, text: str, why: str, received_at: int) -> Item
         "text": {"S": text},
         "expires_at": number(received_at // 1000 + QUARANTINE_SECONDS),
     }
+
+
+def write_heartbeat(at: int) -> Item:
+    """What the pipe passes on as `void-service.heartbeat`."""
+    return {"pk": {"S": "HEARTBEAT"}, "sk": {"S": "HEARTBEAT"}, "beat": {"S": timestamp(at)}}
 
 
 def number(value: int) -> Item:

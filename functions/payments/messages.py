@@ -28,7 +28,9 @@ LONGEST_TEXT = 2048
 LONGEST_ID = 128
 LONGEST_ORDER_ID = 32
 MOST_OPERATIONS = 200
-"""An answer with more operations is not believed: stored, it would exceed DynamoDB's 400 KB and block every later write."""
+"""An answer with more operations is not believed: stored,
+it would exceed DynamoDB's 400 KB and block every later write.
+"""
 REFUSING = (400, 403, 404, 422)
 """The statuses that refuse, and only with the documented error body. Every other one leaves the outcome open."""
 DOCUMENTED_STATUSES = frozenset({"init", "pending", "success", "failure"})

@@ -41,8 +41,9 @@ def joined(facts: Facts, operation: Operation, showing: Showing, rows: int = 1) 
     if status is Status.FAILED and showing.by is Evidence.WEBHOOK:
         status, failed_at = Status.SAID_TO_HAVE_FAILED, showing.at
     one = Shown(
-        names, status, showing.since, operation.method.lower(), showing.at, showing.at, own, frozenset({showing.by}), failed_at,
-        showing.at if showing.late and not operation.documented else 0, rows, fields=operation.fields,
+        names, status, showing.since, operation.method.lower(), showing.at, showing.at, own,
+        frozenset({showing.by}), failed_at, showing.at if showing.late and not operation.documented else 0, rows,
+        fields=operation.fields,
     )  # fmt: skip
     others = []
     for each in facts.operations:
@@ -61,8 +62,9 @@ def _place(shown: Shown) -> tuple[str, str]:
 def _together(a: Shown, b: Shown) -> Shown:
     fields, contradicted = _fields(a, b)
     return Shown(
-        a.names | b.names, max(a.status, b.status), min(a.since, b.since), a.method, min(a.first, b.first), max(a.at, b.at),
-        max(a.own, b.own), a.by | b.by, max(a.failed_at, b.failed_at), max(a.undocumented_at, b.undocumented_at),
+        a.names | b.names, max(a.status, b.status), min(a.since, b.since), a.method, min(a.first, b.first),
+        max(a.at, b.at), max(a.own, b.own), a.by | b.by,
+        max(a.failed_at, b.failed_at), max(a.undocumented_at, b.undocumented_at),
         max(a.rows, b.rows), max(a.ruled_out, b.ruled_out), a.contradicted or b.contradicted or contradicted, fields,
     )  # fmt: skip
 

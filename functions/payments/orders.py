@@ -155,7 +155,10 @@ class Order:
     # ---- what changes an order ---------------------------------------------------------------------------------------
 
     def learnt(self, facts: Facts, source: Source, extra: tuple[Reason, str] | None = None) -> "Order":
-        """The order with these facts. What a reader sees otherwise is a line of the history; `extra`: one more review."""
+        """The order with these facts.
+
+        What a reader sees otherwise is a line of the history; `extra`: one more review.
+        """
         if facts == self.facts and extra is None:
             return self
         found = verdict(facts)
@@ -197,7 +200,9 @@ class Order:
         return told_of(self.facts, newest) or Told(reason, void.settled_at, void.provider_code, void.provider_message)
 
     def _kept_history(self) -> tuple[Change, ...]:
-        """Of many attempts in a row that reached nothing, the first and the newest: an outage must not fill the record."""
+        """Of many attempts in a row that reached nothing, the first and the newest:
+        an outage must not fill the record.
+        """
         attempts, history = self.facts.attempts, self.history
         if len(attempts) < 2 or not all(_reached_nothing(each) for each in attempts[-2:]):
             return history

@@ -51,7 +51,9 @@ class Review(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What the history says: when the order was opened, and whether a final failure of what then succeeded was shown."""
+    """What the history says: when the order was opened,
+    and whether a final failure of what then succeeded was shown.
+    """
 
     at: int
     corrected: bool
@@ -61,7 +63,7 @@ def follow(facts: Facts, found: Verdict, opened: Opened, now: int) -> Iterator[F
     """What follows from the facts, apart from what an operator has read of it."""
     attempt = f"attempt {facts.number}"
     if found.state not in SETTLED:
-        yield from _while_open(facts, found, opened, now)
+        yield from _while_open(facts, opened, now)
     if found.state is not State.VOIDED:
         for row in unknown_rows(facts):
             yield Reason.UNKNOWN_OPERATION, row.name
@@ -77,7 +79,7 @@ def follow(facts: Facts, found: Verdict, opened: Opened, now: int) -> Iterator[F
         yield Reason.DECISION_CONTRADICTED, f"decision {facts.decisions.index(word) + 1}"
 
 
-def _while_open(facts: Facts, found: Verdict, opened: Opened, now: int) -> Iterator[Followed]:
+def _while_open(facts: Facts, opened: Opened, now: int) -> Iterator[Followed]:
     asked, attempt, a_day_old = facts.asked, f"attempt {facts.number}", opened.at + DAY_MS
     if now >= a_day_old and (asked.answered >= a_day_old or now >= a_day_old + UNANSWERED_MS):
         yield Reason.OPEN_FOR_A_DAY, attempt

@@ -1,7 +1,7 @@
 """When an order is queried next.
 
-Promises that what is open stays due until it is settled, that every failure which may still be contradicted is re-checked
-twice, and that nothing is asked each minute for ever. Pure.
+Promises that what is open stays due until it is settled, that every failure which may still be contradicted is
+re-checked twice, and that nothing is asked each minute for ever. Pure.
 """
 
 from payments.facts import DAY_MS, REACHED_NOTHING, SETTLED, Facts, State

@@ -16,7 +16,9 @@ from payments.messages import project_of
 MAX_AGE_SECONDS = 60.0
 """A rotated secret is picked up within this time; a 401 of the provider in between may be repeated."""
 FRESH_SECONDS = 5.0
-"""A message is called forged only against a copy at most this old; so forged messages cause at most one fetch in this time."""
+"""A message is called forged only against a copy at most this old;
+so forged messages cause at most one fetch in this time.
+"""
 OLDEST_SECONDS = 900.0
 """While Secrets Manager is out of reach, an older copy still serves; a secret rotated meanwhile is used too long."""
 
@@ -27,7 +29,9 @@ NO_VALUE, MALFORMED = "no-value", "malformed"
 
 
 class SecretError(Exception):
-    """The credentials cannot be had: `reason` says why, for the log, without any value; `member`: which one is wrong."""
+    """The credentials cannot be had: `reason` says why, for the log, without any value; `member`:
+    which one is wrong.
+    """
 
     def __init__(self, reason: str, member: str | None = None) -> None:
         super().__init__(reason)
@@ -185,6 +189,6 @@ def _read(text: str | None) -> Credentials:
 
 
 def _usable(value: object) -> bool:
-    # Header values: anything else than printable ASCII could split a header or fail inside the HTTP library. A blank at an
-    # end was pasted: with it every request is refused, or names another project.
+    # Header values: anything else than printable ASCII could split a header or fail inside the HTTP library. A blank
+    # at an end was pasted: with it every request is refused, or names another project.
     return isinstance(value, str) and value == value.strip() != "" and value.isascii() and value.isprintable()

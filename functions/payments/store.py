@@ -1,7 +1,8 @@
 """The only file that touches DynamoDB: whole orders, written conditionally, and bounded reads.
 
-Promises that a write fails if somebody wrote since the version it rests on, that one whose answer was lost is recognised by
-its `write_id`, and that no write forgets a fact. Never scans, never deletes, never overwrites unconditionally.
+Promises that a write fails if somebody wrote since the version it rests on, that one whose answer was lost is
+recognised by its `write_id`, and that no write forgets a fact. Never scans, never deletes, never overwrites
+unconditionally.
 """
 
 from collections.abc import Callable, Mapping
@@ -70,7 +71,10 @@ class Page:
 
 
 class Store:
-    """One table. `write_id`s are made by the caller, fresh for each write. `keep_days`: of settled orders, None: for ever."""
+    """One table. `write_id`s are made by the caller, fresh for each write.
+
+    `keep_days`: of settled orders, None: for ever.
+    """
 
     def __init__(self, client: AwsClient, table_name: str, keep_days: int | None = None) -> None:
         self._client, self._table, self._keep_days = client, table_name, keep_days
@@ -158,6 +162,10 @@ class Store:
             self._call("put_item", deadline, Item=item, ConditionExpression="attribute_not_exists(pk)")
         except _ConditionFailed:
             return
+
+    def beat(self, at: int, deadline: Deadline) -> None:
+        """Say through the table's stream that the way of settled voids is open. Raises StoreError."""
+        self._call("put_item", deadline, Item=items.write_heartbeat(at))
 
     def list(self, which: StateFilter, day: str, limit: int, cursor: str | None, deadline: Deadline) -> Page:
         """One page of the open voids or of those in review, next due first, or of those settled on a UTC day.

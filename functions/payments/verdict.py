@@ -133,8 +133,8 @@ def under_way(facts: Facts) -> list[Shown]:
     """The voids that nothing has ended, whoever requested them.
 
     A list or an answer ends a void by name, an operator by ruling it out. What a list of an hour later lacks is over if
-    it has no name, or if a webhook said that it failed; and what only messages named, if that list shows the hold alone,
-    or taken: then it is one of the finished voids that only lists name.
+    it has no name, or if a webhook said that it failed; and what only messages named, if that list shows the hold
+    alone, or taken: then it is one of the finished voids that only lists name.
     """
     going = [
         each for each in facts.voids

@@ -39,9 +39,8 @@ class Request:
     @property
     def head_bytes(self) -> int:
         """The size of request line and headers."""
-        return (
-            len(self.method) + len(self.target) + 12 + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        )
+        line = len(self.method) + len(self.target) + 12
+        return line + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def header(self, wanted: str) -> str | None:
         """The last value of a header; `wanted` in lower case."""
@@ -58,25 +57,23 @@ class Answer:
 class GatewayError(Exception):
     """API Gateway answers by itself: `kind` is the response type, whose template a stack may set."""
 
-    def __init__(
-        self,
-        kind: str,
-        message: str,
-        *,
-        status: int | None = None,
-        error_type: str | None = None,
-        member: str = "message",
-        hint: str | None = None,
-    ) -> None:
+    error_type: str | None = None  # where it is not the kind's own
+    member = "message"  # what the default body calls the message
+    hint: str | None = None  # for who runs this locally: what is wrong. A stack's own template may leave it out.
+
+    def __init__(self, kind: str, message: str, status: int | None = None) -> None:
         super().__init__(message)
-        self.kind, self.status, self.error_type = kind, status, error_type
-        self.member = member
-        """What the default body calls the message."""
-        self.hint = hint
-        """For who runs this locally: what is wrong with a signature. A stack's own template may leave it out."""
+        self.kind, self.status = kind, status
 
     @classmethod
     def of(cls, refused: Refused) -> "GatewayError":
         """For a request that does not prove who sent it."""
-        hint = "".join(c if c.isascii() and c.isprintable() else "?" for c in str(refused))
-        return cls(refused.kind, str(refused), error_type=refused.error_type, hint=hint)
+        error = cls(refused.kind, str(refused))
+        error.error_type = refused.error_type
+        error.hint = "".join(c if c.isascii() and c.isprintable() else "?" for c in str(refused))
+        return error
+
+
+def lambda_failed() -> GatewayError:
+    """What is said of a function that failed, whatever it said itself."""
+    return GatewayError("DEFAULT_5XX", "Internal server error", 502)

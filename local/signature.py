@@ -1,7 +1,7 @@
 """Who signed a request to the local gateway: botocore signs what was received once more, and the two must agree.
 
-Signature Version 4 for `execute-api`, in a header or in the query, within five minutes. Accepts the keys of `SIGNERS` only
-and never says what the right signature would have been; says what AWS says, and what helps to find the mistake.
+Signature Version 4 for `execute-api`, in a header or in the query, within five minutes. Accepts the keys of `SIGNERS`
+only and never says what the right signature would have been; says what AWS says, and what helps to find the mistake.
 """
 
 import base64
@@ -15,7 +15,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
+
+from local.refusal import GatewayError, refused
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_SKEW = timedelta(minutes=5)  # as API Gateway: an older signature is a replay or a wrong clock
@@ -45,30 +48,22 @@ OPERATOR = Signer(OPERATOR_KEY, OPERATOR_SECRET, "local-operator")
 SIGNERS = {each.access_key: each for each in (MERCHANT, OPERATOR)}
 
 
-class Refused(Exception):
-    """The request does not prove who sent it; `kind` is the type of the gateway's response."""
-
-    def __init__(self, kind: str, message: str, error_type: str | None = None) -> None:
-        super().__init__(message)
-        self.kind, self.error_type = kind, error_type
-
-
 def is_signature(authorization: str) -> bool:
     return authorization.startswith(ALGORITHM)
 
 
-def incomplete(what: str) -> Refused:
+def incomplete(what: str) -> GatewayError:
     """For what is no SigV4 at all. What was sent may be somebody's password, so only its hash is said."""
     digest = base64.b64encode(hashlib.sha256(what.encode("utf-8", "replace")).digest()).decode()
     message = (
         "Authorization header requires 'Credential', 'Signature' and 'SignedHeaders' parameters. "
         f"(Hashed with SHA-256 and encoded with Base64) Authorization={digest}"
     )
-    return Refused("INVALID_SIGNATURE", message, "IncompleteSignatureException")
+    return refused("INVALID_SIGNATURE", message, "IncompleteSignatureException")
 
 
 def verify(method: str, target: str, headers: Headers, body: bytes, region: str, now: datetime) -> Signer:
-    """Who signed. Raises Refused unless the request carries a valid, recent signature with one of the local keys."""
+    """Who signed. Raises GatewayError unless the request carries a valid, recent signature of a local key."""
     received = _by_name(headers)
     claim = _claim(received, target.partition("?")[2])
     scope = _CREDENTIAL.fullmatch(claim["Credential"])
@@ -77,7 +72,7 @@ def verify(method: str, target: str, headers: Headers, body: bytes, region: str,
     signer = SIGNERS.get(scope[1])
     # A token belongs to a temporary key, and no key here is one.
     if signer is None or "token" in claim:
-        raise Refused("ACCESS_DENIED", "The security token included in the request is invalid.")
+        raise refused("ACCESS_DENIED", "The security token included in the request is invalid.")
     mistake = _wrong_scope(scope, region) or _wrong_time(claim, scope[2], now)
     signed = claim["SignedHeaders"].split(";")
     if not mistake and (
@@ -93,7 +88,7 @@ def verify(method: str, target: str, headers: Headers, body: bytes, region: str,
         again.context["timestamp"] = claim["at"]
         if hmac.compare_digest(_Again(signer, region).signed(again).encode(), claim["Signature"].encode()):
             return signer
-    raise Refused("INVALID_SIGNATURE", mistake or MISMATCH)
+    raise refused("INVALID_SIGNATURE", mistake or MISMATCH)
 
 
 class _Again(SigV4Auth):
@@ -107,12 +102,12 @@ class _Again(SigV4Auth):
         canonical = self.canonical_request(request).encode("latin-1").decode("utf-8", "replace")
         return str(self.signature(self.string_to_sign(request, canonical), request))
 
-    def headers_to_sign(self, request: AWSRequest) -> object:
+    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
         return request.headers
 
     def canonical_query_string(self, request: AWSRequest) -> str:
         """Encoded anew: AWS signs %20 for a blank however it was sent."""
-        parts = (part.partition("=") for part in urlsplit(request.url).query.split("&") if part)
+        parts = (part.partition("=") for part in str(urlsplit(request.url).query).split("&") if part)
         pairs = sorted((_encoded(name), _encoded(value)) for name, _, value in parts if name != "X-Amz-Signature")
         return "&".join(f"{name}={value}" for name, value in pairs)
 
@@ -132,7 +127,7 @@ def _claim(received: Mapping[str, str], query: str) -> dict[str, str]:
     """What a request says of its signature; `at` is its time, `seconds` how long a presigned address is valid."""
     authorization, in_query = received.get("authorization"), dict(parse_qsl(query, keep_blank_values=True))
     if authorization is None and "X-Amz-Signature" not in in_query:
-        raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
+        raise refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
     if authorization is not None:
         parts = (part.strip().partition("=") for part in authorization.removeprefix(ALGORITHM).split(","))
         claim, complete = {name: value for name, _, value in parts}, is_signature(authorization)
@@ -164,17 +159,14 @@ def _wrong_time(claim: Mapping[str, str], scope_date: str, now: datetime) -> str
     if claim["at"][:8] != scope_date:
         return f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: {scope_date}"
     valid_for = min(timedelta(seconds=int(claim["seconds"])), LONGEST_PRESIGNED) if "seconds" in claim else MAX_SKEW
-    if at < now - valid_for:
-        how, limit, sign, period, clock = (
-            "expired: {} is now earlier",
-            now - valid_for,
-            "-",
-            valid_for,
-            "slow, or the request is that old",
-        )
-    elif at > now + MAX_SKEW:
-        how, limit, sign, period, clock = "not yet current: {} is still later", now + MAX_SKEW, "+", MAX_SKEW, "fast"
-    else:
+    if now - valid_for <= at <= now + MAX_SKEW:
         return ""
-    said = f"Signature {how.format(claim['at'])} than {limit:{SIGV4_TIMESTAMP}} ({now:{SIGV4_TIMESTAMP}} {sign} {period / MAX_SKEW * 5:g} min.)"
-    return f"{said} The caller's clock is {abs(now - at) // timedelta(seconds=1)} s {clock}."
+    late = at < now
+    period, sign = (valid_for, "-") if late else (MAX_SKEW, "+")
+    limit, minutes = now - period if late else now + period, f"{period / timedelta(minutes=1):g}"
+    how = "expired: {} is now earlier" if late else "not yet current: {} is still later"
+    clock = "slow, or the request is that old" if late else "fast"
+    return (
+        f"Signature {how.format(claim['at'])} than {limit:{SIGV4_TIMESTAMP}} "
+        f"({now:{SIGV4_TIMESTAMP}} {sign} {minutes} min.) The caller's clock is {abs(now - at) // timedelta(seconds=1)} s {clock}."
+    )

@@ -7,11 +7,11 @@ a defect of a function here, and so is what nobody knows of AWS (a number as a h
 import json
 import re
 from typing import Any
-from urllib.parse import parse_qs
 
 from local.gateway.api import Api
 from local.gateway.event import answered_trace
-from local.gateway.exchange import Answer, GatewayError, Request, lambda_failed
+from local.gateway.exchange import Answer, Request
+from local.refusal import GatewayError, lambda_failed
 
 MAX_BODY = 10 * 1024 * 1024  # API Gateway's own, fixed
 MAX_HEAD = 10_240  # request line and headers; fixed, too
@@ -34,14 +34,13 @@ RESPONSE_TYPES: dict[str, tuple[int | None, str]] = {
 """Every type with its own status and its `x-amzn-ErrorType`."""
 
 MEMBERS = {"statusCode", "headers", "body", "isBase64Encoded"}
-REMAPPED = frozenset({
-    "authorization", "connection", "content-md5", "date", "max-forwards", "server", "user-agent", "www-authenticate",
+# AWS renames some of these on their way out and drops the others: no function of ours may depend on them.
+NOT_OURS = frozenset({
+    "authorization", "connection", "content-length", "content-md5", "date", "expect", "host", "max-forwards",
+    "proxy-authenticate", "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "via",
+    "www-authenticate",
 })  # fmt: skip
-# A function's own Content-Length is replaced by the true one.
-DROPPED = frozenset({
-    "content-length", "expect", "host", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "via",
-})  # fmt: skip
-NAMED = re.compile(r"\$((?:context|stageVariables|method\.request\.(?:header|querystring))\.[\w-]+(?:\.[A-Za-z]+)?)")
+NAMED = re.compile(r"\$((?:context|stageVariables|method\.request\.header)\.[\w-]+(?:\.[A-Za-z]+)?)")
 
 
 def plain(status: int, text: str = "") -> Answer:
@@ -59,18 +58,13 @@ def proxy_answer(result: Any, request: Request) -> Answer:
     """A function's result as the caller gets it. Raises GatewayError for one that no function of ours may return."""
     match result:
         case {"statusCode": int(status), "headers": dict(headers), "body": str(body), "isBase64Encoded": False}:
-            wrong = result.keys() - MEMBERS or not 200 <= status <= 599 or not all(map(_is_value, headers.values()))
-        case _:
-            raise lambda_failed()
-    if wrong:
-        raise lambda_failed()
-    given = {"Content-Type": "application/json"} if "content-type" not in map(str.lower, headers) else {}
-    sent = [
-        (f"X-Amzn-Remapped-{name}" if name.lower() in REMAPPED else name, value)
-        for name, value in (headers | given).items()
-        if name.lower() not in DROPPED
-    ]
-    return Answer(status, [*sent, ("X-Amzn-Trace-Id", answered_trace(request)), *_ids(request)], body.encode())
+            names = {str(name).lower() for name in headers}
+            as_ours = result.keys() <= MEMBERS and not names & NOT_OURS and all(map(_is_value, headers.values()))
+            if as_ours and 200 <= status <= 599:
+                given = [] if "content-type" in names else [("Content-Type", "application/json")]
+                own = [("X-Amzn-Trace-Id", answered_trace(request)), *_ids(request)]
+                return Answer(status, [*headers.items(), *given, *own], body.encode())
+    raise lambda_failed()
 
 
 def _is_value(value: object) -> bool:
@@ -105,11 +99,9 @@ def _known(api: Api, error: GatewayError, request: Request) -> dict[str, str]:
         "error.message": str(error), "error.messageString": json.dumps(str(error)), "error.responseType": error.kind,
         "identity.sourceIp": request.source_ip,
     }  # fmt: skip
-    return (
-        {f"context.{name}": value for name, value in context.items()}
-        | {f"method.request.header.{name}": value for name, value in request.headers}
-        | {f"method.request.querystring.{name}": values[-1] for name, values in parse_qs(request.query).items()}
-    )
+    return {f"context.{name}": value for name, value in context.items()} | {
+        f"method.request.header.{name}": value for name, value in request.headers
+    }
 
 
 def _ids(request: Request) -> list[tuple[str, str]]:

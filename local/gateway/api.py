@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.aws import client
-from local.gateway.exchange import GatewayError, Request
+from local.gateway.exchange import Request
 from local.gateway.tokens import Authorizer, Readings, read_authorizers
+from local.refusal import GatewayError
 from local.signature import MERCHANT, OPERATOR, incomplete, is_signature
 
 Statement = Mapping[str, Any]
@@ -57,7 +58,7 @@ class Api:
     """The gateway responses that the stack sets, by type."""
     deployment_id: str = "local"
     authorizers: Mapping[str, Authorizer] = field(default_factory=dict)
-    readings: Readings = Readings()
+    readings: Readings = field(default_factory=Readings)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def find(api: Api, request: Request) -> Call:
             return Call(route, parameters, path, request)
     authorization = request.header("authorization")
     if authorization is not None and not is_signature(authorization):
-        raise GatewayError.of(incomplete(authorization))
+        raise incomplete(authorization)
     # What API Gateway says of a route that it does not have.
     raise GatewayError("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
 

@@ -1,10 +1,10 @@
-"""A request as it arrived, an answer as it leaves, and the error that API Gateway answers by itself."""
+"""A request as it arrived and an answer as it leaves."""
 
 import base64
 import uuid
 from dataclasses import dataclass, field
 
-from local.signature import Headers, Refused
+from local.signature import Headers
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,3 @@ class Answer:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
-
-
-class GatewayError(Exception):
-    """API Gateway answers by itself: `kind` is the response type, whose template a stack may set."""
-
-    error_type: str | None = None  # where it is not the kind's own
-    member = "message"  # what the default body calls the message
-    hint: str | None = None  # for who runs this locally: what is wrong. A stack's own template may leave it out.
-
-    def __init__(self, kind: str, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.kind, self.status = kind, status
-
-    @classmethod
-    def of(cls, refused: Refused) -> "GatewayError":
-        """For a request that does not prove who sent it."""
-        error = cls(refused.kind, str(refused))
-        error.error_type = refused.error_type
-        error.hint = "".join(c if c.isascii() and c.isprintable() else "?" for c in str(refused))
-        return error
-
-
-def lambda_failed() -> GatewayError:
-    """What is said of a function that failed, whatever it said itself."""
-    return GatewayError("DEFAULT_5XX", "Internal server error", 502)

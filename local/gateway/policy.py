@@ -13,9 +13,9 @@ from typing import Any
 
 from local.aws import ACCOUNT, REGION
 from local.gateway.api import Api, Call, Statement
-from local.gateway.exchange import GatewayError
 from local.gateway.tokens import Claims
-from local.signature import Refused, Signer, verify
+from local.refusal import GatewayError
+from local.signature import Signer, verify
 
 WHOLE_ACCOUNT = {ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"}
 
@@ -29,11 +29,12 @@ class Caller:
 
     @property
     def principal(self) -> str | None:
-        return self.signer and f"arn:aws:iam::{ACCOUNT}:role/{self.signer.role}"
+        return None if self.signer is None else f"arn:aws:iam::{ACCOUNT}:role/{self.signer.role}"
 
     @property
     def session(self) -> str | None:
-        return self.signer and f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.signer.role}/{self.signer.access_key}"
+        who = self.signer
+        return None if who is None else f"arn:aws:sts::{ACCOUNT}:assumed-role/{who.role}/{who.access_key}"
 
 
 def authorise(api: Api, call: Call) -> Caller:
@@ -51,9 +52,7 @@ def authorise(api: Api, call: Call) -> Caller:
         arn = f"arn:aws:execute-api:{REGION}:********{ACCOUNT[-4:]}:{api.api_id}/{resource}"
         who, explicitly = caller.session or "anonymous", " with an explicit deny" if "Deny" in own | of_the_api else ""
         message = f"User: {who} is not authorized to perform: execute-api:Invoke on resource: {arn}{explicitly}"
-        error = GatewayError("ACCESS_DENIED", message)
-        error.member = "Message"
-        raise error
+        raise GatewayError("ACCESS_DENIED", message, member="Message")
     return caller
 
 
@@ -63,13 +62,8 @@ def _caller(api: Api, call: Call) -> Caller:
         case "NONE":
             return Caller()
         case "AWS_IAM":
-            try:
-                signer = verify(
-                    request.method, request.target, request.headers, request.body, REGION, datetime.now(UTC)
-                )
-            except Refused as refused:
-                raise GatewayError.of(refused) from None
-            return Caller(signer=signer)
+            now = datetime.now(UTC)
+            return Caller(verify(request.method, request.target, request.headers, request.body, REGION, now))
         case "JWT" if call.route.authorizer in api.authorizers:
             check = api.authorizers[call.route.authorizer].check
             return Caller(claims=check(request, call.route.scopes, api.readings))

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from local.gateway.answer import MAX_BODY, beyond_limits, gateway_response, plain, proxy_answer
 from local.gateway.api import Api, Call, find
 from local.gateway.event import proxy_event
-from local.gateway.exchange import Answer, GatewayError, Request, lambda_failed
+from local.gateway.exchange import Answer, Request
 from local.gateway.policy import authorise
+from local.refusal import GatewayError, lambda_failed
 from local.runtime import FunctionFailed, LoopbackServer
 
 MAX_DRAINED = 64 * 1024 * 1024  # of a body that is too large
@@ -70,7 +71,7 @@ class Gateway:
                 raise GatewayError("THROTTLED", "Too Many Requests")
             return proxy_answer(self._result(call, proxy_event(self._api, call, caller)), request)
         except GatewayError as error:
-            if error.hint is not None and error.kind != "MISSING_AUTHENTICATION_TOKEN":
+            if error.hint and error.kind != "MISSING_AUTHENTICATION_TOKEN":
                 self._say(f"A request was refused: {error.hint}")
             return gateway_response(self._api, error, request)
 
@@ -145,41 +146,33 @@ class Unframed(Exception):
 
 def read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:
     """The body; of one that is too large no more than shows it. Raises Unframed, ConnectionError if it breaks off."""
-    if request.headers.get("Transfer-Encoding", "").lower() == "chunked":
-        return _read_chunks(request.rfile)
-    length = request.headers.get("Content-Length", "0")
-    if not re.fullmatch("[0-9]+", length) or int(length) > MAX_DRAINED:
-        raise Unframed
-    return _read(request.rfile, int(length), MAX_BODY + 1)
-
-
-def _read_chunks(source: BufferedIOBase) -> bytes:
-    body, seen = bytearray(), 0
-    while size := _chunk_size(source.readline(1024)):
+    body = bytearray()
+    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        _read(request.rfile, _size("[0-9]+", 10, request.headers.get("Content-Length", "0")), body)
+        return bytes(body)
+    seen = 0
+    while size := _size("[0-9a-fA-F]{1,8}", 16, request.rfile.readline(1024).decode("latin-1").split(";")[0].strip()):
         seen += size
         if seen > MAX_DRAINED:
             raise Unframed
-        body += _read(source, size, MAX_BODY + 1 - len(body))
-        source.readline(1024)
-    while source.readline(65536) not in (b"\r\n", b"\n", b""):
+        _read(request.rfile, size, body)
+        request.rfile.readline(1024)
+    while request.rfile.readline(65536) not in (b"\r\n", b"\n", b""):
         pass
     return bytes(body)
 
 
-def _chunk_size(line: bytes) -> int:
-    digits = line.split(b";")[0].strip()
-    if not re.fullmatch(rb"[0-9a-fA-F]{1,8}", digits):
+def _size(form: str, base: int, digits: str) -> int:
+    if not re.fullmatch(form, digits) or int(digits, base) > MAX_DRAINED:
         raise Unframed
-    return int(digits, 16)
+    return int(digits, base)
 
 
-def _read(source: BufferedIOBase, length: int, most: int) -> bytes:
+def _read(source: BufferedIOBase, length: int, body: bytearray) -> None:
     """Reads all of it and keeps the beginning."""
-    kept = source.read(min(length, most))
-    rest = length - len(kept)
-    while rest > 0:
-        dropped = source.read(min(rest, 1 << 20))
-        if not dropped:
+    while length > 0:
+        piece = source.read(min(length, 1 << 20))
+        if not piece:
             raise ConnectionResetError("the body broke off")
-        rest -= len(dropped)
-    return kept
+        length -= len(piece)
+        body += piece[: MAX_BODY + 1 - len(body)]

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import jwt
 import urllib3
 
-from local.gateway.exchange import GatewayError, Request
+from local.gateway.exchange import Request
+from local.refusal import GatewayError
 
 Claims = Mapping[str, Any]
 KEPT = 3600.0  # seconds that keys are kept, as API Gateway does
@@ -119,9 +120,8 @@ def _is_expected(value: object, expected: tuple[str, ...]) -> bool:
 
 
 def _refused(kind: str, why: str) -> GatewayError:
-    error = GatewayError(kind, "Unauthorized" if kind == "UNAUTHORIZED" else "The incoming token is refused")
-    error.hint = f"Bearer token: {why}"
-    return error
+    message = "Unauthorized" if kind == "UNAUTHORIZED" else "The incoming token is refused"
+    return GatewayError(kind, message, hint=f"Bearer token: {why}")
 
 
 def read_authorizers(

@@ -1,0 +1,64 @@
+"""APIs made for a test, served by the local gateway; a stub stands where the functions are."""
+
+import http.client
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+from local.gateway import Gateway
+from local.gateway.api import Api, Route
+from local.runtime import FunctionFailed
+
+HOST = "a1b2c3.execute-api.eu-central-1.amazonaws.com"
+OURS = {"statusCode": 200, "headers": {}, "body": "", "isBase64Encoded": False}
+"""The form in which the functions answer."""
+RAISES = FunctionFailed("ValueError", "a secret of the function")
+ALLOW_ALL = [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}]
+
+
+class Reply:
+    """An answer as it stood on the wire, and the events that reached a function."""
+
+    def __init__(self, answer: http.client.HTTPResponse, events: list[Any]) -> None:
+        self.status, self.headers, self.text = answer.status, answer.getheaders(), answer.read().decode("utf-8")
+        self.events = events
+
+    def header(self, wanted: str) -> str:
+        (value,) = [value for name, value in self.headers if name.lower() == wanted.lower()]
+        return value
+
+
+class Functions:
+    def __init__(self, result: Any) -> None:
+        self.result, self.events = result, list[Any]()
+
+    def invoke(self, stem: str, event: Any, limit: float) -> Any:
+        self.events.append(event)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+def route(method: str, resource: str, authorization: str = "NONE", **more: Any) -> Route:
+    return Route(method, resource, "abc123", authorization, "stub", timeout=29, rate=-1, burst=1, **more)
+
+
+def api(stage: str, *routes: Route, **more: Any) -> Api:
+    return Api("a1b2c3", stage, routes, **more)
+
+
+def spoken(
+    declared: Api, line: str, headers: tuple[str, ...] = (), body: bytes = b"", *, returns: Any = OURS, host: str = HOST
+) -> Reply:
+    """One request as it stands."""
+    functions, gateway = Functions(returns), Gateway(0)
+    gateway.serve(declared, functions)
+    with closing(http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=10)) as connection:
+        connection.putrequest(*line.split(" "), skip_host=True, skip_accept_encoding=True)
+        length = (f"Content-Length: {len(body)}",) if body and "Transfer-Encoding: chunked" not in headers else ()
+        for each in (f"Host: {host}", *headers, *length):
+            connection.putheader(*each.split(": ", 1))
+        connection.endheaders(body)
+        reply = Reply(connection.getresponse(), functions.events)
+    gateway.stop()
+    return reply

@@ -166,7 +166,8 @@ def _wrong_time(claim: Mapping[str, str], scope_date: str, now: datetime) -> str
     limit, minutes = now - period if late else now + period, f"{period / timedelta(minutes=1):g}"
     how = "expired: {} is now earlier" if late else "not yet current: {} is still later"
     clock = "slow, or the request is that old" if late else "fast"
+    off = abs(now - at) // timedelta(seconds=1)
     return (
         f"Signature {how.format(claim['at'])} than {limit:{SIGV4_TIMESTAMP}} "
-        f"({now:{SIGV4_TIMESTAMP}} {sign} {minutes} min.) The caller's clock is {abs(now - at) // timedelta(seconds=1)} s {clock}."
+        f"({now:{SIGV4_TIMESTAMP}} {sign} {minutes} min.) The caller's clock is {off} s {clock}."
     )

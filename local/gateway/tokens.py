@@ -89,10 +89,16 @@ class Authorizer:
             claims = self._claims(found[1])
         except jwt.ExpiredSignatureError:
             raise _refused(readings.expired, "the token has expired") from None
-        except jwt.PyJWTError as wrong:
+        except (
+            jwt.PyJWTError,
+            TypeError,
+            ValueError,
+            OverflowError,
+        ) as wrong:  # the last three: of a time that is none
             raise _refused("UNAUTHORIZED", type(wrong).__name__) from None  # its text may quote the token
-        held = claims.get("scope", claims.get("scp", ""))
-        if scopes and not set(scopes) & set(held.split() if isinstance(held, str) else held):
+        held = claims.get("scope", claims.get("scp"))
+        has = held.split() if isinstance(held, str) else held if isinstance(held, list) else []
+        if scopes and not any(scope in has for scope in scopes):
             raise _refused("ACCESS_DENIED", f"the token needs one of the scopes {', '.join(scopes)}")
         return claims
 

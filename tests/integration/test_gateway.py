@@ -60,7 +60,7 @@ def caller(service: Service, **changes: str) -> Caller:
     return Caller(**{name: getattr(service, name) for name in ("url", "region", "access_key", "secret_key")} | changes)
 
 
-QUERY = {"signer": SigV4QueryAuth, "path": "/v1/voids?state=review&limit=5", "seconds": (60,)}
+QUERY: dict[str, Any] = {"signer": SigV4QueryAuth, "path": "/v1/voids?state=review&limit=5", "seconds": (60,)}
 INVALID_TOKEN = "The security token included in the request is invalid."
 
 

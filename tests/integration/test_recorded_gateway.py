@@ -88,7 +88,7 @@ def test_headers_keep_their_case_but_for_three_and_hop_by_hop_headers_never_arri
         vector("event-headers-http2-regional")["request"]["raw_path"],
         result_of("event-headers-http2-regional"),
     )
-    sent = ("user-agent: curl/8", "accept: */*", "content-type: text/plain", "cookie: session=abc123; theme=dark")
+    sent: tuple[str, ...] = ("user-agent: curl/8", "accept: */*", "content-type: text/plain", "cookie: session=abc123; theme=dark")
     sent += ("x-voker-probe: first", "x-voker-probe: second")
     event = spoken(api("live", route("POST", "/{proxy+}")), f"POST {path}", sent, b"hello").events[-1]
     assert sorted(event["headers"]) == expected["header_names"]

@@ -73,22 +73,17 @@ def verify(method: str, target: str, headers: Headers, body: bytes, region: str,
     # A token belongs to a temporary key, and no key here is one.
     if signer is None or "token" in claim:
         raise refused("ACCESS_DENIED", "The security token included in the request is invalid.")
-    mistake = _wrong_scope(scope, region) or _wrong_time(claim, scope[2], now)
-    signed = claim["SignedHeaders"].split(";")
-    if not mistake and (
-        "host" not in signed or any(name.startswith("x-amz-") and name not in signed for name in received)
-    ):
-        mistake = "'Host' or 'X-Amz-*' headers must be signed: all that are sent."
+    signed = {name: received.get(name, "") for name in claim["SignedHeaders"].split(";")}
+    if mistake := _mistake(claim, scope, region, now, {"host", *received} - signed.keys()):
+        raise refused("INVALID_SIGNATURE", mistake)
+    again = AWSRequest(method, f"http://local/{target.lstrip('/')}".replace("#", "%23"), signed, body)
+    again.context["timestamp"] = claim["at"]
     # The body that arrived counts, whatever X-Amz-Content-SHA256 claims: execute-api has no unsigned payloads.
     digest = hashlib.sha256(body).hexdigest()
-    if not mistake and received.get("x-amz-content-sha256", digest) == digest:
-        again = AWSRequest(
-            method, f"http://local/{target.lstrip('/')}", {name: received.get(name, "") for name in signed}, body
-        )
-        again.context["timestamp"] = claim["at"]
-        if hmac.compare_digest(_Again(signer, region).signed(again).encode(), claim["Signature"].encode()):
-            return signer
-    raise refused("INVALID_SIGNATURE", mistake or MISMATCH)
+    expected = _Again(signer, region).signed(again) if received.get("x-amz-content-sha256", digest) == digest else ""
+    if not hmac.compare_digest(expected.encode(), claim["Signature"].encode()):
+        raise refused("INVALID_SIGNATURE", MISMATCH)
+    return signer
 
 
 class _Again(SigV4Auth):
@@ -126,48 +121,59 @@ def _by_name(headers: Headers) -> dict[str, str]:
 def _claim(received: Mapping[str, str], query: str) -> dict[str, str]:
     """What a request says of its signature; `at` is its time, `seconds` how long a presigned address is valid."""
     authorization, in_query = received.get("authorization"), dict(parse_qsl(query, keep_blank_values=True))
-    if authorization is None and "X-Amz-Signature" not in in_query:
-        raise refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
     if authorization is not None:
         parts = (part.strip().partition("=") for part in authorization.removeprefix(ALGORITHM).split(","))
-        claim, complete = {name: value for name, _, value in parts}, is_signature(authorization)
-        beside = {"at": received.get("x-amz-date"), "token": received.get("x-amz-security-token")}
-    else:
-        claim = {name.removeprefix("X-Amz-"): value for name, value in in_query.items()}
+        said, complete = {name: value for name, _, value in parts}, is_signature(authorization)
+        beside = {"at": received.get("x-amz-date", ""), "token": received.get("x-amz-security-token")}
+    elif "X-Amz-Signature" in in_query:
+        said = {name.removeprefix("X-Amz-"): value for name, value in in_query.items()}
+        beside = {"at": said.get("Date", ""), "token": said.get("Security-Token"), "seconds": said.get("Expires", "")}
         complete = (
-            claim.get("Algorithm") == ALGORITHM and re.fullmatch(r"\d{1,6}", claim.get("Expires", "")) is not None
+            said.get("Algorithm") == ALGORITHM and re.fullmatch(r"[0-9]{1,6}", said.get("Expires", "")) is not None
         )
-        beside = {"at": claim.get("Date"), "token": claim.get("Security-Token"), "seconds": claim.get("Expires")}
-    if not complete or not all(claim.get(name) for name in ("Credential", "SignedHeaders", "Signature")):
+    else:
+        raise refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
+    # What else is written beside these was not signed, and says nothing.
+    claim = {name: said.get(name, "") for name in ("Credential", "SignedHeaders", "Signature")}
+    if not complete or not all(claim.values()):
         raise incomplete(authorization or claim["Signature"])
     return claim | {name: value for name, value in beside.items() if value is not None}
 
 
-def _wrong_scope(scope: re.Match[str], region: str) -> str:
-    if scope[3] != region:
-        return f"Credential should be scoped to a valid region, not '{scope[3]}'. Expected: '{region}'."
-    if scope[4] != "execute-api":
-        return f"Credential should be scoped to correct service: 'execute-api'. ({scope[4]})"
-    return ""
+def _mistake(claim: Mapping[str, str], scope: re.Match[str], region: str, now: datetime, unsigned: set[str]) -> str:
+    """What is wrong besides the signature itself; nothing is no text."""
+    at = _moment(claim["at"])
+    for wrong, message in (
+        (scope[3] != region, f"Credential should be scoped to a valid region, not '{scope[3]}'. Expected: '{region}'."),
+        (scope[4] != "execute-api", f"Credential should be scoped to correct service: 'execute-api'. ({scope[4]})"),
+        (at is None, "Date in X-Amz-Date is missing or not of the form 20261124T101010Z."),
+        (claim["at"][:8] != scope[2], f"Date in Credential scope does not match YYYYMMDD from X-Amz-Date: {scope[2]}"),
+        (
+            any(name == "host" or name.startswith("x-amz-") for name in unsigned),
+            "'Host' or 'X-Amz-*' headers must be signed: all that are sent.",
+        ),
+    ):
+        if wrong:
+            return message
+    seconds = int(claim.get("seconds", MAX_SKEW.seconds))
+    return _off(at or now, now, min(timedelta(seconds=seconds), LONGEST_PRESIGNED))
 
 
-def _wrong_time(claim: Mapping[str, str], scope_date: str, now: datetime) -> str:
+def _moment(text: str) -> datetime | None:
     try:
-        at = datetime.strptime(claim.get("at", ""), SIGV4_TIMESTAMP).replace(tzinfo=UTC)
+        return datetime.strptime(text, SIGV4_TIMESTAMP).replace(tzinfo=UTC)
     except ValueError:
-        return "Date in X-Amz-Date is missing or not of the form 20261124T101010Z."
-    if claim["at"][:8] != scope_date:
-        return f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: {scope_date}"
-    valid_for = min(timedelta(seconds=int(claim["seconds"])), LONGEST_PRESIGNED) if "seconds" in claim else MAX_SKEW
+        return None
+
+
+def _off(at: datetime, now: datetime, valid_for: timedelta) -> str:
+    """By how much a clock is off, in AWS's words and in plain ones."""
     if now - valid_for <= at <= now + MAX_SKEW:
         return ""
-    late = at < now
-    period, sign = (valid_for, "-") if late else (MAX_SKEW, "+")
-    limit, minutes = now - period if late else now + period, f"{period / timedelta(minutes=1):g}"
-    how = "expired: {} is now earlier" if late else "not yet current: {} is still later"
-    clock = "slow, or the request is that old" if late else "fast"
-    off = abs(now - at) // timedelta(seconds=1)
-    return (
-        f"Signature {how.format(claim['at'])} than {limit:{SIGV4_TIMESTAMP}} "
-        f"({now:{SIGV4_TIMESTAMP}} {sign} {minutes} min.) The caller's clock is {off} s {clock}."
-    )
+    how, period, sign, clock = "not yet current: {} is still later", MAX_SKEW, "+", "fast"
+    if at < now:
+        how, period, sign, clock = "expired: {} is now earlier", valid_for, "-", "slow, or the request is that old"
+    limit = now + period if sign == "+" else now - period
+    at_, limit_, now_ = (f"{each:{SIGV4_TIMESTAMP}}" for each in (at, limit, now))
+    compared = f"{how.format(at_)} than {limit_} ({now_} {sign} {period / timedelta(minutes=1):g} min.)"
+    return f"Signature {compared} The caller's clock is {abs(now - at) // timedelta(seconds=1)} s {clock}."

@@ -89,7 +89,7 @@ class Forger:
         return self.by(self.stranger, {}, **({} if name is None else {"kid": name}))
 
     def with_the_strangers_address(self) -> Request:
-        where = self.random.choice(
+        where: dict[str, Any] = self.random.choice(
             [
                 {"jku": f"{self.stranger.url}/oauth2/jwks"},
                 {"jwk": self.stranger._keys[0].public},
@@ -116,10 +116,10 @@ class Forger:
         return self.by(self.random.choice([self.issuer, self.stranger]), {"iss": iss}, kid=self.head["kid"])
 
     def without_a_claim(self) -> Request:
-        return self.signed(**self.random.choice([
-            {"exp": None}, {"client_id": None}, {"client_id": ["shop"]}, {"client_id": 7},
-            *({name: value} for name in ("exp", "nbf") for value in ([], {}, "soon", float("inf"))),
-        ]))  # fmt: skip
+        bad: list[Any] = [[], {}, "soon", float("inf")]
+        times = [{name: value} for name in ("exp", "nbf") for value in bad]
+        missing: list[dict[str, Any]] = [{"exp": None}, {"client_id": None}, {"client_id": ["shop"]}, {"client_id": 7}]
+        return self.signed(**self.random.choice([*missing, *times]))
 
     def out_of_scope(self) -> Request:
         return self.signed(

@@ -54,7 +54,8 @@ def spoken(
     functions, gateway = Functions(returns), Gateway(0)
     gateway.serve(declared, functions)
     with closing(http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=10)) as connection:
-        connection.putrequest(*line.split(" "), skip_host=True, skip_accept_encoding=True)
+        method, target = line.split(" ")
+        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         length = (f"Content-Length: {len(body)}",) if body and "Transfer-Encoding: chunked" not in headers else ()
         for each in (f"Host: {host}", *headers, *length):
             connection.putheader(*each.split(": ", 1))

@@ -80,6 +80,7 @@ INVALID_TOKEN = "The security token included in the request is invalid."
     pytest.param(lambda at: signed(at, name="dynamodb"), "'execute-api'. (dynamodb)", id="service"),
     pytest.param(lambda at: signed(at, minutes=-6), "The caller's clock is 3", id="six minutes ago"),
     pytest.param(lambda at: signed(at, minutes=6), "The caller's clock is 3", id="in six minutes"),
+    pytest.param(lambda at: send("GET", f"{at.url}/v1/voids", headers=stretched(at)), "Signature expired: ", id="a time of one's own beside the signature"),
     pytest.param(lambda at: signed(at, body=b"x"), "does not match", id="another body"),
     pytest.param(lambda at: signed(at, "/v1/voids?limit=1", sent="/v1/voids?limit=2"), "does not match", id="another query"),
     pytest.param(lambda at: signed(at, token="fake-session-token"), INVALID_TOKEN, id="session token"),
@@ -98,6 +99,14 @@ def test_it_is_refused(service: Service, ask: Callable[[Service], Reply], hint: 
     assert_problem(reply, 403, "unauthenticated")
     assert hint in reply.headers.get("X-Local-Hint", "")
     assert b"fake-session-token" not in reply.body
+
+
+def stretched(service: Service) -> dict[str, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        then = datetime.now(UTC) - timedelta(minutes=6)
+        patch.setattr("botocore.auth.get_current_datetime", lambda *_: then.replace(tzinfo=None))
+        headers = caller(service).signed("GET", "/v1/voids")
+    return headers | {"Authorization": f"{headers['Authorization']}, seconds=6000, Expires=6000"}
 
 
 def hashed(service: Service, digest: str) -> dict[str, str]:

@@ -18,11 +18,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
 
+URL = "https://tokens.invalid"  # stands in tokens and template, which ask for https; served at the sandbox
 AUDIENCE = "void-service"
 CLIENTS = {"shop": ("shop-secret", ("submit", "read")), "reader": ("reader-secret", ("read",))}
 """Client id -> secret, scopes."""
 LIFETIME = 3600  # seconds of a token, and of a key: so the newest two keys verify every token that still lives
-METHODS = ["client_secret_basic", "client_secret_post"]
 UNAUTHENTICATED = {"WWW-Authenticate": 'Basic realm="token"'}
 
 type Reply = tuple[int, dict[str, Any], dict[str, str]]
@@ -86,14 +86,11 @@ class Issuer:
 
     def _discovery(self) -> dict[str, Any]:
         return {
-            "issuer": self.url,
-            "token_endpoint": f"{self._at}/oauth2/token",
-            "jwks_uri": f"{self._at}/oauth2/jwks",
-            "grant_types_supported": ["client_credentials"],
-            "token_endpoint_auth_methods_supported": METHODS,
-            "id_token_signing_alg_values_supported": ["RS256"],
+            "issuer": self.url, "token_endpoint": f"{self._at}/oauth2/token", "jwks_uri": f"{self._at}/oauth2/jwks",
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "grant_types_supported": ["client_credentials"], "id_token_signing_alg_values_supported": ["RS256"],
             "scopes_supported": sorted({scope for _, scopes in CLIENTS.values() for scope in scopes}),
-        }
+        }  # fmt: skip
 
     def _token(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         try:

@@ -93,15 +93,13 @@ def gateway_response(api: Api, error: GatewayError, request: Request) -> Answer:
 
 def _known(api: Api, error: GatewayError, request: Request) -> dict[str, str]:
     """What a template or a header of a gateway response may name. Plain substitution: nothing is escaped."""
-    context = {
-        "apiId": api.api_id, "stage": api.stage, "httpMethod": request.routed_method,
+    own = {
         "path": "/" + request.path.lstrip("/"), "requestId": request.request_id, "extendedRequestId": request.own_id,
-        "error.message": str(error), "error.messageString": json.dumps(str(error)), "error.responseType": error.kind,
-        "identity.sourceIp": request.source_ip,
+        "stage": api.stage, "error.message": str(error), "error.messageString": json.dumps(str(error)),
+        "error.responseType": error.kind,
     }  # fmt: skip
-    return {f"context.{name}": value for name, value in context.items()} | {
-        f"method.request.header.{name}": value for name, value in request.headers
-    }
+    headers = {f"method.request.header.{name}": value for name, value in request.headers}
+    return {f"context.{name}": value for name, value in own.items()} | headers
 
 
 def _ids(request: Request) -> list[tuple[str, str]]:

@@ -35,27 +35,19 @@ class Route:
 
     def match(self, path: str) -> dict[str, str] | None:
         """The path parameters, still percent-encoded. Slashes at the end do not count."""
-        parameter = r"\\\{(\w+)(\\\+)?\\\}"
-        pattern = re.sub(
-            parameter, lambda name: f"(?P<{name[1]}>{'.+?' if name[2] else '[^/]+'})", re.escape(self.resource)
-        )
-        found = re.fullmatch(f"{pattern}/*", path)
+        pattern = re.sub(r"\\\{(\w+)\\\+\\\}", r"(?P<\1>.+?)", re.escape(self.resource))
+        found = re.fullmatch(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern) + "/*", path)
         return found and found.groupdict()
 
 
 @dataclass(frozen=True)
 class Api:
-    """The REST API as it was deployed."""
-
     api_id: str
     stage: str
     routes: Sequence[Route]
-    policy: Sequence[Statement] = ()
-    """The resource policy; without a statement there is none."""
-    own_policies: Mapping[str, Sequence[Statement]] = field(default_factory=dict)
-    """By role: what the local callers' own roles allow, which are the policies that the stack prints for them."""
-    responses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The gateway responses that the stack sets, by type."""
+    policy: Sequence[Statement] = ()  # the resource policy; without a statement there is none
+    own_policies: Mapping[str, Sequence[Statement]] = field(default_factory=dict)  # of the local callers, by role
+    responses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # gateway responses of the stack, by type
     deployment_id: str = "local"
     authorizers: Mapping[str, Authorizer] = field(default_factory=dict)
     readings: Readings = field(default_factory=Readings)

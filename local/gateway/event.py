@@ -29,20 +29,13 @@ def proxy_event(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
     # A semicolon separates a query as an ampersand does.
     headers, query = _headers(call), parse_qsl(request.query.replace(";", "&"), keep_blank_values=True)
     return {
-        "resource": call.route.resource,
-        "path": call.path,
-        "httpMethod": request.routed_method,
-        "headers": dict(headers),
-        "multiValueHeaders": _collected(headers),
-        "queryStringParameters": dict(query) or None,
-        "multiValueQueryStringParameters": _collected(query) or None,
-        "pathParameters": call.parameters or None,
-        "stageVariables": None,
-        "requestContext": _context(api, call, caller),
+        "resource": call.route.resource, "path": call.path, "httpMethod": request.routed_method,
+        "headers": dict(headers), "multiValueHeaders": _collected(headers), "pathParameters": call.parameters or None,
+        "queryStringParameters": dict(query) or None, "multiValueQueryStringParameters": _collected(query) or None,
+        "stageVariables": None, "requestContext": _context(api, call, caller), "isBase64Encoded": False,
         # Without binary media types every body is text, and what is not UTF-8 becomes U+FFFD.
         "body": request.body.decode(errors="replace") if request.body else None,
-        "isBase64Encoded": False,
-    }
+    }  # fmt: skip
 
 
 def answered_trace(request: Request) -> str:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
@@ -38,22 +39,19 @@ def assert_problem(reply: Reply, status: int, name: str) -> None:
 
 def signed(
     service: Service, path: str = "/v1/voids", signer: Any = SigV4Auth, name: str = "execute-api", sent: str = "",
-    body: bytes = b"", minutes: float = 0, token: str | None = None, seconds: tuple[int, ...] = (),
+    body: bytes = b"", beside: str = "", minutes: float = 0, token: str | None = None, seconds: tuple[int, ...] = (),
 ) -> Reply:  # fmt: skip
-    """A GET that somebody signed, in a header or in the query; `sent`: another path than the one that was signed."""
+    """A GET that somebody signed, in a header or in the query; `sent`: `a -> b` in the address afterwards."""
     request, then = AWSRequest("GET", service.url + path), datetime.now(UTC) + timedelta(minutes=minutes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("botocore.auth.get_current_datetime", lambda *_: then.replace(tzinfo=None))
         credentials = Credentials(service.access_key, service.secret_key, token)
         signer(credentials, name, service.region, *seconds).add_auth(request)
-    url = str(request.url).replace(path, sent or path) if signer is SigV4Auth else changed(str(request.url), sent)
-    return send("GET", url, body, dict(request.headers.items()))
-
-
-def changed(url: str, change: str) -> str:
-    before, _, after = change.partition(" -> ")
-    assert before in url
-    return url.replace(before, after) if change else url
+    headers, (before, _, after) = dict(request.headers.items()), sent.partition(" -> ")
+    assert before in f"{request.url} {headers}"
+    if beside:
+        headers["Authorization"] += beside
+    return send("GET", str(request.url).replace(before or " ", after), body, headers)
 
 
 def caller(service: Service, **changes: str) -> Caller:
@@ -80,9 +78,9 @@ INVALID_TOKEN = "The security token included in the request is invalid."
     pytest.param(lambda at: signed(at, name="dynamodb"), "'execute-api'. (dynamodb)", id="service"),
     pytest.param(lambda at: signed(at, minutes=-6), "The caller's clock is 3", id="six minutes ago"),
     pytest.param(lambda at: signed(at, minutes=6), "The caller's clock is 3", id="in six minutes"),
-    pytest.param(lambda at: send("GET", f"{at.url}/v1/voids", headers=stretched(at)), "Signature expired: ", id="a time of one's own beside the signature"),
+    pytest.param(lambda at: signed(at, minutes=-6, beside=", seconds=6000, Expires=6000"), "Signature expired: ", id="a time of one's own beside the signature"),
     pytest.param(lambda at: signed(at, body=b"x"), "does not match", id="another body"),
-    pytest.param(lambda at: signed(at, "/v1/voids?limit=1", sent="/v1/voids?limit=2"), "does not match", id="another query"),
+    pytest.param(lambda at: signed(at, "/v1/voids?limit=1", sent="limit=1 -> limit=2"), "does not match", id="another query"),
     pytest.param(lambda at: signed(at, token="fake-session-token"), INVALID_TOKEN, id="session token"),
     pytest.param(lambda at: signed(at, signer=SigV4QueryAuth, token="fake-session-token"), INVALID_TOKEN, id="token in the query"),
     pytest.param(lambda at: send("GET", f"{at.url}/v1/voids", b"", hashed(at, "UNSIGNED-PAYLOAD")), "", id="no hash of the body"),
@@ -101,14 +99,6 @@ def test_it_is_refused(service: Service, ask: Callable[[Service], Reply], hint: 
     assert b"fake-session-token" not in reply.body
 
 
-def stretched(service: Service) -> dict[str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        then = datetime.now(UTC) - timedelta(minutes=6)
-        patch.setattr("botocore.auth.get_current_datetime", lambda *_: then.replace(tzinfo=None))
-        headers = caller(service).signed("GET", "/v1/voids")
-    return headers | {"Authorization": f"{headers['Authorization']}, seconds=6000, Expires=6000"}
-
-
 def hashed(service: Service, digest: str) -> dict[str, str]:
     return caller(service).signed("GET", "/v1/voids", b"", {"X-Amz-Content-SHA256": digest})
 
@@ -125,11 +115,8 @@ def test_what_is_signed_comes_in(service: Service, merchant: Caller, order: str)
 
 def test_a_body_over_10_mib_is_refused_and_its_sender_reads_why(service: Service, merchant: Caller) -> None:
     body = b"x" * (10 * 1024 * 1024 + 1)
-    for reply in (
-        merchant.call("POST", "/v1/voids", body),
-        send("POST", service.url + WEBHOOK, body),
-        send("POST", service.url + WEBHOOK, iter([body])),
-    ):
+    hook = service.url + WEBHOOK
+    for reply in (merchant.call("POST", "/v1/voids", body), send("POST", hook, body), send("POST", hook, iter([body]))):
         assert (reply.status, reply.headers["Content-Type"]) == (413, "text/plain")
         assert reply.body == b"HTTP content length exceeded 10485760 bytes."
 
@@ -140,11 +127,7 @@ def test_a_wrong_key_is_never_a_400_whatever_type_it_is_to_aws(
     service: Service, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Nobody says which response type an unknown key has; DEFAULT_4XX is possible."""
-
-    def verify(*_: object) -> None:
-        raise refused(kind, INVALID_TOKEN)
-
-    monkeypatch.setattr("local.gateway.policy.verify", verify)
+    monkeypatch.setattr("local.gateway.policy.verify", Mock(side_effect=refused(kind, INVALID_TOKEN)))
     reply = caller(service, access_key="stranger").get("/v1/voids")
     assert (reply.status in (401, 403), reply.json["type"]) == (True, "urn:void-service:problem:unauthenticated")
     assert reply.json.get("status", reply.status) == reply.status
@@ -161,7 +144,7 @@ def on_the_wire(service: Service, head: str, body: bytes = b"") -> bytes:
 
 
 CHUNKED, POST = "Transfer-Encoding: chunked", f"POST {WEBHOOK} HTTP/1.1\r\n{FORM}"
-LONG = "v" * 10_240
+LONG, SLASHES = "v" * 10_240, ("/v1/voids/", "/v1//voids", "//v1/voids", "//v1///voids//")
 
 
 @pytest.mark.parametrize(("head", "body", "status"), [
@@ -171,7 +154,7 @@ LONG = "v" * 10_240
     (f"{POST}\r\nContent-Length: -1", b"", 400), (f"{POST}\r\nContent-Length: 1_0", b"0123456789", 400),
     (f"{POST}\r\nContent-Length: ten", b"", 400), (f"{POST}\r\nContent-Length: 99999999999", b"", 400),
     (f"GET /v1/voids HTTP/1.1\r\nX-Long: {LONG}", b"", 431), (f"GET /v1/voids?x={LONG} HTTP/1.1", b"", 431),
-    *((f"GET {path} HTTP/1.1", b"", 403) for path in ("/v1/voids/", "/v1//voids", "//v1/voids", "//v1///voids//")),
+    *((f"GET {path} HTTP/1.1", b"", 403) for path in SLASHES),
     # A webhook with surplus slashes comes in only by the path that the policy names.
     (f"POST //v1//webhooks/financial-line HTTP/1.1\r\n{FORM}\r\nContent-Length: {len(FORGED)}", FORGED, 401),
     (f"POST {WEBHOOK}/ HTTP/1.1\r\n{FORM}\r\nContent-Length: {len(FORGED)}", FORGED, 403),
@@ -189,12 +172,10 @@ def test_a_body_that_breaks_off_is_not_answered(service: Service) -> None:
         assert connection.recv(64) == b""
 
 
-@pytest.mark.parametrize("path", ["/v1/voids/", "/v1//voids", "//v1/voids", "//v1///voids//"])
-def test_a_signature_for_another_host_lets_nobody_in_by_surplus_slashes(
-    service: Service, merchant: Caller, path: str
-) -> None:
-    signed = "\r\n".join(f"{name}: {value}" for name, value in merchant.signed("GET", path).items())
-    assert on_the_wire(service, f"GET {path} HTTP/1.1\r\n{signed}").startswith(b"HTTP/1.1 403 ")
+def test_a_signature_for_another_host_lets_nobody_in_by_surplus_slashes(service: Service, merchant: Caller) -> None:
+    for path in SLASHES:
+        headers = "\r\n".join(map(": ".join, merchant.signed("GET", path).items()))
+        assert on_the_wire(service, f"GET {path} HTTP/1.1\r\n{headers}").startswith(b"HTTP/1.1 403 "), path
 
 
 def test_a_replaced_method_is_routed_and_signed_as_sent(merchant: Caller, order: str) -> None:

@@ -18,6 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
+from local.aws import ACCOUNT, REGION
 from local.refusal import GatewayError, refused
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -39,6 +40,14 @@ class Signer:
     access_key: str
     secret_key: str
     role: str
+
+    @property
+    def principal(self) -> str:
+        return f"arn:aws:iam::{ACCOUNT}:role/{self.role}"
+
+    @property
+    def session(self) -> str:
+        return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role}/{self.access_key}"
 
 
 ACCESS_KEY, SECRET_KEY = "local", "local-secret"
@@ -62,7 +71,7 @@ def incomplete(what: str) -> GatewayError:
     return refused("INVALID_SIGNATURE", message, "IncompleteSignatureException")
 
 
-def verify(method: str, target: str, headers: Headers, body: bytes, region: str, now: datetime) -> Signer:
+def verify(method: str, target: str, headers: Headers, body: bytes) -> Signer:
     """Who signed. Raises GatewayError unless the request carries a valid, recent signature of a local key."""
     received = _by_name(headers)
     claim = _claim(received, target.partition("?")[2])
@@ -74,13 +83,13 @@ def verify(method: str, target: str, headers: Headers, body: bytes, region: str,
     if signer is None or "token" in claim:
         raise refused("ACCESS_DENIED", "The security token included in the request is invalid.")
     signed = {name: received.get(name, "") for name in claim["SignedHeaders"].split(";")}
-    if mistake := _mistake(claim, scope, region, now, {"host", *received} - signed.keys()):
+    if mistake := _mistake(claim, scope, {"host", *received} - signed.keys()):
         raise refused("INVALID_SIGNATURE", mistake)
     again = AWSRequest(method, f"http://local/{target.lstrip('/')}".replace("#", "%23"), signed, body)
     again.context["timestamp"] = claim["at"]
     # The body that arrived counts, whatever X-Amz-Content-SHA256 claims: execute-api has no unsigned payloads.
     digest = hashlib.sha256(body).hexdigest()
-    expected = _Again(signer, region).signed(again) if received.get("x-amz-content-sha256", digest) == digest else ""
+    expected = _Again(signer).signed(again) if received.get("x-amz-content-sha256", digest) == digest else ""
     if not hmac.compare_digest(expected.encode(), claim["Signature"].encode()):
         raise refused("INVALID_SIGNATURE", MISMATCH)
     return signer
@@ -89,8 +98,8 @@ def verify(method: str, target: str, headers: Headers, body: bytes, region: str,
 class _Again(SigV4Auth):
     """Signs the headers that the caller signed, at the caller's time."""
 
-    def __init__(self, signer: Signer, region: str) -> None:
-        super().__init__(Credentials(signer.access_key, signer.secret_key), "execute-api", region)
+    def __init__(self, signer: Signer) -> None:
+        super().__init__(Credentials(signer.access_key, signer.secret_key), "execute-api", REGION)
 
     def signed(self, request: AWSRequest) -> str:
         # The server gives the bytes of a header as Latin-1; they were signed as they are.
@@ -140,11 +149,11 @@ def _claim(received: Mapping[str, str], query: str) -> dict[str, str]:
     return claim | {name: value for name, value in beside.items() if value is not None}
 
 
-def _mistake(claim: Mapping[str, str], scope: re.Match[str], region: str, now: datetime, unsigned: set[str]) -> str:
+def _mistake(claim: Mapping[str, str], scope: re.Match[str], unsigned: set[str]) -> str:
     """What is wrong besides the signature itself; nothing is no text."""
-    at = _moment(claim["at"])
+    at, now = _moment(claim["at"]), datetime.now(UTC)
     for wrong, message in (
-        (scope[3] != region, f"Credential should be scoped to a valid region, not '{scope[3]}'. Expected: '{region}'."),
+        (scope[3] != REGION, f"Credential should be scoped to a valid region, not '{scope[3]}'. Expected: '{REGION}'."),
         (scope[4] != "execute-api", f"Credential should be scoped to correct service: 'execute-api'. ({scope[4]})"),
         (at is None, "Date in X-Amz-Date is missing or not of the form 20261124T101010Z."),
         (claim["at"][:8] != scope[2], f"Date in Credential scope does not match YYYYMMDD from X-Amz-Date: {scope[2]}"),

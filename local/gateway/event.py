@@ -57,7 +57,7 @@ def _context(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
     )
     identity = dict.fromkeys((*cognito, "principalOrgId"), None) | {
         "accessKey": signer and signer.access_key, "accountId": signer and ACCOUNT, "caller": identifier,
-        "user": identifier, "userArn": caller.session, "sourceIp": request.source_ip,
+        "user": identifier, "userArn": signer and signer.session, "sourceIp": request.source_ip,
         "userAgent": request.header("user-agent"),
     }  # fmt: skip
     return {

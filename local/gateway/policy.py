@@ -7,7 +7,6 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -27,30 +26,25 @@ class Caller:
     signer: Signer | None = None
     claims: Claims | None = None
 
-    @property
-    def principal(self) -> str | None:
-        return None if self.signer is None else f"arn:aws:iam::{ACCOUNT}:role/{self.signer.role}"
-
-    @property
-    def session(self) -> str | None:
-        who = self.signer
-        return None if who is None else f"arn:aws:sts::{ACCOUNT}:assumed-role/{who.role}/{who.access_key}"
-
 
 def authorise(api: Api, call: Call) -> Caller:
     """Raises GatewayError unless the caller may use the route."""
     caller = _caller(api, call)
+    signer = caller.signer
     resource = f"{api.stage}/{call.request.routed_method}{call.path}"
     facts = {
         "aws:sourceip": call.request.source_ip,
-        "aws:principalarn": caller.principal,
-        "aws:principalaccount": ACCOUNT if caller.signer else None,
+        "aws:principalarn": signer.principal if signer else None,
+        "aws:principalaccount": ACCOUNT if signer else None,
     }
-    own = effects(api.own_policies.get(caller.signer.role, ()), resource, facts) if caller.signer else set()
+    own = effects(api.own_policies.get(signer.role, ()), resource, facts) if signer else set()
     of_the_api = effects(api.policy, resource, facts)
-    if not allowed(own, of_the_api, anonymous=caller.signer is None, without_policy=not api.policy):
+    if not allowed(own, of_the_api, anonymous=signer is None, without_policy=not api.policy):
         arn = f"arn:aws:execute-api:{REGION}:********{ACCOUNT[-4:]}:{api.api_id}/{resource}"
-        who, explicitly = caller.session or "anonymous", " with an explicit deny" if "Deny" in own | of_the_api else ""
+        who, explicitly = (
+            signer.session if signer else "anonymous",
+            " with an explicit deny" if "Deny" in own | of_the_api else "",
+        )
         message = f"User: {who} is not authorized to perform: execute-api:Invoke on resource: {arn}{explicitly}"
         raise GatewayError("ACCESS_DENIED", message, member="Message")
     return caller
@@ -62,8 +56,7 @@ def _caller(api: Api, call: Call) -> Caller:
         case "NONE":
             return Caller()
         case "AWS_IAM":
-            now = datetime.now(UTC)
-            return Caller(verify(request.method, request.target, request.headers, request.body, REGION, now))
+            return Caller(verify(request.method, request.target, request.headers, request.body))
         case "JWT" if call.route.authorizer in api.authorizers:
             check = api.authorizers[call.route.authorizer].check
             return Caller(claims=check(request, call.route.scopes, api.readings))

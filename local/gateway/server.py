@@ -12,7 +12,7 @@ from io import BufferedIOBase
 from typing import Any, Protocol
 
 from local.gateway.answer import MAX_BODY, beyond_limits, gateway_response, plain, proxy_answer
-from local.gateway.api import Api, Call, find
+from local.gateway.api import Api, Call, Route, find
 from local.gateway.event import proxy_event
 from local.gateway.exchange import Answer, Request
 from local.gateway.policy import authorise
@@ -50,7 +50,7 @@ class Gateway:
     ) -> None:
         """`pages` is asked first: the console's. `say` is told of wrong signatures and tokens."""
         self._api, self._functions, self._pages, self._say = api, functions, pages, say
-        self._throttles = {id(route): Throttle(route.rate, route.burst, time.monotonic) for route in api.routes}
+        self._throttles = {route: Throttle(route) for route in api.routes}
         self._serving = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="gateway").start()
 
@@ -67,7 +67,7 @@ class Gateway:
         try:
             call = find(self._api, request)
             caller = authorise(self._api, call)
-            if not self._throttles[id(call.route)].admits():
+            if not self._throttles[call.route].admits():
                 raise GatewayError("THROTTLED", "Too Many Requests")
             return proxy_answer(self._result(call, proxy_event(self._api, call, caller)), request)
         except GatewayError as error:
@@ -125,14 +125,13 @@ class _FrontDoor(http.server.BaseHTTPRequestHandler):
 class Throttle:
     """A token bucket, as the stage's method settings describe it; a negative rate does not limit."""
 
-    def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
-        self._rate, self._burst, self._clock = rate, burst, clock
-        self._tokens, self._at = float(burst), clock()
+    def __init__(self, route: Route) -> None:
+        self._rate, self._burst, self._tokens, self._at = route.rate, route.burst, float(route.burst), time.monotonic()
         self._lock = threading.Lock()
 
     def admits(self) -> bool:
         with self._lock:
-            now = self._clock()
+            now = time.monotonic()
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
             self._at = now
             admitted = self._rate < 0 or self._tokens >= 1

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local.aws import ACCOUNT, REGION
+from local.gateway import Gateway
 from local.gateway.answer import MAX_BODY, MAX_HEAD, RESPONSE_TYPES, gateway_response
 from local.gateway.api import Api
 from local.gateway.exchange import Answer, Request
@@ -20,7 +21,7 @@ from local.gateway.policy import allowed
 from local.merchant import Caller
 from local.refusal import GatewayError
 from local.signature import ACCESS_KEY, MERCHANT, SECRET_KEY
-from tests.integration.front_door import ALLOW_ALL, OURS, RAISES, Reply, api, route, spoken
+from tests.integration.front_door import ALLOW_ALL, OURS, RAISES, Functions, Reply, api, route, spoken
 from tests.integration.recorded import Vector, vector, vectors
 
 GREEDY = api("stage", route("ANY", "/{proxy+}"), route("ANY", "/hardcoded"))
@@ -88,7 +89,12 @@ def test_headers_keep_their_case_but_for_three_and_hop_by_hop_headers_never_arri
         vector("event-headers-http2-regional")["request"]["raw_path"],
         result_of("event-headers-http2-regional"),
     )
-    sent: tuple[str, ...] = ("user-agent: curl/8", "accept: */*", "content-type: text/plain", "cookie: session=abc123; theme=dark")
+    sent: tuple[str, ...] = (
+        "user-agent: curl/8",
+        "accept: */*",
+        "content-type: text/plain",
+        "cookie: session=abc123; theme=dark",
+    )
     sent += ("x-voker-probe: first", "x-voker-probe: second")
     event = spoken(api("live", route("POST", "/{proxy+}")), f"POST {path}", sent, b"hello").events[-1]
     assert sorted(event["headers"]) == expected["header_names"]
@@ -273,6 +279,18 @@ def test_the_documented_limits() -> None:
     assert spoken(GREEDY, "POST /stage/x", (), b"x" * MAX_BODY).status == 200
     assert [get_x((f"x: {'v' * length}",)).status for length in (MAX_HEAD - 100, MAX_HEAD)] == [200, 431]
     assert spoken(GREEDY, f"GET /stage/{'x' * MAX_HEAD}").status == 431
+
+
+def test_what_comes_too_fast_is_a_429() -> None:
+    """More than the burst at once; a route has a bucket of its own."""
+    gateway, slow = Gateway(0), replace(route("GET", "/x"), rate=0.001, burst=2)
+    gateway.serve(api("stage", slow, replace(slow, method="POST")), Functions(OURS))
+    answers = [
+        gateway.answer(Request(method, "/stage/x", (), b"", "127.0.0.1")) for method in ("GET", "GET", "GET", "POST")
+    ]
+    gateway.stop()
+    assert [answer.status for answer in answers] == [200, 200, 429, 200]
+    assert ("x-amzn-ErrorType", "TooManyRequestsException") in answers[2].headers
 
 
 PLAIN = {"message": "Missing Authentication Token"}

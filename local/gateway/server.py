@@ -33,7 +33,7 @@ class Functions(Protocol):
 
 
 class Gateway:
-    """Binds its port at once, so that a busy one is known before anything else is set up; serves when told to."""
+    """Binds its port at once, so that a busy one is known before anything else is set up; serves later."""
 
     def __init__(self, port: int) -> None:
         handler = type("FrontDoor", (_FrontDoor,), {"gateway": self})
@@ -48,7 +48,7 @@ class Gateway:
         pages: Pages = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`pages` is asked first: the console's. `say` is told of wrong signatures and tokens."""
+        """`pages` is asked first: the console's. `say` reports wrong signatures and tokens."""
         self._api, self._functions, self._pages, self._say = api, functions, pages, say
         self._throttles = {route: Throttle(route) for route in api.routes}
         self._serving = True
@@ -140,7 +140,7 @@ class Throttle:
 
 
 class Unframed(Exception):
-    """Where the body ends cannot be told, or it is longer than anybody would send by mistake."""
+    """Where the body ends is not known, or it is longer than anybody would send by mistake."""
 
 
 def read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:

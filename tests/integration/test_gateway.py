@@ -207,7 +207,7 @@ def command_line(pid: int) -> bytes:
     return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False).stdout
 
 
-def test_a_function_process_killed_in_the_middle_is_told_and_replaced(
+def test_a_function_process_killed_in_the_middle_is_reported_and_replaced(
     service: Service, merchant: Caller, sandbox: Callable[..., Any], order: str
 ) -> None:
     sandbox("PUT", f"/faults/{order}", {"answer": "timeout_executed", "webhook": "none"})

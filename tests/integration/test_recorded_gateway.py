@@ -218,8 +218,8 @@ def test_each_refusal_is_in_the_recorded_words(name: str, ask: Any) -> None:
         assert all(part in text for part in ("Credential", "Signature", "SignedHeaders"))
     else:
         assert words in ("", text)
-    told = {"status": reply.status, "body": said} | {"x-amzn-ErrorType": dict(reply.headers).get("x-amzn-ErrorType")}
-    assert told == told | {part: recorded[part] for part in told if part in recorded}
+    given = {"status": reply.status, "body": said} | {"x-amzn-ErrorType": dict(reply.headers).get("x-amzn-ErrorType")}
+    assert given == given | {part: recorded[part] for part in given if part in recorded}
     assert text.startswith(recorded.get("message_starts", ""))
     assert text.endswith(recorded.get("message_ends", ""))
     form = {
@@ -240,7 +240,7 @@ def test_each_refusal_is_in_the_recorded_words(name: str, ask: Any) -> None:
     (-6, ("Signature expired: ", " is now earlier than ", " - 5 min.)", "The caller's clock is 36")),
     (6, ("Signature not yet current: ", " is still later than ", " + 5 min.)", "The caller's clock is 3")),
 ])  # fmt: skip
-def test_a_clock_that_is_off_is_told_by_how_much(
+def test_a_clock_that_is_off_is_reported_by_how_much(
     monkeypatch: pytest.MonkeyPatch, minutes: int, words: tuple[str, ...]
 ) -> None:
     then, recorded = datetime.now(UTC) + timedelta(minutes=minutes), result_of("error-signature-expired")

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from copy import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -14,12 +16,14 @@ from oauthlib.oauth2 import BackendApplicationClient, InvalidClientError, Invali
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
-from local.aws import ACCOUNT
+from local.aws import ACCOUNT, role_credentials
 from local.gateway import Answer, Gateway, Request, read_api
 from local.gateway.api import Api
 from local.gateway.tokens import Readings
 from local.issuer import AUDIENCE, CLIENTS, LIFETIME, Issuer
+from local.processes import Children
 from local.refusal import GatewayError
+from local.runtime import Runtime
 from local.service import Service
 from tests.integration.client import eventually
 from tests.integration.forger import ISSUER, Forger, asked, trusting
@@ -179,10 +183,42 @@ def template() -> dict[str, Any]:
 
 
 @pytest.fixture
-def gateway(service: Service) -> Iterator[Gateway]:
-    """Token routes before the running functions, deployed into the engine and read back."""
-    gateway, cloudformation, declared = Gateway(0), service.client("cloudformation"), template()
-    issuer, given = Issuer(gateway.url), [{"ParameterKey": "TokenIssuer", "ParameterValue": gateway.url}]
+def runtime(service: Service, tmp_path: Path) -> Iterator[Runtime]:
+    """The functions as they would be deployed with these callers."""
+    callers, sts, children = {"TOKEN_CALLERS": "shop,reader"}, service.client("sts"), Children()
+    functions = {
+        stem: replace(
+            service.runtime.functions[stem], environment={**service.runtime.functions[stem].environment, **callers}
+        )
+        for stem in ("submit_void", "read_voids")
+    }
+    (tmp_path / "log").touch()
+    runtime = Runtime(functions, service.aws_endpoint, partial(role_credentials, sts), children, tmp_path / "log")
+    yield runtime
+    runtime.stop()
+    children.stop_all()
+    assert ".ey" not in (tmp_path / "log").read_text(), "a token was logged"
+
+
+@pytest.fixture
+def bound() -> Iterator[Gateway]:
+    gateway = Gateway(0)
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def issuer_at(bound: Gateway) -> Issuer:
+    return Issuer(bound.url)
+
+
+@pytest.fixture(params=["claims", "jwt"])
+def gateway(
+    service: Service, runtime: Runtime, bound: Gateway, issuer_at: Issuer, request: pytest.FixtureRequest
+) -> Iterator[Gateway]:
+    """Token routes before the functions, deployed into the engine and read back; under each reading of AWS."""
+    gateway, issuer, cloudformation, declared = bound, issuer_at, service.client("cloudformation"), template()
+    given = [{"ParameterKey": "TokenIssuer", "ParameterValue": gateway.url}]
     cloudformation.create_stack(StackName="by-token", TemplateBody=json.dumps(declared), Parameters=given)
     (stack,) = eventually(
         lambda: cloudformation.describe_stacks(StackName="by-token")["Stacks"],
@@ -199,9 +235,8 @@ def gateway(service: Service) -> Iterator[Gateway]:
         status, document, headers = reply
         return Answer(status, [("Content-Type", "application/json"), *headers.items()], json.dumps(document).encode())
 
-    gateway.serve(served, service.runtime, pages)
+    gateway.serve(replace(served, readings=Readings(claims_in=request.param)), runtime, pages)
     yield gateway
-    gateway.stop()
     cloudformation.delete_stack(StackName="by-token")
 
 
@@ -216,16 +251,20 @@ def session(
 
 
 def test_a_client_of_another_hand_gets_a_token_and_voids(
-    gateway: Gateway, order: str, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, issuer_at: Issuer, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")  # on loopback there is no TLS
     voids, wanted = f"{gateway.url}/v1/oauth/voids", {"order_id": order, "order_currency": "UAH"}
     with session(gateway, "reader", post=True) as reader, session(gateway, "shop") as shop:
         assert reader.post(voids, json=wanted).status_code == 403
         assert reader.get(f"{voids}/{order}").status_code == 404, "nothing was voided"
+        shop.access_token, genuine = issuer_at.token("stranger", ("submit",)), shop.access_token
+        assert shop.post(voids, json=wanted).status_code == 403, "no client of ours"
+        shop.access_token = genuine
         voided = shop.post(voids, json=wanted)
         assert (voided.status_code, voided.json()["state"]) == (200, "voided")
-        assert reader.get(f"{voids}/{order}").json()["order_id"] == order
+        record = reader.get(f"{voids}/{order}").json()
+        assert (record["order_id"], record["requested_by"]) == (order, f"{gateway.url}#shop")
         assert reader.get(voids, params={"state": "unsettled"}).status_code == 200
     for client, secret, scope, error in (
         ("shop", "another", None, InvalidClientError),

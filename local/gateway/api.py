@@ -16,6 +16,7 @@ from local.refusal import GatewayError
 from local.signature import MERCHANT, OPERATOR, incomplete, is_signature
 
 Statement = Mapping[str, Any]
+PRINTED = {MERCHANT.role: "CallerPolicy", OPERATOR.role: "OperatorPolicy"}  # outputs of the stack
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,10 @@ def _vagueness(route: Route) -> tuple[int, int]:
 
 
 def read_api(
-    endpoint: str,
-    api_id: str,
-    function_names: Mapping[str, str],
-    outputs: Mapping[str, str],
-    template: Mapping[str, Any] | None = None,
-    parameters: Mapping[str, str] | None = None,
+    endpoint: str, api_id: str, function_names: Mapping[str, str], outputs: Mapping[str, str],
+    template: Mapping[str, Any] | None = None, parameters: Mapping[str, str] | None = None,
     discovery: Mapping[str, str] | None = None,
-) -> Api:
+) -> Api:  # fmt: skip
     """The API behind the engine's address.
 
     `function_names`: deployed name -> the name that the runtime knows the function by; `outputs`: the stack's. Of token
@@ -111,13 +108,12 @@ def read_api(
         for method, declared in resource.get("resourceMethods", {}).items()
         if declared["methodIntegration"]["type"] == "AWS_PROXY"
     ]
-    printed = {MERCHANT.role: outputs["CallerPolicy"], OPERATOR.role: outputs.get("OperatorPolicy", "")}
     return Api(
         api_id=api_id,
         stage=stage["stageName"],
         routes=routes,
         policy=_statements(policy),
-        own_policies={role: _statements(text) for role, text in printed.items()},
+        own_policies={role: _statements(outputs.get(name, "")) for role, name in PRINTED.items()},
         responses={each["responseType"]: each for each in responses if not each.get("defaultResponse")},
         deployment_id=stage["deploymentId"],
         authorizers=read_authorizers(names, template or {}, parameters or {}, discovery or {}),

@@ -67,6 +67,8 @@ def spoken(
     return reply
 
 
+GREEDY = api("stage", route("ANY", "/{proxy+}"), route("ANY", "/hardcoded"))
+
 # ---- an API as the stack declares it ---------------------------------------------------------------------------------
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"

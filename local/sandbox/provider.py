@@ -201,12 +201,13 @@ class ProviderApi:
         """The operations that a query finds, as this provider tells them."""
         if "order-path" in self._differs and "%" in exchange.path:
             return []
-        hidden = {"void"} if "query-delay" in self._differs else set()
-        return [
+        hidden = {"void"} if {"query-delay", "query-lag"} & self._differs else set()
+        found = [
             told(item, self._differs, "query")
             for item in self._ledger.operations(order_id)
             if method in (None, item["method"]) and item["method"] not in hidden
         ]
+        return found + ([found[0] | {"payment_id": "another"}] if found and "order-once" in self._differs else [])
 
 
 def authentic(credentials: Credentials, headers: Message, body: bytes) -> bool:

@@ -16,10 +16,10 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
 from infra.environment import Environment
-from ops.acceptance.limits import Allowed, Patience
-from ops.acceptance.redact import Redactor
-from ops.acceptance.site import Function, Site
-from ops.acceptance.state import load
+from acceptance.limits import Allowed, Patience
+from acceptance.redact import Redactor
+from acceptance.site import Function, Site
+from acceptance.state import load
 from ops.places import Place
 
 ACCOUNT = "111122223333"
@@ -142,8 +142,9 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
             for kind, logical, physical in (
                 ("AWS::DynamoDB::Table", "StorageOperations", "table"),
                 ("AWS::SNS::Topic", "MonitoringAlarms", f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"),
-                ("AWS::IAM::Role", "OutcomesPipeRole", "pipe-role"),
-                ("AWS::SQS::Queue", "OutcomesUndelivered", "https://sqs.example/undelivered"),
+                ("AWS::IAM::Role", "EventsPipeRole", "pipe-role"),
+                ("AWS::Pipes::Pipe", "EventsPipe", "pipe"),
+                ("AWS::SQS::Queue", "EventsDeadLetters", "https://sqs.example/undelivered"),
                 ("AWS::SecretsManager::Secret", "StorageProviderCredentials", SECRET),
             )
         ],

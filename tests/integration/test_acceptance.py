@@ -17,9 +17,9 @@ import pytest
 
 from local.sandbox.differences import DIFFERENCES
 from local.service import CREDENTIALS, Service
-from ops.acceptance import __main__ as command
-from ops.acceptance.provider_rows import PROVIDER_ROWS
-from ops.acceptance.undo import MARK
+from acceptance import __main__ as command
+from acceptance.run import ROWS
+from acceptance.undo import MARK
 from tests.integration.client import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +62,7 @@ def test_everything_is_confirmed_or_out_of_reach_here_and_nothing_is_left(
 ) -> None:
     _, rows = accept("--allow-second-void")
     provider = {name: row["verdict"] for name, row in rows.items() if name.startswith("provider-")}
-    assert provider == dict.fromkeys((row.id for row in PROVIDER_ROWS), "confirmed")
+    assert provider == dict.fromkeys((row.id for row in ROWS if row.id.startswith('provider-')), "confirmed")
     assert [name for name, row in rows.items() if row["verdict"] == "contradicted"] == []
     for row in rows.values():
         assert row["verdict"] != "not seen" or row["why"].startswith("the local run cannot say: "), row
@@ -155,7 +155,7 @@ def stopped(service: Service, tmp_path: Path, order: str, sandbox: Callable[...,
     def stop(number: int) -> int:
         arguments = ["--port", str(urlsplit(service.url).port), "--out", str(tmp_path), "--holds", f"{order},{second}"]
         run = subprocess.Popen(
-            [sys.executable, "-m", "ops.acceptance", "--only", "provider-webhook-again", *arguments],
+            [sys.executable, "-m", "acceptance", "--only", "provider-webhook-again", *arguments],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         eventually(lambda: sandbox("GET", f"/orders/{second}")["voids_received"], bool, 30)

@@ -21,14 +21,14 @@ from infra.environment import Environment
 from local import sandbox
 from local.sandbox.doors import Door, Exchange
 from ops import places
-from ops.acceptance import __main__ as command
-from ops.acceptance import report, undo, wire
-from ops.acceptance import run as runner
-from ops.acceptance.redact import Redactor, masked_account
-from ops.acceptance.rows import Finding, Probe, Verdict, judged, not_seen
-from ops.acceptance.site import AnotherVersion, Site
-from ops.acceptance.state import Made, State, load, lock, write_whole
-from ops.acceptance.wire import NoAnswer
+from acceptance import __main__ as command
+from acceptance import report, undo, wire
+from acceptance import run as runner
+from acceptance.redact import Redactor, masked_account
+from acceptance.rows import Finding, Probe, Verdict, judged, not_seen
+from acceptance.site import AnotherVersion, Site
+from acceptance.state import Made, State, load, lock, write_whole
+from acceptance.wire import NoAnswer
 from ops.places import OpsError, Place
 from payments.secret import Credentials
 from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, START, Account, deployed

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from ops.acceptance.wire import Reply
+from acceptance.wire import Reply
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What an acceptance has found, used and made so far, in one file, so that it can be stopped and taken up again.
 
-Promises that the file is whole at each moment (it is replaced, never changed), and that what must be undone stands in
+Promises that the file is whole at each moment (it is replaced, never changed), and that what must be undone is in
 it before it is made. Holds no secret.
 """
 
@@ -13,18 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ops.acceptance.rows import Finding, Verdict
+from acceptance.rows import Finding, Verdict
 from ops.places import OpsError
 
 FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A finding and when it was made."""
-
-    finding: Finding
-    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +29,26 @@ class Made:
 
 @dataclass
 class State:
-    """One file. `deployment` names the deployed stack as it is now: findings about an older one do not count."""
+    """One file. `deployment` names the deployed stack as it is now: findings about an older one do not count.
+
+    `findings` are kept with their time, `notes` say what was done with a hold, by order: a void is never sent a second
+    time because a run was stopped.
+    """
 
     path: Path
     deployment: str = ""
-    findings: dict[str, Kept] = field(default_factory=dict)
+    findings: dict[str, tuple[Finding, str]] = field(default_factory=dict)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What was done with a hold, by order: a void is never sent a second time because a run was stopped."""
     made: list[Made] = field(default_factory=list)
 
     def keep(self, finding: Finding, at: str) -> None:
         """Keep what was found."""
-        self.findings[finding.row] = Kept(finding, at)
+        self.findings[finding.row] = finding, at
         self.save()
 
     def settled(self, row: str) -> bool:
-        """Was this row answered by an earlier run? What was not seen is looked at again."""
-        kept = self.findings.get(row)
-        return kept is not None and kept.finding.verdict is not Verdict.NOT_SEEN
+        """Was this row answered by an earlier run? What was not seen is tried again."""
+        return row in self.findings and self.findings[row][0].verdict is not Verdict.NOT_SEEN
 
     def note(self, order: str, **what: Any) -> None:
         """Remember what is done with a hold, before it is done."""
@@ -78,48 +72,43 @@ class State:
 
     def begin(self, deployment: str) -> bool:
         """Take up this deployment; True if findings about another one were dropped."""
-        dropped = bool(self.findings) and self.deployment != deployment
-        if self.deployment != deployment:
+        another = self.deployment != deployment
+        dropped = another and bool(self.findings)
+        if another:
             self.findings, self.deployment = {}, deployment
             self.save()
         return dropped
 
     def save(self) -> None:
         """Replace the file as a whole."""
+        findings = [{**asdict(finding), "at": at} for finding, at in self.findings.values()]
+        made = [{"kind": made.kind, "what": dict(made.what)} for made in self.made]
         document = {
             "format": FORMAT,
             "deployment": self.deployment,
-            "findings": [{**asdict(kept.finding), "at": kept.at} for kept in self.findings.values()],
+            "findings": findings,
             "notes": self.notes,
-            "made": [{"kind": made.kind, "what": dict(made.what)} for made in self.made],
+            "made": made,
         }
         write_whole(self.path, json.dumps(document, ensure_ascii=False, indent=1, default=str))
 
 
 def load(path: Path) -> State:
     """The state of an earlier run, or a new one. Raises OpsError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return State(path)
     try:
-        document = json.loads(text)
-        if document["format"] != FORMAT:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["format"] != FORMAT:
             raise ValueError
-        return State(
-            path,
-            document["deployment"],
-            {one["row"]: _kept(one) for one in document["findings"]},
-            document["notes"],
-            [Made(one["kind"], one["what"]) for one in document["made"]],
-        )
+        findings = {one["row"]: (_finding(one), one["at"]) for one in found["findings"]}
+        return State(path, found["deployment"], findings, found["notes"], [Made(**one) for one in found["made"]])
     except (ValueError, KeyError, TypeError):
-        raise OpsError(f"{path} is not readable: look at it, run --clean, then remove it") from None
+        raise OpsError(f"{path} is not readable: read it yourself, run --clean, then remove it") from None
 
 
-def _kept(document: dict[str, Any]) -> Kept:
-    finding = Finding(document["row"], Verdict(document["verdict"]), document["evidence"], document["why"])
-    return Kept(finding, document["at"])
+def _finding(one: dict[str, Any]) -> Finding:
+    return Finding(one["row"], Verdict(one["verdict"]), one["evidence"], one["why"])
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -138,7 +127,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def lock(path: Path) -> int:
-    """One acceptance of a deployment at a time on this machine. Raises OpsError; the lock ends with the process."""
+    """One acceptance of a deployment at a time on this machine. Raises OpsError; closing the handle ends it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""The deployment that is looked at: its stack, its API, the provider's project behind it, and what the team allows.
+"""The deployment that is examined: its stack, its API, the provider's project behind it, and what the team allows.
 
 Promises that everything is read from the deployed stack, and one clear sentence where the stack is not as this version
 deploys it. Never sends a void by itself.
@@ -16,22 +16,24 @@ from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import ClientError
 
+from acceptance import wire
+from acceptance.limits import Allowed, Patience
+from acceptance.line import Line
+from acceptance.redact import Redactor
+from acceptance.state import State
+from acceptance.wire import Reply, Signer
 from infra.environment import Environment
 from ops import systems
-from ops.acceptance import wire
-from ops.acceptance.limits import Allowed, Patience
-from ops.acceptance.line import Line
-from ops.acceptance.redact import Redactor
-from ops.acceptance.state import State
-from ops.acceptance.wire import Reply, Signer
 from ops.places import OpsError, Place
 from payments import settings
-from payments.secret import Credentials, Secret
+from payments.secret import Credentials
 
 WEBHOOK_ROUTE = "/webhooks/financial-line"
+JSON = {"Content-Type": "application/json"}
 MOST_LINES = 20_000
 """Of one log group: more would take minutes and say no more."""
 HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
+_ORDINALS = ("one", "a second", "a third", "a fourth")
 
 
 class AnotherVersion(OpsError):
@@ -39,7 +41,7 @@ class AnotherVersion(OpsError):
 
 
 class NotGiven(OpsError):
-    """The row needs something that nobody gave: a hold, a flag, a profile."""
+    """The row needs something that nobody gave: a hold, a flag, a profile, a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Function:
 
 @dataclass
 class Site:
-    """One deployment under acceptance."""
+    """One deployment under acceptance. `sandbox_url` is the control side of the sandbox, of a local run only;
+    `say` is called with what is being waited for, `left_behind` names what could not be taken back, and why.
+    """
 
     place: Place
     environment: Environment
@@ -63,28 +67,27 @@ class Site:
     allowed: Allowed
     redact: Redactor
     sandbox_url: str | None = None
-    """The control side of the sandbox, of a local run only."""
     patience: Patience = field(default_factory=Patience)
     say: Callable[[str], None] = lambda _: None
-    """What is being waited for."""
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     left_behind: list[str] = field(default_factory=list)
-    """What could not be taken back, and why."""
-    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.client: Callable[[str], Any] = functools.cache(self.place.client)
+        """A client with the operator's own rights, made once."""
 
     @property
     def local(self) -> bool:
         return self.environment.local
 
-    # ---- AWS ---------------------------------------------------------------------------------------------------------
+    @property
+    def temporary(self) -> str:
+        """The name of whatever is made for minutes; `--clean` searches for it."""
+        return f"{self.place.stack}-acceptance"
 
-    def client(self, service: str) -> Any:
-        """A client with the operator's own rights, made once."""
-        if service not in self._clients:
-            self._clients[service] = self.place.client(service)
-        return self._clients[service]
+    # ---- AWS ---------------------------------------------------------------------------------------------------------
 
     @functools.cached_property
     def account(self) -> str:
@@ -94,17 +97,17 @@ class Site:
     def stack(self) -> dict[str, Any]:
         """The stack's own description. Raises OpsError."""
         try:
-            stack: dict[str, Any] = self.client("cloudformation").describe_stacks(StackName=self.place.stack)["Stacks"][
+            found: dict[str, Any] = self.client("cloudformation").describe_stacks(StackName=self.place.stack)["Stacks"][
                 0
             ]
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "ValidationError":
-                raise OpsError(
-                    f"there is no stack {self.place.stack} in {self.place.region}: make deploy ENVIRONMENT="
-                    f"{self.environment.name}, or name another region or profile"
-                ) from None
-            raise
-        return stack
+            if error.response.get("Error", {}).get("Code") != "ValidationError":
+                raise
+            raise OpsError(
+                f"there is no stack {self.place.stack} in {self.place.region}: make deploy ENVIRONMENT="
+                f"{self.environment.name}, or name another region or profile"
+            ) from None
+        return found
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
@@ -136,19 +139,17 @@ class Site:
 
     @functools.cached_property
     def functions(self) -> dict[str, Function]:
-        """The four functions by the stem of their file. Raises AnotherVersion."""
+        """The functions by the stem of their file. Raises AnotherVersion."""
         found = {}
         for one in self.resources:
             if one["ResourceType"] == "AWS::Lambda::Function":
-                deployed = self.client("lambda").get_function_configuration(FunctionName=one["PhysicalResourceId"])
-                stem = deployed["Handler"].partition(".")[0]
-                found[stem] = Function(
-                    stem,
-                    one["PhysicalResourceId"],
-                    deployed["Role"],
-                    deployed["MemorySize"],
+                name = one["PhysicalResourceId"]
+                deployed = self.client("lambda").get_function_configuration(FunctionName=name)
+                stem, variables = (
+                    deployed["Handler"].partition(".")[0],
                     deployed.get("Environment", {}).get("Variables", {}),
                 )
+                found[stem] = Function(stem, name, deployed["Role"], deployed["MemorySize"], variables)
         for stem in HANDLERS:
             if stem not in found:
                 raise self._other_version(f"function {stem}")
@@ -158,9 +159,12 @@ class Site:
     def api_id(self) -> str:
         return self.resource("AWS::ApiGateway::RestApi")
 
-    @property
-    def table(self) -> str:
-        return self.resource("AWS::DynamoDB::Table")
+    @functools.cached_property
+    def table(self) -> dict[str, Any]:
+        """The table's own description."""
+        name = self.resource("AWS::DynamoDB::Table")
+        found: dict[str, Any] = self.client("dynamodb").describe_table(TableName=name)["Table"]
+        return found | {"TableName": name}
 
     # ---- the API -----------------------------------------------------------------------------------------------------
 
@@ -180,21 +184,13 @@ class Site:
 
     def signer(self) -> Signer:
         """Signs as the operator does, with the credentials of now: a session may have been renewed meanwhile."""
-        if self.local:
-            return Signer(self.place.caller, self.place.region)
-        return Signer(self.place.session.get_credentials().get_frozen_credentials(), self.place.region)
+        mine = self.place.caller if self.local else self.place.session.get_credentials().get_frozen_credentials()
+        return Signer(mine, self.place.region)
 
     def call(
-        self,
-        method: str,
-        target: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        signer: Signer | None = None,
-        unsigned: bool = False,
-        source: str | None = None,
-    ) -> Reply:
+        self, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"",
+        signer: Signer | None = None, unsigned: bool = False, source: str | None = None,
+    ) -> Reply:  # fmt: skip
         """One request to the API, signed unless told otherwise; `target` is the whole path as sent. Raises NoAnswer."""
         sent = dict(headers or {})
         if not unsigned:
@@ -204,8 +200,9 @@ class Site:
     def submit(self, order: str, currency: str, *, key: str, comment: str | None = None) -> Reply:
         """Ask the service for a void, as a merchant does. Only for an order that was given, or that nobody has."""
         document = {"order_id": order, "order_currency": currency} | ({"comment": comment} if comment else {})
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        return self.call("POST", f"{self.base}/voids", headers=headers, body=wire.compact(document))
+        return self.call(
+            "POST", f"{self.base}/voids", headers=JSON | {"Idempotency-Key": key}, body=wire.compact(document)
+        )
 
     def read(self, order: str) -> Reply:
         """The service's record of an order."""
@@ -216,45 +213,35 @@ class Site:
     @functools.cached_property
     def credentials(self) -> Credentials:
         """What the functions use. Raises SecretError, OpsError; hidden in all that is written from now on."""
-        variables = self.functions["submit_void"].variables
-        client = systems.PatientClient(self.client("secretsmanager"))
-        secret = Secret(client, settings.storage(variables).secret_id, time.monotonic)
-        credentials = secret.current(systems.deadline())
-        self.redact.learn(credentials.api_key, credentials.api_secret, credentials.endpoints_key)
-        return credentials
+        found = systems.secret(self.place, self.functions["submit_void"].variables).current(systems.deadline())
+        self.redact.learn(found.api_key, found.api_secret, found.endpoints_key)
+        return found
 
     @functools.cached_property
     def line(self) -> Line:
         """The provider itself, with this deployment's credentials. Raises OpsError if they are not a test project's."""
         self.refuse_a_live_project()
         provider = settings.provider(self.functions["submit_void"].variables)
-        return Line(provider.url, provider.ca_file, self.credentials, provider.scheme.value)
+        return Line(provider.url, provider.ca_file, self.credentials, provider.scheme)
 
     def refuse_a_live_project(self) -> None:
         """Test and live differ by the project only, so nothing else can tell them apart. Raises OpsError."""
-        expected = self.environment.pos_id
+        where, expected = f"{self.environment.name}.pos_id in infra/environments.py", self.environment.pos_id
         if expected is None:
-            raise OpsError(
-                f"nobody can say that these credentials are a test project's: set {self.environment.name}.pos_id in "
-                "infra/environments.py"
-            )
+            raise OpsError(f"nobody can say that these credentials are a test project's: set {where}")
         if self.credentials.pos_id.lower() != expected:
-            raise OpsError(
-                f"the secret holds another project than {self.environment.name}.pos_id in infra/environments.py names: "
-                "no hold of it is touched"
-            )
+            raise OpsError(f"the secret holds another project than {where} names: no hold of it is touched")
 
     def hold(self, number: int) -> str:
         """One of the holds that were given. Raises NotGiven."""
-        if number >= len(self.allowed.holds):
-            raise NotGiven(
-                f"it needs {_ORDINALS[number]} hold of the test project, and "
-                f"{len(self.allowed.holds) or 'none'} was given: HOLDS=…"
-            )
-        return self.allowed.holds[number]
+        given = self.allowed.holds
+        if number < len(given):
+            return given[number]
+        given_too_few = f"{len(given) or 'none'} was given: HOLDS=…"
+        raise NotGiven(f"it needs {_ORDINALS[number]} hold of the test project, and {given_too_few}")
 
     def nobody(self, letters: str = "") -> str:
-        """An order that nobody has, so that asking for its void moves nothing."""
+        """An order that nobody has, so that a request for its void moves nothing."""
         return f"acc-{uuid.uuid4().hex[: 28 - len(letters)]}{letters}"
 
     # ---- time --------------------------------------------------------------------------------------------------------
@@ -262,7 +249,7 @@ class Site:
     def until[T](self, what: str, look: Callable[[], T], ready: Callable[[T], bool], seconds: float) -> tuple[T, float]:
         """Look until it is ready or the time is over; what was seen last, and after how long."""
         began = self.monotonic()
-        self.say(f"waiting for {what}, at most {_spoken(seconds)}")
+        self.say(f"waiting for {what}, at most {seconds:.0f} s")
         while True:
             seen, passed = look(), self.monotonic() - began
             if ready(seen) or passed >= seconds:
@@ -273,14 +260,14 @@ class Site:
     def wait(self, what: str, seconds: float) -> None:
         """Wait all that time."""
         if seconds > 0:
-            self.say(f"waiting {_spoken(seconds)}: {what}")
+            self.say(f"waiting {seconds:.0f} s: {what}")
             self.sleep(seconds)
             self.say("")
 
     def timestamp(self) -> str:
         return self.now().isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    # ---- what the logs and the sandbox say --------------------------------------------------------------------------
+    # ---- what the logs and the sandbox say ---------------------------------------------------------------------------
 
     def deliveries(self, order: str, since: datetime) -> list[int]:
         """The statuses that the provider's webhooks got: of this order locally, of the route since then in AWS."""
@@ -296,32 +283,15 @@ class Site:
 
     def log_messages(self, group: str, pattern: str, since: datetime) -> Iterable[str]:
         """Messages of one log group."""
+        what = {"logGroupName": group, "filterPattern": pattern, "startTime": int(since.timestamp() * 1000)}
         pages = self.client("logs").get_paginator("filter_log_events")
-        arguments = {"logGroupName": group, "filterPattern": pattern, "startTime": int(since.timestamp() * 1000)}
-        found = pages.paginate(**arguments, PaginationConfig={"MaxItems": MOST_LINES})
+        found = pages.paginate(**what, PaginationConfig={"MaxItems": MOST_LINES})
         return [event["message"] for page in found for event in page["events"]]
 
     def control(self, method: str, path: str, document: object = None) -> Any:
         """One call of the sandbox's control side. Raises OpsError."""
-        if self.sandbox_url is None:
-            raise OpsError("there is no sandbox behind this deployment")
         body = b"" if document is None else wire.compact(document)
-        headers = {"Content-Type": "application/json"}
-        reply = wire.send(self.sandbox_url, method, f"/sandbox/{path}", headers, body)
+        reply = wire.send(self.sandbox_url or "", method, f"/sandbox/{path}", JSON, body)
         if reply.status != 200:
             raise OpsError(f"the sandbox answered {reply.status} to {method} /sandbox/{path}")
         return reply.json
-
-    # ---- what is taken back ------------------------------------------------------------------------------------------
-
-    @property
-    def temporary(self) -> str:
-        """The name of whatever is made for minutes; `--clean` looks for it."""
-        return f"{self.place.stack}-acceptance"
-
-
-_ORDINALS = ("one", "a second", "a third", "a fourth")
-
-
-def _spoken(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"

@@ -1,29 +1,27 @@
-"""The holds that were given: looked at as they stand, refused once on purpose, and voided by the service.
+"""The holds that were given: examined as they are, refused once on purpose, and voided by the service.
 
-Promises that what is sent for a hold stands in the state file before it is sent. The service's own key makes its
+Promises that what is sent for a hold is in the state file before it is sent. The service's own key makes its
 request repeatable, so a run that is taken up again sends the provider nothing twice.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from ops.acceptance import line
-from ops.acceptance.rows import Finding, Probe, judged, not_seen
-from ops.acceptance.site import NotGiven, Site
-from ops.acceptance.wire import Reply
+from acceptance import line
+from acceptance.rows import Finding, judged, not_seen
+from acceptance.site import NotGiven, Site
+from acceptance.wire import Reply
 from ops.places import OpsError
 
 PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
-COMMENT = "acceptance"
+KEPT = ("state", "reason", "attempt", "provider", "version")
+"""Of a record: nothing that says who asked, or why."""
 
 
 class Unusable(OpsError):
     """The hold cannot be used for this."""
-
-
-# ---- before anything is done -----------------------------------------------------------------------------------------
 
 
 def held(site: Site, order: str) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def held(site: Site, order: str) -> dict[str, Any]:
     reply = asked(site, order)
     if line.about_credentials(reply):
         raise Unusable("the provider refuses the credentials")
-    holds = [one for one in line.of_method(reply, "auth") if one.get("status") == "success"]
+    holds = line.succeeded(reply, "auth")
     if not holds:
         raise Unusable(
             f"the provider knows no hold of the order {order} (it answered {reply.status}): make one with the test "
@@ -51,28 +49,29 @@ def asked(site: Site, order: str) -> Reply:
     return reply
 
 
+def nothing_sent(site: Site, order: str) -> None:
+    """Raises Unusable."""
+    if site.state.noted(order).get("sent"):
+        raise Unusable(f"the order {order} was voided by an earlier run: this is seen on a fresh hold only")
+
+
 def look(site: Site) -> Iterator[Finding]:
-    """The first hold as it stands, before it is voided."""
+    """The first hold as it is, before it is voided."""
     order = site.hold(0)
     nothing_sent(site, order)
     reply = site.line.query(order)
-    shown = line.operations(reply)
-    lists = isinstance(reply.json, list) and any(one.get("method") == "auth" for one in shown)
-    shape = "list" if isinstance(reply.json, list) else "object" if isinstance(reply.json, dict) else "neither"
-    if reply.status == 200:
-        yield judged("provider-query-hold", lists, {"shape": shape} | line.evidence(reply))
-    else:
+    if reply.status != 200:
         yield not_seen("provider-query-hold", "the hold was not found", line.evidence(reply))
         return
+    lists = isinstance(reply.json, list)
+    shown = {"shape": "list" if lists else type(reply.json).__name__} | line.evidence(reply)
+    yield judged("provider-query-hold", lists and bool(line.operations(reply, "auth")), shown)
+    payments = {str(one.get("payment_id")) for one in line.succeeded(reply, "auth")}
+    if payments:
+        yield judged("provider-order-once", len(payments) == 1, {"payments": len(payments)})
     void = site.line.query(order, "void")
-    absent = void.status == 200 and void.json == []
-    absent = absent or (void.status == 404 and not line.about_credentials(void))
+    absent = void.json == [] if void.status == 200 else void.status == 404 and not line.about_credentials(void)
     yield judged("provider-query-no-void", absent, line.evidence(void))
-
-
-def nothing_sent(site: Site, order: str) -> None:
-    if site.state.noted(order).get("sent"):
-        raise Unusable(f"the order {order} was voided by an earlier run: this is seen on a fresh hold only")
 
 
 def path(site: Site) -> Iterator[Finding]:
@@ -88,26 +87,20 @@ def other_currency(site: Site) -> Iterator[Finding]:
     """A void that must be refused. If it is executed all the same, the hold is gone."""
     order = site.hold(0)
     nothing_sent(site, order)
-    hold = held(site, order)
-    wrong = "USD" if hold.get("currency") != "USD" else "UAH"
+    currency = held(site, order).get("currency")
+    wrong = "USD" if currency != "USD" else "UAH"
     refused = site.line.void(order, wrong)
     after = site.line.query(order)
-    executed = bool(line.voided(refused) or line.voided(after))
+    executed = bool(line.succeeded(refused, "void") or line.succeeded(after, "void"))
+    shown = {"hold": currency, "void": wrong, "answer": line.evidence(refused), "query": line.evidence(after)}
+    yield judged("provider-wrong-currency", not executed, shown)
     if executed:
         site.state.note(order, sent="currency")
-    shown = {
-        "hold": hold.get("currency"),
-        "void": wrong,
-        "answer": line.evidence(refused),
-        "query": line.evidence(after),
-    }
-    yield judged("provider-wrong-currency", not executed, shown)
+        yield not_seen("provider-refusal-shape", "it was not refused", shown)
+        return
     failure = any(one.get("status") == "failure" for one in line.operations(refused))
     documented = failure or (400 <= refused.status < 500 and line.is_error_document(refused))
-    if executed:
-        yield not_seen("provider-refusal-shape", "it was not refused", shown)
-    else:
-        yield judged("provider-refusal-shape", documented, line.evidence(refused))
+    yield judged("provider-refusal-shape", documented, line.evidence(refused))
 
 
 # ---- the void by the service ---------------------------------------------------------------------------------------
@@ -122,38 +115,23 @@ def voided_by_service(site: Site, order: str, quiet: bool = True) -> dict[str, A
         return noted
     if noted.get("sent") is None:
         hold = held(site, order)
-        if quiet:
-            _quiet_minute(site)
-        site.state.note(
-            order, sent="service", key=f"acceptance-{site.now():%Y%m%dT%H%M%S}", currency=str(hold.get("currency")),
-            amount=str(hold.get("amount")), sent_at=site.now().isoformat(),
-        )  # fmt: skip
+        if quiet and not site.local:
+            # The void alone in its minute, so that what it consumes can be told apart; CloudWatch counts by minutes.
+            site.wait("a fresh minute, to see what one void consumes", 60 - site.now().second)
+        now, what = site.now(), {name: str(hold.get(name)) for name in ("currency", "amount")}
+        site.state.note(order, sent="service", key=f"acceptance-{now:%Y%m%dT%H%M%S}", sent_at=now.isoformat(), **what)
         noted = site.state.noted(order)
     # With its key a repetition sends nothing to the provider a second time.
-    reply = site.submit(order, noted["currency"], key=noted["key"], comment=COMMENT)
-    document = reply.json
-    if reply.status not in (200, 202) or not isinstance(document, dict):
+    reply = site.submit(order, noted["currency"], key=noted["key"], comment="acceptance")
+    if reply.status not in (200, 202) or not reply.document:
         raise Unusable(f"the service answered {reply.status} {reply.problem or ''} to the void of {order}".rstrip())
-    site.state.note(
-        order, status=reply.status, answer=_plain(document), replayed="idempotency-replayed" in reply.headers
-    )  # fmt: skip
+    answer = {name: as_text(reply.document.get(name)) for name in KEPT}
+    site.state.note(order, status=reply.status, answer=answer)
     return site.state.noted(order)
 
 
-def _quiet_minute(site: Site) -> None:
-    """The void alone in its minute, so that what it consumes can be told apart; CloudWatch counts by minutes."""
-    if not site.local:
-        site.wait("a fresh minute, to see what one void consumes", 60 - site.now().second)
-
-
-def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as it may be kept: without who asked, amounts as text."""
-    return {
-        name: as_text(value) for name, value in document.items() if name not in ("requested_by", "comment", "events")
-    }
-
-
 def as_text(value: Any) -> Any:
+    """Amounts as text, as a state file keeps them."""
     match value:
         case Decimal():
             return str(value)
@@ -161,24 +139,8 @@ def as_text(value: Any) -> Any:
             return {name: as_text(item) for name, item in value.items()}
         case list():
             return [as_text(item) for item in value]
-        case _:
-            return value
+    return value
 
 
 def shows_void(reply: Reply) -> bool:
-    return bool(line.voided(reply))
-
-
-KEY = ("secretsmanager:GetSecretValue",)
-PROBES = (
-    Probe(rows=("provider-query-hold", "provider-query-no-void"), run=look, does="", rights=KEY, hold=0),
-    Probe(rows=("provider-order-path",), run=path, does="", rights=KEY),
-    Probe(
-        rows=("provider-wrong-currency", "provider-refusal-shape"),
-        run=other_currency,
-        does="ask the provider to void the first hold in another currency: it must refuse, and if it does not, the "
-        "hold is gone",
-        rights=KEY,
-        hold=0,
-    ),
-)
+    return bool(line.succeeded(reply, "void"))

@@ -1,21 +1,21 @@
 """How each thing that an acceptance makes or changes is taken back, and how to see that nothing of it is left.
 
-Promises that a thing stands in the state file before it is made and until it is gone, and that taking back twice is as
+Promises that a thing is in the state file before it is made and until it is gone, and that taking back twice is as
 good as once. Never touches what another made: all of it carries one name.
 """
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from acceptance.site import Site
+from acceptance.state import Made
 from ops import places
-from ops.acceptance.site import Site
-from ops.acceptance.state import Made
 from ops.places import OpsError
 
 MARK = "void-service-acceptance"
@@ -24,6 +24,7 @@ _GONE = {
     "ResourceNotFoundException", "NoSuchEntity", "NotFoundException", "ResourceNotFound", "QueueDoesNotExist",
     "AWS.SimpleQueueService.NonExistentQueue",
 }  # fmt: skip
+NO_WEIGHTS = {"AdditionalVersionWeights": {}}  # type: dict[str, dict[str, float]]
 
 What = Mapping[str, str]
 
@@ -37,21 +38,20 @@ def making(site: Site, kind: str, **what: str) -> Iterator[None]:
         yield
     finally:
         with undisturbed():
-            attempt(site, made)
+            _attempt(site, made)
 
 
-def attempt(site: Site, made: Made) -> bool:
+def _attempt(site: Site, made: Made) -> None:
     """Take one thing back; if AWS does not let us, it stays in the state file and is named."""
+    named = f"{made.kind} {next(iter(made.what.values()), '')}".strip()
     try:
         KINDS[made.kind](site, made.what)
     except ClientError as error:
-        site.left_behind.append(f"{_named(made)}: {places.refusal_of_aws(error)}")
+        site.left_behind.append(f"{named}: {places.refusal_of_aws(error)}")
     except (BotoCoreError, OpsError, OSError) as error:
-        site.left_behind.append(f"{_named(made)}: {type(error).__name__}")
+        site.left_behind.append(f"{named}: {type(error).__name__}")
     else:
         site.state.undone(made)
-        return True
-    return False
 
 
 def take_back(site: Site) -> int:
@@ -59,7 +59,7 @@ def take_back(site: Site) -> int:
     left = list(reversed(site.state.made))
     with undisturbed():
         for made in left:
-            attempt(site, made)
+            _attempt(site, made)
     return len(left)
 
 
@@ -72,15 +72,13 @@ def clean(site: Site) -> list[str]:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Ctrl-C waits until what is begun is taken back; then it counts."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     came: list[int] = []
 
     def later(number: int, _: FrameType | None) -> None:
         came.append(number)
 
-    before = {one: signal.signal(one, later) for one in (signal.SIGINT, signal.SIGTERM)}
+    mine = threading.current_thread() is threading.main_thread()
+    before = {one: signal.signal(one, later) for one in (signal.SIGINT, signal.SIGTERM) if mine}
     try:
         yield
     finally:
@@ -88,10 +86,6 @@ def undisturbed() -> Iterator[None]:
             signal.signal(one, handler)
     if came:
         raise KeyboardInterrupt
-
-
-def _named(made: Made) -> str:
-    return f"{made.kind} {next(iter(made.what.values()), '')}".strip()
 
 
 @contextmanager
@@ -126,50 +120,39 @@ def _rule(site: Site, what: What) -> None:
 
 
 def _alarm(site: Site, what: What) -> None:
-    site.client("cloudwatch").set_alarm_state(
-        AlarmName=what["alarm"], StateValue=what["state"], StateReason="the acceptance is over"
-    )
+    back = {"AlarmName": what["alarm"], "StateValue": what["state"], "StateReason": "the acceptance is over"}
+    site.client("cloudwatch").set_alarm_state(**back)
 
 
 def _release(site: Site, what: What) -> None:
     """The alias as it was, then the description, then the version that nothing points to any more."""
-    functions = site.client("lambda")
-    functions.update_alias(
-        FunctionName=what["function"],
-        Name=what["alias"],
-        FunctionVersion=what["version"],
-        RoutingConfig={"AdditionalVersionWeights": {}},
-    )
-    if functions.get_function_configuration(FunctionName=what["function"]).get("Description", "") == MARK:
-        functions.update_function_configuration(FunctionName=what["function"], Description=what["description"])
-        functions.get_waiter("function_updated_v2").wait(FunctionName=what["function"])
-    for number in marked_versions(functions, what["function"]):
+    functions, name = site.client("lambda"), what["function"]
+    alias = {"Name": what["alias"], "FunctionVersion": what["version"], "RoutingConfig": NO_WEIGHTS}
+    functions.update_alias(FunctionName=name, **alias)
+    if functions.get_function_configuration(FunctionName=name).get("Description", "") == MARK:
+        functions.update_function_configuration(FunctionName=name, Description=what["description"])
+        functions.get_waiter("function_updated_v2").wait(FunctionName=name)
+    for number in _marked_versions(functions, name):
         with _if_there():
-            functions.delete_function(FunctionName=what["function"], Qualifier=number)
+            functions.delete_function(FunctionName=name, Qualifier=number)
 
 
-def marked_versions(functions: Any, name: str) -> list[str]:
+def _marked_versions(functions: Any, name: str) -> list[str]:
     """The versions of a function that an acceptance published."""
     pages = functions.get_paginator("list_versions_by_function").paginate(FunctionName=name)
-    return [
-        one["Version"]
-        for page in pages
-        for one in page["Versions"]
-        if one.get("Description") == MARK and one["Version"] != "$LATEST"
-    ]
+    marked = [one["Version"] for page in pages for one in page["Versions"] if one.get("Description") == MARK]
+    return [version for version in marked if version != "$LATEST"]
 
 
 def _secret(site: Site, what: What) -> None:
     """Both stages where they were. The label kept the version that was `previous` from being deleted meanwhile."""
-    secrets = site.client("secretsmanager")
-    where = stages(secrets, what["secret"])
-    if where.get("AWSCURRENT") != what["current"]:
-        _move(secrets, what["secret"], "AWSCURRENT", where.get("AWSCURRENT"), what["current"])
-        where = stages(secrets, what["secret"])
-    if where.get("AWSPREVIOUS") != (what["previous"] or None):
-        _move(secrets, what["secret"], "AWSPREVIOUS", where.get("AWSPREVIOUS"), what["previous"] or None)
+    secrets, secret = site.client("secretsmanager"), what["secret"]
+    for stage, target in (("AWSCURRENT", what["current"]), ("AWSPREVIOUS", what["previous"])):
+        where = stages(secrets, secret)  # the first move moves the second stage as well
+        if where.get(stage, "") != target:
+            _move(secrets, secret, stage, where.get(stage), target)
     if MARK in where:
-        _move(secrets, what["secret"], MARK, where[MARK], None)
+        _move(secrets, secret, MARK, where[MARK], None)
 
 
 def stages(secrets: Any, secret: str) -> dict[str, str]:
@@ -179,10 +162,9 @@ def stages(secrets: Any, secret: str) -> dict[str, str]:
 
 
 def _move(secrets: Any, secret: str, stage: str, origin: str | None, target: str | None) -> None:
-    arguments = {"SecretId": secret, "VersionStage": stage}
-    arguments |= {"RemoveFromVersionId": origin} if origin else {}
-    arguments |= {"MoveToVersionId": target} if target else {}
-    secrets.update_secret_version_stage(**arguments)
+    moves = {"RemoveFromVersionId": origin, "MoveToVersionId": target}
+    known = {name: version for name, version in moves.items() if version}
+    secrets.update_secret_version_stage(SecretId=secret, VersionStage=stage, **known)
 
 
 def _function(site: Site, what: What) -> None:
@@ -191,29 +173,20 @@ def _function(site: Site, what: What) -> None:
 
 
 def _api(site: Site, what: What) -> None:
-    gateway = site.client("apigateway")
-    for api_id in scratch_apis(gateway, what["api"]):
+    for api_id in _apis(site, what["api"]):
         with _if_there():
-            gateway.delete_rest_api(restApiId=api_id)
+            site.client("apigateway").delete_rest_api(restApiId=api_id)
 
 
-def scratch_apis(gateway: Any, name: str) -> list[str]:
-    """The APIs of this name."""
-    pages = gateway.get_paginator("get_rest_apis").paginate()
+def _apis(site: Site, name: str) -> list[str]:
+    pages = site.client("apigateway").get_paginator("get_rest_apis").paginate()
     return [one["id"] for page in pages for one in page["items"] if one["name"] == name]
 
 
 KINDS: Mapping[str, Callable[[Site, What], None]] = {
-    "deny": _deny,
-    "queue": _queue,
-    "rule": _rule,
-    "alarm": _alarm,
-    "release": _release,
-    "secret": _secret,
-    "function": _function,
-    "api": _api,
-}
-
+    "deny": _deny, "queue": _queue, "rule": _rule, "alarm": _alarm, "release": _release, "secret": _secret,
+    "function": _function, "api": _api,
+}  # fmt: skip
 
 # ---- what is left ----------------------------------------------------------------------------------------------------
 
@@ -226,50 +199,45 @@ def leftovers(site: Site) -> list[str]:
             found += look(site)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in _GONE and not site.local:
-                found.append(f"not looked at: {places.refusal_of_aws(error)}")
+                found.append(f"not seen whether something is left: {places.refusal_of_aws(error)}")
     return found
 
 
-def _roles(site: Site) -> list[str]:
+def _left_policies(site: Site) -> Iterator[str]:
     roles = [function.role.rpartition("/")[2] for function in site.functions.values()]
     with suppress(OpsError):
-        roles.append(site.resource("AWS::IAM::Role", "OutcomesPipeRole"))
-    return roles
-
-
-def _left_policies(site: Site) -> Iterator[str]:
-    for role in _roles(site):
+        roles.append(site.resource("AWS::IAM::Role", "EventsPipeRole"))
+    for role in roles:
         if MARK in site.client("iam").list_role_policies(RoleName=role)["PolicyNames"]:
             yield f"the policy {MARK} of the role {role}"
 
 
-def _left_queue(site: Site) -> Iterator[str]:
-    for url in site.client("sqs").list_queues(QueueNamePrefix=site.temporary).get("QueueUrls", []):
-        yield f"the queue {url.rpartition('/')[2]}"
+def _left_queue(site: Site) -> Iterable[str]:
+    urls = site.client("sqs").list_queues(QueueNamePrefix=site.temporary).get("QueueUrls", [])
+    return [f"the queue {url.rpartition('/')[2]}" for url in urls]
 
 
-def _left_rule(site: Site) -> Iterator[str]:
+def _left_rule(site: Site) -> Iterable[str]:
     site.client("events").describe_rule(Name=site.temporary, EventBusName=site.output("OutcomeBus"))
-    yield f"the rule {site.temporary} of the bus"
+    return [f"the rule {site.temporary} of the bus"]
 
 
-def _left_function(site: Site) -> Iterator[str]:
+def _left_function(site: Site) -> Iterable[str]:
     site.client("lambda").get_function_configuration(FunctionName=site.temporary)
-    yield f"the function {site.temporary}"
+    return [f"the function {site.temporary}"]
 
 
-def _left_apis(site: Site) -> Iterator[str]:
-    for api_id in scratch_apis(site.client("apigateway"), site.temporary):
-        yield f"the API {site.temporary} ({api_id})"
+def _left_apis(site: Site) -> Iterable[str]:
+    return [f"the API {site.temporary} ({api_id})" for api_id in _apis(site, site.temporary)]
 
 
 def _left_versions(site: Site) -> Iterator[str]:
     for function in site.functions.values():
-        for number in marked_versions(site.client("lambda"), function.name):
+        for number in _marked_versions(site.client("lambda"), function.name):
             yield f"version {number} of {function.name}"
 
 
-def _left_label(site: Site) -> Iterator[str]:
+def _left_label(site: Site) -> Iterable[str]:
     secret = site.resource("AWS::SecretsManager::Secret")
-    if MARK in stages(site.client("secretsmanager"), secret):
-        yield f"the label {MARK} of a version of the secret"
+    labelled = MARK in stages(site.client("secretsmanager"), secret)
+    return [f"the label {MARK} of a version of the secret"] if labelled else []

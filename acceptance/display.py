@@ -1,8 +1,8 @@
 """What is seen while an acceptance runs: a bar, each row as it is answered, and what is being waited for."""
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ops.acceptance.rows import Finding
+from acceptance.rows import Finding
 from ops.screen import clean, one_line, progress_console
 
 
@@ -11,24 +11,18 @@ class Display:
 
     def __init__(self, quiet: bool) -> None:
         self._console, self._quiet = progress_console(), quiet
-        columns = (
-            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )  # fmt: skip
+        what = TextColumn("{task.description}", markup=False)
         hidden = quiet or not self._console.is_terminal
+        columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.bar = Progress(*columns, console=self._console, transient=True, disable=hidden)
-        self._task = self.bar.add_task("rows", visible=False)
-
-    def begin(self, rows: int) -> None:
-        """So many rows will come."""
-        self.bar.update(self._task, total=rows, visible=True)
+        self.task = self.bar.add_task("rows")
 
     def found(self, finding: Finding) -> None:
         """One row is answered."""
-        self.bar.update(self._task, advance=1)
+        self.bar.update(self.task, advance=1)
         if not self._quiet:
             self._console.print(f"{finding.verdict:<13} {finding.row:<28} {one_line(finding.why)}".rstrip())
 
     def say(self, text: str) -> None:
         """What is being waited for; empty: nothing."""
-        self.bar.update(self._task, description=clean(text) or "rows")
+        self.bar.update(self.task, description=clean(text) or "rows")

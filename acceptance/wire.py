@@ -26,7 +26,6 @@ SECONDS = 35.0
 """Longer than API Gateway lets any request take."""
 LARGEST = 1_048_576
 PROBLEM = "application/problem+json"
-SERVICE = "execute-api"
 
 
 class NoAnswer(OpsError):
@@ -42,8 +41,7 @@ def _plain(value: object) -> Any:
             return {name: _plain(item) for name, item in value.items()}
         case list():
             return [_plain(item) for item in value]
-        case _:
-            return value
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +62,26 @@ class Reply:
             return None
 
     @property
+    def document(self) -> dict[str, Any]:
+        """The body if it is a JSON object, else an empty one."""
+        found = self.json
+        return found if isinstance(found, dict) else {}
+
+    @property
     def content_type(self) -> str:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def problem(self) -> str | None:
         """The name of our problem, if this is a problem document."""
-        document = self.json
-        if self.content_type != PROBLEM or not isinstance(document, dict):
-            return None
-        return str(document.get("type", "")).rpartition(":")[2]
+        found = self.json if self.content_type == PROBLEM else None
+        return str(found.get("type", "")).rpartition(":")[2] if isinstance(found, dict) else None
 
     def evidence(self) -> dict[str, object]:
         """What may be shown of any answer of the API: never its body."""
-        shown: dict[str, object] = {"status": self.status, "content_type": self.content_type}
-        if self.problem is not None:
-            shown["problem"] = self.problem
-        if (kind := self.headers.get("x-amzn-errortype")) is not None:
-            shown["x_amzn_errortype"] = kind
-        return shown
+        shown = {"problem": self.problem, "x_amzn_errortype": self.headers.get("x-amzn-errortype")}
+        known = {name: value for name, value in shown.items() if value is not None}
+        return {"status": self.status, "content_type": self.content_type} | known
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +90,22 @@ class Signer:
 
     credentials: ReadOnlyCredentials
     region: str
-    service: str = SERVICE
+    service: str = "execute-api"
     at: datetime | None = None
 
     def headers(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """These headers and those of the signature."""
         request = AWSRequest(method, url, headers=dict(headers), data=body)
-        _SignedAt(self.credentials, self.service, self.region, self.at).add_auth(request)
+        _SignedAt(self).add_auth(request)
         return dict(request.headers.items())
 
 
 class _SignedAt(SigV4Auth):
     """botocore's signer, at a chosen time."""
 
-    def __init__(self, credentials: ReadOnlyCredentials, service: str, region: str, at: datetime | None) -> None:
-        super().__init__(credentials, service, region)
-        self._at = at
+    def __init__(self, signer: Signer) -> None:
+        super().__init__(signer.credentials, signer.service, signer.region)
+        self._at = signer.at
 
     def _modify_request_before_signing(self, request: AWSRequest) -> None:
         if self._at is not None:
@@ -115,50 +114,27 @@ class _SignedAt(SigV4Auth):
 
 
 def send(
-    origin: str,
-    method: str,
-    target: str,
-    headers: Mapping[str, str] | None = None,
-    body: bytes = b"",
-    *,
-    ca_file: str | None = None,
-    source: str | None = None,
-    seconds: float = SECONDS,
-) -> Reply:
+    origin: str, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *,
+    ca_file: str | None = None, source: str | None = None, seconds: float = SECONDS,
+) -> Reply:  # fmt: skip
     """One request over a fresh connection; `target` goes onto the wire as it is. Raises NoAnswer."""
-    parts = urlsplit(origin)
-    began = time.monotonic()
+    parts, began = urlsplit(origin), time.monotonic()
+    how: dict[str, Any] = {"timeout": seconds, "source_address": (source, 0) if source else None}
     try:
-        connection = _connection(parts.scheme, parts.hostname or "", parts.port, ca_file, source, seconds)
-    except (OSError, ssl.SSLError) as error:
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            how["context"] = context
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        with contextlib.closing(kind(parts.hostname or "", parts.port, **how)) as connection:
+            return _exchange(connection, method, target, {"Host": parts.netloc, **(headers or {})}, body, began)
+    except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"no answer from {parts.netloc}: {type(error).__name__}") from None
-    try:
-        return _exchange(connection, method, target, {"Host": parts.netloc, **(headers or {})}, body, began)
-    except (OSError, http.client.HTTPException, ssl.SSLError) as error:
-        raise NoAnswer(f"no answer from {parts.netloc}: {type(error).__name__}") from None
-    finally:
-        connection.close()
-
-
-def _connection(
-    scheme: str, host: str, port: int | None, ca_file: str | None, source: str | None, seconds: float
-) -> http.client.HTTPConnection:
-    address = (source, 0) if source else None
-    if scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=seconds, source_address=address)
-    context = ssl.create_default_context(cafile=ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return http.client.HTTPSConnection(host, port, timeout=seconds, source_address=address, context=context)
 
 
 def _exchange(
-    connection: http.client.HTTPConnection,
-    method: str,
-    target: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    began: float,
-) -> Reply:
+    connection: http.client.HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes, began: float
+) -> Reply:  # fmt: skip
     connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
     for name, value in headers.items():
         connection.putheader(name, value.encode("latin-1", "replace"))
@@ -171,12 +147,8 @@ def _exchange(
     content = answer.read(LARGEST)
     if answer.length and len(content) < LARGEST:
         raise http.client.IncompleteRead(b"", answer.length)
-    return Reply(
-        answer.status,
-        {name.lower(): value for name, value in answer.getheaders()},
-        content,
-        time.monotonic() - began,
-    )
+    known = {name.lower(): value for name, value in answer.getheaders()}
+    return Reply(answer.status, known, content, time.monotonic() - began)
 
 
 def compact(document: object) -> bytes:

@@ -1,4 +1,4 @@
-"""What IAM, the quotas, the clock and the account's own settings say. Only looks."""
+"""What IAM, the quotas, the clock, the alarms' readers and the account's own settings say. Only looks."""
 
 from collections.abc import Iterator
 from datetime import UTC
@@ -7,21 +7,20 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from acceptance.rows import Finding, judged, not_seen
+from acceptance.site import Site
 from infra.environment import Environment
-from ops.acceptance.rows import Finding, Probe, judged, not_seen
-from ops.acceptance.site import Site
 
 CLOSE_SECONDS = 5.0
 
-# Function to what it must be allowed on the table, on an index by name, or on the secret.
+GET, PUT, QUERY = "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"
+# Function to what it must be allowed on the table, or on an index by name.
 MUST: dict[str, tuple[tuple[str, str], ...]] = {
-    "submit_void": (("dynamodb:GetItem", ""), ("dynamodb:PutItem", "")),
-    "read_voids": (
-        ("dynamodb:GetItem", ""), ("dynamodb:PutItem", ""), ("dynamodb:Query", "due"), ("dynamodb:Query", "review"),
-    ),
-    "receive_webhook": (("dynamodb:GetItem", ""), ("dynamodb:PutItem", ""), ("dynamodb:UpdateItem", "")),
-    "settle_voids": (("dynamodb:GetItem", ""), ("dynamodb:PutItem", ""), ("dynamodb:Query", "due")),
-}  # fmt: skip
+    "submit_void": ((GET, ""), (PUT, "")),
+    "read_voids": ((GET, ""), (PUT, ""), (QUERY, "due"), (QUERY, "review")),
+    "receive_webhook": ((GET, ""), (PUT, ""), ("dynamodb:UpdateItem", "")),
+    "settle_voids": ((GET, ""), (PUT, ""), (QUERY, "due")),
+}
 MUST_NOT_ON_TABLE = (
     "dynamodb:Scan", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteTable", "dynamodb:UpdateTable",
     "dynamodb:PartiQLDelete",
@@ -32,34 +31,23 @@ ONLY_WEBHOOKS_UPDATE = ("dynamodb:UpdateItem",)
 
 def rights(site: Site) -> Iterator[Finding]:
     """Does IAM decide about each role as this project means it?"""
-    tables = site.client("dynamodb").describe_table(TableName=site.table)["Table"]
-    secret = site.functions["submit_void"].variables["SECRET_ID"]
+    table, secret = site.table["TableArn"], site.functions["submit_void"].variables["SECRET_ID"]
     missing: list[str] = []
     too_many: list[str] = []
     for stem, function in site.functions.items():
-        for action, index in MUST.get(stem, ()):
-            resource = f"{tables['TableArn']}/index/{index}" if index else tables["TableArn"]
-            missing += _denied(site, function.role, [action], resource, stem)
-        missing += _denied(site, function.role, ["secretsmanager:GetSecretValue"], secret, stem)
+        must = [(action, f"{table}/index/{index}" if index else table) for action, index in MUST.get(stem, ())]
+        for action, resource in (*must, ("secretsmanager:GetSecretValue", secret)):
+            missing += [name for name, may in _decided(site, function.role, (action,), resource, stem) if not may]
         never = MUST_NOT_ON_TABLE + (() if stem == "receive_webhook" else ONLY_WEBHOOKS_UPDATE)
-        too_many += _allowed(site, function.role, list(never), tables["TableArn"], stem)
-        too_many += _allowed(site, function.role, list(MUST_NOT_ON_SECRET), secret, stem)
+        for actions, resource in ((never, table), (MUST_NOT_ON_SECRET, secret)):
+            too_many += [name for name, may in _decided(site, function.role, actions, resource, stem) if may]
     yield judged("aws-iam", not missing and not too_many, {"missing": missing, "too_many": too_many})
 
 
-def _denied(site: Site, role: str, actions: list[str], resource: str, stem: str) -> list[str]:
-    return [f"{stem} {action}" for action, decision in _decided(site, role, actions, resource) if decision != "allowed"]
-
-
-def _allowed(site: Site, role: str, actions: list[str], resource: str, stem: str) -> list[str]:
-    return [f"{stem} {action}" for action, decision in _decided(site, role, actions, resource) if decision == "allowed"]
-
-
-def _decided(site: Site, role: str, actions: list[str], resource: str) -> list[tuple[str, str]]:
-    found = site.client("iam").simulate_principal_policy(
-        PolicySourceArn=role, ActionNames=actions, ResourceArns=[resource]
-    )
-    return [(one["EvalActionName"], one["EvalDecision"]) for one in found["EvaluationResults"]]
+def _decided(site: Site, role: str, actions: tuple[str, ...], resource: str, stem: str) -> list[tuple[str, bool]]:
+    request = {"PolicySourceArn": role, "ActionNames": list(actions), "ResourceArns": [resource]}
+    found = site.client("iam").simulate_principal_policy(**request)["EvaluationResults"]
+    return [(f"{stem} {one['EvalActionName']}", one["EvalDecision"] == "allowed") for one in found]
 
 
 def clock(site: Site) -> Iterator[Finding]:
@@ -88,16 +76,14 @@ def quotas(site: Site) -> Iterator[Finding]:
     }
     short = [name for name, figure in has.items() if figure is not None and figure < wanted[name]]
     yield judged("aws-quotas", not short, {"short": short, "needed": wanted, "account": has})
-    role = gateway.get("cloudwatchRoleArn")
-    yield judged("aws-log-role", bool(role), {"role_is_set": bool(role)})
+    role = bool(gateway.get("cloudwatchRoleArn"))
+    yield judged("aws-log-role", role, {"role_is_set": role})
 
 
 def needs(environment: Environment) -> dict[str, float]:
     """At the throttles: 300 ms for a void, 30 ms for a webhook, one settle run; 7 write units for both together."""
-    voids, webhooks = (
-        environment.merchant_throttle.requests_per_second,
-        environment.webhook_throttle.requests_per_second,
-    )
+    throttles = environment.merchant_throttle, environment.webhook_throttle
+    voids, webhooks = (throttle.requests_per_second for throttle in throttles)
     return {
         "lambda_concurrency": round(voids * 0.3 + webhooks * 0.03 + 1),
         "api_requests_a_second": voids + webhooks,
@@ -114,19 +100,17 @@ def _quota(site: Site, service: str, name: str) -> float | None:
         return None
 
 
-PROBES = (
-    Probe(
-        rows=("aws-iam",),
-        run=rights,
-        does="",
-        rights=("iam:SimulatePrincipalPolicy", "dynamodb:DescribeTable"),
-    ),
-    Probe(rows=("aws-clock",), run=clock, does=""),
-    Probe(
-        rows=("aws-quotas", "aws-log-role"),
-        run=quotas,
-        does="",
-        rights=("lambda:GetAccountSettings", "apigateway:GET", "servicequotas:ListServiceQuotas"),
-        not_locally="the local engine has no quotas and writes no access log",
-    ),
-)
+def reader(site: Site) -> Iterator[Finding]:
+    """Is anybody subscribed to the alarms, and has it confirmed?"""
+    topic = site.resource("AWS::SNS::Topic", "Monitoring")
+    pages = site.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    found = [one for page in pages for one in page["Subscriptions"]]
+    confirmed = [one["Protocol"] for one in found if one["SubscriptionArn"].startswith("arn:")]
+    yield judged("aws-alarm-reader", bool(confirmed), {"confirmed": confirmed, "waiting": len(found) - len(confirmed)})
+
+
+def stream(site: Site) -> Iterator[Finding]:
+    """A pipe keeps the stream that it was made with; a table that was restored has another one."""
+    pipe = site.client("pipes").describe_pipe(Name=site.resource("AWS::Pipes::Pipe", "Events"))
+    shown = {"same_stream": pipe["Source"] == site.table.get("LatestStreamArn"), "pipe": pipe["CurrentState"]}
+    yield judged("aws-pipe-stream", shown["same_stream"] and pipe["CurrentState"] == "RUNNING", shown)

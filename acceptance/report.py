@@ -33,7 +33,7 @@ def of_row(row: Row) -> Document:
     """A row's texts for scripts."""
     shown = asdict(row)
     names = {"otherwise": "if_contradicted", "observed": "observed_by"}
-    return {names.get(name, name): value for name, value in shown.items() if name != "smoke"}
+    return {names.get(name, name): value for name, value in shown.items() if name not in ("smoke", "requests")}
 
 
 def document(site: Site, wanted: list[str]) -> Document:

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ class Row:
     setting: str | None = None
     smoke: str = ""
     """The sentence of `make smoke`, if it checks this row, too."""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    """Of a row that probes/requests.py answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ def read() -> tuple[tuple[Row, ...], tuple[Probe, ...], dict[str, Any]]:
         answered = [Row(**one) for one in entry.pop("row")]
         module, name = entry.pop("run").split(".")
         run: Any = getattr(import_module(f"acceptance.probes.{module}"), name)
+        if any(row.requests for row in answered):
+            run = partial(run, rows=answered)
         entry["rights"] = tuple(entry.get("rights", ()))
         probes.append(Probe(rows=tuple(row.id for row in answered), run=run, **entry))
         rows += answered

@@ -11,7 +11,7 @@ from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
 from acceptance import rows as rows_file
-from acceptance.rows import Finding, Probe, not_seen
+from acceptance.rows import Finding, Probe, Verdict, not_seen
 from acceptance.site import Site
 from acceptance.wire import NoAnswer
 from ops import places
@@ -76,20 +76,21 @@ def findings(site: Site, probe: Probe, rows: Sequence[str]) -> Iterator[Finding]
     if site.local and probe.not_locally:
         yield from (not_seen(row, f"the local run cannot say: {probe.not_locally}") for row in rows)
         return
-    left, silent = list(rows), False
+    left, unseen = list(rows), False
     try:
         ready(site)
         for finding in probe.run(site):
             if finding.row in left:
                 left.remove(finding.row)
+                unseen = unseen or finding.verdict is Verdict.NOT_SEEN
                 yield finding
         why = "the probe ended without a word about it"
     except Stopped:
         raise
     except Exception as error:  # noqa: BLE001 a row says what happened; the error's text may hold data
-        why, silent = reason(error), isinstance(error, NoAnswer)
+        why = reason(error)
     yield from (not_seen(row, why) for row in left)
-    if silent:
+    if left or unseen:
         ready(site)  # was it the API? After the last probe nobody else would notice
 
 

@@ -36,7 +36,7 @@ output CallerPolicy), cloudformation:DescribeStacks and ListStackResources, lamb
 secretsmanager:GetSecretValue on the stack's secret, whose values are sent to the provider only and never printed."""
 SAYS = {row.id: row.smoke for row in ROWS if row.smoke}
 CHECKS = [probe for probe in PROBES if SAYS.keys() & set(probe.rows)]
-OUTSIDE, *INSIDE = CHECKS
+OUTSIDE, INSIDE = CHECKS[:2], CHECKS[2:]
 WORDS = {Verdict.CONFIRMED: "ok", Verdict.CONTRADICTED: "FAIL"}
 
 
@@ -51,7 +51,9 @@ class Result(NamedTuple):
 def look(base: str, environment: Environment | None) -> Iterator[Result]:
     """All that is found, check by check."""
     nobody = Place("", "", None, ReadOnlyCredentials("", "", None), base)
-    yield from check(_site(nobody, environment or Environment(name="?")), OUTSIDE)
+    outside = _site(nobody, environment or Environment(name="unnamed"))
+    for probe in OUTSIDE:
+        yield from check(outside, probe)
     if environment is None:
         yield Result("skip", "whose credentials it has", "say ENVIRONMENT=…")
         return
@@ -63,8 +65,8 @@ def look(base: str, environment: Environment | None) -> Iterator[Result]:
     for probe in INSIDE:
         found = list(check(site, probe))
         yield from found
-        if len(found) < len(SAYS.keys() & set(probe.rows)):
-            return  # it ended early
+        if len(found) < len(SAYS.keys() & set(probe.rows)) or probe is INSIDE[0] and found[0].verdict != "ok":
+            return  # it ended early, or it is another API
 
 
 def _site(place: Place, environment: Environment) -> Site:

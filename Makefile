@@ -54,7 +54,7 @@ coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.m
 	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/alarms tests/integration
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
-	@for part in functions infra local ops benchmarks; do \
+	@for part in functions infra local ops acceptance benchmarks; do \
 	    echo "$$part: $$($(PYTHON) -m coverage report --format=total --include="$$part/*") %"; \
 	done
 

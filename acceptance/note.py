@@ -33,6 +33,6 @@ def find(port: int | None) -> Note:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # the run ended just now, or is another version's
     raise OpsError(
-        f"no local run found{f' on port {wanted}' if wanted else ''}: start it with `make run` in another terminal, then "
-        "repeat this; or say which deployment is meant, as in: make acceptance ENVIRONMENT=test HOLDS=order-1,order-2"
+        f"no local run found{f' on port {wanted}' if wanted else ''}: start it with `make run` in another terminal, "
+        "then repeat this; or name a deployment, as in: make acceptance ENVIRONMENT=test HOLDS=order-1,order-2"
     )

@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One question. `otherwise` says what to do when it is contradicted; `setting` is the exact change, if there is one."""
+    """One question. `otherwise`: what to do when it is contradicted; `setting`: the exact change, if there is one."""
 
     id: str
     question: str

@@ -65,7 +65,7 @@ def look(base: str, environment: Environment | None) -> Iterator[Result]:
     for probe in INSIDE:
         found = list(check(site, probe))
         yield from found
-        if len(found) < len(SAYS.keys() & set(probe.rows)) or probe is INSIDE[0] and found[0].verdict != "ok":
+        if len(found) < len(SAYS.keys() & set(probe.rows)) or (probe is INSIDE[0] and found[0].verdict != "ok"):
             return  # it ended early, or it is another API
 
 

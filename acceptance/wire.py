@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +20,6 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
 from ops.places import OpsError
-from payments import exact_json
-from payments.exact_json import Number
 
 SECONDS = 35.0
 """Longer than API Gateway lets any request take."""
@@ -32,16 +31,12 @@ class NoAnswer(OpsError):
     """The network, or whoever is behind it, gave no answer."""
 
 
-def _plain(value: object) -> Any:
-    """Numbers as Python's own: whole ones as int, others exact; None for what no number here could be."""
-    match value:
-        case Number(digits):
-            return int(digits) if digits.lstrip("-").isdecimal() and len(digits) < 20 else value.value
-        case dict():
-            return {name: _plain(item) for name, item in value.items()}
-        case list():
-            return [_plain(item) for item in value]
-    return value
+def _exact(digits: str) -> Decimal | None:
+    """A number with its digits; None for what no number here could be."""
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +52,8 @@ class Reply:
     def json(self) -> Any:
         """The body, its numbers exact; None if it is no JSON."""
         try:
-            return _plain(exact_json.parse(self.body))
-        except exact_json.Unreadable:
+            return json.loads(self.body, parse_float=_exact, parse_constant=_exact)
+        except (ValueError, RecursionError):
             return None
 
     @property
@@ -133,7 +128,8 @@ def send(
 
 
 def _exchange(
-    connection: http.client.HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes, began: float
+    connection: http.client.HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes,
+    began: float,
 ) -> Reply:  # fmt: skip
     connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
     for name, value in headers.items():

@@ -42,16 +42,16 @@ def ask(site: Site, rows: Sequence[Row]) -> Iterator[Finding]:
         except NoAnswer as error:
             yield not_seen(row.id, str(error))
     logs = logged(site, [reply for pairs in sent.values() for request, reply in pairs if "log" in request])
-    for row, pairs in sent.items():
+    for row_id, pairs in sent.items():
         shown = {str(request.get("name", "answer")): reply.evidence() | logs(reply) for request, reply in pairs}
         unfit = [request["unfit"] for request, reply in pairs if "unfit" in request and wrong(site, request, reply, {})]
         silent = [request for request, reply in pairs if "must_log" in request and not logs(reply)]
         wrongs = [(request.get("name"), wrong(site, request, reply, logs(reply))) for request, reply in pairs]
         why = "; ".join(f"{name}: {said}" if name else said for name, said in wrongs if said)
         if unfit or silent:
-            yield not_seen(row, (*unfit, "the access log has no line of it yet, or may not be read")[0], shown)
+            yield not_seen(row_id, (*unfit, "the access log has no line of it yet, or may not be read")[0], shown)
         else:
-            yield judged(row, not why, shown, why)
+            yield judged(row_id, not why, shown, why)
 
 
 def send(site: Site, request: Request) -> Reply:

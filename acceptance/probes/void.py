@@ -1,4 +1,4 @@
-"""The first hold is voided by the service; then answer, webhook and query are laid side by side, a line for each row."""
+"""The first hold is voided by the service; then answer, webhook and query are laid side by side, row by row."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """In what this provider may differ from what the service assumes of Financial Line: one name for each assumption.
 
 `PUT /sandbox/settings {"differs": [...]}` switches them on. Promises that without a name nothing differs. Each name is
-that of a provider row of `python -m ops.acceptance`, which must then say "contradicted".
+that of a provider row of `python -m acceptance`, which must then say "contradicted".
 """
 
 from collections.abc import Set

@@ -15,11 +15,11 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
-from infra.environment import Environment
 from acceptance.limits import Allowed, Patience
 from acceptance.redact import Redactor
 from acceptance.site import Function, Site
 from acceptance.state import load
+from infra.environment import Environment
 from ops.places import Place
 
 ACCOUNT = "111122223333"

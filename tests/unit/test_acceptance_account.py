@@ -96,7 +96,7 @@ def decided(**decisions: str) -> Steps:
     steps: Steps = [("dynamodb", "describe_table", {"Table": table})]
     for stem, must in account_probes.MUST.items():
         groups = [(True, (action,)) for action, _ in must] + [(True, ("secretsmanager:GetSecretValue",))]
-        never = account_probes.MUST_NOT_ON_TABLE
+        never: tuple[str, ...] = account_probes.MUST_NOT_ON_TABLE
         never += () if stem == "receive_webhook" else account_probes.ONLY_WEBHOOKS_UPDATE
         for allowed, actions in (*groups, (False, never), (False, account_probes.MUST_NOT_ON_SECRET)):
             results = [
@@ -205,8 +205,9 @@ def arrived(order: str, *versions: int) -> Steps:
 
 
 def outage(early: Steps, late: Steps) -> Steps:
-    put, gone = ("iam", "put_role_policy", {}), ("iam", "delete_role_policy", {})
-    return [*LISTEN, put, *early, gone, *late, *UNLISTEN]
+    put: Steps = [("iam", "put_role_policy", {})]
+    gone: Steps = [("iam", "delete_role_policy", {})]
+    return [*LISTEN, *put, *early, *gone, *late, *UNLISTEN]
 
 
 SCRATCH: Steps = [

@@ -20,8 +20,8 @@ from acceptance.display import Display
 from acceptance.limits import LOCAL_PATIENCE, Allowed
 from acceptance.note import find
 from acceptance.redact import Redactor, masked_account
-from acceptance.rows import Probe, Verdict
-from acceptance.run import COMMAND, PROBES, ROWS, Stopped, chosen, due, ready, reason, run
+from acceptance.rows import FACTS, Probe, Verdict
+from acceptance.run import PROBES, ROWS, Stopped, chosen, due, ready, reason, run
 from acceptance.site import Site
 from acceptance.state import State, load, lock
 from infra import environments
@@ -78,7 +78,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    groups = dict(COMMAND)
+    groups = dict(FACTS["command"])
     texts, form = (groups.pop("description"), groups.pop("epilog")), argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m acceptance", None, *texts, formatter_class=form)
     special: dict[str, dict[str, Any]] = {"only": {"action": "append", "default": []}, "port": {"type": int}}

@@ -1,7 +1,7 @@
 """Rows, what is found about them, and the probes that find it. Their texts stand in rows.toml; no probe runs here."""
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from acceptance.site import Site
 
-FILE = Path(__file__).with_name("rows.toml")
+FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("rows.toml").read_text(encoding="utf-8"))
+"""All of the file: rows, probes, the commands' texts, and lists of what is tried."""
 
 
 class Verdict(StrEnum):
@@ -72,24 +73,22 @@ class Probe:
     rows: tuple[str, ...]
     run: "Callable[[Site], Iterator[Finding]]"
     does: str = ""
-    rights: tuple[str, ...] = ()
+    rights: Sequence[str] = ()
     minutes: float = 0.1
     hold: int | None = None
     not_locally: str = ""
 
 
-def read() -> tuple[tuple[Row, ...], tuple[Probe, ...], dict[str, Any]]:
-    """All rows and probes in the order of the file, and the command's own texts."""
+def read() -> tuple[list[Row], list[Probe]]:
+    """All rows and probes in the order of the file."""
     rows: list[Row] = []
     probes: list[Probe] = []
-    document = tomllib.loads(FILE.read_text(encoding="utf-8"))
-    for entry in document["probe"]:
-        answered = [Row(**one) for one in entry.pop("row")]
-        module, name = entry.pop("run").split(".")
+    for entry in FACTS["probe"]:
+        answered = [Row(**one) for one in entry["rows"]]
+        module, name = entry["run"].split(".")
         run: Any = getattr(import_module(f"acceptance.probes.{module}"), name)
         if any(row.requests for row in answered):
             run = partial(run, rows=answered)
-        entry["rights"] = tuple(entry.get("rights", ()))
-        probes.append(Probe(rows=tuple(row.id for row in answered), run=run, **entry))
+        probes.append(Probe(**{**entry, "run": run, "rows": tuple(row.id for row in answered)}))
         rows += answered
-    return tuple(rows), tuple(probes), document["command"]
+    return rows, probes

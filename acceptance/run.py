@@ -10,8 +10,7 @@ import urllib3
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
-from acceptance import rows as rows_file
-from acceptance.rows import Finding, Probe, Verdict, not_seen
+from acceptance.rows import FACTS, Finding, Probe, Verdict, not_seen, read
 from acceptance.site import Site
 from acceptance.wire import NoAnswer
 from ops import places
@@ -21,17 +20,10 @@ from ops.screen import one_line
 from payments.secret import SecretError
 from payments.settings import SettingsError
 
-ROWS, PROBES, COMMAND = rows_file.read()
+ROWS, PROBES = read()
+CODES = FACTS["codes"]
 AGAIN = "then run the same command again"
 
-_EXPIRED = {
-    "ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException",
-    "InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure", "InvalidAccessKeyId", "IncompleteSignature",
-}  # fmt: skip
-_DENIED = {
-    "AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException", "ForbiddenException",
-    "NotAuthorized", "UnauthorizedOperation",
-}  # fmt: skip
 _LOGGED_OUT = (
     aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError, aws.TokenRetrievalError,
     aws.NoAuthTokenError, aws.SSOError, aws.LoginError,
@@ -114,9 +106,9 @@ def reason(error: Exception) -> str:
     match error:
         case ClientError():
             refused, code = one_line(places.refusal_of_aws(error)), error.response.get("Error", {}).get("Code")
-            if code in _EXPIRED:
+            if code in CODES["expired"]:
                 raise Stopped(f"{refused}: log in again, {AGAIN}") from None
-            return f"a right is missing: {refused}" if code in _DENIED else refused
+            return f"a right is missing: {refused}" if code in CODES["denied"] else refused
         case _ if isinstance(error, _LOGGED_OUT):
             raise Stopped(f"there are no AWS credentials (any more): log in, {AGAIN}") from None
         case aws.WaiterError():

@@ -18,7 +18,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from acceptance.limits import Allowed
 from acceptance.redact import Redactor
-from acceptance.rows import Finding, Probe, Verdict
+from acceptance.rows import FACTS, Finding, Probe, Verdict
 from acceptance.run import PROBES, ROWS
 from acceptance.site import Site
 from acceptance.state import State
@@ -29,11 +29,6 @@ from ops.errors import EXPECTED, exit_code, told
 from ops.places import OpsError, Place
 from ops.screen import one_line
 
-DESCRIPTION = "Checks a deployed API. Sends no void."
-RIGHTS = """\
-Without --environment nothing but the address is needed. With it, your AWS role needs what a caller needs (the stack's
-output CallerPolicy), cloudformation:DescribeStacks and ListStackResources, lambda:GetFunctionConfiguration, and
-secretsmanager:GetSecretValue on the stack's secret, whose values are sent to the provider only and never printed."""
 SAYS = {row.id: row.smoke for row in ROWS if row.smoke}
 CHECKS = [probe for probe in PROBES if SAYS.keys() & set(probe.rows)]
 OUTSIDE, INSIDE = CHECKS[:2], CHECKS[2:]
@@ -101,7 +96,7 @@ def place_of(base: str, environment: Environment) -> Place:
 def main(arguments: list[str]) -> int:
     """Run the checks; 0 if all hold, 1 if not. Called wrongly: exit code 2."""
     form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m acceptance.smoke", None, DESCRIPTION, RIGHTS, formatter_class=form)
+    parser = argparse.ArgumentParser("python -m acceptance.smoke", None, **FACTS["smoke"], formatter_class=form)
     parser.add_argument("url", metavar="URL", type=_address, help="with its stage, as in https://{api}/v1")
     whose = "whose it must be: test, prod or local"
     parser.add_argument("--environment", metavar="NAME", type=_environment, help=whose)

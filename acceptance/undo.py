@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from acceptance.rows import FACTS
 from acceptance.site import Site
 from acceptance.state import Made
 from ops import places
@@ -20,10 +21,7 @@ from ops.places import OpsError
 
 MARK = "void-service-acceptance"
 """Name of the policies, label of the secret's version, description of the function's version."""
-_GONE = {
-    "ResourceNotFoundException", "NoSuchEntity", "NotFoundException", "ResourceNotFound", "QueueDoesNotExist",
-    "AWS.SimpleQueueService.NonExistentQueue",
-}  # fmt: skip
+_GONE = FACTS["codes"]["gone"]
 NO_WEIGHTS = {"AdditionalVersionWeights": {}}  # type: dict[str, dict[str, float]]
 
 What = Mapping[str, str]

@@ -7,26 +7,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from acceptance.rows import Finding, judged, not_seen
+from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
 from infra.environment import Environment
 
 CLOSE_SECONDS = 5.0
-
-GET, PUT, QUERY = "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"
-# Function to what it must be allowed on the table, or on an index by name.
-MUST: dict[str, tuple[tuple[str, str], ...]] = {
-    "submit_void": ((GET, ""), (PUT, "")),
-    "read_voids": ((GET, ""), (PUT, ""), (QUERY, "due"), (QUERY, "review")),
-    "receive_webhook": ((GET, ""), (PUT, ""), ("dynamodb:UpdateItem", "")),
-    "settle_voids": ((GET, ""), (PUT, ""), (QUERY, "due")),
-}
-MUST_NOT_ON_TABLE = (
-    "dynamodb:Scan", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteTable", "dynamodb:UpdateTable",
-    "dynamodb:PartiQLDelete",
-)  # fmt: skip
-MUST_NOT_ON_SECRET = ("secretsmanager:PutSecretValue", "secretsmanager:DeleteSecret", "secretsmanager:UpdateSecret")
-ONLY_WEBHOOKS_UPDATE = ("dynamodb:UpdateItem",)
+MUST, NEVER = FACTS["rights"]["must"], FACTS["rights"]["never"]
 
 
 def rights(site: Site) -> Iterator[Finding]:
@@ -35,17 +21,18 @@ def rights(site: Site) -> Iterator[Finding]:
     missing: list[str] = []
     too_many: list[str] = []
     for stem, function in site.functions.items():
-        must = [(action, f"{table}/index/{index}" if index else table) for action, index in MUST.get(stem, ())]
-        for action, resource in (*must, ("secretsmanager:GetSecretValue", secret)):
-            missing += [name for name, may in _decided(site, function.role, (action,), resource, stem) if not may]
-        never = MUST_NOT_ON_TABLE + (() if stem == "receive_webhook" else ONLY_WEBHOOKS_UPDATE)
-        for actions, resource in ((never, table), (MUST_NOT_ON_SECRET, secret)):
+        must = [right.partition("/") for right in MUST.get(stem, ())]
+        on_table = [(action, f"{table}/index/{index}" if index else table) for action, _, index in must]
+        for action, resource in (*on_table, ("secretsmanager:GetSecretValue", secret)):
+            missing += [name for name, may in _decided(site, function.role, [action], resource, stem) if not may]
+        never = [one for one in NEVER["table"] if f"{stem} {one}" != "receive_webhook dynamodb:UpdateItem"]
+        for actions, resource in ((never, table), (NEVER["secret"], secret)):
             too_many += [name for name, may in _decided(site, function.role, actions, resource, stem) if may]
     yield judged("aws-iam", not missing and not too_many, {"missing": missing, "too_many": too_many})
 
 
-def _decided(site: Site, role: str, actions: tuple[str, ...], resource: str, stem: str) -> list[tuple[str, bool]]:
-    request = {"PolicySourceArn": role, "ActionNames": list(actions), "ResourceArns": [resource]}
+def _decided(site: Site, role: str, actions: list[str], resource: str, stem: str) -> list[tuple[str, bool]]:
+    request = {"PolicySourceArn": role, "ActionNames": actions, "ResourceArns": [resource]}
     found = site.client("iam").simulate_principal_policy(**request)["EvaluationResults"]
     return [(f"{stem} {one['EvalActionName']}", one["EvalDecision"] == "allowed") for one in found]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from acceptance import line
-from acceptance.rows import Finding, judged, not_seen
+from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
 from acceptance.wire import Reply
 from payments.signatures import Scheme
@@ -12,17 +12,7 @@ CURRENCY = "UAH"
 SERVICE_WAITS = 10.0
 """ANSWER_SECONDS of payments/provider.py."""
 SIGNED = (Scheme.HMAC, Scheme.SHA1)
-ANOTHER = {
-    "pos_id": "00000000-0000-4000-8000-000000000000",
-    "api_key": "00000000-0000-4000-8000-000000000001",
-    "api_secret": "not-the-secret-of-this-project-x",
-    "endpoints_key": "not-the-key-of-this-project",
-}
-CHARACTERS = {
-    "blank": "a b", "slash": "a/b", "percent": "a%b", "plus": "a+b", "question mark": "a?b", "hash": "a#b",
-    "ampersand": "a&b", "quote": 'a"b', "backslash": "a\\b", "apostrophe": "a'b", "angle bracket": "a<b",
-    "colon": "a:b", "at sign": "a@b", "accent": "é", "Cyrillic": "ї", "emoji": "🙂",
-}  # fmt: skip
+CHARACTERS, ANOTHER = FACTS["characters"], FACTS["another"]
 
 
 def _shown(replies: dict[str, Reply]) -> dict[str, object]:

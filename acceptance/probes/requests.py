@@ -15,21 +15,13 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, ProfileNotFound
 
-from acceptance.rows import Finding, Row, judged, not_seen
+from acceptance.rows import FACTS, Finding, Row, judged, not_seen
 from acceptance.site import JSON, NotGiven, Site
 from acceptance.wire import PROBLEM, NoAnswer, Reply, Signer
 
 STRANGER = "127.0.0.2"
 """Where a local stranger calls from: loopback, and not among the addresses of the local environment."""
 TOKEN_ROUTE = "/oauth/"
-GIVEN = {
-    "expired-profile": "credentials of a session that has expired: --expired-profile NAME",
-    "denied-profile": "a caller of the account that `callers` does not name: --denied-profile NAME",
-    "merchant-profile": "a caller whom `callers` names and `operators` does not: --merchant-profile NAME",
-    "token": "a token of a client that `token_callers` names: --token-file FILE",
-    "expired-token": "a token that has expired: --expired-token-file FILE",
-}
-
 Request = Mapping[str, Any]
 
 
@@ -98,7 +90,7 @@ def _signer(site: Site, who: str) -> Signer | str | None:
         return signers[who]
     given: str | None = getattr(site.allowed, who.replace("-", "_"))
     if given is None:
-        raise NotGiven(f"it needs {GIVEN[who]}")
+        raise NotGiven(f"it needs {FACTS['needs'][who]}")
     if who in ("token", "expired-token"):
         return given
     credentials = None

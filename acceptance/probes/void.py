@@ -9,18 +9,11 @@ from typing import Any
 
 from acceptance import line
 from acceptance.probes.holds import as_text, asked, shows_void, voided_by_service
-from acceptance.rows import Finding, judged, not_seen
+from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
 
-DOCUMENTED = ("init", "pending", "success", "failure")
+FIELDS, MOVING, DOCUMENTED = (FACTS["void"][name] for name in ("fields", "moving", "statuses"))
 FINAL = ("success", "failure")
-FIELDS = (
-    "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "amount", "currency",
-    "status", "status_code", "status_description", "created_at", "processing_time", "comment",
-)  # fmt: skip
-"""All but `fee`, which may be null."""
-MOVING = ("processing_time",)
-"""May differ between answer and webhook: the time of the last change."""
 
 
 @dataclass(frozen=True)

@@ -95,10 +95,9 @@ def decided(**decisions: str) -> Steps:
     table = {"TableArn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/t"}
     steps: Steps = [("dynamodb", "describe_table", {"Table": table})]
     for stem, must in account_probes.MUST.items():
-        groups = [(True, (action,)) for action, _ in must] + [(True, ("secretsmanager:GetSecretValue",))]
-        never: tuple[str, ...] = account_probes.MUST_NOT_ON_TABLE
-        never += () if stem == "receive_webhook" else account_probes.ONLY_WEBHOOKS_UPDATE
-        for allowed, actions in (*groups, (False, never), (False, account_probes.MUST_NOT_ON_SECRET)):
+        groups = [(True, [right.partition("/")[0]]) for right in must] + [(True, ["secretsmanager:GetSecretValue"])]
+        never = [one for one in account_probes.NEVER["table"] if "receive" not in stem or "UpdateItem" not in one]
+        for allowed, actions in (*groups, (False, never), (False, account_probes.NEVER["secret"])):
             results = [
                 {"EvalActionName": one, "EvalDecision": "allowed" if (decisions.get(stem) == one) != allowed else "implicitDeny"}
                 for one in actions

@@ -4,7 +4,7 @@ What was not told is not answered, so a probe that asks for more than a test exp
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,10 @@ CALLER = ReadOnlyCredentials("example", "example-secret", None)
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:credentials-abcdef"
 BEFORE = "before-parameter-build.*.*"
 START = datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)
+
+
+Step = tuple[str, str, Any]
+"""Service, operation, answer; a text is the code of a refusal."""
 
 
 @functools.cache
@@ -83,6 +87,12 @@ class Account:
         """The next call of this service is this one, and it is refused."""
         self.client(service)
         self._stubs[service].add_client_error(operation, code, message)
+
+    def plays(self, steps: Sequence[Step]) -> None:
+        """All of these, in their order."""
+        for service, operation, answer in steps:
+            refused = isinstance(answer, str)
+            self.refuses(service, operation, answer) if refused else self.says(service, operation, answer)
 
     def finished(self) -> None:
         """Nothing that was told is still unasked."""

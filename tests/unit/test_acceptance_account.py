@@ -19,14 +19,12 @@ from acceptance.run import PROBES, findings
 from acceptance.site import Site
 from acceptance.undo import MARK
 from local.sandbox.doors import Door, Exchange
-from tests.fakes.account import ACCOUNT, REGION, SECRET, STACK, START, Account, deployed
+from tests.fakes.account import ACCOUNT, REGION, SECRET, STACK, START, Account, Step, deployed
 
 YES, NO, OPEN = Verdict.CONFIRMED, Verdict.CONTRADICTED, Verdict.NOT_SEEN
 ALARM = f"{STACK} {changes.HEADING}"
 ORDER, STREAM = "acc-1", "arn:aws:dynamodb:eu-central-1:1:table/t/stream/now"
 
-Step = tuple[str, str, Any]
-"""Service, operation, answer; a text is the code of a refusal."""
 Steps = list[Step]
 
 
@@ -77,9 +75,7 @@ def site(account: Account, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def seen(site: Site, account: Account, steps: Steps, *rows: str) -> list[Finding]:
     """What is found about these rows while AWS answers so; whatever was made is taken back by then."""
-    for service, operation, answer in steps:
-        refused = isinstance(answer, str)
-        account.refuses(service, operation, answer) if refused else account.says(service, operation, answer)
+    account.plays(steps)
     probe = next(probe for probe in PROBES if rows[0] in probe.rows)
     found = {finding.row: finding for finding in findings(site, probe, rows)}
     account.finished()

@@ -25,7 +25,7 @@ from local.sandbox.doors import Door, Exchange
 from ops import places
 from ops.places import OpsError, Place
 from payments.secret import Credentials
-from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, START, Account, deployed
+from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, START, Account, Step, deployed
 
 API = "AWS::ApiGateway::RestApi"
 
@@ -66,26 +66,96 @@ def found_by(site: Site, run: Callable[[Site], Iterator[Finding]], *rows: str) -
     return list(runner.findings(site, Probe(rows=rows, run=run), rows))
 
 
-# Whom it refuses
+# How it begins, and whom it refuses
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    ("--environment prod", "never runs against prod"), ("--environment prod --yes --only aws-clock", "never runs against"),
-    ("--environment moon", "expected one of"), ("--environment local", "without --environment"),
-    ("--environment test --holds a,b,a", "given twice"),
+def stack(**more: Any) -> Step:
+    described = {"StackName": STACK, "StackId": "stack-1", "CreationTime": START, "StackStatus": "CREATE_COMPLETE"}
+    return ("cloudformation", "describe_stacks", {"Stacks": [described | more]})
+
+
+def begins(handlers: tuple[str, ...] = HANDLERS, kind: str = API) -> list[Step]:
+    """The calls by which the stack is found and known to be of this version."""
+    found = [("AWS::Lambda::Function", name) for name in handlers] + [(kind, "api1234567")]
+    common = {"LastUpdatedTimestamp": START, "ResourceStatus": "CREATE_COMPLETE"}
+    named = [{"LogicalResourceId": name, "PhysicalResourceId": name, "ResourceType": one} for one, name in found]
+    role = f"arn:aws:iam::{ACCOUNT}:role/r"
+    return [
+        stack(Outputs=[{"OutputKey": "OutcomeBus", "OutputValue": "b"}]),
+        ("sts", "get_caller_identity", {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/u"}),
+        ("cloudformation", "list_stack_resources", {"StackResourceSummaries": [one | common for one in named]}),
+        *[("lambda", "get_function_configuration", {"Handler": f"{name}.handler", "Role": role, "MemorySize": 512})
+          for name in handlers],
+    ]  # fmt: skip
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+TEST, CLOCK, REFUSED = "--environment test --yes", "--environment test --yes --only aws-clock", "describe_stacks"
+ASKS = "--environment test --only aws-clock --holds order-7"
+AGAIN, DEAD = "log in again, then run the same command again", "the API cannot be reached"
+STARTS: list[tuple[str, list[Step], int, str, dict[str, Any]]] = [  # arguments, AWS, exit code, what it says, the API
+    ("--environment prod", [], 2, "never runs against prod", {}),
+    (f"--environment prod {CLOCK[19:]}", [], 2, "never runs against prod", {}),
+    ("--environment moon", [], 2, "expected one of", {}),
+    ("--environment local", [], 2, "without --environment", {}),
+    ("--environment test --holds a,b,a", [], 2, "given twice", {}),
+    (TEST, [stack(Tags=[{"Key": "environment", "Value": "prod"}])], 2, "carries the tag environment=prod", {}),
+    (TEST, begins(HANDLERS[:-1]), 1, f"has no function {HANDLERS[-1]}: it was deployed from another version", {}),
+    (TEST, begins(kind="AWS::ApiGatewayV2::Api"), 1, f"has no {API}: it was deployed from another version", {}),
+    (TEST, [("cloudformation", REFUSED, "ExpiredToken")], 1, AGAIN, {}),
+    (TEST, [("cloudformation", REFUSED, "InvalidClientTokenId")], 1, AGAIN, {}),
+    (TEST, [("cloudformation", REFUSED, "AccessDenied")], 1, "a right is missing: AWS refused DescribeStacks", {}),
+    (TEST, [("cloudformation", REFUSED, "ValidationError")], 1, f"there is no stack {STACK} in eu-central-1", {}),
+    (CLOCK, begins(), 1, "CallerPolicy", {"status": 403}),
+    (CLOCK, begins(), 1, "the API answers 502", {"status": 502}),
+    (CLOCK, begins(), 1, "no answer from 127.0.0.1", {"lives": 0}),
+    (CLOCK, begins(), 1, DEAD, {"lives": 1}),  # it dies before the only probe
+    (CLOCK, begins(), 1, DEAD, {"lives": 2}),  # and under it
+    (CLOCK, begins(), 3, "********3333", {}),  # the fake API's Date is not now
+    (ASKS, begins(), 2, "say --yes", {"stdin": io.StringIO("y\n")}),
+    (ASKS, begins(), 2, "Go on?", {"stdin": Terminal("n\n")}),
+    (ASKS, begins(), 2, "Go on?", {"stdin": Terminal("\n")}),
+    (ASKS, begins(), 2, "Go on?", {"stdin": Terminal("")}),
+    (ASKS, begins(), 3, "1 rows. It takes up to 1 minutes", {"stdin": Terminal("y\n")}),
+    (ASKS, begins(), 3, "Holds that may be voided: order-7.", {"stdin": Terminal("y\n")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "steps", "code", "says", "how"), STARTS)
+def test_how_it_begins(
+    account: Account, api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    arguments: str, steps: list[Step], code: int, says: str, how: dict[str, Any],
+) -> None:  # fmt: skip
+    account.plays(steps)
+    monkeypatch.setattr("sys.stdin", how.get("stdin"))
+    vars(api).update(how)
+    assert command.main([*arguments.split(), "--out", str(tmp_path)]) == code
+    printed = capsys.readouterr()
+    assert says in " ".join(printed.err.split())
+    written = printed.out + printed.err + "".join(file.read_text() for file in tmp_path.iterdir())
+    assert ("Traceback" in written, ACCOUNT in written) == (False, False)
+    account.finished()
+
+
+@pytest.mark.parametrize(("error", "says"), [
+    (NoCredentialsError(), "there are no AWS credentials"),
+    (EndpointConnectionError(endpoint_url="https://x"), "the network gave no answer: EndpointConnectionError"),
 ])  # fmt: skip
-def test_what_it_must_not_do_it_does_not(
-    arguments: str, says: str, account: Account, capsys: pytest.CaptureFixture[str]
+def test_no_network_and_no_credentials_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, says: str
 ) -> None:
-    assert command.main(arguments.split()) == 2
+    monkeypatch.setattr(places, "deployed", lambda *_: (_ for _ in ()).throw(error))
+    assert command.main(TEST.split()) == 1
     assert says in capsys.readouterr().err
-    assert account.calls == []
 
 
-def test_a_stack_that_says_that_it_is_prod_is_refused(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
-    account.says("cloudformation", "describe_stacks", stack(Tags=[{"Key": "environment", "Value": "prod"}]))
-    assert command.main(["--environment", "test", "--yes"]) == 2
-    assert "carries the tag environment=prod" in capsys.readouterr().err
+def test_an_output_that_is_missing_is_another_version(site: Site) -> None:
+    with pytest.raises(AnotherVersion, match="has no output Nothing"):
+        site.output("Nothing")
 
 
 @pytest.mark.parametrize(("expected", "says"), [(None, "set test.pos_id in"), (POS_ID[::-1], "another project")])
@@ -96,134 +166,6 @@ def test_no_hold_of_another_project_is_touched(site: Site, expected: str | None,
         _ = site.line
     of_orders = next(one for one in runner.PROBES if "provider-unknown-void" in one.rows)
     assert {finding.verdict for finding in runner.findings(site, of_orders, of_orders.rows)} == {Verdict.NOT_SEEN}
-
-
-# How it begins
-
-
-def stack(**more: Any) -> dict[str, Any]:
-    described = {"StackName": STACK, "StackId": "stack-1", "CreationTime": START, "StackStatus": "CREATE_COMPLETE"}
-    return {"Stacks": [described | more]}
-
-
-def begins(account: Account, handlers: tuple[str, ...] = HANDLERS, kind: str = API) -> None:
-    """The calls by which the stack is found and known to be of this version."""
-    account.says("cloudformation", "describe_stacks", stack(Outputs=[{"OutputKey": "OutcomeBus", "OutputValue": "b"}]))
-    account.says("sts", "get_caller_identity", {"Account": ACCOUNT, "Arn": "arn:aws:iam::111122223333:user/u"})
-    found = [("AWS::Lambda::Function", name) for name in handlers] + [(kind, "api1234567")]
-    common = {"LastUpdatedTimestamp": START, "ResourceStatus": "CREATE_COMPLETE"}
-    resources = [
-        {"LogicalResourceId": name, "PhysicalResourceId": name, "ResourceType": one} | common for one, name in found
-    ]
-    account.says("cloudformation", "list_stack_resources", {"StackResourceSummaries": resources})
-    for name in handlers:
-        configuration = {"Handler": f"{name}.handler", "Role": f"arn:aws:iam::{ACCOUNT}:role/{name}", "MemorySize": 512}
-        account.says("lambda", "get_function_configuration", configuration)
-
-
-type Started = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Started:
-    """started("--yes", …) -> exit code, standard output and error, for the stack of the fake account."""
-
-    def start(*arguments: str) -> tuple[int, str, str]:
-        code = command.main(["--environment", "test", "--out", str(tmp_path), *arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return code, printed.out, printed.err
-
-    return start
-
-
-CLOCK = ("--yes", "--only", "aws-clock")
-
-
-def test_a_deployed_stack_is_examined(account: Account, started: Started, tmp_path: Path) -> None:
-    begins(account)
-    code, out, err = started(*CLOCK)
-    assert code in (0, command.CONTRADICTED)  # the fake API's Date is not now
-    assert "********3333" in err
-    assert ACCOUNT not in out + err + "".join(file.read_text() for file in tmp_path.iterdir())
-    found = json.loads((tmp_path / "report.json").read_text())
-    assert found["account"] == "********3333"
-    assert found["versions"]["boto3"]
-    account.finished()
-
-
-@pytest.mark.parametrize(("handlers", "kind", "says"), [
-    (HANDLERS[:-1], API, f"has no function {HANDLERS[-1]}"), (HANDLERS, "AWS::ApiGatewayV2::Api", f"has no {API}"),
-])  # fmt: skip
-def test_a_stack_of_another_version_is_one_sentence(
-    account: Account, started: Started, handlers: tuple[str, ...], kind: str, says: str
-) -> None:
-    begins(account, handlers, kind)
-    code, _, err = started("--yes")
-    assert (code, says in err, "was deployed from another version of this project" in err) == (1, True, True)
-
-
-def test_an_output_that_is_missing_is_another_version(site: Site) -> None:
-    with pytest.raises(AnotherVersion, match="has no output Nothing"):
-        site.output("Nothing")
-
-
-@pytest.mark.parametrize(("code", "says"), [
-    ("ExpiredToken", "log in again, then run the same command again"),
-    ("InvalidClientTokenId", "log in again, then run the same command again"),
-    ("AccessDenied", "a right is missing: AWS refused DescribeStacks"),
-    ("ValidationError", "there is no stack VoidService-test in eu-central-1"),
-])  # fmt: skip
-def test_what_is_wrong_at_the_start_is_one_sentence(account: Account, started: Started, code: str, says: str) -> None:
-    account.refuses("cloudformation", "describe_stacks", code)
-    got, _, err = started("--yes")
-    assert (got, says in err) == (1, True)
-
-
-@pytest.mark.parametrize(("status", "lives", "says"), [
-    (403, 1000, "CallerPolicy"), (200, 0, "no answer from 127.0.0.1"), (502, 1000, "the API answers 502"),
-    (200, 1, "the API cannot be reached"), (200, 2, "the API cannot be reached"),  # it dies under the first or only probe
-])  # fmt: skip
-def test_an_api_that_is_shut_or_dies_is_an_error(
-    account: Account, api: Api, started: Started, status: int, lives: int, says: str
-) -> None:
-    begins(account)
-    api.status, api.lives = status, lives
-    code, _, err = started(*CLOCK)
-    assert (code, says in err) == (1, True), err
-
-
-@pytest.mark.parametrize(("error", "says"), [
-    (NoCredentialsError(), "there are no AWS credentials"),
-    (EndpointConnectionError(endpoint_url="https://x"), "the network gave no answer: EndpointConnectionError"),
-])  # fmt: skip
-def test_no_network_and_no_credentials_are_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, started: Started, error: Exception, says: str
-) -> None:
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(places, "deployed", fail)
-    code, _, err = started()
-    assert (code, says in err) == (1, True)
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(("stdin", "code", "says"), [
-    (io.StringIO("y\n"), 2, "say --yes"), (Terminal("n\n"), 2, ""), (Terminal("\n"), 2, ""), (Terminal(""), 2, ""),
-    (Terminal("y\n"), 3, "1 rows. It takes up to 1 minutes"), (Terminal("y\n"), 3, "Holds that may be voided: order-7."),
-])  # fmt: skip
-def test_it_asks_first_and_says_what_it_will_do(
-    account: Account, started: Started, monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO, code: int, says: str
-) -> None:
-    begins(account)
-    monkeypatch.setattr("sys.stdin", stdin)
-    got, _, err = started("--only", "aws-clock", "--holds", "order-7")
-    assert (got, says in " ".join(err.split())) == (code, True)
 
 
 def test_the_plan_names_what_is_done_with_each_hold(site: Site) -> None:
@@ -431,21 +373,18 @@ def test_a_known_secret_never_passes(secret: str, evidence: object, data: st.Dat
     assert secret not in json.dumps(hidden, ensure_ascii=False)
 
 
-@pytest.mark.parametrize("text", [
-    "AKIA" + "ABCDEFGHIJKLMNOP", "CPAY-HMAC 2c2b91a3:48731878acbb41e6ee70eac5f1e6f8b8031f9484",
-    "Credential=AKIDEXAMPLE/20261124/eu-central-1/execute-api/aws4_request, Signature=abc",
-    "48731878acbb41e6ee70eac5f1e6f8b8031f9484", "4242 4242 4242 4242", "card 4242424242424242 of somebody@example.com",
-    "Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.ABCDEFGH",
+@pytest.mark.parametrize(("hidden", "text"), [
+    (True, "AKIA" + "ABCDEFGHIJKLMNOP"), (True, "CPAY-HMAC 2c2b91a3:48731878acbb41e6ee70eac5f1e6f8b8031f9484"),
+    (True, "Credential=AKIDEXAMPLE/20261124/eu-central-1/execute-api/aws4_request, Signature=abc"),
+    (True, "48731878acbb41e6ee70eac5f1e6f8b8031f9484"), (True, "4242 4242 4242 4242"),
+    (True, "card 4242424242424242 of somebody@example.com"),
+    (True, "Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.ABCDEFGH"), (False, "2026-11-24T10:00:30.100Z"),
+    (False, POS_ID), (False, "order-1"), (False, "1009"), (False, "9999-99-99T99:99:99.999"),
 ])  # fmt: skip
-def test_what_looks_like_a_secret_or_a_person_is_hidden(text: str) -> None:
-    hidden = Redactor().text(text)
-    assert "[hidden]" in hidden
-    assert [part for part in ("4242", "48731878", "AKIDEXAMPLE", "example.com", "ABCDEFGH") if part in hidden] == []
-
-
-@pytest.mark.parametrize("text", ["2026-11-24T10:00:30.100Z", POS_ID, "order-1", "1009", "9999-99-99T99:99:99.999"])
-def test_what_evidence_needs_stays(text: str) -> None:
-    assert Redactor().text(text) == text
+def test_what_looks_like_a_secret_or_a_person_is_hidden_and_what_evidence_needs_stays(hidden: bool, text: str) -> None:
+    shown = Redactor().text(text)
+    assert ("[hidden]" in shown, shown == text) == (hidden, not hidden)
+    assert [part for part in ("4242", "48731878", "AKIDEXAMPLE", "example.com", "ABCDEFGH") if part in shown] == []
 
 
 def test_an_account_keeps_four_digits() -> None:
@@ -467,6 +406,7 @@ def test_a_report_names_every_row_and_counts_them(site: Site) -> None:
     whole = report_of(site, judged("aws-clock", True, {}), judged("provider-post-plain", False, {"a": "|`*"}))
     assert [row["id"] for row in whole["rows"]] == [row.id for row in runner.ROWS]
     assert whole["counts"] == {"confirmed": 1, "contradicted": 1, "not seen": len(runner.ROWS) - 2}
+    assert (whole["account"], bool(whole["versions"]["boto3"])) == ("********3333", True)
     text = "\n".join(report.lines(whole))
     for one in ('provider_scheme="CPAY-HMAC"', report.NOT_ASKED, "Left behind"):
         assert one in text

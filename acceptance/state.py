@@ -16,7 +16,7 @@ from typing import Any
 from acceptance.rows import Finding, Verdict
 from ops.places import OpsError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,7 @@ class State:
 
     def save(self) -> None:
         """Replace the file as a whole."""
-        findings = [{**asdict(finding), "at": at} for finding, at in self.findings.values()]
-        made = [{"kind": made.kind, "what": dict(made.what)} for made in self.made]
-        document = {
-            "format": FORMAT,
-            "deployment": self.deployment,
-            "findings": findings,
-            "notes": self.notes,
-            "made": made,
-        }
+        document = {"format": FORMAT} | asdict(self)
         write_whole(self.path, json.dumps(document, ensure_ascii=False, indent=1, default=str))
 
 
@@ -101,14 +93,14 @@ def load(path: Path) -> State:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["format"] != FORMAT:
             raise ValueError
-        findings = {one["row"]: (_finding(one), one["at"]) for one in found["findings"]}
+        findings = {row: (_finding(**one), at) for row, (one, at) in found["findings"].items()}
         return State(path, found["deployment"], findings, found["notes"], [Made(**one) for one in found["made"]])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise OpsError(f"{path} is not readable: read it yourself, run --clean, then remove it") from None
 
 
-def _finding(one: dict[str, Any]) -> Finding:
-    return Finding(one["row"], Verdict(one["verdict"]), one["evidence"], one["why"])
+def _finding(verdict: str, **more: Any) -> Finding:
+    return Finding(verdict=Verdict(verdict), **more)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -331,7 +331,7 @@ def test_a_state_is_taken_up_again(tmp_path: Path) -> None:
     assert load(tmp_path / "state.json").noted("order-1") == {"sent": "service"}  # a voided hold stays voided
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 2}', '{"format": 1, "deployment": "x"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 2, "deployment": "x"}'])
 def test_a_state_that_cannot_be_read_is_said(tmp_path: Path, text: str) -> None:
     (tmp_path / "state.json").write_text(text)
     with pytest.raises(OpsError, match="is not readable"):

@@ -32,7 +32,7 @@ WEBHOOK_ROUTE = "/webhooks/financial-line"
 JSON = {"Content-Type": "application/json"}
 MOST_LINES = 20_000
 """Of one log group: more would take minutes and say no more."""
-HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
+HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids", "decide")
 _ORDINALS = ("one", "a second", "a third", "a fourth")
 
 

@@ -172,4 +172,4 @@ def look(site: Site, order: str) -> Seen:
 
 def _webhooks(site: Site, order: str) -> list[dict[str, Any]]:
     """The stored webhooks of the void."""
-    return [one for one in site.read(order).document.get("events", []) if one.get("method") == "void"]
+    return [one for one in site.read(order).document.get("webhooks", []) if one.get("method") == "void"]

@@ -17,7 +17,7 @@ from botocore.stub import Stubber
 
 from acceptance.limits import Allowed, Patience
 from acceptance.redact import Redactor
-from acceptance.site import Function, Site
+from acceptance.site import HANDLERS, Function, Site
 from acceptance.state import load
 from infra.environment import Environment
 from ops.places import Place
@@ -140,10 +140,9 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
         place, environment, load(folder / "state.json"), Allowed(**allowed), Redactor(account=ACCOUNT),
         patience=Patience(), sleep=clock.sleep, monotonic=clock.monotonic, now=clock.now,
     )  # fmt: skip
-    known = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
     site.__dict__ |= {
         "account": ACCOUNT,
-        "functions": {stem: function(stem) for stem in known},
+        "functions": {stem: function(stem) for stem in HANDLERS},
         "api_id": "api1234567",
         "outputs": {"OutcomeBus": "bus", "ApiUrl": api_url},
         "stack": {"StackId": "stack-1", "LastUpdatedTime": START, "StackName": STACK},

@@ -52,6 +52,12 @@ def test_each_row_about_the_provider_that_a_rule_rests_on_is_named_by_its_docume
     assert rests <= named | {"provider-success-code"}  # documented, so it is no assumption
 
 
+def test_the_files_that_the_document_names_are_there() -> None:
+    page = (ROOT / "docs" / "provider.md").read_text(encoding="utf-8")
+    there = {file.name for folder in ("functions", "infra") for file in (ROOT / folder).rglob("*.py")}
+    assert set(re.findall(r"[a-z_]+\.py", page)) <= there
+
+
 def test_rights_are_written_as_iam_writes_them_and_a_probe_that_changes_something_says_what() -> None:
     rights = {right for probe in PROBES for right in probe.rights}
     assert [right for right in rights if not re.fullmatch(r"[a-z-]+:[A-Za-z]+", right)] == []

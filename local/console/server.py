@@ -14,7 +14,7 @@ import urllib3
 
 from local import aws, signature
 from local.gateway import Answer, Pages, Request
-from local.sandbox.ledger import DEFAULTS, FAULTS
+from local.sandbox.desk import DEFAULTS, FAULTS
 
 FILES = Path(__file__).parent / "static"
 OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -5,10 +5,9 @@ Goes through the front door only, as a merchant does; fails loudly when a step d
 
 import json
 import time
-import urllib.request
 from typing import Any
 
-from local.merchant import Caller, Reply
+from local.merchant import Caller, Reply, send
 from local.service import Service
 
 ORDER = "123"
@@ -69,10 +68,8 @@ def _read_until_reported(merchant: Caller) -> Reply:
 
 
 def _control(method: str, url: str, document: Any = None) -> Any:
-    data = None if document is None else json.dumps(document).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    body = b"" if document is None else json.dumps(document).encode()
+    return send(method, url, body, {"Content-Type": "application/json"}).json
 
 
 def _step(number: int, text: str) -> None:

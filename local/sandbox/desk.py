@@ -4,6 +4,7 @@ Promises that a void is checked and executed in one step, so that two racing voi
 Never talks to a network and never waits.
 """
 
+import copy
 import dataclasses
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from payments.exact_json import parse, write
 from play import answers, views, webhooks
 from play.answers import REFUSALS
 from play.ledger import NAMES, Ledger, Operation, Project
@@ -121,17 +123,22 @@ class Desk:
         return self.order(order_id).server_url or own
 
     def kept(self) -> dict[str, Any]:
-        """All orders and operations, as JSON can hold them."""
+        """All orders and operations, as JSON can hold them; an amount as its own text."""
+        names = [each.name for each in dataclasses.fields(Operation) if each.name != "project"]
         with self.lock:
             rows = [
-                {name.name: getattr(row, name.name) for name in dataclasses.fields(row) if name.name != "project"}
+                {name: getattr(row, name) for name in names} | {"amount": write(row.amount)}
                 for row in self.ledger.operations
             ]
-            return {"operations": rows, "orders": {name: vars(order) for name, order in self._orders.items()}}
+            # The address of this run is not that of the next one.
+            orders = {name: vars(order) | {"server_url": None} for name, order in self._orders.items()}
+            return copy.deepcopy({"operations": rows, "orders": orders})
 
     def restore(self, operations: Sequence[dict[str, Any]], orders: Mapping[str, dict[str, Any]]) -> None:
         """What an earlier run has kept."""
         for row in operations:
             changes = [(int(at), status) for at, status in row["changes"]]
-            self.ledger.operations.append(Operation(**row | {"project": self.project, "changes": changes}))
+            amount = parse(row["amount"])
+            details = row | {"project": self.project, "changes": changes, "amount": amount}
+            self.ledger.operations.append(Operation(**details))
         self._orders |= {name: Order(**order) for name, order in orders.items()}

@@ -3,8 +3,8 @@
 Everything listens on loopback only and nothing of it outlives the run. Nothing in functions/ knows about it.
 """
 
+import os.path
 import sys
-from pathlib import Path
 
 # What the sandbox's provider reads and signs with lies where Lambda wants it, at the root of functions/.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "functions"))
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "functions"))

@@ -4,18 +4,24 @@ Prints what it is doing while it sets up, then the credentials and calls that wo
 """
 
 import os
-import re
 import signal
+
+if __name__ == "__main__":  # before all that takes time: a Ctrl-C now has nothing to clean up, and no traceback to show
+    signal.signal(signal.SIGINT, lambda *_: os.write(1, b"\nStopped.\n") and os._exit(0))
+
+import re
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:  # the rest is imported where a Ctrl-C is already taken
+if TYPE_CHECKING:
     from local.service import Service
 
+CLEANED_UP = 5.0  # seconds
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KEPT_NOWHERE = "Its records, holds and webhooks are in memory only: they are gone when it stops (KEEP=1 keeps them)."
 KEPT = "Its records, holds and webhooks are kept in .cache: the next run with KEEP=1 has them again."
@@ -44,8 +50,10 @@ Read the record and its webhooks:
 
 
 def main(arguments: list[str]) -> int:
+    import local.service  # noqa: F401  the dear part, while a Ctrl-C may still end everything at once
+
     for stop in STOP_SIGNALS:
-        signal.signal(stop, _interrupt)
+        signal.signal(stop, _Interrupt())
     try:
         match arguments:
             case ["up"]:
@@ -125,10 +133,15 @@ def _port(variable: str, default: int) -> int:
     return int(text)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    for stop in STOP_SIGNALS:
-        signal.signal(stop, signal.SIG_IGN)  # a second one must not interrupt the clean-up
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Ends the run. A second one must not interrupt the clean-up, unless that hangs or the first one was lost."""
+
+    last = -CLEANED_UP
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        before, _Interrupt.last = _Interrupt.last, time.monotonic()
+        if _Interrupt.last - before > CLEANED_UP:
+            raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

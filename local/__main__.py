@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     import local.service  # noqa: F401  the dear part, while a Ctrl-C may still end everything at once
 
     for stop in STOP_SIGNALS:
-        signal.signal(stop, _Interrupt())
+        signal.signal(stop, Interrupt())
     try:
         match arguments:
             case ["up"]:
@@ -133,14 +133,14 @@ def _port(variable: str, default: int) -> int:
     return int(text)
 
 
-class _Interrupt:
+class Interrupt:
     """Ends the run. A second one must not interrupt the clean-up, unless that hangs or the first one was lost."""
 
     last = -CLEANED_UP
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
-        before, _Interrupt.last = _Interrupt.last, time.monotonic()
-        if _Interrupt.last - before > CLEANED_UP:
+        before, Interrupt.last = Interrupt.last, time.monotonic()
+        if Interrupt.last - before > CLEANED_UP:
             raise KeyboardInterrupt
 
 

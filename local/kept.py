@@ -24,6 +24,7 @@ class Kept:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._lock.close()
             raise SystemExit("Another run keeps its records in .cache: end it, or run without KEEP=1") from None
 
     def restore(self, table: Any, name: str) -> None:

@@ -84,10 +84,11 @@ class Outcomes:
             each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::Pipes::Pipe"
         ]
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_KEPT)
+        self._dead: deque[Any] = deque(maxlen=MOST_KEPT)
 
-    def latest(self) -> list[dict[str, Any]]:
-        """The newest last, each with what its posts came to."""
-        return list(self._events)
+    def latest(self) -> dict[str, list[Any]]:
+        """The events, the newest last, each with what its posts came to; and what no template could hold, by its key."""
+        return {"events": list(self._events), "dead_letters": list(self._dead)}
 
     def take(self, records: Sequence[Record]) -> None:
         """Changes of the table, oldest first."""
@@ -105,6 +106,11 @@ class Outcomes:
             patterns = [each["Pattern"] for each in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
             if any(self._matches(pattern, record) for pattern in patterns):
                 bus = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
+                try:
+                    detail = json.loads(filled(pipe["TargetParameters"]["InputTemplate"], record))
+                except ValueError:
+                    self._dead.append(record["dynamodb"]["Keys"])
+                    continue
                 yield {
                     "version": "0",
                     "id": str(uuid.uuid4()),
@@ -114,7 +120,7 @@ class Outcomes:
                     "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                     "region": REGION,
                     "resources": [],
-                    "detail": json.loads(filled(pipe["TargetParameters"]["InputTemplate"], record)),
+                    "detail": detail,
                 }
 
     def _matches(self, pattern: str, record: Record) -> bool:

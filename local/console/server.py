@@ -51,7 +51,7 @@ DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
-def console(sandbox_url: str, events: Callable[[], list[dict[str, Any]]]) -> Pages:
+def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:
     """Answers what is the console's, and None for everything else, which is the API's. `events`: what has left."""
     pool = urllib3.PoolManager(retries=False, timeout=40)
 
@@ -67,7 +67,7 @@ def console(sandbox_url: str, events: Callable[[], list[dict[str, Any]]]) -> Pag
         if path == "/console/config.json":
             return _answer(HTTPStatus.OK, ".json", json.dumps(_config(sandbox_url)).encode())
         if path == "/console/events.json":
-            return _answer(HTTPStatus.OK, ".json", json.dumps({"events": events()}).encode())
+            return _answer(HTTPStatus.OK, ".json", json.dumps(events()).encode())
         file = _pages().get(path)
         if file is None:
             return _refused(HTTPStatus.NOT_FOUND, "no such page")

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from play.words import DIFFERENCES
 from local.service import CREDENTIALS, Service
 from ops.acceptance import __main__ as command
 from ops.acceptance.provider_rows import PROVIDER_ROWS
 from ops.acceptance.undo import MARK
+from play.words import DIFFERENCES
 from tests.integration.client import eventually
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -277,9 +277,11 @@ def test_what_the_templates_pipes_pass_is_shown_and_void_settled_is_posted_until
     declared = {"Resources": {"A": pipe("void.settled", {"state": "voided"}), "B": pipe("other", {"state": "open"})}}
     leaving = outcomes.Outcomes(declared, Bus(), shown.append, f"http://127.0.0.1:{door.port}/x")
     try:
-        leaving.take([change("open"), change("pending"), change("voided")])
+        broken = change("voided", "2")
+        del broken["dynamodb"]["NewImage"]["review"]
+        leaving.take([change("open"), change("pending"), broken, change("voided")])
         give_up = time.monotonic() + 10
-        while (latest := leaving.latest())[-1]["posts"] != [503, 200] and time.monotonic() < give_up:
+        while (latest := leaving.latest()["events"])[-1]["posts"] != [503, 200] and time.monotonic() < give_up:
             time.sleep(0.01)
     finally:
         door.close()
@@ -289,6 +291,7 @@ def test_what_the_templates_pipes_pass_is_shown_and_void_settled_is_posted_until
     ]
     assert [json.loads(line) for line in shown] == [each["event"] for each in latest]
     assert posted == [latest[1]["event"]] * 2
+    assert leaving.latest()["dead_letters"] == [broken["dynamodb"]["Keys"]]
     assert posted[0]["detail"] == {"state": "voided", "reason": "", "order": "1", "review": False, "version": "2"}
 
 

@@ -87,7 +87,7 @@ class Outcomes:
         self._dead: deque[Any] = deque(maxlen=MOST_KEPT)
 
     def latest(self) -> dict[str, list[Any]]:
-        """The events, the newest last, each with what its posts came to; and what no template could hold, by its key."""
+        """Events, the newest last, each with what its posts came to; and by its key what no template could hold."""
         return {"events": list(self._events), "dead_letters": list(self._dead)}
 
     def take(self, records: Sequence[Record]) -> None:

@@ -19,7 +19,7 @@ import pytest
 from acceptance import __main__ as command
 from acceptance.run import ROWS
 from acceptance.undo import MARK
-from local.sandbox.differences import DIFFERENCES
+from play.words import DIFFERENCES
 from local.service import CREDENTIALS, Service
 from tests import once
 from tests.integration.client import eventually

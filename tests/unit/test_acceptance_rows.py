@@ -10,7 +10,7 @@ from acceptance import __main__ as command
 from acceptance.probes import figures
 from acceptance.rows import Row
 from acceptance.run import PROBES, ROWS
-from local.sandbox.differences import DIFFERENCES
+from play.words import DIFFERENCES
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = {row.id: row for row in ROWS}

@@ -71,8 +71,10 @@ DIFFERENCES = {
     "portal-announced": "a void that names no server_url is not announced",
     # Queries.
     "query-hold": "the query of an order answers an object instead of an array",
+    "order-once": "an order has a second payment",
     "query-no-void": "the query of a void that nobody made is answered with a credentials code",
     "query-delay": "a void is not shown in queries",
+    "query-lag": "a list does not show within the hour what an answer and a webhook said",
     "query-steady": "every other query of an order that exists answers 404",
 }
 NO_LONGER = {

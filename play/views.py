@@ -36,9 +36,8 @@ class Query:
 
     def rows(self, shows: Callable[[Operation], bool] = lambda _: True) -> list[Fields]:
         """The operations as this provider tells them."""
-        found = [told(self.ledger, one, "list") for one in self.operations if shows(one)]
-        second = found[:1] if "order-once" in self.ledger.differs else []
-        return found + [one | {"payment_id": "another"} for one in second]
+        rows = [told(self.ledger, one, "list") for one in self.operations if shows(one)]
+        return rows + [row | {"payment_id": "another"} for row in rows[:1] if "order-once" in self.ledger.differs]
 
 
 type View = Callable[[Query], bytes | None]

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from payments import exact_json
-from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
 from payments.deadline import Deadline
 from payments.facts import Attempt, Evidence, Facts, Request
+from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
 from payments.orders import Order, Source, Void
 from payments.secret import Secret
 from payments.signatures import sign_webhook

@@ -4,7 +4,8 @@ What was not told is not answered, so a probe that asks for more than a test exp
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,9 @@ from acceptance.redact import Redactor
 from acceptance.site import HANDLERS, Function, Site
 from acceptance.state import load
 from infra.environment import Environment
+from local.sandbox.doors import Exchange
 from ops.places import Place
+from play.words import http
 
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
@@ -98,6 +101,17 @@ class Account:
         """Nothing that was told is still unasked."""
         for stub in self._stubs.values():
             stub.assert_no_pending_responses()
+
+
+def reply(exchange: Exchange, status: int, content: object, headers: Mapping[str, str] | None = None) -> None:
+    """Text as it is, anything else as JSON, with these headers."""
+    plain = isinstance(content, str)
+    more = {"Content-Type": "text/plain" if plain else "application/json"} | dict(headers or {})
+    kind, body = (
+        more.pop("Content-Type"),
+        content.encode() if isinstance(content, str) else json.dumps(content).encode(),
+    )
+    exchange.write(http(status, body, kind, "".join(f"{name}: {value}\r\n" for name, value in more.items())))
 
 
 @contextmanager

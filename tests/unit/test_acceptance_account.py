@@ -19,7 +19,7 @@ from acceptance.run import PROBES, findings
 from acceptance.site import Site
 from acceptance.undo import MARK
 from local.sandbox.doors import Door, Exchange
-from tests.fakes.account import ACCOUNT, REGION, SECRET, STACK, START, Account, Step, deployed
+from tests.fakes.account import ACCOUNT, REGION, SECRET, STACK, START, Account, Step, deployed, reply
 
 YES, NO, OPEN = Verdict.CONFIRMED, Verdict.CONTRADICTED, Verdict.NOT_SEEN
 ALARM = f"{STACK} {changes.HEADING}"
@@ -41,20 +41,20 @@ class Api:
     def _answer(self, exchange: Exchange) -> None:
         if exchange.command == "POST":
             self.submitted.append(json.loads(exchange.body)["order_id"])
-            return exchange.send(409, {"void": {"order_id": self.submitted[-1], "state": self.state}})
+            return reply(exchange, 409, {"void": {"order_id": self.submitted[-1], "state": self.state}})
         if "limit=1" in exchange.path:
-            return exchange.send(200, {"voids": []}, {"Date": self.date})
+            return reply(exchange, 200, {"voids": []}, {"Date": self.date})
         if "/voids/" in exchange.path:
-            return exchange.send(404, {"type": "urn:void-service:problem:not-found"})
+            return reply(exchange, 404, {"type": "urn:void-service:problem:not-found"})
         self.asked += 1
         if "case=number" in exchange.path:
-            return exchange.send(200, "", {"X-Number": "7"})
+            return reply(exchange, 200, "", {"X-Number": "7"})
         if "case=member" in exchange.path:
-            return exchange.send(self.member, {"message": "Internal server error"})
+            return reply(exchange, self.member, {"message": "Internal server error"})
         if self.asked <= 4:
-            return exchange.send(200, "")
+            return reply(exchange, 200, "")
         problem = {"Content-Type": "application/problem+json"} | self.retry
-        return exchange.send(self.throttled, {"type": "urn:void-service:problem:throttled"}, problem)
+        return reply(exchange, self.throttled, {"type": "urn:void-service:problem:throttled"}, problem)
 
 
 @pytest.fixture

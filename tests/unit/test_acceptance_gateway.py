@@ -21,7 +21,7 @@ from acceptance.run import PROBES, ROWS, findings
 from acceptance.site import Site
 from acceptance.wire import Signer
 from local.sandbox.doors import Door, Exchange
-from tests.fakes.account import CALLER, REGION, Account, deployed
+from tests.fakes.account import CALLER, REGION, Account, deployed, reply
 
 PROBLEM = {"Content-Type": "application/problem+json"}
 MINE = "the-gateways-own-id"
@@ -50,21 +50,21 @@ class Recorded:
         headers = {name.lower(): value for name, value in exchange.headers.items()}
         # Recorded: 413 in plain text. Documented: 10,240 bytes of headers; what is answered above is not.
         if len(exchange.body) > 10 * 1024 * 1024 and self.wrong != "large":
-            return exchange.send(413, "HTTP content length exceeded 10485760 bytes.")
+            return reply(exchange, 413, "HTTP content length exceeded 10485760 bytes.")
         if sum(len(name) + len(value) for name, value in headers.items()) > 10_240 and self.wrong != "headers":
-            return exchange.send(400, "Bad Request")
+            return reply(exchange, 400, "Bad Request")
         if "webhooks" in path:
             status = 401 if self.wrong == "forwarded" and "x-forwarded-for" in headers else 403
             return self._refuse(exchange, status=status)
         if "oauth" in path:
             return self._by_token(exchange, headers.get("authorization", ""))
         if self.wrong == "override" and "x-http-method-override" in headers:
-            return exchange.send(200, {"voids": []})
+            return reply(exchange, 200, {"voids": []})
         if self.wrong == "slashes" and "//" in exchange.path:
-            return exchange.send(200, {"voids": []})
+            return reply(exchange, 200, {"voids": []})
         who = headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
         if self.wrong == "open" and not who:
-            return exchange.send(200, {"voids": []})
+            return reply(exchange, 200, {"voids": []})
         known = {"example": CALLER, "merchant": ReadOnlyCredentials("merchant", "merchant", None)}
         if who not in known or not self._is_signed(exchange, headers, known[who]):
             return self._refuse(exchange)
@@ -88,12 +88,12 @@ class Recorded:
         if authorization != f"Bearer {TOKEN}":
             status = 403 if self.wrong == "forbidden" and authorization == f"Bearer {EXPIRED}" else 401
             if self.wrong == "none" and authorization.endswith("."):
-                return exchange.send(200, {"voids": []})
-            return exchange.send(status, {}, PROBLEM | {"WWW-Authenticate": "Bearer", "x-amz-apigw-id": MINE})
+                return reply(exchange, 200, {"voids": []})
+            return reply(exchange, status, {}, PROBLEM | {"WWW-Authenticate": "Bearer", "x-amz-apigw-id": MINE})
         if self.wrong == "audience":
             return self._problem(exchange, 401, "unauthenticated")
         status = 409 if exchange.command == "POST" else 200
-        return exchange.send(status, {"voids": []}, {"x-amz-apigw-id": MINE})
+        return reply(exchange, status, {"voids": []}, {"x-amz-apigw-id": MINE})
 
     def _signed(self, exchange: Exchange, path: str, query: str) -> None:
         if exchange.command == "POST":
@@ -102,23 +102,23 @@ class Recorded:
         if path == "/v1/voids":
             if "cursor" in query:
                 return self._problem(exchange, 400, "invalid-request")
-            return exchange.send(200, {"voids": [], "cursor": None})
+            return reply(exchange, 200, {"voids": [], "cursor": None})
         order = unquote(exchange.path.rpartition("/voids/")[2])
         if order.startswith("by-token"):
-            return exchange.send(200, {"requested_by": "None" if self.wrong == "claims" else f"{ISSUER}#{CLIENT}"})
+            return reply(exchange, 200, {"requested_by": "None" if self.wrong == "claims" else f"{ISSUER}#{CLIENT}"})
         return self._problem(exchange, 404, "not-found", order_id=unquote(order) if self.wrong == "twice" else order)
 
     def _refuse(self, exchange: Exchange, status: int = 403) -> None:
         theirs = exchange.headers.get("x-amzn-RequestId")
         match self.wrong:
             case "plain":
-                exchange.send(status, {"message": "Missing Authentication Token"}, {"x-amz-apigw-id": MINE})
+                reply(exchange, status, {"message": "Missing Authentication Token"}, {"x-amz-apigw-id": MINE})
             case "default":
                 self._problem(exchange, 400, "invalid-request")
             case "override-id" if theirs:
                 self._problem(exchange, status, "unauthenticated", request_id=theirs)
             case "unescaped" if theirs:
-                exchange.send(status, f'{{"request_id": "{theirs}"}}', PROBLEM)
+                reply(exchange, status, f'{{"request_id": "{theirs}"}}', PROBLEM)
             case "other-id":
                 self._problem(exchange, status, "unauthenticated", request_id="another")
             case _:
@@ -126,7 +126,7 @@ class Recorded:
 
     def _problem(self, exchange: Exchange, status: int, name: str, **more: Any) -> None:
         document = {"type": f"urn:void-service:problem:{name}", "status": status, "request_id": MINE} | more
-        exchange.send(status, document, PROBLEM | {"x-amz-apigw-id": MINE})
+        reply(exchange, status, document, PROBLEM | {"x-amz-apigw-id": MINE})
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from local.sandbox.doors import Door, Exchange
 from ops import places
 from ops.places import OpsError, Place
 from payments.secret import Credentials
-from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, START, Account, Step, deployed
+from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, START, Account, Step, deployed, reply
 
 API = "AWS::ApiGateway::RestApi"
 
@@ -42,7 +42,7 @@ class Api:
         self.lives -= 1
         if self.lives < 0:
             raise ConnectionAbortedError
-        exchange.send(self.status, {"voids": []}, {"Date": "Tue, 24 Nov 2026 10:00:30 GMT"})
+        reply(exchange, self.status, {"voids": []}, {"Date": "Tue, 24 Nov 2026 10:00:30 GMT"})
 
 
 @pytest.fixture

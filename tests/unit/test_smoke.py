@@ -24,6 +24,7 @@ from ops.places import OpsError, Place
 from payments.provider import Provider
 from payments.secret import SecretError
 from payments.settings import SettingsError
+from tests.fakes.account import reply
 
 TEST_ID, LIVE_ID, OTHER_ID = (f"{digit * 8}-51ef-4ef1-80f7-3b44b07b5667" for digit in "abc")
 TEST, PROD = Environment(name="test", pos_id=TEST_ID), Environment(name="prod", pos_id=LIVE_ID)
@@ -82,11 +83,11 @@ class Api:
     def _answer(self, exchange: Exchange) -> None:
         problem = {"Content-Type": "application/problem+json"}
         if "Authorization" not in exchange.headers:
-            return exchange.send(403, {"status": 403}, problem)
+            return reply(exchange, 403, {"status": 403}, problem)
         if "limit=1" in exchange.path:
-            return exchange.send(200, {"voids": []})
+            return reply(exchange, 200, {"voids": []})
         order = self.named(exchange.path.rpartition("/voids/")[2])
-        return exchange.send(404, {"type": "urn:void-service:problem:not-found", "order_id": order}, problem)
+        return reply(exchange, 404, {"type": "urn:void-service:problem:not-found", "order_id": order}, problem)
 
 
 @pytest.fixture

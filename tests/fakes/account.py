@@ -36,7 +36,7 @@ START = datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)
 
 
 Step = tuple[str, str, Any]
-"""Service, operation, answer; a text is the code of a refusal."""
+"""Service, operation, answer; a text is the code of a refusal, and its message."""
 
 
 @functools.cache
@@ -94,8 +94,11 @@ class Account:
     def plays(self, steps: Sequence[Step]) -> None:
         """All of these, in their order."""
         for service, operation, answer in steps:
-            refused = isinstance(answer, str)
-            self.refuses(service, operation, answer) if refused else self.says(service, operation, answer)
+            if isinstance(answer, str):
+                code, _, message = answer.partition(": ")
+                self.refuses(service, operation, code, message or "refused")
+            else:
+                self.says(service, operation, answer)
 
     def finished(self) -> None:
         """Nothing that was told is still unasked."""

@@ -6,12 +6,12 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import pytest
-from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from acceptance import smoke
 from acceptance.probes.smoke import whose
 from acceptance.rows import Finding, Probe
+from acceptance.site import HANDLERS
 from acceptance.smoke import Result
 from infra import environments
 from infra.environment import Environment
@@ -24,52 +24,30 @@ from ops.places import OpsError, Place
 from payments.provider import Provider
 from payments.secret import SecretError
 from payments.settings import SettingsError
-from tests.fakes.account import reply
+from tests.fakes.account import ACCOUNT, CALLER, REGION, START, Account, Step, reply
 
 TEST_ID, LIVE_ID, OTHER_ID = (f"{digit * 8}-51ef-4ef1-80f7-3b44b07b5667" for digit in "abc")
 TEST, PROD = Environment(name="test", pos_id=TEST_ID), Environment(name="prod", pos_id=LIVE_ID)
 KNOWN = {"test": TEST, "prod": PROD}
 VALUES = {"pos_id": TEST_ID, "api_key": "key-1", "api_secret": "secret-1", "endpoints_key": "endpoints-1"}
-CALLER = ReadOnlyCredentials("a", "b", None)
-HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids", "decide")
+COMMON = {"ResourceType": "AWS::Lambda::Function", "LastUpdatedTimestamp": START, "ResourceStatus": "CREATE_COMPLETE"}
+VARIABLES = {"TABLE_NAME": "t", "SECRET_ID": "s", "PROVIDER_URL": "https://provider.example"}
 
 
-class Account:
-    """An account with the stack in it; `secret` is its secret's text, None if nobody has filled it."""
-
-    def __init__(self, secret: str | None, url: str) -> None:
-        self.secret, self.url, self.asked = secret, url, list[str]()
-
-    def client(self, service: str, **_: object) -> "Account":
-        self.asked.append(service)
-        return self
-
-    def get_credentials(self) -> "Account":
-        return self
-
-    def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        return CALLER
-
-    def describe_stacks(self, StackName: str) -> Any:
-        return {"Stacks": [{"Outputs": [{"OutputKey": "ApiUrl", "OutputValue": f"{self.url}/"}]}]}
-
-    def get_paginator(self, _: str) -> "Account":
-        return self
-
-    def paginate(self, **_: object) -> Iterator[Any]:
-        function = {"ResourceType": "AWS::Lambda::Function", "LogicalResourceId": "x"}
-        yield {"StackResourceSummaries": [function | {"PhysicalResourceId": name} for name in HANDLERS]}
-
-    def get_function_configuration(self, FunctionName: str) -> Any:
-        variables = {"TABLE_NAME": "t", "SECRET_ID": "s", "PROVIDER_URL": "https://provider.example"}
-        common = {"Role": "r", "MemorySize": 512, "Environment": {"Variables": variables}}
-        return {"Handler": f"{FunctionName}.handler"} | common
-
-    def get_secret_value(self, **_: object) -> Any:
-        if self.secret is None:
-            said = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT"
-            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": said}}, "GetSecretValue")
-        return {"SecretString": self.secret}
+def stack(url: str, secret: str | None) -> list[Step]:
+    """The stack as it is asked for, step by step; `secret` is its secret's text, None if nobody has filled it."""
+    outputs = [{"OutputKey": "ApiUrl", "OutputValue": f"{url}/"}]
+    described = {"StackName": "s", "CreationTime": START, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}
+    resources = [COMMON | {"LogicalResourceId": name, "PhysicalResourceId": name} for name in HANDLERS]
+    common = {"Role": f"arn:aws:iam::{ACCOUNT}:role/r", "MemorySize": 512, "Environment": {"Variables": VARIABLES}}
+    nothing = "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: x"
+    value = nothing if secret is None else {"SecretString": secret or " "}
+    return [
+        ("cloudformation", "describe_stacks", {"Stacks": [described]}),
+        ("cloudformation", "list_stack_resources", {"StackResourceSummaries": resources}),
+        *[("lambda", "get_function_configuration", {"Handler": f"{name}.handler"} | common) for name in HANDLERS],
+        ("secretsmanager", "get_secret_value", value),
+    ]  # fmt: skip
 
 
 class Api:
@@ -101,13 +79,14 @@ type Look = Callable[..., list[Result]]
 
 
 @pytest.fixture
-def look(monkeypatch: pytest.MonkeyPatch, api: Api) -> Look:
+def look(monkeypatch: pytest.MonkeyPatch, api: Api, account: Account) -> Look:
     """look(secret, environment, …) -> what was found from inside; the provider says `taken`."""
 
     def found(
         secret: str | None, environment: Environment = TEST, base: str = "", taken: bool | None = True
     ) -> list[Result]:
-        place = Place(f"VoidService-{environment.name}", "eu-central-1", Account(secret, api.url), CALLER)
+        account.plays(stack(api.url, secret))
+        place = Place(f"VoidService-{environment.name}", REGION, account, CALLER)
         monkeypatch.setattr(places, "deployed", lambda *_: place)
         monkeypatch.setattr(Provider, "accepts", lambda *_: taken)
         monkeypatch.setattr(environments, "ENVIRONMENTS", KNOWN)
@@ -157,12 +136,11 @@ def test_the_provider_has_the_last_word(look: Look, taken: bool | None, why: str
     assert look(text(), taken=taken)[-1] == Result("FAIL", "the provider accepts them", why)
 
 
-def test_behind_another_address_nothing_is_examined(look: Look, api: Api) -> None:
+def test_behind_another_address_nothing_is_examined(look: Look, api: Api, account: Account) -> None:
     elsewhere = api.url.replace("127.0.0.1", "localhost")
     says = "it is the API of VoidService-test"
     assert look(text(), base=elsewhere) == [Result("FAIL", says, f"its ApiUrl is {api.url}")]
-    account = cast("Account", places.deployed("test", None, None).session)
-    assert account.asked == ["cloudformation"]
+    assert [name for name, _ in account.calls] == ["cloudformation:DescribeStacks"]
 
 
 def test_without_rights_the_environment_is_not_skipped(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:

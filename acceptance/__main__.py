@@ -46,16 +46,16 @@ def main(arguments: list[str]) -> int:
         with _terminated_as_interrupted():
             wanted = chosen(options.only)
             return _list(wanted, options.json) if options.list else _accept(options, wanted)
-    except NotAllowed as error:
-        return _fail(str(error), 2)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 whoever runs this gets a line; the error's text may hold data
         try:
-            return _fail(reason(error), 1)
+            message = reason(error)
         except Stopped as stopped:
-            return _fail(str(stopped), 1)
+            message = str(stopped)
+        print(f"error: {one_line(message)}", file=sys.stderr)
+        return 2 if isinstance(error, NotAllowed) else 1
 
 
 @contextmanager
@@ -70,11 +70,6 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"error: {one_line(message)}", file=sys.stderr)
-    return code
 
 
 def _parser() -> argparse.ArgumentParser:

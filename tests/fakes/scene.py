@@ -74,9 +74,9 @@ def request(
     return Request(order_id, currency, comment, key, "arn:aws:iam::1:role/shop")
 
 
-def submitting(now: int = START, key: str | None = None) -> Order:
+def submitting(now: int = START, key: str | None = None, order_id: str = ORDER) -> Order:
     """An order whose first intent was just made, and is not yet in the table."""
-    return Order(POS_ID, ORDER).claimed(request(key), "attempt-1", now)
+    return Order(POS_ID, order_id).claimed(request(key, order_id=order_id), "attempt-1", now)
 
 
 def order_of(facts: Facts, at: int = START) -> Order:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from local.sandbox.differences import DIFFERENCES
+from play.words import DIFFERENCES
 from local.service import CREDENTIALS, Service
 from ops.acceptance import __main__ as command
 from ops.acceptance.provider_rows import PROVIDER_ROWS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.sandbox.differences import DIFFERENCES
+from play.words import DIFFERENCES
 from ops.acceptance import __main__ as command
 from ops.acceptance.aws_rows import AWS_ROWS
 from ops.acceptance.probes import figures

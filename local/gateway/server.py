@@ -16,8 +16,8 @@ from local.gateway.api import Api, Call, Route, find
 from local.gateway.event import proxy_event
 from local.gateway.exchange import Answer, Request
 from local.gateway.policy import authorise
+from local.instance import FunctionFailed, LoopbackServer
 from local.refusal import GatewayError, lambda_failed
-from local.runtime import FunctionFailed, LoopbackServer
 
 MAX_DRAINED = 64 * 1024 * 1024  # of a body that is too large
 

@@ -16,17 +16,11 @@ from lambda_http import (
 )
 from payments.webhooks import Received, WebhookOutcome, receive
 from storage import storage
-from telemetry import count, count_changes, logger
+from telemetry import count, count_changes, count_executed, logger
 
 LARGEST_BODY = 65_536
 MOST_FIELDS = 8
-METRICS = {
-    WebhookOutcome.APPLIED: "WebhookApplied",
-    WebhookOutcome.STORED: "WebhookStored",
-    WebhookOutcome.DUPLICATE: "WebhookDuplicate",
-    WebhookOutcome.QUARANTINED: "WebhookQuarantined",
-    WebhookOutcome.FORGED: "WebhookForged",
-}
+METRICS = {WebhookOutcome.QUARANTINED: "WebhookQuarantined", WebhookOutcome.FORGED: "WebhookForged"}
 
 
 # 500, so that the provider sends it again.
@@ -62,10 +56,12 @@ def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
 
 
 def _respond(event: GatewayEvent, received: Received) -> Response:
-    count(METRICS[received.outcome])
+    if received.outcome in METRICS:
+        count(METRICS[received.outcome])
     if received.outcome is WebhookOutcome.FORGED:
         logger.warning("webhook forged")
         return problem(event, "unauthenticated", "The signature does not prove the message.", status=401)
+    count_executed(webhook=True)
     operation, after = received.operation, received.after
     logger.info(
         "webhook received",

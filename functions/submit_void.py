@@ -24,7 +24,7 @@ from payments.record import Request, State, wrong_order_id
 from payments.voids import Result, Submitted, submit
 from representations import void_record, why_not_voidable
 from systems import systems_that_send
-from telemetry import count, count_changes, count_store_error, logger
+from telemetry import count, count_changes, count_executed, count_store_error, logger
 
 LARGEST_BODY = 32_768
 LONGEST_COMMENT = 2_048
@@ -35,14 +35,14 @@ class Answer(NamedTuple):
     """How one result is answered and counted; everything about a result is its row in `ANSWERS`."""
 
     detail: str = ""
-    metric: str = "VoidDeclined"
+    metric: str | None = None
     retry_after: int | None = None
 
 
 ANSWERS = {
-    Result.VOIDED: Answer(metric="VoidVoided"),
+    Result.VOIDED: Answer(),
     Result.ACCEPTED: Answer(metric="VoidUnknown", retry_after=5),
-    Result.NOT_VOIDABLE: Answer(metric="VoidRefused"),
+    Result.NOT_VOIDABLE: Answer(),
     Result.IN_PROGRESS: Answer("Read the void, or repeat the same request later.", retry_after=5),
     Result.TOO_MANY: Answer("No further attempt is made for this order until the operators have looked at it."),
     Result.KEY_MISMATCH: Answer("Use a new key for another request."),
@@ -59,7 +59,6 @@ ANSWERS = {
         retry_after=5,
     ),
 }
-NOT_SUBMITTED = {Result.IN_PROGRESS, Result.TOO_MANY, Result.KEY_MISMATCH, Result.CURRENCY_MISMATCH}
 
 
 @lambda_handler(REPEAT_LATER._replace(metric="VoidNotSent"))
@@ -164,14 +163,15 @@ def _observe(submitted: Submitted) -> None:
     if submitted.unwritten is not None:
         count_store_error(submitted.unwritten)
     if submitted.replayed:
-        count("VoidReplayed")
         return
-    if result not in NOT_SUBMITTED:
-        count("VoidSubmitted")
+    if result is Result.VOIDED:
+        count_executed(webhook=False)
     if result is Result.TOO_MANY:
         count("AttemptsUsedUp")
     pending = result is Result.ACCEPTED and void is not None and void.state is State.PENDING
-    count("VoidPending" if pending else ANSWERS[result].metric)
+    metric = ANSWERS[result].metric
+    if metric is not None and not pending:
+        count(metric)
 
 
 cold_start.finish(systems_that_send)

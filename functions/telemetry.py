@@ -5,18 +5,13 @@ import traceback
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from payments.record import Evidence, Void
+from payments.record import Evidence, State, Void
 from payments.secret import NO_VALUE, OUT_OF_REACH, SecretError
 from payments.store import StoreError
 
 logger = Logger()
 metrics = Metrics()
 
-SETTLED_BY = {
-    Evidence.ANSWER: "SettledByAnswer",
-    Evidence.WEBHOOK: "SettledByWebhook",
-    Evidence.QUERY: "SettledByQuery",
-}
 REFUSED_EVERY_TIME = ("AccessDeniedException", "ValidationException")
 SECRET_METRICS = {NO_VALUE: "SecretUnfilled", OUT_OF_REACH: "SecretOutOfReach"}
 
@@ -27,18 +22,23 @@ def count(name: str, value: int = 1) -> None:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 
 
-def count_with_zeros(**values: int) -> None:
-    """Report counters also when they are 0: an alarm can tell "nothing happened" from "nothing was reported"."""
-    for name, value in values.items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+def count_executed(*, webhook: bool) -> None:
+    """A void was executed by what we asked, or a genuine webhook came: an hour with the first alone is suspicious."""
+    metrics.add_metric(name="VoidWithoutWebhook", unit=MetricUnit.Count, value=int(not webhook))
+
+
+def count_run(completed: bool) -> None:
+    """The one metric of each minute; it is 0 when a run did not do its work."""
+    metrics.add_metric(name="SettleRun", unit=MetricUnit.Count, value=int(completed))
 
 
 def count_changes(before: Void | None, after: Void | None) -> None:
     """What changed about a void: the one place that counts it, whoever made the change."""
     if after is None:
         return
-    if after.settled and (before is None or before.state is not after.state):
-        count(SETTLED_BY[after.history[-1].evidence])
+    voided = after.state is State.VOIDED and (before is None or before.state is not State.VOIDED)
+    if voided and after.history[-1].evidence is Evidence.QUERY:
+        count_executed(webhook=False)
     count("VoidCorrected", int(after.corrected and not (before and before.corrected)))
     count("VoidReview", int(after.review and not (before and before.review)))
 
@@ -59,7 +59,8 @@ def count_store_error(error: StoreError) -> None:
 
 def gauge_seconds(name: str, value: float) -> None:
     """Report a duration in seconds."""
-    metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)
+    if value:
+        metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)
 
 
 def flush() -> None:

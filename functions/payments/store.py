@@ -101,6 +101,11 @@ class Store:
             return Written(current) if current.write_id == write_id else Conflict(current)
         return Written(written)
 
+    def beat(self, now: int, deadline: Deadline) -> None:
+        """Write the heartbeat. Raises StoreError."""
+        at = {"S": items.timestamp(now)}
+        self._call("put_item", deadline, Item={"pk": {"S": "HEARTBEAT"}, "sk": {"S": "HEARTBEAT"}, "beat": at})
+
     def merge(
         self, order: Order, change: Callable[[Order], Order], new_id: Callable[[], str], deadline: Deadline
     ) -> Merged:

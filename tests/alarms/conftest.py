@@ -85,9 +85,9 @@ def tell(template: Template, alarms: dict[str, Alarm]) -> Callable[[Story], Told
     """Tell a story: run it, and evaluate every alarm over what it published."""
 
     def told(story: Story) -> Told:
-        service = Service(template, filled=story.filled)
-        story.tell(service)
-        service.run(story.minutes)
+        service = Service(template, story.minutes, filled=story.filled)
+        service.tell(story.script)
+        service.run()
         end = START + story.minutes * MINUTE_MS
         rang = {
             name: {

@@ -154,6 +154,8 @@ def resolved(value: object) -> str:
             return value
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
             return f"<{name}>"
+        case {"Fn::Join": ["", [*parts]]}:
+            return "".join(map(resolved, parts))
     raise ValueError(f"a value that is not known here: {value}")
 
 

@@ -63,7 +63,7 @@ def test_what_the_access_log_counts(
     template: dict[str, Any], method: str, route: str, status: int, refused_as: str | None, counted: set[str]
 ) -> None:
     account = Account(template)
-    account.answered(method, route, START, status, 10, refused_as)
+    account.answered(method, route, START, status, refused_as)
     found = {
         name
         for (_, name, _), minutes in account.metrics.published().items()

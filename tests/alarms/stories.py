@@ -88,7 +88,7 @@ BEFORE_THE_FIRST_DAY = (
     Story("a new stack whose schedule never starts", {"Settling has stopped": 10, "Outcomes have stopped": 75},
         "schedule off; 0 trouble", 3 * HOUR),
     Story("a new stack whose pipe never reads", {"Outcomes have stopped": 75}, "pipe stopped; 0 trouble; trade", 3 * HOUR),
-    Story("a new stack that webhooks never reach", {"Webhooks silent": 66}, "webhooks stop; 1 trouble; trade every=300",
+    Story("a new stack that webhooks never reach", {"Webhooks silent": 61}, "webhooks stop; 1 trouble; trade every=300",
         4 * HOUR),
 )  # fmt: skip
 
@@ -152,17 +152,17 @@ TABLE_AND_EVENTS = (
     Story("one run that Lambda could not start", {"Settle run lost": 18}, "30 lost_run; 30 trouble", 2 * HOUR),
     Story("a record that this release cannot read", {"Voids cannot be queried": 10},
         "posts pending; 10 void newer; 15 spoil newer; 15 trouble", 2 * HOUR),
-    Story("the pipe may not write to its bus", {"Outcomes held up": 5},
+    Story("the pipe may not write to its bus", {"Outcomes held up": 6},
         "trade; 20 pipe_fails ExecutionFailed; 50 pipe_fails; 20 trouble"),
-    Story("the pipe is throttled", {"Outcomes held up": 5}, "20 pipe_fails ExecutionThrottled; 50 pipe_fails; 30 trouble"),
+    Story("the pipe is throttled", {"Outcomes held up": 5}, "20 pipe_fails ExecutionThrottled; 50 pipe_fails; 23.3 trouble"),
     Story("an event that its rule could not deliver", {"Outcome not delivered": 18}, "30 lost_event; 30 trouble", 2 * HOUR),
-    Story("somebody stops the pipe in a quiet night", {"Outcomes have stopped": 62}, "120 pipe stopped; 120 trouble", 5 * HOUR),
-    Story("somebody stops the pipe for three hours of traffic", {"Outcomes have stopped": 62},
-        "trade; 120 pipe stopped; 120 trouble; 300 pipe repaired", 8 * HOUR),
-    Story("a restored table has another stream than the pipe reads", {"Outcomes have stopped": 62},
-        "trade; 120 pipe reads-an-old-stream; 120 trouble", 5 * HOUR),
-    Story("the pipe may no longer read the stream", {"Outcomes have stopped": 62},
-        "trade every=1800; 120 pipe may-not-read; 120 trouble", 5 * HOUR),
+    Story("somebody stops the pipe in a quiet night", {"Outcomes have stopped": 61}, "128.5 pipe stopped; 128.5 trouble", 5 * HOUR),
+    Story("somebody stops the pipe for three hours of traffic", {"Outcomes have stopped": 61},
+        "trade; 128.5 pipe stopped; 128.5 trouble; 300 pipe repaired", 8 * HOUR),
+    Story("a restored table has another stream than the pipe reads", {"Outcomes have stopped": 61},
+        "trade; 128.5 pipe reads-an-old-stream; 128.5 trouble", 5 * HOUR),
+    Story("the pipe may no longer read the stream", {"Outcomes have stopped": 61},
+        "trade every=1800; 128.5 pipe may-not-read; 128.5 trouble", 5 * HOUR),
 )  # fmt: skip
 
 # Timed from their first failure, with a tenth of a request a minute.

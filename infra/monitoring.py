@@ -232,7 +232,10 @@ class Monitoring(Construct):
         )
 
     def from_access_log(self, log: logs.LogGroup, name: str, pattern: str, *, minutes: int = 1) -> cloudwatch.Metric:
-        """A counter of lines in the access log: the gateway's own metrics do not tell one 4xx or 5xx from another."""
+        """A counter of lines in the access log: the gateway's own metrics do not tell one 4xx or 5xx from another.
+
+        It has no zeros, which would be billed for each hour with a request.
+        """
         counted = logs.MetricFilter(
             self,
             f"Count{name}",
@@ -241,7 +244,6 @@ class Monitoring(Construct):
             metric_namespace=self.namespace,
             metric_name=name,
             metric_value="1",
-            default_value=0,
         )
         return counted.metric(period=cdk.Duration.minutes(minutes), statistic="Sum")
 

@@ -84,7 +84,7 @@ class Account:
         """A request, answered by a function or, `refused_as` one of its response types, by the gateway.
 
         It becomes a line of the access log, where a dash stands for what API Gateway has no value for. Each metric
-        filter counts it, or counts a 0.
+        filter counts it, or counts its default.
         """
         if refused_as is not None and not self.names_refused:
             account = None
@@ -97,8 +97,9 @@ class Account:
                 continue
             (counted,) = wanted["MetricTransformations"]
             matches = log_filters.matches(resolved(wanted["FilterPattern"]), line)
-            value = counted["MetricValue" if matches else "DefaultValue"]
-            self.publish(counted["MetricNamespace"], counted["MetricName"], {}, at, float(value))
+            value = counted["MetricValue"] if matches else counted.get("DefaultValue")
+            if value is not None:
+                self.publish(counted["MetricNamespace"], counted["MetricName"], {}, at, float(value))
 
     def refuses(self, response_type: str) -> int:
         """The status of one of the gateway's own answers; where the template leaves it to AWS, it refuses a key."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.alarms import log_filters
 from tests.alarms.evaluator import MINUTE_MS, Datapoint, Metrics, resolved
-from tests.alarms.functions_on_a_clock import Emitted, Finished
+from tests.alarms.functions_on_a_clock import Finished
 from tests.fakes import pipe
 
 QUEUE_WAKES_MS = 15 * MINUTE_MS
@@ -32,7 +32,7 @@ class Account:
         (self.namespace,) = {each["POWERTOOLS_METRICS_NAMESPACE"] for each in variables}
         (self.table,) = (f"<{name}>" for name in self.of_type("AWS::DynamoDB::Table"))
         ((name, described),) = self.of_type("AWS::Pipes::Pipe").items()
-        self.pipe = {"PipeName": f"<{name}>"}
+        self.named = {"PipeName": f"<{name}>"}
         source = described["SourceParameters"]
         self._filters = [json.loads(each["Pattern"]) for each in source["FilterCriteria"]["Filters"]]
         (stage,) = self.of_type("AWS::ApiGateway::Stage").values()
@@ -42,14 +42,14 @@ class Account:
         (runs,) = self.of_type("AWS::Lambda::EventInvokeConfig").values()
         self.lost_runs = resolved(runs["DestinationConfig"]["OnFailure"]["Destination"])
         self.lost_events = resolved(source["DynamoDBStreamParameters"]["DeadLetterConfig"]["Arn"])
-        self._letters: dict[str, list[int]] = {self.lost_runs: [], self.lost_events: []}
+        self.letters: dict[str, list[int]] = {self.lost_runs: [], self.lost_events: []}
         self._waiting = 0
-        self.pipe_hindered: str | None = None
-        """Why the pipe takes nothing from the table's stream."""
-        self.pipe_fails: str | None = None
-        """The metric by which each of its executions fails."""
-        self.names_refused = True
-        """Does the access log name the account of a request that was refused? AWS does not say."""
+        self.pipe = "reads"
+        """Or why it takes nothing from the table's stream."""
+        self.executions = "succeed"
+        """Of the pipe; or the metric by which each fails."""
+        self.refused = "named"
+        """Or `unnamed`: AWS does not say whether the access log has the account of a request that was refused."""
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
         """The properties of the resources of a type, by their logical ids."""
@@ -61,18 +61,14 @@ class Account:
         """One value of one metric."""
         self.metrics.add(Datapoint(namespace, name, frozenset(dimensions.items()), at, value, unit))
 
-    def emitted(self, at: int, metrics: tuple[Emitted, ...]) -> None:
-        """What a function wrote in the embedded metric format."""
-        for metric in metrics:
-            self.publish(metric.namespace, metric.name, metric.dimensions, at, metric.value, metric.unit)
-
     def ran(self, function: str, began: int, finished: Finished) -> None:
         """An invocation; its metrics bear the time at which it began."""
         of = {"FunctionName": self.functions[function]}
         for name, value in (("Invocations", 1.0), ("Errors", float(finished.failed)), ("Throttles", 0.0)):
             self.publish("AWS/Lambda", name, of, began, value)
         self.publish("AWS/Lambda", "Duration", of, began, finished.duration_ms, "Milliseconds")
-        self.emitted(began + finished.duration_ms, finished.emitted)
+        for metric in finished.emitted:
+            self.metrics.add(metric)
 
     def throttled(self, function: str, at: int) -> None:
         """An invocation for which Lambda had no concurrency left."""
@@ -86,7 +82,7 @@ class Account:
         It becomes a line of the access log, where a dash stands for what API Gateway has no value for. Each metric
         filter counts it, or counts its default.
         """
-        if refused_as is not None and not self.names_refused:
+        if refused_as is not None and self.refused == "unnamed":
             account = None
         said = {"httpMethod": method, "resourcePath": route, "status": str(status), "error.responseType": refused_as,
                 "identity.accountId": account}  # fmt: skip
@@ -120,21 +116,17 @@ class Account:
 
     def run_pipe(self, at: int) -> None:
         """One execution of the pipe, if something waits in the stream that it reads. What fails waits on."""
-        if self.pipe_hindered or not self._waiting:
+        if self.pipe != "reads" or not self._waiting:
             return
         for name in ("Invocations", "ExecutionFailed", "ExecutionThrottled"):
-            self.publish("AWS/EventBridge/Pipes", name, self.pipe, at, float(name in ("Invocations", self.pipe_fails)))
-        if self.pipe_fails is None:
+            self.publish("AWS/EventBridge/Pipes", name, self.named, at, float(name in ("Invocations", self.executions)))
+        if self.executions == "succeed":
             self._waiting = 0
-
-    def dead_letter(self, queue: str, at: int) -> None:
-        """A message that waits for an operator."""
-        self._letters[queue].append(at)
 
     def each_minute(self, at: int) -> None:
         """The pipe tries again, and SQS publishes about queues that are active."""
-        if self.pipe_fails:
+        if self.executions != "succeed":
             self.run_pipe(at)
-        for queue, letters in self._letters.items():
+        for queue, letters in self.letters.items():
             if letters and at >= letters[0] + QUEUE_WAKES_MS:
                 self.publish("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, at, len(letters))

@@ -8,9 +8,10 @@ periods", "Configuring how CloudWatch alarms treat missing data", "Using math ex
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from math import ceil
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from tests.alarms import metric_math
@@ -25,6 +26,9 @@ OPERATORS = {
     "LessThanThreshold": "<",
     "LessThanOrEqualToThreshold": "<=",
 }
+STATISTICS: dict[str, Callable[[list[float]], float]] = {
+    "Sum": sum, "Maximum": max, "Minimum": min, "Average": fmean, "SampleCount": lambda values: float(len(values)),
+}  # fmt: skip
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
 
@@ -71,7 +75,7 @@ class Change(NamedTuple):
 
 
 class MetricStat(NamedTuple):
-    """One metric as an alarm looks at it."""
+    """One metric as an alarm reads it."""
 
     namespace: str
     name: str
@@ -160,6 +164,7 @@ def resolved(value: object) -> str:
 
 
 _Key = tuple[str, str, frozenset[tuple[str, str]]]
+_Retrieved = tuple[tuple[str, tuple[float | None, ...]], ...]
 
 
 class Metrics:
@@ -173,13 +178,8 @@ class Metrics:
 
     def add(self, datapoint: Datapoint) -> None:
         """Publish one value."""
-        key = datapoint.namespace, datapoint.name, datapoint.dimensions
-        self._minutes.setdefault(key, defaultdict(list))[datapoint.at // MINUTE_MS].append(datapoint)
+        self._minutes.setdefault(datapoint[:3], defaultdict(list))[datapoint.at // MINUTE_MS].append(datapoint)
         self._windows.clear()
-
-    def known(self, stat: MetricStat) -> bool:
-        """Was this metric ever published?"""
-        return (stat.namespace, stat.name, stat.dimensions) in self._minutes
 
     def published(self) -> Mapping[_Key, Mapping[int, list[Datapoint]]]:
         """All datapoints of each metric, by minute."""
@@ -192,7 +192,7 @@ class Metrics:
         """
         asked = stat, period, unseen
         if asked not in self._windows:
-            minutes = self._minutes.get((stat.namespace, stat.name, stat.dimensions), {})
+            minutes = self._minutes.get(stat[:3], {})
             values: dict[int, list[float]] = defaultdict(list)
             for minute, points in minutes.items():
                 seen = [point.value for point in points if stat.unit in (None, point.unit)]
@@ -204,17 +204,8 @@ class Metrics:
 
 def statistic(name: str, values: list[float]) -> float:
     """One statistic of the values in a period. Raises ValueError for one that is not known here."""
-    match name:
-        case "Sum":
-            return sum(values)
-        case "Maximum":
-            return max(values)
-        case "Minimum":
-            return min(values)
-        case "Average":
-            return sum(values) / len(values)
-        case "SampleCount":
-            return float(len(values))
+    if name in STATISTICS:
+        return STATISTICS[name](values)
     percentile = _PERCENTILE.fullmatch(name)
     if percentile is None:
         raise ValueError(f"a statistic that is not known here: {name}")
@@ -230,17 +221,17 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
         missing = "ignore"
     first = begin // MINUTE_MS + max(alarm.waits, 1)
     # Of what was never published, one evaluation says all.
-    last = end // MINUTE_MS if any(metrics.known(stat) for stat in alarm.metrics.values()) else first
+    last = end // MINUTE_MS if any(stat[:3] in metrics.published() for stat in alarm.metrics.values()) else first
     places = _places(alarm, reading)
     series = {
         name: [(place, metrics.windows(stat, alarm.period, unseen)) for place, unseen in places]
         for name, stat in alarm.metrics.items()
     }
     for minute in range(first, last + 1):
-        retrieved = {
-            name: tuple(windows.get(minute - place) for place, windows in each) for name, each in series.items()
-        }
-        points = _points(alarm, retrieved, reading)
+        retrieved = tuple(
+            (name, tuple(windows.get(minute - place) for place, windows in each)) for name, each in series.items()
+        )
+        points = _evaluated(alarm.expression, retrieved, reading.fills_empty)
         breaching = tuple(None if point is None else alarm.breaches(point) for point in points)
         new = judge(breaching, alarm.evaluation_periods, alarm.datapoints, missing, state)
         if new is not state:
@@ -258,17 +249,11 @@ def _places(alarm: Alarm, reading: Reading) -> list[tuple[int, int]]:
     return [(minutes, max(reading.delay - minutes, 0)) for minutes in reversed(ago)]
 
 
-def _points(alarm: Alarm, retrieved: dict[str, tuple[float | None, ...]], reading: Reading) -> tuple[float | None, ...]:
-    if alarm.expression is None:
-        (points,) = retrieved.values()
-        return points
-    return _evaluated(alarm.expression, tuple(retrieved.items()), reading.fills_empty)
-
-
 @functools.lru_cache(maxsize=100_000)
-def _evaluated(
-    expression: str, series: tuple[tuple[str, tuple[float | None, ...]], ...], fills_empty: bool
-) -> tuple[float | None, ...]:
+def _evaluated(expression: str | None, series: _Retrieved, fills_empty: bool) -> tuple[float | None, ...]:
+    if expression is None:
+        ((_, points),) = series
+        return points
     named = {name: list(points) for name, points in series}
     return tuple(metric_math.evaluate(expression, named, Options(fills_empty)))
 

@@ -16,6 +16,7 @@ from payments.messages import Answer, AnswerKind, Operation, OrderView
 from payments.outside import Deadline, Systems
 from payments.provider import NotConnected
 from payments.secret import Credentials, Secret
+from tests.alarms.evaluator import Datapoint
 from tests.fakes import provider as said
 from tests.fakes import scene
 from tests.fakes.provider import OpeningConnection
@@ -29,23 +30,13 @@ Release = Callable[[Any, Any], Any] | Exception
 """What a bad release runs in place of a handler, or what its handler meets where it asks for its systems."""
 
 
-class Emitted(NamedTuple):
-    """One value of one metric, as the function wrote it."""
-
-    namespace: str
-    name: str
-    dimensions: dict[str, str]
-    value: float
-    unit: str
-
-
 class Finished(NamedTuple):
     """How one invocation ended; `failed`: it raised, or ran into its timeout, which is an error for Lambda."""
 
     result: Any
     failed: bool
     duration_ms: int
-    emitted: tuple[Emitted, ...]
+    emitted: tuple[Datapoint, ...]
 
 
 class FinancialLine(said.Provider):
@@ -136,7 +127,7 @@ class Functions(scene.Scene):
         if self.at - began >= TIMEOUT_MS[name]:
             self.at = began + TIMEOUT_MS[name]
             return Finished(None, True, TIMEOUT_MS[name], ())  # killed, before it could write anything
-        return Finished(result, failed, self.at - began, tuple(read_emf(written.getvalue())))
+        return Finished(result, failed, self.at - began, tuple(read_emf(written.getvalue(), self.at)))
 
     @contextlib.contextmanager
     def _installed(self, name: str, defect: Exception | None) -> Iterator[tuple[Callable[..., Any], io.StringIO]]:
@@ -212,7 +203,7 @@ class Context:
         return self._ends - self._clock.at
 
 
-def read_emf(text: str) -> Iterator[Emitted]:
+def read_emf(text: str, at: int) -> Iterator[Datapoint]:
     """The metrics among the lines that a function wrote."""
     for line in text.splitlines():
         if '"_aws"' not in line:
@@ -220,11 +211,12 @@ def read_emf(text: str) -> Iterator[Emitted]:
         document = json.loads(line)
         for directive in document["_aws"]["CloudWatchMetrics"]:
             for names in directive["Dimensions"]:
-                dimensions = {name: str(document[name]) for name in names}
+                dimensions = frozenset((name, str(document[name])) for name in names)
                 for metric in directive["Metrics"]:
                     values = document[metric["Name"]]
                     for value in values if isinstance(values, list) else [values]:
-                        yield Emitted(directive["Namespace"], metric["Name"], dimensions, float(value), metric["Unit"])
+                        of = directive["Namespace"], metric["Name"], dimensions
+                        yield Datapoint(*of, at, float(value), metric["Unit"])
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------

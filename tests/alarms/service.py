@@ -1,7 +1,8 @@
 """The service over virtual hours: a schedule, merchants, a provider that reports, an API in front, and what AWS measures.
 
 A story is a script of clauses such as `20-40/60 stranger GET /voids`: from minute 20 to 40 each 60 seconds that verb.
-`run` lets everything happen, one event after the other. The verbs are the methods of `Service` and of `Functions`.
+`run` lets everything happen, one event after the other. The verbs are the methods of `Service` and of what it owns; one that
+is no method is something that is so from then on: `30 posts unreachable`.
 """
 
 import heapq
@@ -39,7 +40,7 @@ class Service:
         """When the cause of an alarm began (ms); "" is for all others."""
         self.released: int | None = None
         """When a bad release began to serve."""
-        self._scheduled = self._webhooks_come = True
+        self.schedule, self.webhooks = "on", "come"
         self._without_concurrency: set[str] = set()
         self._releases: dict[str, tuple[Release | None, int, Any]] = {}
         self._timeline: list[tuple[int, int, Callable[[], Any]]] = []
@@ -54,9 +55,12 @@ class Service:
             if found is None:
                 raise ValueError(clause)
             words = [word.partition("=") for word in found["words"].split()]
-            verb = getattr(self, found["verb"], None) or getattr(self.functions, found["verb"])
+            owners = self, self.functions, self.functions.provider, self.account
+            owner = next(each for each in owners if hasattr(each, found["verb"]))
+            verb = getattr(owner, found["verb"])
             named = {name: int(value) if value.isdigit() else value for name, equals, value in words if equals}
-            act = partial(verb, *(word for word, equals, _ in words if not equals), **named)
+            said = [word for word, equals, _ in words if not equals]
+            act = partial(verb, *said, **named) if callable(verb) else partial(setattr, owner, found["verb"], *said)
             if found["begin"] is None:
                 act()
             else:
@@ -97,21 +101,21 @@ class Service:
     def settle(self) -> None:
         """The schedule's run. It is asynchronous and not repeated: what fails goes to the dead-letter queue."""
         at = self.functions.at
-        if not self._scheduled:
+        if self.schedule == "off":
             return
         if SETTLE in self._without_concurrency:
             self.account.throttled(SETTLE, at)
-            self.account.dead_letter(self.account.lost_runs, at + MINUTE_MS)
+            self._after(MINUTE_MS, self.lost_run)
         elif self._start(SETTLE, {}).failed:
-            self.account.dead_letter(self.account.lost_runs, at)
+            self.lost_run()
 
     def void(self, order_id: str | None = None, key: str | None = None, body: str | None = None) -> int:
         """A merchant releases a hold; the provider reports what it did. The status of the answer."""
         order_id = order_id or f"order-{next(self._orders)}"
         key = f"key {next(self._numbers)}" if key == "fresh" else key
         status = self.call(SUBMIT, functions.a_void(order_id, key=key, body=body))
-        if status in (200, 202) and self._webhooks_come and order_id in self.provider.executed:
-            state = self.provider.executed[order_id]
+        if status in (200, 202) and self.webhooks == "come" and order_id in self.functions.provider.executed:
+            state = self.functions.provider.executed[order_id]
             self._after(2_000, lambda: self.webhook(order_id, status=state))
         return status
 
@@ -139,7 +143,7 @@ class Service:
         """A request that the gateway refuses; no function sees it. Who signed it has an account."""
         self.account.answered(method, route, self.functions.at, self.account.refuses(why), why, account)
 
-    def refused(self, method: str, route: str, why: str) -> None:
+    def ours(self, method: str, route: str, why: str) -> None:
         """The same, of a caller of ours."""
         self.stranger(method, route, why, OURS)
 
@@ -170,27 +174,6 @@ class Service:
 
     # What changes around the service.
 
-    @property
-    def provider(self) -> functions.FinancialLine:
-        """Financial Line, with its modes."""
-        return self.functions.provider
-
-    def posts(self, mode: str) -> None:
-        """How the provider takes voids from now on."""
-        self.provider.posts = mode
-
-    def queries(self, mode: str) -> None:
-        """How it answers queries from now on."""
-        self.provider.queries = mode
-
-    def webhooks(self, come: str) -> None:
-        """`come` or `stop`."""
-        self._webhooks_come = come == "come"
-
-    def schedule(self, switched: str) -> None:
-        """`on` or `off`: does it start settle_voids?"""
-        self._scheduled = switched == "on"
-
     def concurrency(self, left: str, function: str) -> None:
         """`none` or `some`: of what Lambda keeps for a function."""
         change = self._without_concurrency.add if left == "none" else self._without_concurrency.discard
@@ -204,25 +187,13 @@ class Service:
         """DynamoDB throttles one request."""
         self.account.throttled_by_the_table(operation, self.functions.at)
 
-    def pipe(self, state: str) -> None:
-        """`repaired`, or why it takes nothing from the table's stream: `stopped`, `may-not-read` or any other word."""
-        self.account.pipe_hindered = None if state == "repaired" else state
-
-    def pipe_fails(self, metric: str | None = None) -> None:
-        """The pipe's executions fail from now on, as this metric counts; without one they succeed."""
-        self.account.pipe_fails = metric
-
     def lost_run(self) -> None:
         """Lambda could not start a run."""
-        self.account.dead_letter(self.account.lost_runs, self.functions.at)
+        self.account.letters[self.account.lost_runs].append(self.functions.at)
 
     def lost_event(self) -> None:
         """An event could not be delivered."""
-        self.account.dead_letter(self.account.lost_events, self.functions.at)
-
-    def refusals_name_nobody(self) -> None:
-        """The other reading of what the access log has of a request that was refused."""
-        self.account.names_refused = False
+        self.account.letters[self.account.lost_events].append(self.functions.at)
 
     def release(self, function: str, kind: str, share: int = 10) -> None:
         """A release that serves one of `share` requests, the last of them; its first one is the cause of what rings."""

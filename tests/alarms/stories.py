@@ -52,12 +52,12 @@ QUIET = (
     Story("one blip of Secrets Manager", {}, "trade every=10; 20.3 lose_secret; 22.2 find_secret"),
     Story("one blip of the provider", {}, "trade every=20; 20.3 posts unreachable; 22.2 posts up"),
     Story("one request that is throttled here and there", {},
-        "trade; 20 throttled submit_void; 20 table_throttles PutItem; 20 pipe_fails ExecutionFailed; 20.99 pipe_fails"),
+        "trade; 20 throttled submit_void; 20 table_throttles PutItem; 20 executions ExecutionFailed; 20.99 executions succeed"),
     Story("a few forged webhooks", {}, "trade; 10-40/60 webhook forged=1"),
     Story("a single webhook that never came", {}, "trade every=1800; 60.5 webhooks stop; 92 webhooks come", 3 * HOUR),
     Story("a good release while the provider has a blip", {},
         "trade every=20; 20 release submit_void is-good; 24.3 posts loses-answers; 25.2 posts up"),
-    Story("a pipe that is stopped for half an hour", {}, "trade; 35 pipe stopped; 65 pipe repaired", 3 * HOUR),
+    Story("a pipe that is stopped for half an hour", {}, "trade; 35 pipe stopped; 65 pipe reads", 3 * HOUR),
 )  # fmt: skip
 
 STRANGERS = (
@@ -68,17 +68,17 @@ STRANGERS = (
     *(Story(f"a patient stranger with an account of his own{reading}", {}, f"""{verb}
         10-360/20 stranger POST /voids ACCESS_DENIED 999988887777
         10-360/60 stranger GET /voids/{{order_id}} INVALID_SIGNATURE 999988887777""", 6 * HOUR)
-      for reading, verb in (("", ""), (", whom the log does not name", "refusals_name_nobody"))),
+      for reading, verb in (("", ""), (", whom the log does not name", "refused unnamed"))),
     Story("a caller's role lost its right", {"Callers refused": 7},
-        "20-40/60 refused POST /voids ACCESS_DENIED; 20 trouble", 2 * HOUR),
+        "20-40/60 ours POST /voids ACCESS_DENIED; 20 trouble", 2 * HOUR),
     Story("a caller's clock is wrong, and it reads only", {"Callers refused": 7},
-        "20-40/60 refused GET /voids/{order_id} INVALID_SIGNATURE; 20 trouble", 2 * HOUR),
+        "20-40/60 ours GET /voids/{order_id} INVALID_SIGNATURE; 20 trouble", 2 * HOUR),
     Story("a caller's role lost its right behind a patient stranger", {"Callers refused": 7},
-        "1-360/20 stranger POST /voids ACCESS_DENIED 999988887777; 200-220/60 refused POST /voids ACCESS_DENIED; 200 trouble",
+        "1-360/20 stranger POST /voids ACCESS_DENIED 999988887777; 200-220/60 ours POST /voids ACCESS_DENIED; 200 trouble",
         6 * HOUR),
     # What acceptance asks the account about: then only the caller can notice it.
     Story("a caller's role lost its right, and the log names nobody who is refused", {},
-        "refusals_name_nobody; 20-40/60 refused POST /voids ACCESS_DENIED", 2 * HOUR),
+        "refused unnamed; 20-40/60 ours POST /voids ACCESS_DENIED", 2 * HOUR),
 )  # fmt: skip
 
 BEFORE_THE_FIRST_DAY = (
@@ -153,12 +153,12 @@ TABLE_AND_EVENTS = (
     Story("a record that this release cannot read", {"Voids cannot be queried": 10},
         "posts pending; 10 void newer; 15 spoil newer; 15 trouble", 2 * HOUR),
     Story("the pipe may not write to its bus", {"Outcomes held up": 6},
-        "trade; 20 pipe_fails ExecutionFailed; 50 pipe_fails; 20 trouble"),
-    Story("the pipe is throttled", {"Outcomes held up": 5}, "20 pipe_fails ExecutionThrottled; 50 pipe_fails; 23.3 trouble"),
+        "trade; 20 executions ExecutionFailed; 50 executions succeed; 20 trouble"),
+    Story("the pipe is throttled", {"Outcomes held up": 5}, "20 executions ExecutionThrottled; 50 executions succeed; 23.3 trouble"),
     Story("an event that its rule could not deliver", {"Outcome not delivered": 18}, "30 lost_event; 30 trouble", 2 * HOUR),
     Story("somebody stops the pipe in a quiet night", {"Outcomes have stopped": 61}, "128.5 pipe stopped; 128.5 trouble", 5 * HOUR),
     Story("somebody stops the pipe for three hours of traffic", {"Outcomes have stopped": 61},
-        "trade; 128.5 pipe stopped; 128.5 trouble; 300 pipe repaired", 8 * HOUR),
+        "trade; 128.5 pipe stopped; 128.5 trouble; 300 pipe reads", 8 * HOUR),
     Story("a restored table has another stream than the pipe reads", {"Outcomes have stopped": 61},
         "trade; 128.5 pipe reads-an-old-stream; 128.5 trouble", 5 * HOUR),
     Story("the pipe may no longer read the stream", {"Outcomes have stopped": 61},

@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from tests.alarms import metric_math
-from tests.alarms.metric_math import COMPARISONS, Options
+from tests.alarms.metric_math import COMPARISONS
 
 MINUTE_MS = 60_000
 MOST_METRICS = 10
@@ -124,17 +124,10 @@ def read_alarm(properties: Mapping[str, Any]) -> Alarm:
     if warm_up and not warm_up.get("OnlyStartEvaluatingAfterWarmUpPeriodEnds"):
         raise ValueError("when such a warm-up ends early is not known for an expression with FILL")
     return Alarm(
-        name=properties["AlarmName"],
-        metrics=metrics,
-        expression=expression,
-        period=period // 60,
-        evaluation_periods=n,
-        datapoints=properties.get("DatapointsToAlarm", n),
-        operator=OPERATORS[properties["ComparisonOperator"]],
-        threshold=properties["Threshold"],
-        missing=properties.get("TreatMissingData", "missing"),
-        waits=warm_up.get("WarmUpPeriodDurationInMinutes", 0),
-    )
+        properties["AlarmName"], metrics, expression, period // 60, n, properties.get("DatapointsToAlarm", n),
+        OPERATORS[properties["ComparisonOperator"]], properties["Threshold"],
+        properties.get("TreatMissingData", "missing"), warm_up.get("WarmUpPeriodDurationInMinutes", 0),
+    )  # fmt: skip
 
 
 def _read_queries(queries: list[dict[str, Any]]) -> tuple[dict[str, MetricStat], set[int], str]:
@@ -222,9 +215,11 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
     first = begin // MINUTE_MS + max(alarm.waits, 1)
     # Of what was never published, one evaluation says all.
     last = end // MINUTE_MS if any(stat[:3] in metrics.published() for stat in alarm.metrics.values()) else first
-    places = _places(alarm, reading)
+    # How long ago each window of the evaluation range ends, the oldest first; the newest ends now, and of it as much is
+    # unseen as comes late.
+    ago = [place * alarm.period for place in reversed(range(alarm.evaluation_periods + reading.extra))]
     series = {
-        name: [(place, metrics.windows(stat, alarm.period, unseen)) for place, unseen in places]
+        name: [(place, metrics.windows(stat, alarm.period, max(reading.delay - place, 0))) for place in ago]
         for name, stat in alarm.metrics.items()
     }
     for minute in range(first, last + 1):
@@ -240,22 +235,13 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
     return found
 
 
-def _places(alarm: Alarm, reading: Reading) -> list[tuple[int, int]]:
-    """The windows of the evaluation range, the oldest first: how long ago each ends, and how much of it is unseen yet.
-
-    The window slides: the newest one ends at the moment of the evaluation.
-    """
-    ago = [place * alarm.period for place in range(alarm.evaluation_periods + reading.extra)]
-    return [(minutes, max(reading.delay - minutes, 0)) for minutes in reversed(ago)]
-
-
 @functools.lru_cache(maxsize=100_000)
 def _evaluated(expression: str | None, series: _Retrieved, fills_empty: bool) -> tuple[float | None, ...]:
     if expression is None:
         ((_, points),) = series
         return points
     named = {name: list(points) for name, points in series}
-    return tuple(metric_math.evaluate(expression, named, Options(fills_empty)))
+    return tuple(metric_math.evaluate(expression, named, fills_empty))
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -19,7 +19,6 @@ from payments.secret import Credentials, Secret
 from tests.alarms.evaluator import Datapoint
 from tests.fakes import provider as said
 from tests.fakes import scene
-from tests.fakes.provider import OpeningConnection
 from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 
@@ -52,17 +51,7 @@ class FinancialLine(said.Provider):
         self.executed: dict[str, str] = {}
         """The status of each order's void."""
 
-    def send_void(
-        self,
-        opening: OpeningConnection,
-        credentials: Credentials,
-        order_id: str,
-        currency: str,
-        comment: str | None,
-        *,
-        send_by: Deadline,
-        answer_by: Deadline,
-    ) -> Answer:
+    def send_void(self, opening: Any, credentials: Any, order_id: str, currency: str, *_: Any, **__: Any) -> Answer:
         """One POST. It takes the time that such an answer takes."""
         self.clock.wait({"slow": 8, "loses-answers": 10, "unreachable": 2}.get(self.posts, 0.4))
         match self.posts:
@@ -157,25 +146,20 @@ class Functions(scene.Scene):
 
     # What may happen to the systems around the functions.
 
-    def lose_table(self, code: str = "InternalServerError") -> None:
-        """DynamoDB refuses every call from now on."""
+    def table_refuses(self, code: str) -> None:
+        """DynamoDB answers each call with this error from now on, or to `nothing`."""
 
         def refuse(operation: str, _arguments: dict[str, Any]) -> None:
-            raise error(code, operation)
+            if code != "nothing":
+                raise error(code, operation)
 
         self.table.before = refuse
 
-    def find_table(self) -> None:
-        """DynamoDB answers again."""
-        self.table.before = lambda _operation, _arguments: None
-
-    def lose_secret(self) -> None:
-        """Secrets Manager does not answer from now on."""
-        self.secrets.out_of_reach()
-
-    def find_secret(self) -> None:
-        """Secrets Manager answers again."""
+    def secret_is(self, what: str) -> None:
+        """Secrets Manager answers from now on, or it is `lost`."""
         self.secrets.error = None
+        if what == "lost":
+            self.secrets.out_of_reach()
 
     def put_secret(self, text: str = json.dumps(PUBLISHED)) -> None:
         """An operator puts a new value; without a text the credentials of the provider's examples."""

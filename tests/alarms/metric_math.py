@@ -8,7 +8,8 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from statistics import fmean
+from typing import Any
 
 Series = list[float | None]
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -19,12 +20,7 @@ ACTS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.GtE: operator.ge, ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Pow: operator.pow,
     ast.Div: operator.truediv, ast.And: lambda a, b: bool(a) and bool(b), ast.Or: lambda a, b: bool(a) or bool(b),
 }  # fmt: skip
-ACROSS: dict[str, Callable[[list[float]], float]] = {
-    "SUM": sum,
-    "MIN": min,
-    "MAX": max,
-    "AVG": lambda all_: sum(all_) / len(all_),
-}
+ACROSS: dict[str, Callable[[list[float]], float]] = {"SUM": sum, "MIN": min, "MAX": max, "AVG": fmean}
 SPELLED = {"AND": " and ", "&&": " and ", "OR": " or ", "||": " or ", "^": "**"}
 
 
@@ -32,17 +28,14 @@ class Unsupported(Exception):
     """An expression that this does not know, or that AWS advises against in an alarm."""
 
 
-class Options(NamedTuple):
-    """What the documentation leaves open: does FILL give values also where a metric has no datapoint in the range?"""
+def evaluate(expression: str, series: Mapping[str, Series], fills_empty: bool = True) -> Series:
+    """The time series of an expression; `series` are the metrics by their ids, all over the same range.
 
-    fills_empty: bool = True
-
-
-def evaluate(expression: str, series: Mapping[str, Series], options: Options = Options()) -> Series:  # noqa: B008 frozen
-    """The time series of an expression; `series` are the metrics by their ids, all over the same range."""
+    `fills_empty`: FILL gives values also where a metric has no datapoint in the range, which the documentation leaves open.
+    """
     python = re.sub(r"\bAND\b|\bOR\b|&&|\|\||\^", lambda sign: SPELLED[sign[0]], expression)
     try:
-        value = _value(ast.parse(python.strip(), mode="eval").body, series, options)
+        value = _value(ast.parse(python.strip(), mode="eval").body, series, fills_empty)
     except (SyntaxError, KeyError, ValueError) as error:
         raise Unsupported(expression) from error
     if not isinstance(value, list):
@@ -50,31 +43,31 @@ def evaluate(expression: str, series: Mapping[str, Series], options: Options = O
     return value
 
 
-def _value(node: ast.expr, series: Mapping[str, Series], options: Options) -> Any:
+def _value(node: ast.expr, series: Mapping[str, Series], fills_empty: bool) -> Any:
     match node:
         case ast.Constant(int() | float() as number):
             return float(number)
         case ast.Name(name):
             return list(series[name])
         case ast.List(each):
-            return tuple(_value(one, series, options) for one in each)
+            return tuple(_value(one, series, fills_empty) for one in each)
         case ast.UnaryOp(ast.USub(), one):
-            return _pairwise(operator.sub, 0.0, _value(one, series, options))
+            return _pairwise(operator.sub, 0.0, _value(one, series, fills_empty))
         case ast.BinOp(left, act, right) | ast.Compare(left, [act], [right]) | ast.BoolOp(act, [left, right]):
-            return _pairwise(ACTS[type(act)], _value(left, series, options), _value(right, series, options))
+            return _pairwise(ACTS[type(act)], _value(left, series, fills_empty), _value(right, series, fills_empty))
         case ast.Call(ast.Name("METRICS"), []):
             return tuple(map(list, series.values()))
         case ast.Call(ast.Name(function), arguments):
-            return _call(function, options, *(_value(one, series, options) for one in arguments))
+            return _call(function, fills_empty, *(_value(one, series, fills_empty) for one in arguments))
     raise Unsupported(ast.unparse(node))
 
 
-def _call(function: str, options: Options, value: Any, *more: Any) -> Any:
+def _call(function: str, fills_empty: bool, value: Any, *more: Any) -> Any:
     match function, value, more:
         case "FILL", tuple(), [filler]:
-            return tuple(_call("FILL", options, one, filler) for one in value)
+            return tuple(_call("FILL", fills_empty, one, filler) for one in value)
         case "FILL", list(), [filler]:
-            empty = not options.fills_empty and not any(point is not None for point in value)
+            empty = not fills_empty and not any(point is not None for point in value)
             return [_at(filler, at) if point is None and not empty else point for at, point in enumerate(value)]
         case "IF", list(), [yes, *no]:  # 0 where the first has no datapoint, nothing where the other has none
             chosen = [

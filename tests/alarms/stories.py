@@ -48,8 +48,8 @@ QUIET = (
     Story("a caller's bad input", {}, """trade; 10-20/20 malformed; 10-20/20 read %FF; 10-20/20 read unknown
         10-20/20 read cursor=Zm9yZWlnbg"""),
     Story("one lost answer", {}, "trade; 20.1 posts loses-answers; 20.2 void; 20.5 posts up"),
-    Story("one blip of DynamoDB", {}, "trade every=10; 20.3 lose_table; 22.2 find_table"),
-    Story("one blip of Secrets Manager", {}, "trade every=10; 20.3 lose_secret; 22.2 find_secret"),
+    Story("one blip of DynamoDB", {}, "trade every=10; 20.3 table_refuses InternalServerError; 22.2 table_refuses nothing"),
+    Story("one blip of Secrets Manager", {}, "trade every=10; 20.3 secret_is lost; 22.2 secret_is back"),
     Story("one blip of the provider", {}, "trade every=20; 20.3 posts unreachable; 22.2 posts up"),
     Story("one request that is throttled here and there", {},
         "trade; 20 throttled submit_void; 20 table_throttles PutItem; 20 executions ExecutionFailed; 20.99 executions succeed"),
@@ -127,10 +127,10 @@ SECRET = (
     Story("somebody puts what is not our JSON", {"Secret unusable": 3, "Settling has stopped": 5, "Voids not sent": 7},
         "trade; 20 put_secret api_key; 20 trouble"),
     Story("Secrets Manager does not answer for ten minutes", {"Secret out of reach": 6},
-        "trade; 20 lose_secret; 30 find_secret; 20 trouble"),
+        "trade; 20 secret_is lost; 30 secret_is back; 20 trouble"),
     Story("Secrets Manager does not answer for an hour",  # for a quarter of it a copy serves
         {"Secret out of reach": 6, "Settling has stopped": 4, "Voids not sent": 6},
-        "trade; 20 lose_secret; 80 find_secret; 20 trouble; 35 trouble Settling has stopped; 35 trouble Voids not sent",
+        "trade; 20 secret_is lost; 80 secret_is back; 20 trouble; 35 trouble Settling has stopped; 35 trouble Voids not sent",
         2 * HOUR),
     Story("another project's credentials while a void is open", {"Credentials of another project": 4, "Void in review": 4},
         "posts pending; 10 void; 11 change_project; 11 trouble", 90),
@@ -139,9 +139,9 @@ SECRET = (
 TABLE_AND_EVENTS = (
     Story("DynamoDB refuses everything for twenty minutes",
         {"Table out of reach": 6, "Settling has stopped": 5, "Voids not sent": 7},
-        "trade; 20 lose_table; 40 find_table; 20 trouble"),
+        "trade; 20 table_refuses InternalServerError; 40 table_refuses nothing; 20 trouble"),
     Story("DynamoDB refuses everything in a quiet night", {"Table out of reach": 6, "Settling has stopped": 5},
-        "20 lose_table; 20 trouble"),
+        "20 table_refuses InternalServerError; 20 trouble"),
     Story("DynamoDB throttles writes of an index for ten minutes", {"Table throttled": 5},
         "trade; 20-30/20 table_throttles PutItem; 20 trouble", 2 * HOUR),
     Story("DynamoDB throttles reads of the table for ten minutes", {"Table throttled": 5},
@@ -183,7 +183,7 @@ RELEASES = (
         frozenset({"Unexpected error"}), bad_release=True),
     Story("a release that takes the right to use the table away",
         {"Unexpected error": 3, "Table out of reach": 6, "Settling has stopped": 5, "Voids not sent": 7},
-        "trade; 20 release submit_void is-good; 20 lose_table AccessDeniedException; 30 find_table; 20 trouble", bad_release=True),
+        "trade; 20 release submit_void is-good; 20 table_refuses AccessDeniedException; 30 table_refuses nothing; 20 trouble", bad_release=True),
 )  # fmt: skip
 
 CONCURRENCY = (

@@ -19,7 +19,7 @@ from tests.alarms.evaluator import (
     read_alarm,
     statistic,
 )
-from tests.alarms.metric_math import Options, Series, Unsupported
+from tests.alarms.metric_math import Series, Unsupported
 
 OK, ALARM, INSUFFICIENT = State.OK, State.ALARM, State.INSUFFICIENT_DATA
 STATES = {"O": OK, "A": ALARM, "I": INSUFFICIENT}
@@ -91,8 +91,8 @@ def test_metric_math(metrics: dict[str, str], expression: str, expected: str) ->
 def test_whether_fill_fills_a_metric_that_has_no_datapoint_is_a_reading() -> None:
     metrics = {"a": series("1 -"), "never": series("- -")}
     for fills_empty, expected in ((True, "0 0"), (False, "- -")):
-        assert metric_math.evaluate("FILL(never, 0)", metrics, Options(fills_empty)) == series(expected)
-    assert metric_math.evaluate("FILL(a, 0) + FILL(never, 0)", metrics, Options(fills_empty=False)) == series("1 0")
+        assert metric_math.evaluate("FILL(never, 0)", metrics, fills_empty) == series(expected)
+    assert metric_math.evaluate("FILL(a, 0) + FILL(never, 0)", metrics, fills_empty=False) == series("1 0")
 
 
 @pytest.mark.parametrize(

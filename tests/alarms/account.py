@@ -6,7 +6,7 @@ AWS's documented habits: DynamoDB publishes no zeros, an idle queue publishes no
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.alarms import log_filters
@@ -23,7 +23,9 @@ OURS = resolved({"Ref": "AWS::AccountId"})
 class Account:
     """One account with one stack in it."""
 
-    def __init__(self, template: Mapping[str, Any]) -> None:
+    def __init__(self, template: Mapping[str, Any], now: Callable[[], int] = lambda: 0) -> None:
+        self.now = now
+        """The moment in ms at which something happens."""
         self.resources: dict[str, dict[str, Any]] = template["Resources"]
         self.metrics = Metrics()
         functions = self.of_type("AWS::Lambda::Function")
@@ -40,9 +42,11 @@ class Account:
         answers = self.of_type("AWS::ApiGateway::GatewayResponse").values()
         self.answers = {each["ResponseType"]: int(each.get("StatusCode", 403)) for each in answers}
         (runs,) = self.of_type("AWS::Lambda::EventInvokeConfig").values()
-        self.lost_runs = resolved(runs["DestinationConfig"]["OnFailure"]["Destination"])
-        self.lost_events = resolved(source["DynamoDBStreamParameters"]["DeadLetterConfig"]["Arn"])
-        self.letters: dict[str, list[int]] = {self.lost_runs: [], self.lost_events: []}
+        self._queues = {
+            "run": resolved(runs["DestinationConfig"]["OnFailure"]["Destination"]),
+            "event": resolved(source["DynamoDBStreamParameters"]["DeadLetterConfig"]["Arn"]),
+        }
+        self._letters: dict[str, list[int]] = {}
         self._waiting = 0
         self.pipe = "reads"
         """Or why it takes nothing from the table's stream."""
@@ -70,12 +74,16 @@ class Account:
         for metric in finished.emitted:
             self.metrics.add(metric)
 
-    def throttled(self, function: str, at: int) -> None:
+    def throttled(self, function: str) -> None:
         """An invocation for which Lambda had no concurrency left."""
-        self.publish("AWS/Lambda", "Throttles", {"FunctionName": self.functions[function]}, at, 1)
+        self.publish("AWS/Lambda", "Throttles", {"FunctionName": self.functions[function]}, self.now(), 1)
+
+    def lost(self, what: str) -> None:
+        """A `run` that could not be started, or an `event` that could not be delivered, waits for an operator."""
+        self._letters.setdefault(self._queues[what], []).append(self.now())
 
     def answered(
-        self, method: str, route: str, at: int, status: int, refused_as: str | None = None, account: str | None = OURS
+        self, method: str, route: str, status: int, refused_as: str | None = None, account: str | None = OURS
     ) -> None:
         """A request, answered by a function or, `refused_as` one of its response types, by the gateway.
 
@@ -95,38 +103,40 @@ class Account:
             matches = log_filters.matches(resolved(wanted["FilterPattern"]), line)
             value = counted["MetricValue"] if matches else counted.get("DefaultValue")
             if value is not None:
-                self.publish(counted["MetricNamespace"], counted["MetricName"], {}, at, float(value))
+                self.publish(counted["MetricNamespace"], counted["MetricName"], {}, self.now(), float(value))
 
     def refuses(self, response_type: str) -> int:
         """The status of one of the gateway's own answers; where the template leaves it to AWS, it refuses a key."""
         return self.answers[response_type]
 
-    def throttled_by_the_table(self, operation: str, at: int) -> None:
+    def table_throttles(self, operation: str) -> None:
         """DynamoDB throttled a request, because of the table or of an index of it."""
         of = {"TableName": self.table, "Operation": operation}
-        self.publish("AWS/DynamoDB", "ThrottledRequests", of, at, 1)
+        self.publish("AWS/DynamoDB", "ThrottledRequests", of, self.now(), 1)
 
-    def changed(self, at: int, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
+    def changed(self, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
         """An item was written: the pipe takes it from the stream, if its filter lets it."""
         images = {"Keys": {"pk": new["pk"], "sk": new["sk"]}, "NewImage": new, **({"OldImage": old} if old else {})}
         record = {"eventName": "MODIFY" if old else "INSERT", "dynamodb": images}
         if any(pipe.matches(each, record) for each in self._filters):
             self._waiting += 1
-            self.run_pipe(at)
+            self.run_pipe()
 
-    def run_pipe(self, at: int) -> None:
+    def run_pipe(self) -> None:
         """One execution of the pipe, if something waits in the stream that it reads. What fails waits on."""
         if self.pipe != "reads" or not self._waiting:
             return
         for name in ("Invocations", "ExecutionFailed", "ExecutionThrottled"):
-            self.publish("AWS/EventBridge/Pipes", name, self.named, at, float(name in ("Invocations", self.executions)))
+            counted = float(name in ("Invocations", self.executions))
+            self.publish("AWS/EventBridge/Pipes", name, self.named, self.now(), counted)
         if self.executions == "succeed":
             self._waiting = 0
 
-    def each_minute(self, at: int) -> None:
+    def each_minute(self) -> None:
         """The pipe tries again, and SQS publishes about queues that are active."""
         if self.executions != "succeed":
-            self.run_pipe(at)
-        for queue, letters in self.letters.items():
-            if letters and at >= letters[0] + QUEUE_WAKES_MS:
-                self.publish("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, at, len(letters))
+            self.run_pipe()
+        for queue, letters in self._letters.items():
+            if self.now() >= letters[0] + QUEUE_WAKES_MS:
+                name, of = "ApproximateNumberOfMessagesVisible", {"QueueName": queue}
+                self.publish("AWS/SQS", name, of, self.now(), len(letters))

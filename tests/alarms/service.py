@@ -33,15 +33,14 @@ class Service:
     """One deployed stack and the world around it. Minutes are counted from the deployment."""
 
     def __init__(self, template: Mapping[str, Any], minutes: int, *, filled: bool = True) -> None:
-        self.account, self.minutes = Account(template), minutes
+        self.account, self.minutes = Account(template, lambda: self.functions.at), minutes
         self.functions = Functions(START, self.account.namespace, *(() if filled else (None,)))
-        self.functions.table.on_write = lambda old, new: self.account.changed(self.functions.at, old, new)
+        self.functions.table.on_write = self.account.changed
         self.troubles: dict[str, int] = {}
         """When the cause of an alarm began (ms); "" is for all others."""
         self.released: int | None = None
         """When a bad release began to serve."""
-        self.schedule, self.webhooks = "on", "come"
-        self._without_concurrency: set[str] = set()
+        self.schedule, self.webhooks, self.without_concurrency = "on", "come", "nothing"
         self._releases: dict[str, tuple[Release | None, int, Any]] = {}
         self._timeline: list[tuple[int, int, Callable[[], Any]]] = []
         self._numbers, self._orders = itertools.count(), itertools.count(1)
@@ -79,7 +78,7 @@ class Service:
         """Let everything happen."""
         for minute in range(self.minutes):
             self._during(minute + SETTLE_SECOND / 60, minute + 0.5, 60, self.settle)
-            self._during(minute + 59 / 60, minute + 1, 60, lambda: self.account.each_minute(self.functions.at))
+            self._during(minute + 59 / 60, minute + 1, 60, self.account.each_minute)
         while self._timeline:
             moment, _, act = heapq.heappop(self._timeline)
             if moment >= START + self.minutes * MINUTE_MS:
@@ -100,14 +99,13 @@ class Service:
 
     def settle(self) -> None:
         """The schedule's run. It is asynchronous and not repeated: what fails goes to the dead-letter queue."""
-        at = self.functions.at
         if self.schedule == "off":
             return
-        if SETTLE in self._without_concurrency:
-            self.account.throttled(SETTLE, at)
-            self._after(MINUTE_MS, self.lost_run)
+        if self.without_concurrency == SETTLE:
+            self.account.throttled(SETTLE)
+            self._after(MINUTE_MS, partial(self.account.lost, "run"))
         elif self._start(SETTLE, {}).failed:
-            self.lost_run()
+            self.account.lost("run")
 
     def void(self, order_id: str | None = None, key: str | None = None, body: str | None = None) -> int:
         """A merchant releases a hold; the provider reports what it did. The status of the answer."""
@@ -141,7 +139,7 @@ class Service:
 
     def stranger(self, method: str, route: str, why: str, account: str | None = None) -> None:
         """A request that the gateway refuses; no function sees it. Who signed it has an account."""
-        self.account.answered(method, route, self.functions.at, self.account.refuses(why), why, account)
+        self.account.answered(method, route, self.account.refuses(why), why, account)
 
     def ours(self, method: str, route: str, why: str) -> None:
         """The same, of a caller of ours."""
@@ -149,17 +147,16 @@ class Service:
 
     def call(self, function: str, event: dict[str, Any]) -> int:
         """A request through API Gateway: its status."""
-        began = self.functions.at
         response, refused_as = None, None
-        if function in self._without_concurrency:
-            self.account.throttled(function, began)
+        if self.without_concurrency == function:
+            self.account.throttled(function)
         else:
             finished = self._start(function, event)
             response = None if finished.failed else finished.result
         if not isinstance(response, dict) or not isinstance(response.get("statusCode"), int):
             response, refused_as = {"statusCode": self.account.refuses(DROPPED)}, DROPPED
         json.loads(response.get("body") or "{}")
-        self.account.answered(*ROUTES[function], began, response["statusCode"], refused_as)
+        self.account.answered(*ROUTES[function], response["statusCode"], refused_as)
         return int(response["statusCode"])
 
     def _start(self, function: str, event: dict[str, Any]) -> functions.Finished:
@@ -173,27 +170,6 @@ class Service:
         return finished
 
     # What changes around the service.
-
-    def concurrency(self, left: str, function: str) -> None:
-        """`none` or `some`: of what Lambda keeps for a function."""
-        change = self._without_concurrency.add if left == "none" else self._without_concurrency.discard
-        change(function)
-
-    def throttled(self, function: str) -> None:
-        """Lambda throttles one invocation."""
-        self.account.throttled(function, self.functions.at)
-
-    def table_throttles(self, operation: str) -> None:
-        """DynamoDB throttles one request."""
-        self.account.throttled_by_the_table(operation, self.functions.at)
-
-    def lost_run(self) -> None:
-        """Lambda could not start a run."""
-        self.account.letters[self.account.lost_runs].append(self.functions.at)
-
-    def lost_event(self) -> None:
-        """An event could not be delivered."""
-        self.account.letters[self.account.lost_events].append(self.functions.at)
 
     def release(self, function: str, kind: str, share: int = 10) -> None:
         """A release that serves one of `share` requests, the last of them; its first one is the cause of what rings."""

@@ -35,11 +35,14 @@ def release(
 
 def without_concurrency(function: str, rings: Mapping[str, int]) -> Story:
     """For twenty minutes; who reads does so each minute."""
-    script = f"trade; 1-60/60 read order-1; 20 concurrency none {function}; 40 concurrency some {function}; 20 trouble"
+    script = (
+        f"trade; 1-60/60 read order-1; 20 without_concurrency {function}; 40 without_concurrency nothing; 20 trouble"
+    )
     return Story(f"no concurrency is left for {function}", rings, script)
 
 
-QUIET = (
+STORIES = (
+    # ---- Nothing rings.
     Story("a quiet night without any traffic", {}, "", 10 * HOUR),
     Story("an ordinary day", {}, """trade every=30; 5-360/600 void order-1
         61 posts refuses; 61.2 void; 61.3 posts up; 122 posts refuses; 122.2 void; 122.3 posts up""", 6 * HOUR),
@@ -58,9 +61,7 @@ QUIET = (
     Story("a good release while the provider has a blip", {},
         "trade every=20; 20 release submit_void is-good; 24.3 posts loses-answers; 25.2 posts up"),
     Story("a pipe that is stopped for half an hour", {}, "trade; 35 pipe stopped; 65 pipe reads", 3 * HOUR),
-)  # fmt: skip
-
-STRANGERS = (
+    # ---- Strangers and refused callers.
     Story("strangers who try the addresses", {}, """trade; 10-40/20 stranger GET - MISSING_AUTHENTICATION_TOKEN
         10-40/60 stranger POST /webhooks/financial-line ACCESS_DENIED"""),
     Story("a patient stranger without a signature", {},
@@ -79,9 +80,7 @@ STRANGERS = (
     # What acceptance asks the account about: then only the caller can notice it.
     Story("a caller's role lost its right, and the log names nobody who is refused", {},
         "refused unnamed; 20-40/60 ours POST /voids ACCESS_DENIED", 2 * HOUR),
-)  # fmt: skip
-
-BEFORE_THE_FIRST_DAY = (
+    # ---- Before the first day.
     Story("a new stack whose secret nobody has filled", {"Secret unfilled": 3}, "0 trouble", 12 * HOUR, filled=False),
     Story("a new stack that is filled after an hour", {"Secret unfilled": 3},
         "0 trouble; 60 put_secret; trade begin=65", 4 * HOUR, filled=False),
@@ -90,9 +89,7 @@ BEFORE_THE_FIRST_DAY = (
     Story("a new stack whose pipe never reads", {"Outcomes have stopped": 75}, "pipe stopped; 0 trouble; trade", 3 * HOUR),
     Story("a new stack that webhooks never reach", {"Webhooks silent": 61}, "webhooks stop; 1 trouble; trade every=300",
         4 * HOUR),
-)  # fmt: skip
-
-PROVIDER = (
+    # ---- The provider.
     Story("the provider accepts no connection for three hours", {"Voids not sent": 7},
         "trade; 30 trouble; 30 posts unreachable; 30 queries down; 210 posts up; 210 queries up", 4 * HOUR),
     Story("the provider accepts no connection and few voids are sent", {"Voids not sent": 18},
@@ -114,16 +111,12 @@ PROVIDER = (
         "posts pending; 10 void; 10 trouble; 20-240/120 schedule off; 21-240/120 schedule on", 4 * HOUR),
     Story("twenty refusals of one order", {"Attempts used up": 3, "Void in review": 3},
         "posts refuses; 10-31/60 void disputed key=fresh; 30 trouble"),
-)  # fmt: skip
-
-WEBHOOKS = (
+    # ---- Webhooks.
     Story("the provider's address has changed", {"Webhooks silent": 121}, """trade; 90 webhooks stop; 90 trouble
         90-360/60 stranger POST /webhooks/financial-line ACCESS_DENIED""", 6 * HOUR),
     Story("somebody forges webhooks", {"Forged webhooks": 4}, "trade; 20-26/10 webhook forged=1; 20 trouble"),
     Story("a genuine webhook that nobody can read", {"Webhook quarantined": 3}, "20 webhook unreadable=1; 20 trouble"),
-)  # fmt: skip
-
-SECRET = (
+    # ---- The secret.
     Story("somebody puts what is not our JSON", {"Secret unusable": 3, "Settling has stopped": 5, "Voids not sent": 7},
         "trade; 20 put_secret api_key; 20 trouble"),
     Story("Secrets Manager does not answer for ten minutes", {"Secret out of reach": 6},
@@ -134,9 +127,7 @@ SECRET = (
         2 * HOUR),
     Story("another project's credentials while a void is open", {"Credentials of another project": 4, "Void in review": 4},
         "posts pending; 10 void; 11 change_project; 11 trouble", 90),
-)  # fmt: skip
-
-TABLE_AND_EVENTS = (
+    # ---- Table, settling, events.
     Story("DynamoDB refuses everything for twenty minutes",
         {"Table out of reach": 6, "Settling has stopped": 5, "Voids not sent": 7},
         "trade; 20 table_refuses InternalServerError; 40 table_refuses nothing; 20 trouble"),
@@ -149,13 +140,13 @@ TABLE_AND_EVENTS = (
     Story("DynamoDB throttles reads of an index for ten minutes", {"Table throttled": 5},
         "20-30/60 table_throttles Query; 20 trouble", 2 * HOUR),
     Story("the schedule is switched off", {"Settling has stopped": 5}, "trade; 30 schedule off; 30 trouble", 2 * HOUR),
-    Story("one run that Lambda could not start", {"Settle run lost": 18}, "30 lost_run; 30 trouble", 2 * HOUR),
+    Story("one run that Lambda could not start", {"Settle run lost": 18}, "30 lost run; 30 trouble", 2 * HOUR),
     Story("a record that this release cannot read", {"Voids cannot be queried": 10},
         "posts pending; 10 void newer; 15 spoil newer; 15 trouble", 2 * HOUR),
     Story("the pipe may not write to its bus", {"Outcomes held up": 6},
         "trade; 20 executions ExecutionFailed; 50 executions succeed; 20 trouble"),
     Story("the pipe is throttled", {"Outcomes held up": 5}, "20 executions ExecutionThrottled; 50 executions succeed; 23.3 trouble"),
-    Story("an event that its rule could not deliver", {"Outcome not delivered": 18}, "30 lost_event; 30 trouble", 2 * HOUR),
+    Story("an event that its rule could not deliver", {"Outcome not delivered": 18}, "30 lost event; 30 trouble", 2 * HOUR),
     Story("somebody stops the pipe in a quiet night", {"Outcomes have stopped": 61}, "128.5 pipe stopped; 128.5 trouble", 5 * HOUR),
     Story("somebody stops the pipe for three hours of traffic", {"Outcomes have stopped": 61},
         "trade; 128.5 pipe stopped; 128.5 trouble; 300 pipe reads", 8 * HOUR),
@@ -163,10 +154,7 @@ TABLE_AND_EVENTS = (
         "trade; 128.5 pipe reads-an-old-stream; 128.5 trouble", 5 * HOUR),
     Story("the pipe may no longer read the stream", {"Outcomes have stopped": 61},
         "trade every=1800; 128.5 pipe may-not-read; 128.5 trouble", 5 * HOUR),
-)  # fmt: skip
-
-# Timed from their first failure, with a tenth of a request a minute.
-RELEASES = (
+    # ---- Bad releases, timed from their first failure, with a tenth of a request a minute.
     release("with a defect", {"Unexpected error": 3, "API fails": 3}, "has-a-defect"),
     release("without a setting", {"Unexpected error": 3}, "lacks-a-setting"),
     release("that answers 500 and counts nothing", {"API fails": 3}, "answers-500"),
@@ -184,17 +172,11 @@ RELEASES = (
     Story("a release that takes the right to use the table away",
         {"Unexpected error": 3, "Table out of reach": 6, "Settling has stopped": 5, "Voids not sent": 7},
         "trade; 20 release submit_void is-good; 20 table_refuses AccessDeniedException; 30 table_refuses nothing; 20 trouble", bad_release=True),
-)  # fmt: skip
-
-CONCURRENCY = (
+    # ---- Lambda's concurrency.
     without_concurrency("submit_void", {"Functions throttled (SubmitVoid)": 6, "API fails": 4}),
     without_concurrency("read_voids", {"Functions throttled (ReadVoids)": 6, "API fails": 4}),
     without_concurrency("receive_webhook", {"Functions throttled (ReceiveWebhook)": 5, "API fails": 3}),
     without_concurrency(
         "settle_voids", {"Functions throttled (SettleVoids)": 5, "Settling has stopped": 5, "Settle run lost": 19}
     ),
-)
-
-STORIES = (
-    *QUIET, *STRANGERS, *BEFORE_THE_FIRST_DAY, *PROVIDER, *WEBHOOKS, *SECRET, *TABLE_AND_EVENTS, *RELEASES, *CONCURRENCY,
 )  # fmt: skip

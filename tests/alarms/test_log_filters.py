@@ -6,7 +6,6 @@ import pytest
 
 from tests.alarms import log_filters
 from tests.alarms.account import OURS, Account
-from tests.alarms.service import START
 
 LINE = '{"eventType": "UpdateTrail", "sourceIPAddress": "111.111.111.111", "status": "403", "refused_as": "-"}'
 MERCHANT, ONE, WEBHOOK = ("POST", "/voids"), ("GET", "/voids/{order_id}"), ("POST", "/webhooks/financial-line")
@@ -56,5 +55,5 @@ def test_what_the_access_log_counts(
     template: dict[str, Any], route: tuple[str, str], status: int, refused_as: str | None, account: str, counted: str
 ) -> None:
     service = Account(template)
-    service.answered(*route, START, status, refused_as, account)
+    service.answered(*route, status, refused_as, account)
     assert [name for _, name, _ in service.metrics.published()] == ([counted] if counted else [])

@@ -130,7 +130,9 @@ class Functions(scene.Scene):
         module, telemetry = importlib.import_module(name), importlib.import_module("telemetry")
         written, logged, provider = io.StringIO(), telemetry.logger.registered_handler, telemetry.metrics.provider
         ours = {"systems": systems, "systems_that_send": systems, "storage": systems, "now": lambda: self.at}
-        replaced = [(module, key, value) for key, value in ours.items() if hasattr(module, key)]
+        replaced: list[tuple[Any, str, Any]] = [
+            (module, key, value) for key, value in ours.items() if hasattr(module, key)
+        ]
         replaced += [(logged, "stream", written), (provider, "namespace", self.namespace)]
         before = [(owner, key, getattr(owner, key)) for owner, key, _ in replaced]
         telemetry.metrics.clear_metrics()

@@ -109,7 +109,10 @@ def test_what_is_not_known_or_not_advised_is_refused(expression: str) -> None:
 METRIC = {"Namespace": "Tests", "MetricName": "Errors", "Dimensions": [{"Name": "service", "Value": "s"}]}
 ONE = {"AlarmName": "Stack heading", "EvaluationPeriods": 1, "Threshold": 1, "TreatMissingData": "notBreaching"}
 OVER, UNDER = "GreaterThanOrEqualToThreshold", "LessThanThreshold"
-WARM_UP = {"WarmUpPeriodDurationInMinutes": 10, "OnlyStartEvaluatingAfterWarmUpPeriodEnds": True}
+NO_WAIT: dict[str, Any] = {}
+WARM_UP: dict[str, Any] = {
+    "WarmUpConfiguration": {"WarmUpPeriodDurationInMinutes": 10, "OnlyStartEvaluatingAfterWarmUpPeriodEnds": True}
+}
 
 
 def an_alarm(**more: Any) -> Alarm:
@@ -131,7 +134,7 @@ def at(minute: float, value: float = 1, **more: Any) -> Datapoint:
 
 
 BEATS = tuple(map(at, range(10)))
-SILENT = {"operator": UNDER, "TreatMissingData": "breaching"}
+SILENT: dict[str, Any] = {"operator": UNDER, "TreatMissingData": "breaching"}
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,7 @@ SILENT = {"operator": UNDER, "TreatMissingData": "breaching"}
         (filled(**SILENT), BEATS, Reading(extra=4), [11]),
         # A metric that was never published breaches if missing data does.
         *((filled(**SILENT, **waits), [], Reading(fills_empty=fills), [minute])
-          for fills in (True, False) for waits, minute in (({}, 1), ({"WarmUpConfiguration": WARM_UP}, 10))),
+          for fills in (True, False) for waits, minute in ((NO_WAIT, 1), (WARM_UP, 10))),
         # Only the same metric counts, with its dimensions and its unit.
         (an_alarm(), [at(10, name="Other")], USUAL, []),
         (an_alarm(), [at(10, dimensions=frozenset())], USUAL, []),

@@ -8,22 +8,19 @@ from constructs import Construct
 
 from infra.functions import Functions
 
-REVIEWS = (
-    "VoidReview",
-    "VoidCorrected",
-    "AttemptsUsedUp",
-    "CredentialsOfAnotherProject",
-    "DecisionTaken",
-    "DecisionRefused",
-)
-WAY = ("VoidUnknown", "VoidNotSent", "VoidThrottled", "CredentialsRefused", "SettleFailed", "SettleRun")
-TROUBLE = ("SecretUnfilled", "SecretUnusable", "SecretOutOfReach", "StoreUnavailable", "UnexpectedError")
-DOOR = ("WebhookForged", "WebhookQuarantined", "WebhookRejected")
 # What nobody is woken for is counted where it stands anyway: a metric would be billed for each hour, a line is not.
-FROM_THE_LOGS = (
-    ("Voids by result", "message = 'void requested'", "result"),
-    ("Genuine webhooks by outcome", "message = 'webhook received'", "outcome"),
-)
+FROM_THE_LOGS = {
+    "Voids by result": "filter message = 'void requested' | stats count(*) by bin(1h), result",
+    "Genuine webhooks by outcome": "filter message = 'webhook received' | stats count(*) by bin(1h), outcome",
+}
+COUNTED = {
+    "Not as usual": ("VoidUnknown", "VoidNotSent", "VoidThrottled", "CredentialsRefused", "SettleFailed", "SettleRun"),
+    "Reviews and decisions": ("VoidReview", "VoidCorrected", "AttemptsUsedUp", "CredentialsOfAnotherProject",
+                              "DecisionTaken", "DecisionRefused"),
+    "Webhooks that were not taken": ("WebhookForged", "WebhookQuarantined", "WebhookRejected"),
+    "Secret, table, defects": ("SecretUnfilled", "SecretUnusable", "SecretOutOfReach", "StoreUnavailable",
+                               "UnexpectedError"),
+}  # fmt: skip
 
 
 def show(
@@ -35,70 +32,47 @@ def show(
 ) -> None:
     """`namespace`: where the functions' own metrics are."""
 
-    def business(*names: str, statistic: str = "Sum") -> list[cloudwatch.IMetric]:
+    def custom(*names: str, statistic: str = "Sum", **dimensions: str) -> list[cloudwatch.IMetric]:
         return [
             cloudwatch.Metric(
                 namespace=namespace,
                 metric_name=name,
-                dimensions_map={"service": "void-service"},
+                dimensions_map=dimensions or None,
                 period=cdk.Duration.minutes(5),
                 statistic=statistic,
             )
             for name in names
         ]
 
-    def from_log(*names: str) -> list[cloudwatch.IMetric]:
-        period = cdk.Duration.minutes(5)
-        return [
-            cloudwatch.Metric(namespace=namespace, metric_name=name, period=period, statistic="Sum") for name in names
-        ]
-
-    answers: list[cloudwatch.IMetric] = [rest.metric_count(), rest.metric_client_error(), rest.metric_server_error()]
-    cloudwatch.Dashboard(
-        scope,
-        "Dashboard",
-        default_interval=cdk.Duration.hours(12),
-        widgets=[
-            [cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=6)],
-            [
-                cloudwatch.LogQueryWidget(
-                    title=title,
-                    log_group_names=[function.log_group.log_group_name for function in functions.all],
-                    query_lines=[f"filter {lines}", f"stats count(*) by bin(1h), {field}"],
-                    view=cloudwatch.LogQueryVisualizationType.STACKEDAREA,
-                    width=12,
-                    height=6,
-                )
-                for title, lines, field in FROM_THE_LOGS
-            ],
-            [
-                graph("Not as usual", business(*WAY)),
-                graph("Oldest unsettled void, seconds", business("OldestUnsettledSeconds", statistic="Maximum")),
-            ],
-            [
-                graph("Reviews and decisions", business(*REVIEWS)),
-                graph("Webhooks that were not taken", business(*DOOR)),
-            ],
-            [
-                graph("Secret, table, defects", business(*TROUBLE)),
-                graph("Answers lost, callers refused", from_log("CallersRefused", "AnswersLost")),
-            ],
-            [
-                graph("API", answers),
-                graph("API latency, ms", [rest.metric_latency(statistic=s) for s in ("p50", "p99")]),
-            ],
-            [
-                graph(
-                    "Function errors and throttles",
-                    [
-                        *(function.metric_errors() for function in functions.all),
-                        *(function.metric_throttles() for function in functions.all),
-                    ],
-                ),
-                graph("Function duration p99, ms", [f.metric_duration(statistic="p99") for f in functions.all]),
-            ],
+    service, every = {"service": "void-service"}, functions.all
+    graphs: dict[str, list[cloudwatch.IMetric]] = {
+        **{title: custom(*names, **service) for title, names in COUNTED.items()},
+        "Oldest unsettled void, seconds": custom("OldestUnsettledSeconds", statistic="Maximum", **service),
+        "Answers lost, callers refused": custom("AnswersLost", "CallersRefused"),
+        "API": [rest.metric_count(), rest.metric_client_error(), rest.metric_server_error()],
+        "API latency, ms": [rest.metric_latency(statistic=each) for each in ("p50", "p99")],
+        "Function errors and throttles": [
+            *(each.metric_errors() for each in every),
+            *(each.metric_throttles() for each in every),
         ],
-    )
+        "Function duration p99, ms": [each.metric_duration(statistic="p99") for each in every],
+    }
+    asked = [
+        cloudwatch.LogQueryWidget(
+            title=title,
+            log_group_names=[each.log_group.log_group_name for each in every],
+            query_string=query,
+            view=cloudwatch.LogQueryVisualizationType.STACKEDAREA,
+            width=12,
+            height=6,
+        )
+        for title, query in FROM_THE_LOGS.items()
+    ]
+    drawn = [cloudwatch.GraphWidget(title=title, left=left, width=12, height=6) for title, left in graphs.items()]
+    status = cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=6)
+    pairs = [drawn[at : at + 2] for at in range(0, len(drawn), 2)]
+    hours = cdk.Duration.hours(12)
+    cloudwatch.Dashboard(scope, "Dashboard", default_interval=hours, widgets=[[status], asked, *pairs])
 
 
 def save_queries(scope: Construct, functions: Functions) -> None:
@@ -120,7 +94,3 @@ def save_queries(scope: Construct, functions: Functions) -> None:
             query_string=logs.QueryString(fields=fields, filter_statements=filters, sort="@timestamp desc"),
             log_groups=groups,
         )
-
-
-def graph(title: str, metrics: list[cloudwatch.IMetric], *, stacked: bool = False) -> cloudwatch.GraphWidget:
-    return cloudwatch.GraphWidget(title=title, left=metrics, stacked=stacked, width=12, height=6)

@@ -169,9 +169,8 @@ class Monitoring(Construct):
         errors = self.count("UnexpectedError", minutes=1)
         self.alarm("Unexpected error", errors, datapoints=1, of=5, against_release=True)
         # The function waits 10 s for an answer that usually takes less than one.
-        lasting = of_aws(
-            "Lambda", "Duration", {"FunctionName": functions.submit_void.function_name}, minutes=5, statistic="p90"
-        )
+        names = {function.node.id: function.function_name for function in functions.all}
+        lasting = of_aws("Lambda", "Duration", {"FunctionName": names["SubmitVoid"]}, minutes=5, statistic="p90")
         self.alarm("Voids are slow", lasting, at_least=5_000, datapoints=3, of=3)
         for function in functions.all:
             name = function.node.id

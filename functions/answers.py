@@ -48,16 +48,16 @@ class Answer(NamedTuple):
     status: int = 0
     problem: str = ""
     detail: str = ""
-    metric: str = "VoidDeclined"
+    metric: str | None = None
     retry_after: int | None = None
     submitted: bool = True
-    """It counts as a submitted void unless the record alone answered it."""
+    """It is about a submitted void; if the record alone answered it, it is replayed."""
 
 
 ANSWERS: Mapping[Result, Answer] = {
-    Result.VOIDED: Answer(200, metric="VoidVoided"),
+    Result.VOIDED: Answer(200),
     Result.ACCEPTED: Answer(202, metric="VoidUnknown", retry_after=5),
-    Result.NOT_VOIDABLE: Answer(problem="not-voidable", metric="VoidRefused"),
+    Result.NOT_VOIDABLE: Answer(problem="not-voidable"),
     Result.IN_PROGRESS: Answer(
         problem="in-progress", detail="Read the void, or repeat the same request later.", retry_after=5, submitted=False
     ),
@@ -67,7 +67,7 @@ ANSWERS: Mapping[Result, Answer] = {
         "An operator has been notified.",
     ),
     Result.TOO_MANY: Answer(
-        problem="too-many-attempts", submitted=False,
+        problem="too-many-attempts", submitted=False, metric="AttemptsUsedUp",
         detail="No further attempt is made for this order until an operator has decided about it.",
     ),
     Result.KEY_MISMATCH: Answer(

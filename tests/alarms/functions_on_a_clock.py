@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from payments.connection import NotConnected
+from payments.deadline import Deadline
 from payments.messages import Answer, AnswerKind, Operation, OrderView
-from payments.outside import Deadline, Systems
-from payments.provider import NotConnected
 from payments.secret import Credentials, Secret
+from systems import Systems
 from tests.alarms.evaluator import Datapoint
 from tests.fakes import provider as said
 from tests.fakes import scene
@@ -94,11 +95,11 @@ class Functions(scene.Scene):
     def __init__(self, at: int, namespace: str, credentials: object = PUBLISHED) -> None:
         super().__init__(credentials)
         self.at, self.namespace, self.provider = at, namespace, FinancialLine(self)
-        outage = lambda: importlib.import_module("telemetry").count("SecretOutOfReach")  # noqa: E731
+        outage = lambda: importlib.import_module("telemetry").count_once("SecretOutOfReach")  # noqa: E731
         self._systems = {
             name: replace(
                 self.systems,
-                secret=Secret(self.secrets, "the-secret", lambda: self.at / 1000, outage),
+                secret=Secret(self.secrets, "the-secret", lambda: self.at, outage),
                 provider=self.provider,  # type: ignore[arg-type]
             )
             for name in TIMEOUT_MS
@@ -174,8 +175,8 @@ class Functions(scene.Scene):
 
     def spoil(self, order_id: str) -> None:
         """The record of an order becomes one that this release cannot read, due as before."""
-        item = next(item for item in self.table.items.values() if item.get("order_id", {}).get("S") == order_id)
-        self.table.place({**item, "details": {"S": "not ours"}})
+        item = self.table.items[f"{scene.POS_ID}#{order_id}", "ORDER"]
+        self.table.place({**item, "facts": {"S": "not ours"}})
 
 
 class Context:

@@ -101,7 +101,7 @@ STORIES = (
     Story("the provider takes eight seconds", {"Voids are slow": 12}, "trade; 20 trouble; 20 posts slow"),
     Story("the provider throttles", {"Throttled by the provider": 6}, "trade; 20 trouble; 20 posts throttles; 30 posts up"),
     Story("the provider refuses the credentials", {"Credentials refused": 4}, "trade; 20 trouble; 20 posts refuses-credentials"),
-    Story("a refused void was executed after all", {"Void corrected": 3},
+    Story("a refused void was executed after all", {"Void corrected": 3, "Void in review": 3},
         "10 posts refuses; 11 void disputed; 20 trouble; 20 webhook disputed"),
     Story("two messages that contradict each other", {"Void in review": 3},
         "10 void disputed; 20 trouble; 20 webhook disputed amount=999"),

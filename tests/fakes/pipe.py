@@ -9,8 +9,9 @@ import re
 from copy import replace
 from typing import Any
 
+from payments.facts import FailureReason, State
 from payments.items import write_order
-from payments.record import FailureReason, Order, State, Void
+from payments.orders import Order, Void
 from tests.fakes import scene
 
 CALLER = "arn:aws:iam::123456789012:role/orders"

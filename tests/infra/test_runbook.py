@@ -15,14 +15,10 @@ from botocore.session import Session
 
 from infra import deploy, environments, restore, versions
 from infra.synth import ROOT
+from payments.reviews import Reason
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-REVIEWS = {
-    "open-for-a-day", "vanished", "unknown-operation", "undocumented-status", "other-project", "other-currency",
-    "fields-contradict", "second-void", "another-hold", "corrected", "decision-contradicted", "attempts-used-up",
-    "too-many-webhooks",
-}  # fmt: skip
 PROGRAMS = ("aws", "make", "python", "npx")
 # The AWS command's own, for any service, and the one service that it names differently from the SDK.
 GLOBAL = {"region", "profile", "output", "query"}
@@ -57,7 +53,7 @@ def test_nothing_is_a_command_that_is_not_checked_here() -> None:
 
 def test_each_review_is_a_heading_that_says_what_to_look_at_and_what_to_decide() -> None:
     sections = dict(re.findall(r"^### Review: (\S+)\n(.*?)(?=^#)", RUNBOOK, re.DOTALL | re.MULTILINE))
-    assert set(sections) == REVIEWS
+    assert set(sections) == {*Reason}
     for reason, text in sections.items():
         assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Means", "Look", "Decide"], reason
         decided = re.findall(r"`(reviewed|not-voided|voided)`", text.split("**Decide.**")[1])

@@ -75,22 +75,27 @@ def show(
     cloudwatch.Dashboard(scope, "Dashboard", default_interval=hours, widgets=[[status], asked, *pairs])
 
 
+QUERIES = {
+    "OneOrder": (
+        "order_id = 'PUT THE ORDER HERE'",
+        "message, result, outcome, state, reason, provider_code, cause, seconds, attempt, why, request_id",
+    ),
+    # Why voids did not end as wished: the provider's status, or how its answer or the connection was lost.
+    "Causes": ("ispresent(cause)", "order_id, result, state, reason, provider_code, cause, seconds, request_id"),
+    "Errors": ("level = 'ERROR'", "message, order_id, reason, member, error, place, setting, failed, request_id"),
+    "OneRequest": ("request_id = 'PUT THE REQUEST HERE'", "level, message, problem, detail"),
+}
+
+
 def save_queries(scope: Construct, functions: Functions) -> None:
-    """The three questions that the runbook asks of the functions' logs."""
+    """The questions that the runbook asks of the functions' logs."""
     groups: list[logs.ILogGroup] = [function.log_group for function in functions.all]
-    for name, fields, filters in (
-        (
-            "OneOrder",
-            ["@timestamp", "message", "state", "attempt", "result", "outcome"],
-            ["order_id = 'PUT THE ORDER HERE'"],
-        ),
-        ("Errors", ["@timestamp", "message", "order_id", "reason", "error", "request_id"], ["level = 'ERROR'"]),
-        ("OneRequest", ["@timestamp", "level", "message"], ["request_id = 'PUT THE REQUEST HERE'"]),
-    ):
+    for name, (filtered, fields) in QUERIES.items():
+        shown = ["@timestamp", *fields.split(", ")]
         logs.QueryDefinition(
             scope,
             f"Query{name}",
             query_definition_name=f"{cdk.Stack.of(scope).stack_name}/{name}",
-            query_string=logs.QueryString(fields=fields, filter_statements=filters, sort="@timestamp desc"),
+            query_string=logs.QueryString(fields=shown, filter_statements=[filtered], sort="@timestamp desc"),
             log_groups=groups,
         )

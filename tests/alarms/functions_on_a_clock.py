@@ -94,7 +94,7 @@ class Functions(scene.Scene):
 
     def __init__(self, at: int, namespace: str, credentials: object = PUBLISHED) -> None:
         super().__init__(credentials)
-        self.at, self.namespace, self.provider = at, namespace, FinancialLine(self)
+        self.at, self.namespace, self.provider, self.log = at, namespace, FinancialLine(self), ""
         outage = lambda: importlib.import_module("telemetry").count_once("SecretOutOfReach")  # noqa: E731
         self._systems = {
             name: replace(
@@ -114,6 +114,7 @@ class Functions(scene.Scene):
             except Exception:  # noqa: BLE001 an error of the function for Lambda, whatever it is
                 failed = True
         self.table.calls.clear()
+        self.log += written.getvalue()
         if self.at - began >= TIMEOUT_MS[name]:
             self.at = began + TIMEOUT_MS[name]
             return Finished(None, True, TIMEOUT_MS[name], ())  # killed, before it could write anything

@@ -9,6 +9,7 @@ import pytest
 from infra.environment import Environment
 from infra.monitoring import LONGEST_PATTERN, NO_FIRST_OKS
 from infra.synth import ROOT
+from tests.alarms.service import Service
 
 Resources = dict[str, dict[str, Any]]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -171,6 +172,30 @@ def test_nothing_is_paid_for_that_nobody_reads(templates: dict[str, Any]) -> Non
             "DefaultValue" in each["MetricTransformations"][0]
             for each in of("AWS::Logs::MetricFilter", template).values()
         )
+
+
+def test_each_saved_query_finds_lines_of_a_recorded_log_that_have_its_fields(prod: dict[str, Any]) -> None:
+    service = Service(prod, 60)
+    service.tell("""1 posts loses-answers; 1 void lost; 1.5 posts unreachable; 1.5 void refused; 2 posts refuses; 2 void refused; 2 queries strange; 3 webhook lost
+        3 malformed; 4 webhook lost pos_id=11111111-0000-4000-8000-000000000000; 5 put_secret {}; 6 spoil refused; 9 put_secret; 11 table_refuses Timeout
+        12 void lost; 14 table_refuses nothing; 15 release read_voids lacks-a-setting share=1; 15 read lost""")
+    service.run()
+    lines = [json.loads(line) for line in service.functions.log.splitlines() if '"level"' in line]
+    filters = {
+        "OneOrder": lambda line: line.get("order_id") in ("lost", "refused"),
+        "Causes": lambda line: line.get("cause") is not None,
+        "Errors": lambda line: line["level"] == "ERROR",
+        "OneRequest": lambda line: line.get("request_id") is not None,
+    }
+    queries = {
+        each["Name"].split("/")[1]: each["QueryString"] for each in of("AWS::Logs::QueryDefinition", prod).values()
+    }
+    assert queries.keys() == filters.keys()
+    for name, query in queries.items():
+        assert f"`{name}`" in RUNBOOK
+        found = [line for line in lines if filters[name](line)]
+        fields = set(re.findall(r"\w+", query.split("|")[0].removeprefix("fields @timestamp")))
+        assert sorted(fields - {key for line in found for key in line}) == [], name
 
 
 def test_the_same_alarms_watch_each_environment(templates: dict[str, dict[str, Any]]) -> None:

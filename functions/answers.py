@@ -48,10 +48,11 @@ class Answer(NamedTuple):
     status: int = 0
     problem: str = ""
     detail: str = ""
-    metric: str | None = None
+    metric: str = ""
+    """What counts it; what no alarm watches is in the log line only, since each metric costs by the hour."""
     retry_after: int | None = None
     submitted: bool = True
-    """It is about a submitted void; if the record alone answered it, it is replayed."""
+    """It counts as a submitted void unless the record alone answered it."""
 
 
 ANSWERS: Mapping[Result, Answer] = {
@@ -88,13 +89,13 @@ ANSWERS: Mapping[Result, Answer] = {
         problem="not-sent", metric="VoidNotSent", retry_after=5,
         detail="The provider, the secret or the table was out of reach. The same request may be repeated.",
     ),
-    Result.DECIDED: Answer(200, metric="DecisionTaken"),
+    Result.DECIDED: Answer(200),
     Result.CHANGED: Answer(
-        problem="changed-meanwhile", metric="DecisionRefused",
+        problem="changed-meanwhile",
         detail="Read the record again: it has changed since the revision that the decision names.",
     ),
     Result.NOTHING_TO_DECIDE: Answer(
-        problem="nothing-to-decide", metric="DecisionRefused",
+        problem="nothing-to-decide",
         detail="The record is settled by the provider's own word, or nothing is unread.",
     ),
 }  # fmt: skip

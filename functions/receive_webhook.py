@@ -54,7 +54,7 @@ class WebhookOutcome(StrEnum):
     FORGED = "forged"
 
 
-NOT_TAKEN = {WebhookOutcome.QUARANTINED: "WebhookQuarantined", WebhookOutcome.FORGED: "WebhookForged"}
+WATCHED = (WebhookOutcome.FORGED, WebhookOutcome.QUARANTINED)
 
 
 class Received(NamedTuple):
@@ -199,8 +199,8 @@ def _shown(order: Order) -> tuple[object, ...] | None:
 
 
 def _observe(received: Received) -> None:
-    if received.outcome in NOT_TAKEN:
-        count(NOT_TAKEN[received.outcome])
+    if received.outcome in WATCHED:
+        count(f"Webhook{received.outcome.value.capitalize()}")
     if received.outcome is WebhookOutcome.FORGED:
         logger.warning("webhook forged")
         return

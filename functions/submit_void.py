@@ -267,7 +267,7 @@ def _observe(submitted: Submitted, milliseconds: int) -> None:
         count_store_error(submitted.unwritten)
     metric = ANSWERS[result].metric
     pending = result is Result.ACCEPTED and void is not None and void.state is State.PENDING
-    if metric is not None and not pending and not _is_replayed(submitted):
+    if metric and not pending and not _is_replayed(submitted):
         count(metric)
 
 

@@ -82,7 +82,7 @@ QUERIES = {
     ),
     # Why voids did not end as wished: the provider's status, or how its answer or the connection was lost.
     "Causes": ("ispresent(cause)", "order_id, result, state, reason, provider_code, cause, seconds, request_id"),
-    "Errors": ("level = 'ERROR'", "message, order_id, reason, member, error, place, setting, failed, request_id"),
+    "Errors": ("level = 'ERROR'", "message, reason, member, error, place, setting, failed, request_id"),
     "OneRequest": ("request_id = 'PUT THE REQUEST HERE'", "level, message, problem, detail"),
 }
 

@@ -63,7 +63,7 @@ class FinancialLine(said.Provider):
             case "refuses-credentials":
                 return said.CREDENTIALS
             case "refuses":
-                return said.REFUSED
+                return replace(said.REFUSED, cause="400")
         status = "pending" if self.posts == "pending" else "success"
         self.executed[order_id] = status
         if self.posts == "loses-answers":

@@ -7,7 +7,7 @@ release begins it with the first request that it spoils.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-HOUR, DAY = 60, 24 * 60
+HOUR = 60
 
 
 class Story(NamedTuple):
@@ -25,11 +25,9 @@ class Story(NamedTuple):
     """Has somebody put the provider's credentials?"""
 
 
-def release(
-    title: str, rings: Mapping[str, int], kind: str, function: str = "submit_void", more: str = "trade"
-) -> Story:
+def release(title: str, rings: Mapping[str, int], kind: str, name: str = "submit_void", more: str = "trade") -> Story:
     """A bad one serves a tenth of the requests for a quarter of an hour."""
-    script = f"{more}; 20 release {function} {kind}; 35 take_back {function}"
+    script = f"{more}; 20 release {name} {kind}; 35 take_back {name}"
     return Story(f"a release {title}", rings, script, bad_release=True)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -183,7 +184,7 @@ def test_each_saved_query_finds_lines_of_a_recorded_log_that_have_its_fields(pro
         12 void lost; 14 table_refuses nothing; 15 release read_voids lacks-a-setting share=1; 15 read lost""")
     service.run()
     lines = [json.loads(line) for line in service.functions.log.splitlines() if '"level"' in line]
-    filters = {
+    filters: dict[str, Callable[[dict[str, Any]], bool]] = {
         "OneOrder": lambda line: line.get("order_id") in ("lost", "refused"),
         "Causes": lambda line: line.get("cause") is not None,
         "Errors": lambda line: line["level"] == "ERROR",

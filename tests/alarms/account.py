@@ -114,11 +114,9 @@ class Account:
         of = {"TableName": self.table, "Operation": operation}
         self.publish("AWS/DynamoDB", "ThrottledRequests", of, self.now(), 1)
 
-    def changed(self, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
+    def changed(self, old: dict[str, Any] | None, new: dict[str, Any]) -> None:
         """An item was written: the pipe takes it from the stream, if its filter lets it."""
-        images = {"Keys": {"pk": new["pk"], "sk": new["sk"]}, "NewImage": new, **({"OldImage": old} if old else {})}
-        record = {"eventName": "MODIFY" if old else "INSERT", "dynamodb": images}
-        if any(pipe.matches(each, record) for each in self._filters):
+        if any(pipe.matches(each, pipe.change(old, new)) for each in self._filters):
             self._waiting += 1
             self.run_pipe()
 

@@ -1,259 +1,58 @@
-"""What each client makes of every answer: the contract's problems, a gateway's and a proxy's words, and broken lines.
-
-The packages are called by their drivers, in one table for all languages; curl.sh is run as the program that it is.
-"""
+"""What each client makes of every answer: tests/vectors/client-cases.json, for all languages, and curl.sh as the program it is."""
 
 import json
 import os
 import re
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.integration.clients.packages import PACKAGES, PROGRAMS, Merchant, installed, quick_sleep
-from tests.integration.clients.raw_server import API, HANG_UP, RESET, SILENCE, Answer, RawServer, answer, raw_server
+from tests.integration.clients.raw_server import (
+    API, GONE, HANG_UP, RESET, SILENCE, Answer, RawServer, answer, raw_server, wrong_tls,
+)  # fmt: skip
 
-CONTRACT = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text(), parse_float=Decimal)
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text(), parse_float=Decimal)
+TABLE = json.loads((ROOT / "tests" / "vectors" / "client-cases.json").read_text())
+RECORD: dict[str, Any] = TABLE["record"]
+CASES = {case["name"]: case for case in TABLE["cases"]}
 URN = "urn:void-service:problem:"
-GROUPS = {
-    "RepeatLater": ["in-progress", "throttled", "provider-credentials", "not-sent", "outcome-unknown"],
-    "Refused": ["not-voidable", "too-many-attempts"],
-    "Misuse": [
-        "invalid-request", "unauthenticated", "not-found", "too-large", "unsupported-media-type", "idempotency-mismatch",
-        "currency-mismatch",
-    ],
-}  # fmt: skip
-GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
-EXIT_CODES = {"Refused": 1, "RepeatLater": 2, "Misuse": 3, "VoidError": 3}
-VOIDED, LATER = 0, 2
-
-
-def class_of(name: str) -> str:
-    """The exception of a problem type: not-sent is NotSent."""
-    return "".join(part.capitalize() for part in name.split("-"))
-
-
-def examples() -> dict[str, Any]:
-    """The contract's example of each problem."""
-    found: dict[str, Any] = {}
-
-    def look(node: Any) -> None:
-        if isinstance(node, dict):
-            if str(node.get("type", "")).startswith(URN) and "status" in node:
-                found.setdefault(node["type"].removeprefix(URN), node)
-            for child in node.values():
-                look(child)
-        elif isinstance(node, list):
-            for child in node:
-                look(child)
-
-    look(CONTRACT)
-    return found
-
-
-PROBLEMS = examples()
-SUBMIT = CONTRACT["paths"]["/voids"]["post"]["responses"]
-VOIDED_RECORD = SUBMIT["200"]["content"]["application/json"]["examples"]["voided"]["value"]
-PENDING = SUBMIT["202"]["content"]["application/json"]["examples"]["pending"]["value"]
-UNKNOWN = SUBMIT["202"]["content"]["application/json"]["examples"]["unknown"]["value"]
-VOID = answer(200, VOIDED_RECORD)
-
-
-def failed(reason: str) -> Any:
-    return UNKNOWN | {"state": "failed", "reason": reason}
-
-
-def not_voidable(reason: str) -> bytes:
-    return answer(409, PROBLEMS["not-voidable"] | {"void": failed(reason)})
-
-
-def accepted(record: Any, seconds: str = "5") -> bytes:
-    return answer(202, record, Retry_After=seconds, Location=f"{API}/voids/123")
-
-
-def page(status: int) -> bytes:
-    """What a proxy says in its own words."""
-    return answer(status, "<html><body>sorry</body></html>", Content_Type="text/html")
-
-
-@dataclass(frozen=True)
-class Case:
-    """Answers, and what must come of them; `raised` "" is a voided record."""
-
-    answers: list[Answer]
-    raised: str
-    label: str = ""
-    says: str = ""  # what the message must match
-    waits: list[int] | None = None  # seconds of each pause
-    requests: str = "P"  # P for each POST, G for each GET
-    wait: int = 0  # the patience
-    timeout: float = 35
-
-
-def broken(*answers: Answer, timeout: float = 35) -> Case:
-    return Case(list(answers), "OutcomeUnknown", "outcome-unknown", "repeat the same request", timeout=timeout)
-
-
-CASES = {
-    **{
-        f"problem-{name}": Case(
-            [answer(document["status"], document, Retry_After="7")],
-            class_of(name),
-            f"not-voidable ({document['void']['reason']})" if name == "not-voidable" else name,
-            re.escape(document["detail"]),
-        )
-        for name, document in PROBLEMS.items()
-    },
-    **{
-        f"reason-{reason}": Case([not_voidable(reason)], "NotVoidable", f"not-voidable ({reason})", says)
-        for reason, says in {
-            "refused": "new decision, with a new key",
-            "already-captured": "refund, which is another operation",
-            "order-not-found": "ask with a new key",
-            "not-executed": "ask with a new key",
-            "a-new-reason": "see the reason",
-        }.items()
-    },
-    # What this version does not know, and what is not the service's own.
-    "unknown-type-409": Case(
-        [answer(409, PROBLEMS["in-progress"] | {"type": f"{URN}not-yet-invented"})], "UnknownProblem", "unknown-problem"
-    ),
-    "unknown-type-507": Case(
-        [answer(507, PROBLEMS["not-sent"] | {"type": f"{URN}not-yet-invented"})], "OutcomeUnknown", "outcome-unknown"
-    ),
-    "foreign-problem": Case(
-        [answer(400, {"type": "https://example.com/probs/x", "title": "Bad", "status": 400, "errors": {"a": ["b"]}})],
-        "UnknownProblem", "unknown-problem", "HTTP 400",
-    ),
-    "gateway-403-capital": Case(
-        [answer(403, {"Message": "User: anonymous is not authorized to perform: execute-api:Invoke"})],
-        "Unauthenticated", "unauthenticated", "execute-api:Invoke",
-    ),
-    "gateway-403-small": Case([answer(403, {"message": "Forbidden"})], "Unauthenticated", "unauthenticated", "Forbidden"),
-    "gateway-413-text": Case(
-        [answer(413, "HTTP content length exceeded 10485760 bytes.", Content_Type="text/plain")], "TooLarge", "too-large"
-    ),
-    "gateway-429": Case([answer(429, {"message": "Limit Exceeded"})], "Throttled", "throttled", "Limit Exceeded"),
-    "gateway-502": Case([answer(502, {"message": "Internal server error"})], "OutcomeUnknown", "outcome-unknown"),
-    "gateway-504": Case(
-        [answer(504, PROBLEMS["outcome-unknown"] | {"status": 504})], "OutcomeUnknown", "outcome-unknown"
-    ),
-    "proxy-404": Case([page(404)], "UnknownProblem", "unknown-problem", "check the URL"),
-    "proxy-409": Case([page(409)], "UnknownProblem", "unknown-problem"),
-    "proxy-502": broken(page(502)),
-    "proxy-503": broken(page(503)),  # unlike the service's own 503, it does not say that nothing was sent
-    "redirect": Case(
-        [answer(307, "", Location="/redirect/v1/elsewhere")], "UnknownProblem", "unknown-problem", "HTTP 307"
-    ),
-    # Successes that are none.
-    "portal-200": broken(page(200)),
-    "empty-200": broken(answer(200)),
-    "no-content": broken(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"),
-    "null-200": broken(answer(200, None)),
-    "list-200": broken(answer(200, [VOIDED_RECORD])),
-    "nan-200": broken(answer(200, VOIDED_RECORD["order_id"].join(['{"order_id": "', '", "state": "voided", "a": NaN}']))),
-    "deep-200": broken(answer(200, "[" * 100_000 + "]" * 100_000)),
-    "another-order": broken(answer(200, VOIDED_RECORD | {"order_id": "1234"})),
-    "failed-200": broken(answer(200, failed("refused"))),
-    "cut-json": broken(answer(200, json.dumps(VOIDED_RECORD)[:-40])),
-    # Broken lines.
-    "short-200": broken(VOID[:-40]),
-    "short-409": broken(not_voidable("refused")[:-40]),
-    "short-chunks": broken(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-        b"40\r\n" + json.dumps(VOIDED_RECORD).encode()[:64] + b"\r\n"
-    ),
-    "half-a-head": broken(b"HTTP/1.1 200 OK\r\nContent-Le"),
-    "not-http": broken(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "reset": broken(RESET),
-    "hang-up": broken(HANG_UP),
-    "silence": broken(SILENCE, timeout=1),
-    # Waiting.
-    "voided-at-once": Case([VOID], "", waits=[]),
-    "pending-then-voided": Case(
-        [accepted(PENDING), answer(200, PENDING), VOID], "", waits=[5, 10], requests="PGG", wait=120
-    ),
-    "everything-then-voided": Case(
-        [
-            answer(503, PROBLEMS["not-sent"], Retry_After="2"),
-            answer(409, PROBLEMS["in-progress"], Retry_After="3"),
-            RESET,
-            page(502),
-            accepted(PENDING, "4"),
-            answer(429, PROBLEMS["throttled"], Retry_After="1"),
-            HANG_UP,
-            answer(200, UNKNOWN),
-            VOID,
-        ],
-        "", waits=[2, 3, 6, 12, 4, 1, 5, 10], requests="PPPPPGGGG", wait=120,
-    ),
-    "credentials-with-patience": Case(
-        [answer(502, PROBLEMS["provider-credentials"]), answer(502, PROBLEMS["provider-credentials"]), VOID],
-        "", waits=[60, 60], requests="PPP", wait=170,
-    ),
-    "credentials-for-long": Case(
-        [answer(502, PROBLEMS["provider-credentials"])],
-        "ProviderCredentials", "provider-credentials", "operators are alarmed", [60], "PP", wait=110,
-    ),
-    "pending-for-long": Case(
-        [accepted(PENDING), answer(200, PENDING)],
-        "NotSettledYet", "not-settled-yet (pending)", "repeat the same request later, or read", [5, 10, 20, 40], "PGGGG",
-        wait=120,
-    ),
-    "no-patience": Case(
-        [accepted(PENDING)], "NotSettledYet", "not-settled-yet (pending)", waits=[]
-    ),
-    "longer-than-the-patience": Case(
-        [answer(429, PROBLEMS["throttled"], Retry_After="600")], "Throttled", "throttled", waits=[], wait=120
-    ),
-    "review": Case([accepted(UNKNOWN | {"review": True})], "NotSettledYet", "not-settled-yet (unknown)", "operators must"),
-    # What a read says of a failure is asked again with the key, because the key's own attempt is what counts.
-    "refused-meanwhile": Case(
-        [accepted(PENDING), answer(200, failed("refused")), not_voidable("refused")],
-        "NotVoidable", "not-voidable (refused)", "new key", [5], "PGP", wait=120,
-    ),
-    "not-sent-meanwhile": Case(
-        [accepted(PENDING), answer(200, failed("not-sent")), VOID], "",
-        waits=[5], requests="PGP", wait=120,
-    ),
-    # Another key is another decision: it is never taken here.
-    "resend-allowed": Case(
-        [accepted(UNKNOWN), answer(200, UNKNOWN | {"resend_allowed": True})],
-        "NotSettledYet", "not-settled-yet (unknown)", "ask with a new key", [5], "PG", wait=120,
-    ),
-    "resend-allowed-at-once": Case(
-        [accepted(UNKNOWN | {"resend_allowed": True})],
-        "NotSettledYet", "not-settled-yet (unknown)", "ask with a new key", [], "P", wait=120,
-    ),
-    "gone-meanwhile": Case(
-        [accepted(PENDING), answer(404, PROBLEMS["not-found"])], "NotFound", "not-found",
-        waits=[5], requests="PG", wait=120,
-    ),
-    # Retry-After as it may come.
-    **{
-        f"retry-after-{number}": Case(
-            [answer(503, PROBLEMS["not-sent"], Retry_After=given), VOID], "", waits=[seconds], requests="PP", wait=120
-        )
-        for number, (given, seconds) in enumerate(
-            [("0", 1), ("Wed, 21 Oct 2026 07:28:00 GMT", 5), ("-5", 5), ("5.5", 5), ("²", 5), ("9" * 30, 5), ("007", 7), ("", 5)]
-        )
-    },
-    "escape-sequence": Case(
-        [answer(409, PROBLEMS["not-voidable"] | {"provider_message": "a\x1b[2Jb\x9bc"})],
-        "NotVoidable", f"not-voidable ({PROBLEMS['not-voidable']['void']['reason']})", re.escape("a?[2Jb?c"),
-    ),
-}  # fmt: skip
-UNFIT_FOR_CURL = {
-    "silence": "curl.sh waits 35 seconds for an answer",
-    "nan-200": "jq takes NaN for JSON",
-}
-CUT_SHORT = ("credentials-for-long", "pending-for-long")  # curl.sh does not count the seconds that it does not wait
+EXIT_CODES = {"voided": 0, "NotVoided": 1, "RepeatLater": 2, "WrongCall": 3}
+VOIDED, LATER, WRONG = 0, 2, 3
 ORDER = {"call": "void", "order_id": "123", "order_currency": "UAH", "key": "k"}
+NOBODY = ("nobody", "no such host", "unknown CA", "no TLS")
+
+
+def body_of(given: dict[str, Any]) -> Any:
+    if "problem" in given:
+        more = given.get("with", {}) | ({"void": RECORD | given["with"]["void"]} if "void" in given.get("with", {}) else {})
+        name = given["problem"]
+        told = {"type": URN + name, "title": name, "status": given["status"], "detail": f"said of {name}."}
+        return told | {"request_id": "req-1"} | more
+    if given.get("body") == "deep":
+        return "[" * 100_000 + "]" * 100_000
+    return RECORD | given["record"] if "record" in given else given["body"]
+
+
+def bytes_of(given: Any) -> Answer:
+    """An answer of the table on the wire."""
+    if isinstance(given, str):
+        if given in (RESET, HANG_UP, SILENCE, GONE):
+            return given
+        given = TABLE["answers"][given]
+    if "raw" in given:
+        return str(given["raw"]).encode()
+    headers = {name.replace("-", "_"): value for name, value in given.get("headers", {}).items()}
+    whole = answer(given["status"], body_of(given), **headers)
+    return whole[: -given["cut"]] if "cut" in given else whole
 
 
 @pytest.fixture(scope="module")
@@ -262,44 +61,92 @@ def server() -> Iterator[RawServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def unreachable() -> Iterator[dict[str, str]]:
+    """APIs to which no request gets."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with wrong_tls(context) as unknown_ca, wrong_tls(None) as no_tls:
+        urls = ("http://127.0.0.1:9/v1", "http://no-such-host.invalid/v1", unknown_ca, no_tls)
+        yield dict(zip(NOBODY, urls, strict=True))
+
+
 @pytest.fixture(params=PACKAGES)
 def package(request: pytest.FixtureRequest) -> Merchant:
     return Merchant(installed(request.param), "")
 
 
-def test_every_problem_of_the_contract_is_here() -> None:
-    types = CONTRACT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
-    assert {kind.removeprefix(URN) for kind in types} == set(GROUP_OF) == set(PROBLEMS)
+def test_the_table_has_every_problem_of_the_contract_and_its_record_is_one() -> None:
+    schemas = CONTRACT["components"]["schemas"]
+    assert {kind.removeprefix(URN) for kind in schemas["Problem"]["properties"]["type"]["enum"]} == set(TABLE["problems"])
+    assert list(RECORD) == list(schemas["Void"]["properties"])
 
 
-def methods(server: RawServer, name: str) -> str:
-    return "".join(request.method[0] for request in server.received(name))
+def slug(case: dict[str, Any]) -> str:
+    return f"case-{list(CASES).index(case['name'])}"
 
 
-def test_a_package_and_every_answer(package: Merchant, server: RawServer) -> None:
-    given = [
-        {"url": server.script(name, *case.answers), "wait": case.wait, "timeout": case.timeout} | ORDER
-        for name, case in CASES.items()
-    ]
-    seen = dict(zip(CASES, package.call(*given), strict=True))
+def scripted(stack: ExitStack, server: RawServer, unreachable: dict[str, str], case: dict[str, Any]) -> tuple[str, RawServer]:
+    """The URL that answers as the case says, and who received its requests."""
+    first = case["answers"][0]
+    if isinstance(first, str) and first in unreachable:
+        return unreachable[first], server
+    if GONE in case["answers"]:
+        server = stack.enter_context(raw_server())
+    return server.script(slug(case), *map(bytes_of, case["answers"])), server
+
+
+def requests(server: RawServer, case: dict[str, Any]) -> str:
+    if case["answers"][0] in NOBODY:
+        return ""
+    letters = {("POST", False): "P", ("GET", True): "r", ("GET", False): "G"}
+    return "".join(letters[sent.method, "refresh=true" in sent.target] for sent in server.received(slug(case)))
+
+
+def expected(case: dict[str, Any]) -> dict[str, Any]:
+    """What the case says about an outcome, but for what it leaves open."""
+    known = {name: case[name] for name in ("waits", "requests", "status", "retry_after", "request_id", "hint", "record", "cause") if name in case}
+    if "waits" not in case and "requests" not in case:
+        known["requests"] = "P"
+    return known | {"is": case["is"], "unsaid": []}
+
+
+def test_a_package_and_every_answer(package: Merchant, server: RawServer, unreachable: dict[str, str]) -> None:
+    with ExitStack() as stack:
+        scripts = {name: scripted(stack, server, unreachable, case) for name, case in CASES.items()}
+        given = [
+            {"url": scripts[name][0], "wait": case.get("wait", 0), "timeout": case.get("timeout", 35)} | ORDER
+            for name, case in CASES.items()
+        ]
+        seen = dict(zip(CASES, package.call(*given), strict=True))
+        received = {name: requests(scripts[name][1], case) for name, case in CASES.items()}
     wrong = {}
     for name, case in CASES.items():
-        got = seen[name]
-        expected = {"raised": case.raised, "label": case.label, "requests": case.requests, "waits": case.waits}
-        found = {
-            "raised": got.get("raised", ""),
-            "label": got.get("label", ""),
-            "requests": methods(server, name),
-            "waits": None if case.waits is None else [seconds for _, seconds in got["waits"]],
+        got, wanted = seen[name], expected(case)
+        found = got | {
+            "is": f"{got['raised']}: {got['label']}" if "raised" in got else got["returned"]["state"],
+            "waits": [seconds for _, seconds in got["waits"]],
+            "requests": received[name],
+            "unsaid": [text for text in case.get("says", []) if text not in got.get("message", "")],
+            "record": (got.get("record") or {}).get("state"),
         }
-        if found != expected or not re.search(case.says, got.get("message", "")):
-            wrong[name] = (found, got.get("message"))
+        if (found := {key: found[key] for key in wanted}) != wanted:
+            wrong[name] = (found, wanted, got.get("message"))
     assert wrong == {}
 
 
+def test_an_error_s_advice_is_the_table_s_and_it_carries_the_document(package: Merchant, server: RawServer) -> None:
+    names = list(TABLE["problems"])
+    given = [{"url": server.script(name, bytes_of(CASES[f"problem {name}"]["answers"][0])), "wait": 0} | ORDER for name in names]
+    for name, got in zip(names, package.call(*given), strict=True):
+        status, group, advice = TABLE["problems"][name]
+        assert (got["raised"], got["status"], got["advice"], got["request_id"]) == (group, status, advice, "req-1"), name
+        assert got["document"] == body_of({"status": status, "problem": name}), name
+        assert got["message"] == f"{name}: said of {name}. Do: {advice}", name  # one stop, not two
+
+
 def test_a_package_sends_one_body_and_one_key_whatever_happens(package: Merchant, server: RawServer) -> None:
-    case = CASES["everything-then-voided"]
-    url = server.script("one-key", *case.answers)
+    url = server.script("one-key", *map(bytes_of, CASES["everything, then voided"]["answers"]))
     (got,) = package.call({"url": url, "wait": 120, "comment": "Привіт"} | ORDER)
     assert got["returned"]["state"] == "voided"
     sent = [request for request in server.received("one-key") if request.method == "POST"]
@@ -310,86 +157,83 @@ def test_a_package_sends_one_body_and_one_key_whatever_happens(package: Merchant
     assert all("idempotency-key" not in request.headers for request in server.received("one-key")[5:])
 
 
-def as_text(value: Any) -> Any:
-    """Amounts as the drivers show them."""
-    if isinstance(value, dict):
-        return {
-            key: str(item) if key == "amount" and item is not None else as_text(item) for key, item in value.items()
-        }
-    return [as_text(item) for item in value] if isinstance(value, list) else value
+def test_each_answer_s_request_id_is_logged_also_of_a_success(package: Merchant, server: RawServer) -> None:
+    url = server.script("ids", *(answer(200, RECORD, x_amz_apigw_id=own) for own in ("first", "second")))
+    got = package.call({"url": url} | ORDER, {"url": url, "call": "read", "order_id": "123"})
+    assert [each["ids"] for each in got] == [["first"], ["second"]]
 
 
-def test_an_exception_carries_the_problem_the_record_and_the_time_to_wait(package: Merchant, server: RawServer) -> None:
-    names = list(PROBLEMS)
-    given = [{"url": server.script(name, *CASES[f"problem-{name}"].answers), "wait": 0} | ORDER for name in names]
-    for name, got in zip(names, package.call(*given), strict=True):
-        document = as_text(PROBLEMS[name])
-        carried = (got["group"], got["status"], got["retry_after"], got["problem"], got["record"])
-        assert carried == (GROUP_OF[name], document["status"], 7, document, document.get("void")), name
-    (pending,) = package.call(
-        {"url": server.script("carried", answer(202, PENDING, Retry_After="5")), "wait": 0} | ORDER
-    )
-    assert (pending["problem"], pending["record"], pending["retry_after"]) == (None, as_text(PENDING), 5)
-    (page_,) = package.call({"url": server.script("page", page(502)), "wait": 0} | ORDER)
-    assert (page_["problem"], page_["record"], page_["status"]) == (None, None, 502)
-
-
-@pytest.mark.parametrize(
-    "digits", ["100", "100.00", "0.1", "1E+2", "-0.00", "12345678901234567890.12345678901234567890"]
-)
+@pytest.mark.parametrize("digits", ["100", "100.00", "1E+2", "-0.00", "12345678901234567890.12345678901234567890"])
 def test_a_package_keeps_the_digits_of_amounts(package: Merchant, server: RawServer, digits: str) -> None:
     comment = 'say "amount": 1.10 and \\"fee\\": 2.20'
-    text = json.dumps(VOIDED_RECORD | {"comment": comment}).replace('"amount": 100', f'"amount" : {digits}')
-    assert digits in text
+    text = json.dumps(RECORD | {"comment": comment}).replace('"amount": 100', f'"amount" : {digits}')
     (got,) = package.call({"url": server.script("digits", answer(200, text))} | ORDER)
-    assert got["returned"]["provider"]["amount"] == digits
-    assert got["returned"]["comment"] == comment
+    assert (got["returned"]["provider"]["amount"], got["returned"]["comment"]) == (digits, comment)
     assert got["returned"]["attempt"] == 1
 
 
 # A place to read that is not of this API gets no signed request.
 @pytest.mark.parametrize(("location", "follows"), [
-    ("/location/v1/voids/%31%32%33", True),
-    ("", False),
-    ("/location/v1/elsewhere", False),
-    ("/location/v1/voids/../secrets", False),
-    ("/location/v1/voids/..", False),
-    ("/location/v1/voids/123?x=1", False),
-    ("//127.0.0.1:9/location/v1/voids/123", False),
-    ("https://127.0.0.1:9/location/v1/voids/123", False),
+    ("/location/v1/voids/%31%32%33", True), ("", False), ("/location/v1/elsewhere", False),
+    ("/location/v1/voids/../secrets", False), ("/location/v1/voids/..", False), ("/location/v1/voids/123?x=1", False),
+    ("//127.0.0.1:9/location/v1/voids/123", False), ("https://127.0.0.1:9/location/v1/voids/123", False),
 ])  # fmt: skip
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_void_is_read_where_the_service_says(name: str, server: RawServer, location: str, follows: bool) -> None:
-    merchant = Merchant(installed(name), "")
-    url = server.script(
-        "location", answer(202, PENDING, Retry_After="1", Location=location), answer(200, PENDING), VOID
-    )
+    merchant, pending = Merchant(installed(name), ""), RECORD | {"state": "pending"}
+    first = answer(202, pending, Retry_After="1", Location=location)
+    url = server.script("location", first, answer(200, pending), answer(200, RECORD))
     if name == "curl":
-        found = merchant.run("123", "UAH", wait=30, more={"VOID_SERVICE_URL": url, **quick_sleep()})[0] == VOIDED
+        assert merchant.run("123", "UAH", wait=30, more={"VOID_SERVICE_URL": url, **quick_sleep()})[0] == VOIDED
     else:
-        found = "returned" in merchant.call({"url": url} | ORDER)[0]
-    assert found
-    otherwise = "/location/v1/voids" if name == "curl" else "/location/v1/voids/123"  # curl.sh asks again
-    place = location if follows else otherwise
-    assert [request.target for request in server.received("location")] == ["/location/v1/voids", place, place]
+        assert "returned" in merchant.call({"url": url} | ORDER)[0]
+    place = location if follows else "/location/v1/voids/123"
+    sent = [request.target for request in server.received("location")]
+    assert sent == ["/location/v1/voids", f"{place}?refresh=true", place]
 
 
 def test_a_list_is_read_to_its_end(package: Merchant, server: RawServer) -> None:
-    pages = [answer(200, {"voids": [PENDING], "cursor": "ab_-9"}), answer(200, {"voids": [UNKNOWN], "cursor": None})]
-    (got,) = package.call({"url": server.script("list", *pages), "call": "voids", "state": "review"})
-    assert [record["state"] for record in got["returned"]] == ["pending", "unknown"]
+    pages = [answer(200, {"voids": [RECORD], "cursor": "ab_-9"}), answer(200, {"voids": [RECORD | {"attempt": 2}], "cursor": None})]
+    (got,) = package.call({"url": server.script("list", *pages), "call": "voids", "state": "settled", "day": "2026-11-30"})
+    assert [record["attempt"] for record in got["returned"]] == [1, 2]
     queries = [sorted(request.target.partition("?")[2].split("&")) for request in server.received("list")]
-    assert queries == [["limit=100", "state=review"], ["cursor=ab_-9", "limit=100", "state=review"]]
+    first = ["day=2026-11-30", "limit=100", "state=settled"]
+    assert queries == [first, ["cursor=ab_-9", *first]]
+
+
+def test_a_decision_is_sent_once_about_what_was_seen(package: Merchant, server: RawServer) -> None:
+    decision = {"decision": "not-voided", "revision": "9f86d081884c7d65", "note": "Порталу не видно"}
+    call = {"call": "decide", "order_id": "a/b"} | decision
+    both = RECORD | {"order_id": "a/b", "webhooks": [], "webhooks_truncated": False}
+    changed = bytes_of({"status": 409, "problem": "changed-meanwhile", "with": {"void": {"version": 4}}})
+    got = package.call(*({"url": server.script(name, said)} | call for name, said in
+                         (("decide", answer(200, both)), ("changed", changed), ("lost", RESET))))  # fmt: skip
+    assert got[0]["returned"]["webhooks"] == []
+    assert [(each["raised"], each["label"]) for each in got[1:]] == [("WrongCall", "changed-meanwhile"), ("RepeatLater", "outcome-unknown")]
+    assert got[1]["record"]["version"] == 4
+    (sent,) = server.received("decide")
+    assert (sent.method, sent.target, json.loads(sent.body)) == ("POST", "/decide/v1/voids/a%2Fb/decisions", decision)
+    assert len(server.received("lost")) == 1
 
 
 def test_what_can_be_no_request_is_refused_before_it_is_sent(package: Merchant, server: RawServer) -> None:
-    url = server.script("unsent", VOID)
-    keys = ["", "a\nb", "a\r\nX-Injected: 1", "ключ", "k" * 256, "k\n"]
-    given: list[dict[str, Any]] = [{"url": url} | ORDER | {"key": key} for key in keys]
-    given.append({"url": url, "wait": -1} | ORDER)
-    given += [{"url": url, "call": "read", "order_id": order_id} for order_id in ("", ".", "..")]
-    given += [{"url": wrong} | ORDER for wrong in ("", "ftp://x", "https://", "/v1", f"{url}?x=1")]
-    assert package.call(*given) == [{"refused_before_sending": True}] * len(given)
+    url = server.script("unsent", answer(200, RECORD))
+    read, decide = {"call": "read", "order_id": "1"}, {"call": "decide", "order_id": "1", "decision": "voided", "revision": "0" * 16, "note": "n"}
+    listed = {"call": "voids", "state": "settled", "day": "2026-11-30"}
+    wrong: list[dict[str, Any]] = [ORDER | {"key": key} for key in ("", "a\nb", "a\r\nX-Injected: 1", "ключ", "k" * 256, "k\n")]
+    wrong += [ORDER | {"wait": -1}, ORDER | {"order_currency": ""}]
+    wrong += [call | {"order_id": order_id} for call in (ORDER, read, decide) for order_id in ("", ".", "..")]
+    wrong += [decide | each for each in ({"decision": "maybe"}, {"revision": "7"}, {"note": ""}, {"note": "n" * 501})]
+    wrong += [listed | each for each in ({"state": "open"}, {"day": None}, {"day": "today"}, {"state": "review"})]
+    wrong += [ORDER | {"url": each} for each in ("", "ftp://x", "https://", "/v1", f"{url}?x=1", f"{url}\n")]
+    wrong += [ORDER | {"region": None}, ORDER | {"timeout": 0}]
+    for case, got in zip(wrong, package.call(*({"url": url} | case for case in wrong)), strict=True):
+        assert (got["raised"], got.get("label")) == ("WrongCall", "invalid-argument"), case
+    # What is no text or no number at all; PHP's own types say so.
+    wrong = [ORDER | {name: None} for name in ("order_id", "order_currency", "key")]
+    wrong += [ORDER | {name: 7} for name in ("order_id", "order_currency", "key", "comment")] + [read | {"refresh": "yes"}]
+    for case, got in zip(wrong, package.call(*({"url": url} | case for case in wrong)), strict=True):
+        assert got["raised"] in ("WrongCall", "TypeError"), case
     assert server.received("unsent") == []
 
 
@@ -397,50 +241,34 @@ def test_what_can_be_no_request_is_refused_before_it_is_sent(package: Merchant, 
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_the_exit_code_and_the_last_line_say_what_became_of_it(name: str, server: RawServer) -> None:
+def test_the_exit_code_and_the_last_line_say_what_became_of_it(
+    name: str, server: RawServer, unreachable: dict[str, str]
+) -> None:
     """curl.sh has a mind of its own and meets every answer; the others print what their package raised."""
-    merchant = Merchant(installed(name), "")
-    some = {
-        "problem-not-voidable",
-        "problem-not-sent",
-        "problem-not-found",
-        "proxy-404",
-        "escape-sequence",
-        "voided-at-once",
-    }
-    names = CASES.keys() - UNFIT_FOR_CURL if name == "curl" else some
-    chosen, quick = {key: CASES[key] for key in sorted(names)}, quick_sleep()
+    some = ("problem not-voidable", "problem not-sent", "problem not-found", "202, then gateway 403", "voided at once")
+    chosen = [case for case in CASES.values() if ("not_curl" not in case if name == "curl" else case["name"] in some)]
+    merchant, quick = Merchant(installed(name), ""), quick_sleep()
 
-    def outcome(item: tuple[str, Case]) -> tuple[int, str, str]:
-        key, case = item
-        url = server.script(f"{name}-{key}", *case.answers)
-        wait = 0 if key in CUT_SHORT else case.wait
-        return merchant.run("123", "UAH", wait=wait, more={"VOID_SERVICE_URL": url, **quick})
+    def wrong(case: dict[str, Any]) -> Any:
+        with ExitStack() as stack:
+            url, asked = scripted(stack, server, unreachable, case)
+            code, out, err = merchant.run("123", "UAH", wait=case.get("wait", 0), more={"VOID_SERVICE_URL": url, **quick})
+            sent = requests(asked, case)
+        group, _, label = case["is"].partition(": ")
+        last = (err.splitlines() or [""])[-1]
+        pauses = [int(found) for found in re.findall(r": again in (\d+) s$", err, re.MULTILINE)]
+        found = (code, sent if "requests" in case else None, pauses if "waits" in case else None, out and json.loads(out)["state"])
+        wanted = (EXIT_CODES[group], case.get("requests"), case.get("waits"), "" if label else "voided")
+        said = [text for text in [label, *case.get("says", []), case.get("cause", "")] if label and text not in last]
+        return (found, wanted, said, err) if found != wanted or said else None
 
     with ThreadPoolExecutor(4) as pool:
-        seen = dict(zip(chosen, pool.map(outcome, chosen.items()), strict=True))
-    wrong = {}
-    for key, case in chosen.items():
-        code, out, err = seen[key]
-        last = (err.splitlines() or [""])[-1]
-        group = "RepeatLater" if case.raised == "NotSettledYet" else GROUP_OF.get(case.label.split(" ")[0], "VoidError")
-        pauses = [int(found) for found in re.findall(r": again in (\d+) s$", err, re.MULTILINE)]
-        as_it_should = (
-            code == (EXIT_CODES[group] if case.raised else VOIDED),
-            last.startswith(case.label) and re.search(case.says, last)
-            if case.raised
-            else json.loads(out)["state"] == "voided",
-            key in CUT_SHORT or methods(server, f"{name}-{key}") == case.requests,
-            key in CUT_SHORT or case.waits in (None, pauses),
-        )
-        if not all(as_it_should):
-            wrong[key] = (as_it_should, seen[key])
-    assert wrong == {}
+        assert {case["name"]: fault for case, fault in zip(chosen, pool.map(wrong, chosen), strict=True) if fault} == {}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_without_a_key_makes_one_and_says_it_before_it_sends(name: str, server: RawServer) -> None:
-    merchant = Merchant(installed(name), server.script(f"key-{name}", RESET, VOID))
+    merchant = Merchant(installed(name), server.script(f"key-{name}", RESET, answer(200, RECORD)))
     running = merchant.start("123", "UAH", wait=30, more=quick_sleep())
     assert running.stderr is not None
     first = running.stderr.readline()
@@ -449,6 +277,23 @@ def test_a_program_without_a_key_makes_one_and_says_it_before_it_sends(name: str
     (key,) = {request.headers["idempotency-key"] for request in server.received(f"key-{name}")}
     assert first == f"IDEMPOTENCY_KEY={key}\n"
     assert len(key) >= 32
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_proxy_variables_are_not_read(name: str, server: RawServer) -> None:
+    url = server.script(f"proxy-{name}", answer(200, RECORD))
+    nowhere = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    assert Merchant(installed(name), url).run("123", "UAH", more=nowhere)[0] == VOIDED
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_credentials_that_cannot_be_loaded_are_no_unknown_outcome(name: str, server: RawServer) -> None:
+    merchant = Merchant(installed(name), server.script(f"login-{name}", answer(200, RECORD)))
+    more = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "gone"}
+    code, out, err = merchant.run("123", "UAH", more=more)
+    assert (code, out) == (WRONG, ""), err
+    assert "nothing was sent" in err
+    assert server.received(f"login-{name}") == []
 
 
 def test_curl_sh_that_breaks_off_says_later_and_never_refused(server: RawServer, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ for needed in curl jq; do
 done
 
 KEY=${IDEMPOTENCY_KEY:-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')}
-if [ ${#KEY} -gt 255 ] || ! printf '%s' "$KEY" | LC_ALL=C awk 'NR > 1 || /[^ -~]/ { exit 1 }'; then
+if [ ${#KEY} -gt 255 ] || ! printf '%s' "$KEY" | LC_ALL=C awk 'NR > 1 || /[^ -~]/ { exit 1 }' || [[ $KEY == *$'\n' ]]; then
     wrong 'an idempotency key has 1 to 255 printable ASCII characters'
 fi
 # First, so that it is known whatever happens.

@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ GONE = "gone"  # after the answer before it nobody listens any more
 
 API = "{api}"  # in a header: the path of the API that the client was given
 
-type Answer = bytes | str
+type Answer = bytes | str | Callable[[Request], bytes]
 
 
 def answer(status: int, body: Any = "", **headers: str) -> bytes:
@@ -108,6 +108,7 @@ class RawServer:
             answers = self._answers[case]
             chosen = answers[min(len(self._received[case]), len(answers) - 1)]
             self._received[case].append(request)
+            chosen = chosen(request) if callable(chosen) else chosen
             if GONE in answers[len(self._received[case]) :]:
                 self._leave()
         match chosen:

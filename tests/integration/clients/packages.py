@@ -204,6 +204,7 @@ class Merchant:
     url: str
     region: str = "eu-central-1"
     secret_key: str = "local-secret"
+    access_key: str = "local"
 
     def environment(self) -> dict[str, str]:
         return {
@@ -211,7 +212,7 @@ class Merchant:
             "HOME": "/nonexistent",  # no profile of the developer's
             "VOID_SERVICE_URL": self.url,
             "AWS_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_EC2_METADATA_DISABLED": "true",
             **self.client.environment,

@@ -16,7 +16,15 @@ import trustme
 
 from tests.integration.clients.packages import PACKAGES, PROGRAMS, QUICK_SLEEP, Merchant, installed
 from tests.integration.clients.raw_server import (
-    API, GONE, HANG_UP, RESET, SILENCE, Answer, RawServer, answer, raw_server, wrong_tls,
+    GONE,
+    HANG_UP,
+    RESET,
+    SILENCE,
+    Answer,
+    RawServer,
+    answer,
+    raw_server,
+    wrong_tls,
 )  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +41,9 @@ NOBODY = ("nobody", "no such host", "unknown CA", "no TLS")
 
 def body_of(given: dict[str, Any]) -> Any:
     if "problem" in given:
-        more = given.get("with", {}) | ({"void": RECORD | given["with"]["void"]} if "void" in given.get("with", {}) else {})
+        more = given.get("with", {}) | (
+            {"void": RECORD | given["with"]["void"]} if "void" in given.get("with", {}) else {}
+        )
         name = given["problem"]
         told = {"type": URN + name, "title": name, "status": given["status"], "detail": f"said of {name}."}
         return told | {"request_id": "req-1"} | more
@@ -78,7 +88,9 @@ def package(request: pytest.FixtureRequest) -> Merchant:
 
 def test_the_table_has_every_problem_of_the_contract_and_its_record_is_one() -> None:
     schemas = CONTRACT["components"]["schemas"]
-    assert {kind.removeprefix(URN) for kind in schemas["Problem"]["properties"]["type"]["enum"]} == set(TABLE["problems"])
+    assert {kind.removeprefix(URN) for kind in schemas["Problem"]["properties"]["type"]["enum"]} == set(
+        TABLE["problems"]
+    )
     assert list(RECORD) == list(schemas["Void"]["properties"])
 
 
@@ -86,7 +98,9 @@ def slug(case: dict[str, Any]) -> str:
     return f"case-{list(CASES).index(case['name'])}"
 
 
-def scripted(stack: ExitStack, server: RawServer, unreachable: dict[str, str], case: dict[str, Any]) -> tuple[str, RawServer]:
+def scripted(
+    stack: ExitStack, server: RawServer, unreachable: dict[str, str], case: dict[str, Any]
+) -> tuple[str, RawServer]:
     """The URL that answers as the case says, and who received its requests."""
     first = case["answers"][0]
     if isinstance(first, str) and first in unreachable:
@@ -105,7 +119,11 @@ def requests(server: RawServer, case: dict[str, Any]) -> str:
 
 def expected(case: dict[str, Any]) -> dict[str, Any]:
     """What the case says about an outcome, but for what it leaves open."""
-    known = {name: case[name] for name in ("waits", "requests", "status", "retry_after", "request_id", "hint", "record", "cause") if name in case}
+    known = {
+        name: case[name]
+        for name in ("waits", "requests", "status", "retry_after", "request_id", "hint", "record", "cause")
+        if name in case
+    }
     if "waits" not in case and "requests" not in case:
         known["requests"] = "P"
     return known | {"is": case["is"], "unsaid": []}
@@ -137,10 +155,15 @@ def test_a_package_and_every_answer(package: Merchant, server: RawServer, unreac
 
 def test_an_error_s_advice_is_the_table_s_and_it_carries_the_document(package: Merchant, server: RawServer) -> None:
     names = list(TABLE["problems"])
-    given = [{"url": server.script(name, bytes_of(CASES[f"problem {name}"]["answers"][0])), "wait": 0} | ORDER for name in names]
+    given = [
+        {"url": server.script(name, bytes_of(CASES[f"problem {name}"]["answers"][0])), "wait": 0} | ORDER
+        for name in names
+    ]
     for name, got in zip(names, package.call(*given), strict=True):
         status, group, advice = TABLE["problems"][name]
-        assert (got["raised"], got["status"], got["advice"], got["request_id"]) == (group, status, advice, "req-1"), name
+        assert (got["raised"], got["status"], got["advice"], got["request_id"]) == (group, status, advice, "req-1"), (
+            name
+        )
         assert got["document"] == body_of({"status": status, "problem": name}), name
         assert got["message"] == f"{name}: said of {name}. Do: {advice}", name  # one stop, not two
 
@@ -193,8 +216,13 @@ def test_a_void_is_read_where_the_service_says(name: str, server: RawServer, loc
 
 
 def test_a_list_is_read_to_its_end(package: Merchant, server: RawServer) -> None:
-    pages = [answer(200, {"voids": [RECORD], "cursor": "ab_-9"}), answer(200, {"voids": [RECORD | {"attempt": 2}], "cursor": None})]
-    (got,) = package.call({"url": server.script("list", *pages), "call": "voids", "state": "settled", "day": "2026-11-30"})
+    pages = [
+        answer(200, {"voids": [RECORD], "cursor": "ab_-9"}),
+        answer(200, {"voids": [RECORD | {"attempt": 2}], "cursor": None}),
+    ]
+    (got,) = package.call(
+        {"url": server.script("list", *pages), "call": "voids", "state": "settled", "day": "2026-11-30"}
+    )
     assert [record["attempt"] for record in got["returned"]] == [1, 2]
     queries = [sorted(request.target.partition("?")[2].split("&")) for request in server.received("list")]
     first = ["day=2026-11-30", "limit=100", "state=settled"]
@@ -209,7 +237,10 @@ def test_a_decision_is_sent_once_about_what_was_seen(package: Merchant, server: 
     got = package.call(*({"url": server.script(name, said)} | call for name, said in
                          (("decide", answer(200, both)), ("changed", changed), ("lost", RESET))))  # fmt: skip
     assert got[0]["returned"]["webhooks"] == []
-    assert [(each["raised"], each["label"]) for each in got[1:]] == [("WrongCall", "changed-meanwhile"), ("RepeatLater", "outcome-unknown")]
+    assert [(each["raised"], each["label"]) for each in got[1:]] == [
+        ("WrongCall", "changed-meanwhile"),
+        ("RepeatLater", "outcome-unknown"),
+    ]
     assert got[1]["record"]["version"] == 4
     (sent,) = server.received("decide")
     assert (sent.method, sent.target, json.loads(sent.body)) == ("POST", "/decide/v1/voids/a%2Fb/decisions", decision)
@@ -218,9 +249,14 @@ def test_a_decision_is_sent_once_about_what_was_seen(package: Merchant, server: 
 
 def test_what_can_be_no_request_is_refused_before_it_is_sent(package: Merchant, server: RawServer) -> None:
     url = server.script("unsent", answer(200, RECORD))
-    read, decide = {"call": "read", "order_id": "1"}, {"call": "decide", "order_id": "1", "decision": "voided", "revision": "0" * 16, "note": "n"}
+    read, decide = (
+        {"call": "read", "order_id": "1"},
+        {"call": "decide", "order_id": "1", "decision": "voided", "revision": "0" * 16, "note": "n"},
+    )
     listed = {"call": "voids", "state": "settled", "day": "2026-11-30"}
-    wrong: list[dict[str, Any]] = [ORDER | {"key": key} for key in ("", "a\nb", "a\r\nX-Injected: 1", "ключ", "k" * 256, "k\n")]
+    wrong: list[dict[str, Any]] = [
+        ORDER | {"key": key} for key in ("", "a\nb", "a\r\nX-Injected: 1", "ключ", "k" * 256, "k\n")
+    ]
     wrong += [ORDER | {"wait": -1}, ORDER | {"order_currency": ""}]
     wrong += [call | {"order_id": order_id} for call in (ORDER, read, decide) for order_id in ("", ".", "..")]
     wrong += [decide | each for each in ({"decision": "maybe"}, {"revision": "7"}, {"note": ""}, {"note": "n" * 501})]
@@ -231,7 +267,9 @@ def test_what_can_be_no_request_is_refused_before_it_is_sent(package: Merchant, 
         assert (got["raised"], got.get("label")) == ("WrongCall", "invalid-argument"), case
     # What is no text or no number at all; PHP's own types say so.
     wrong = [ORDER | {name: None} for name in ("order_id", "order_currency", "key")]
-    wrong += [ORDER | {name: 7} for name in ("order_id", "order_currency", "key", "comment")] + [read | {"refresh": "yes"}]
+    wrong += [ORDER | {name: 7} for name in ("order_id", "order_currency", "key", "comment")] + [
+        read | {"refresh": "yes"}
+    ]
     for case, got in zip(wrong, package.call(*({"url": url} | case for case in wrong)), strict=True):
         assert got["raised"] in ("WrongCall", "TypeError"), case
     assert server.received("unsent") == []
@@ -245,21 +283,28 @@ def test_the_exit_code_and_the_last_line_say_what_became_of_it(
     name: str, server: RawServer, unreachable: dict[str, str]
 ) -> None:
     """curl.sh has a mind of its own and meets every answer; the others print what their package raised."""
-    some = ("problem not-voidable", "problem not-sent", "problem not-found", "202, then gateway 403", "voided at once")
+    some = ("problem not-voidable", "problem not-sent", "problem not-found", "202, then gateway 403", "Retry-After 0")
     chosen = [case for case in CASES.values() if ("not_curl" not in case if name == "curl" else case["name"] in some)]
     merchant = Merchant(installed(name), "")
 
     def wrong(case: dict[str, Any]) -> Any:
         with ExitStack() as stack:
             url, asked = scripted(stack, server, unreachable, case)
-            code, out, err = merchant.run("123", "UAH", wait=case.get("wait", 0), more={"VOID_SERVICE_URL": url, **QUICK_SLEEP})
+            code, out, err = merchant.run(
+                "123", "UAH", wait=case.get("wait", 0), more={"VOID_SERVICE_URL": url, **QUICK_SLEEP}
+            )
             sent = requests(asked, case)
         group, _, label = case["is"].partition(": ")
         last = (err.splitlines() or [""])[-1]
         pauses = [int(found) for found in re.findall(r": again in (\d+) s$", err, re.MULTILINE)]
         if pauses and name == "curl" and case.get("waits", [0])[-1] - pauses[-1] in (1, 2):
             pauses[-1] = case["waits"][-1]  # what is left, counted in whole seconds
-        found = (code, sent if "requests" in case else None, pauses if "waits" in case else None, out and json.loads(out)["state"])
+        found = (
+            code,
+            sent if "requests" in case else None,
+            pauses if "waits" in case else None,
+            out and json.loads(out)["state"],
+        )
         wanted = (EXIT_CODES[group], case.get("requests"), case.get("waits"), "" if label else "voided")
         said = [text for text in [label, *case.get("says", []), case.get("cause", "")] if label and text not in last]
         return (found, wanted, said, err) if found != wanted or said else None
@@ -284,7 +329,9 @@ def test_a_program_without_a_key_makes_one_and_says_it_before_it_sends(name: str
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_proxy_variables_are_not_read(name: str, server: RawServer) -> None:
     url = server.script(f"proxy-{name}", answer(200, RECORD))
-    nowhere = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    nowhere = dict.fromkeys(
+        ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9"
+    )
     assert Merchant(installed(name), url).run("123", "UAH", more=nowhere)[0] == VOIDED
 
 

@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 from void_client import errors, records
 
 from tests.integration.clients.packages import CLIENTS, HOME, ROOT, Merchant, installed, node_tools, run, succeed
-from tests.integration.test_client_answers import CONTRACT, RECORD, TABLE, body_of
+from tests.integration.test_client_answers import CONTRACT, TABLE, body_of
 from tests.integration.test_clients import ORDER_IDS
 
 SCHEMAS = CONTRACT["components"]["schemas"]
@@ -51,7 +51,9 @@ def found(pattern: str, path: Path) -> str | None:
 
 
 def test_every_place_names_the_version_of_the_contract() -> None:
-    package, lock = (json.loads((CLIENTS / "node" / name).read_text()) for name in ("package.json", "package-lock.json"))
+    package, lock = (
+        json.loads((CLIENTS / "node" / name).read_text()) for name in ("package.json", "package-lock.json")
+    )
     named = {
         "python": void_client.__version__, "node": found(r'^export const VERSION = "(.+?)"', NODE_FILE),
         "php": found(r"public const VERSION = '(.+?)'", PHP_FILE),
@@ -93,7 +95,9 @@ def test_the_wheel_holds_the_package_and_says_that_it_has_types() -> None:
     wheel, sdist = installed("python").artifacts
     package = {path.name for path in (CLIENTS / "python" / "void_client").iterdir() if path.is_file()}
     with zipfile.ZipFile(wheel) as archive:
-        assert {name for name in archive.namelist() if ".dist-info/" not in name} == {f"void_client/{name}" for name in package}
+        assert {name for name in archive.namelist() if ".dist-info/" not in name} == {
+            f"void_client/{name}" for name in package
+        }
         assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
         (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         said = message_from_bytes(archive.read(metadata))
@@ -105,7 +109,10 @@ def test_the_wheel_holds_the_package_and_says_that_it_has_types() -> None:
     with tarfile.open(sdist) as source:
         inside = {name.partition("/")[2] for name in source.getnames()}
     # The back end adds the repository's .gitignore, which names what is generated and nothing else.
-    assert inside - {".gitignore"} == {f"void_client/{name}" for name in package} | ALSO | {"pyproject.toml", "PKG-INFO"}
+    assert inside - {".gitignore"} == {f"void_client/{name}" for name in package} | ALSO | {
+        "pyproject.toml",
+        "PKG-INFO",
+    }
 
 
 def test_the_python_package_runs_where_it_is_copied_to(tmp_path: Path) -> None:
@@ -162,7 +169,13 @@ def schema(*path: str) -> dict[str, Any]:
     return dict(at)
 
 
-LISTED = {"Step": "history", "Review": "reviews", "Attempt": "attempts", "Operation": "operations", "Decision": "decisions"}
+LISTED = {
+    "Step": "history",
+    "Review": "reviews",
+    "Attempt": "attempts",
+    "Operation": "operations",
+    "Decision": "decisions",
+}
 PARTS = {name: ("Void", "properties", member, "items") for name, member in LISTED.items()}
 SHAPES = {
     "Provider": ("Provider",), "VoidRecord": ("Void",), "VoidWithWebhooks": ("VoidWithWebhooks",), "Problem": ("Problem",),
@@ -176,7 +189,9 @@ def test_python_s_types_are_the_contract_s() -> None:
     assert set(get_args(records.State)) == set(schema("State")["enum"])
     assert set(get_args(records.Evidence)) == set(schema("Evidence")["enum"])
     assert set(get_args(records.Reason)) == set(schema("Void", "properties", "reason")["enum"]) - {None}
-    assert set(get_args(records.End)) == set(schema("Void", "properties", "attempts", "items")["properties"]["end"]["enum"]) - {None}
+    assert set(get_args(records.End)) == set(
+        schema("Void", "properties", "attempts", "items")["properties"]["end"]["enum"]
+    ) - {None}
     assert {name: [kind.__name__, advice] for name, (kind, advice) in errors.PROBLEMS.items()} == TABLE["own"] | {
         name: rest for name, (_, *rest) in TABLE["problems"].items()
     }
@@ -203,7 +218,13 @@ def compile_types(code: str, folder: Path) -> str:
     types = folder / "types"
     types.symlink_to(tools / "node_modules" / "@types")
     (folder / "code.mts").write_text(code)
-    options = {"strict": True, "exactOptionalPropertyTypes": True, "noEmit": True, "module": "nodenext", "target": "es2022"}
+    options = {
+        "strict": True,
+        "exactOptionalPropertyTypes": True,
+        "noEmit": True,
+        "module": "nodenext",
+        "target": "es2022",
+    }
     options |= {"types": ["node"], "typeRoots": [str(types)], "lib": ["es2023"]}
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["code.mts"]}))
     done = run(client.program[0], tools / "node_modules" / ".bin" / "tsc", "-p", folder)
@@ -292,7 +313,9 @@ def test_php_signs_as_the_vectors_that_aws_publishes() -> None:
 def test_php_signs_as_botocore_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_: SIGNED_AT.replace(tzinfo=None))
     urls = [f"https://a1.example/v1/voids/{quote(order_id, safe='')}" for order_id in ORDER_IDS]
-    urls += [f"http://127.0.0.1:8080/v1/voids?{query}" for query in ("limit=100&state=review", "state=a&cursor=9&cursor=10")]
+    urls += [
+        f"http://127.0.0.1:8080/v1/voids?{query}" for query in ("limit=100&state=review", "state=a&cursor=9&cursor=10")
+    ]
     headers, body = {"content-type": "application/json", "idempotency-key": "k  1"}, '{"order_id": "é"}'
     for token in (None, "FQoG/+="):
         expected = []
@@ -309,27 +332,6 @@ def test_php_s_types_are_the_contract_s() -> None:
     shapes = dict(re.findall(r"@phpstan-type (\w+) array\{(.*?)\}$", PHP_FILE.read_text(), re.MULTILINE | re.DOTALL))
     for name in SHAPES.keys() - {"Problem", "VoidWithWebhooks"}:
         assert re.findall(r"(\w+)\??: ", shapes[name]) == list(schema(*SHAPES[name])["properties"]), name
-
-
-def test_every_public_method_of_the_php_package_has_its_types() -> None:
-    installed("php")
-    package = json.loads((CLIENTS / "php" / "composer.json").read_text())
-    assert package["autoload"] == {"classmap": [PHP_FILE.name]}
-    code = f"""
-    require {str(PHP_FILE)!r};
-    $untyped = [];
-    foreach (get_declared_classes() as $class) {{
-        if (!str_starts_with($class, 'VoidService\\\\')) continue;
-        foreach ((new ReflectionClass($class))->getMethods() as $method) {{
-            if ($method->getFileName() !== {str(PHP_FILE)!r}) continue;
-            $typed = $method->isConstructor() || $method->hasReturnType();
-            foreach ($method->getParameters() as $parameter) $typed = $typed && $parameter->hasType();
-            if (!$typed) $untyped[] = "$class::{{$method->getName()}}";
-        }}
-    }}
-    echo json_encode($untyped);
-    """
-    assert json.loads(succeed("php", "-r", code)) == []
 
 
 def test_composer_installs_the_php_package(tmp_path: Path) -> None:

@@ -88,7 +88,11 @@ def test_a_token_that_cannot_be_renewed_after_a_202_is_no_wrong_call(package: Me
 
 @pytest.mark.parametrize("name", ["python", "python-async", "node"])
 def test_concurrent_callers_fetch_one_token(name: str, server: RawServer) -> None:
-    case = by_token(server, [token("t1"), token("t2"), token("t3")], lambda sent: NO if "t2" in sent.headers["authorization"] else VOID)
+    case = by_token(
+        server,
+        [token("t1"), token("t2"), token("t3")],
+        lambda sent: NO if "t2" in sent.headers["authorization"] else VOID,
+    )
     for fetched in (1, 3):  # a process of its own each; in the second all are refused at once, and one more is fetched
         got = Merchant(installed(name), "").call(*[case] * 12, together=True)
         assert [each.get("label") for each in got] == [None] * 12
@@ -139,7 +143,14 @@ DETAIL = {
 
 @pytest.mark.parametrize("name", ["python", "node", "php"])
 def test_events_are_decoded_and_the_newest_of_each_order_counts(name: str) -> None:
-    newer = DETAIL | {"version": "10", "state": "voided", "reason": "", "by": "operator", "order_currency": "UAH", "more": 1}
+    newer = DETAIL | {
+        "version": "10",
+        "state": "voided",
+        "reason": "",
+        "by": "operator",
+        "order_currency": "UAH",
+        "more": 1,
+    }
     whole = {"detail-type": "void.settled", "source": "void-service", "detail": DETAIL}
     other = json.dumps(DETAIL | {"order_id": "8", "version": "1"})
     calls = [{"call": "settled", "events": events} for events in (
@@ -147,7 +158,14 @@ def test_events_are_decoded_and_the_newest_of_each_order_counts(name: str) -> No
     )]  # fmt: skip
     got, *wrong = Merchant(installed(name), "https://x.example").call(*calls)
     seven, eight = sorted(got["returned"], key=lambda outcome: -int(outcome["version"]))
-    expected = {"order_id": '7/2 "é"', "state": "voided", "reason": None, "version": 10, "attempt": 1, "order_currency": "UAH"}
+    expected = {
+        "order_id": '7/2 "é"',
+        "state": "voided",
+        "reason": None,
+        "version": 10,
+        "attempt": 1,
+        "order_currency": "UAH",
+    }
     assert {key: seven[key] for key in expected} == expected
     assert (seven.keys(), eight["order_id"], eight["order_currency"]) == (DETAIL.keys(), "8", None)
     assert [each["raised"] for each in wrong] == ["ValueError"] * 3
@@ -158,7 +176,11 @@ def test_an_aborted_void_in_node_says_what_is_known(server: RawServer) -> None:
     case = ORDER | {"url": server.script("aborted", accepted, "silence"), "wait": 600, "abort_after": 700}
     for pace in (1, 0):  # while it waits, and while it reads
         (got,) = Merchant(installed("node"), "").call(case, pace=pace)
-        assert (got["raised"], got["label"], got["record"]["state"]) == ("RepeatLater", "not-settled-yet (pending)", "pending")
+        assert (got["raised"], got["label"], got["record"]["state"]) == (
+            "RepeatLater",
+            "not-settled-yet (pending)",
+            "pending",
+        )
         server.script("aborted", accepted, "silence")
     (got,) = Merchant(installed("node"), "").call(case | {"abort_after": 0, "url": "http://127.0.0.1:9/v1"})
     assert (got["raised"], got["label"]) == ("RepeatLater", "nothing-sent")

@@ -4,7 +4,6 @@ What the service here cannot be brought to answer is in test_client_answers.py.
 """
 
 import json
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import pytest
 
 from local.service import Service
 from tests.integration.client import Client, eventually
-from tests.integration.clients.packages import PACKAGES, PROGRAMS, QUICK_SLEEP, Merchant, finished, installed
+from tests.integration.clients.packages import PACKAGES, PROGRAMS, QUICK_SLEEP, Merchant, installed
 
 VOIDED, REFUSED, LATER, WRONG = range(4)
 FOR_LONG = 36_000  # seconds of patience: the test's own end comes first, also on a slow machine
@@ -126,21 +125,20 @@ def test_a_lost_answer_is_settled_by_the_first_read_and_sent_once(package: Merch
 
 def test_a_refusal_is_final_for_its_key_and_a_new_key_asks_again(package: Merchant, client: Client) -> None:
     order_id, early = client.hold(answer="failure", webhook="none"), uuid4().hex
-    first, again, new, before = package.call(void(order_id), void(order_id), void(order_id, key="another decision"), void(early))
-    assert (first["raised"], first["label"], first["record"]["state"]) == ("NotVoided", "not-voidable (refused)", "failed")
+    first, again, new, before = package.call(
+        void(order_id), void(order_id), void(order_id, key="another decision"), void(early)
+    )
+    assert (first["raised"], first["label"], first["record"]["state"]) == (
+        "NotVoided",
+        "not-voidable (refused)",
+        "failed",
+    )
     assert first["document"]["provider_code"] == "4150"
     assert (again["raised"], again["label"]) == (first["raised"], first["label"])
     assert (new["returned"]["state"], voids_received(client, order_id)) == ("voided", 2)
     assert (before["label"], "ask with a new key" in before["advice"]) == ("not-voidable (order-not-found)", True)
     same, later = package.call(void(place_hold(client, early)), void(early, key="now that the hold is there"))
     assert (same["label"], later["returned"]["state"]) == (before["label"], "voided")
-
-
-def test_a_captured_hold_is_a_refund(package: Merchant, client: Client) -> None:
-    order_id = client.hold()
-    client.sandbox("POST", f"orders/{order_id}/capture")
-    (got,) = package.call(void(order_id))
-    assert (got["raised"], got["record"]["reason"], "refund" in got["advice"]) == ("NotVoided", "already-captured", True)
 
 
 def test_what_the_provider_did_not_do_is_repeated_with_the_same_key(package: Merchant, client: Client) -> None:
@@ -150,23 +148,6 @@ def test_what_the_provider_did_not_do_is_repeated_with_the_same_key(package: Mer
     assert (first["returned"]["state"], first["waits"]) == ("voided", [["throttled", 10]])
     assert (second["returned"]["state"], second["waits"]) == ("voided", [["provider-credentials", 60]])
     assert (third["label"], third["retry_after"], third["record"]["reason"]) == ("throttled", 10, "throttled")
-
-
-def test_a_provider_that_does_not_listen_is_called_until_it_does(package: Merchant, client: Client) -> None:
-    order_id = client.hold()
-    client.sandbox("PUT", "settings", {"listening": False})
-    try:
-        (impatient,) = package.call(void(order_id, wait=0))
-        assert (impatient["label"], impatient["record"]["reason"]) == ("not-sent", "not-sent")
-        opening = threading.Timer(1, client.sandbox, ("PUT", "settings", {"listening": True}))
-        opening.start()
-        (got,) = package.call(void(order_id), pace=0.2)
-        opening.join()
-    finally:
-        client.sandbox("PUT", "settings", {"listening": True})
-    assert got["returned"]["state"] == "voided"
-    assert {label for label, _ in got["waits"]} <= {"not-sent"}  # none if the driver was slow to start
-    assert voids_received(client, order_id) == 1
 
 
 def test_wrong_calls_are_wrong_calls(package: Merchant, client: Client) -> None:
@@ -191,7 +172,9 @@ def test_wrong_calls_are_wrong_calls(package: Merchant, client: Client) -> None:
 def test_voids_are_listed_and_an_operator_decides(package: Merchant, client: Client) -> None:
     order_id = client.hold(answer="pending", webhook="none")
     _, listed, read = package.call(
-        void(order_id, wait=0), {"call": "voids", "state": "unsettled"}, {"call": "read", "order_id": order_id, "refresh": True}
+        void(order_id, wait=0),
+        {"call": "voids", "state": "unsettled"},
+        {"call": "read", "order_id": order_id, "refresh": True},
     )
     assert order_id in {record["order_id"] for record in listed["returned"]}
     assert (read["returned"]["order_id"], read["returned"]["state"]) == (order_id, "pending")
@@ -227,44 +210,17 @@ def test_curl_sh_reads_a_pending_void_of_every_order_id(service: Service, client
     assert voids_received(client, order_id) == 1
 
 
-@pytest.fixture(scope="module")
-def waiting(service: Service) -> Iterator[dict[str, tuple[str, subprocess.Popen[str]]]]:
-    """Each program with a void that is pending until its webhook comes: they wait at the same time, five seconds."""
-    client, started = Client(service), {}
-    for name in PROGRAMS:
-        try:
-            merchant = Merchant(installed(name), f"{service.url}/v1", service.region)
-        except pytest.skip.Exception:
-            continue  # the program's own tests say why
-        order_id = place_hold(client, an_order(ORDER_IDS[-1]), answer="pending", webhook="none")
-        started[name] = (order_id, merchant.start(order_id, "UAH", wait=FOR_LONG, more={"IDEMPOTENCY_KEY": "k"}))
-    try:
-        with settled_by_webhook(client, *(order_id for order_id, _ in started.values())):
-            yield started
-    finally:
-        for _, process in started.values():
-            process.kill()
-            process.communicate()
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_waits_for_a_pending_void(
-    name: str, waiting: dict[str, tuple[str, subprocess.Popen[str]]], client: Client
-) -> None:
-    installed(name)
-    order_id, running = waiting[name]
-    code, out, err = finished(running)
-    assert (code, err.splitlines()[0]) == (VOIDED, "not-settled-yet (pending): again in 5 s"), err
-    assert (json.loads(out)["order_id"], json.loads(out)["state"]) == (order_id, "voided")
-    assert voids_received(client, order_id) == 1
-
-
 def test_a_program_tells_a_refusal_from_later_and_from_a_wrong_call(program: Merchant, client: Client) -> None:
     refused, throttled = client.hold(answer="failure", webhook="none"), client.hold(answer="http_429", webhook="none")
     for arguments, more, expected, label in (
         ((refused, "UAH"), {}, REFUSED, "not-voidable (refused): "),
         ((throttled, "UAH"), {}, LATER, "throttled: "),
-        ((client.hold(answer="pending", webhook="none"), "UAH"), {}, LATER, "not-settled-yet (pending): the outcome is"),
+        (
+            (client.hold(answer="pending", webhook="none"), "UAH"),
+            {},
+            LATER,
+            "not-settled-yet (pending): the outcome is",
+        ),
         (("x" * 33, "uah"), {}, WRONG, "invalid-request: "),
         (("1", "UAH"), {"AWS_SECRET_ACCESS_KEY": "another"}, WRONG, "unauthenticated: "),
         (("1", "UAH"), {"VOID_SERVICE_URL": "http://127.0.0.1:9/v1"}, LATER, "nothing-sent: "),

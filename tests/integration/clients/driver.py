@@ -38,7 +38,13 @@ def shown(value: Any) -> Any:
     if isinstance(value, dict):
         shorter = {name: str(amount) for name, amount in value.items() if name == "amount" and amount is not None}
         return {name: shown(member) for name, member in value.items()} | shorter
-    return [shown(each) for each in value] if isinstance(value, list) else str(value) if isinstance(value, Decimal) else value
+    return (
+        [shown(each) for each in value]
+        if isinstance(value, list)
+        else str(value)
+        if isinstance(value, Decimal)
+        else value
+    )
 
 
 clients: dict[str, void_client.VoidClient] = {}

@@ -71,14 +71,9 @@ class VoidClient:
         self.transport.pool.clear()
 
     def void(
-        self,
-        order_id: str,
-        order_currency: str,
-        *,
-        idempotency_key: str,
-        comment: str | None = None,
+        self, order_id: str, order_currency: str, *, idempotency_key: str, comment: str | None = None,
         wait: float = 120.0,
-    ) -> VoidRecord:
+    ) -> VoidRecord:  # fmt: skip
         """Release the hold of an order, and wait up to `wait` seconds for the outcome. Returns only a voided record.
 
         Keep one key with each decision to void, and give it whenever you ask again. With `wait=0` one request is sent.
@@ -148,14 +143,9 @@ class AsyncVoidClient:
         self._client.close()
 
     async def void(
-        self,
-        order_id: str,
-        order_currency: str,
-        *,
-        idempotency_key: str,
-        comment: str | None = None,
+        self, order_id: str, order_currency: str, *, idempotency_key: str, comment: str | None = None,
         wait: float = 120.0,
-    ) -> VoidRecord:
+    ) -> VoidRecord:  # fmt: skip
         voiding = Voiding(self._client, order_id, order_currency, idempotency_key, comment, wait)
         while True:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .records import Problem
+from .records import Problem, VoidRecord
 
 
 @dataclass(frozen=True)

@@ -297,8 +297,6 @@ def test_the_exit_code_and_the_last_line_say_what_became_of_it(
         group, _, label = case["is"].partition(": ")
         last = (err.splitlines() or [""])[-1]
         pauses = [int(found) for found in re.findall(r": again in (\d+) s$", err, re.MULTILINE)]
-        if pauses and name == "curl" and case.get("waits", [0])[-1] - pauses[-1] in (1, 2):
-            pauses[-1] = case["waits"][-1]  # what is left, counted in whole seconds
         found = (
             code,
             sent if "requests" in case else None,

@@ -65,7 +65,7 @@ def used(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]
 
 def test_a_generated_python_client_submits_and_reads(tmp_path: Path) -> None:
     tool: list[str | Path] = [uv.find_uv_bin(), "tool", "run", "--from", "openapi-python-client==0.26.2"]
-    how = ["generate", "--path", OPENAPI, "--meta", "none", "--output-path", "generated"]
+    how: list[str | Path] = ["generate", "--path", OPENAPI, "--meta", "none", "--output-path", "generated"]
     fetched([*tool, "openapi-python-client", *how], tmp_path)
     (tmp_path / "use.py").write_text(PYTHON)
     done = used(*tool, "python", "use.py", folder=tmp_path)

@@ -15,7 +15,7 @@ timers.setTimeout = async (milliseconds, value, options) => {
 };
 syncBuiltinESMExports();
 const now = performance.now.bind(performance);
-Object.defineProperty(performance, "now", { value: () => now() + ahead });
+Object.defineProperty(performance, "now", { value: () => (pace ? now() : 0) + ahead });
 const RealDate = Date;
 globalThis.Date = class extends RealDate {
   constructor(...given) {

@@ -119,7 +119,9 @@ async def main() -> list[Any]:
 
 now = botocore.auth.__dict__["get_current_datetime"]
 replaced: dict[Any, Any] = {
-    (client_module, "time"): SimpleNamespace(monotonic=lambda: time.monotonic() + ahead, sleep=sleep),
+    (client_module, "time"): SimpleNamespace(
+        monotonic=lambda: (time.monotonic() if TASK["pace"] else 0) + ahead, sleep=sleep
+    ),
     (client_module, "asyncio"): SimpleNamespace(to_thread=asyncio.to_thread, sleep=sleep_async),
     (transport, "time"): SimpleNamespace(monotonic=time.monotonic, time=lambda: time.time() + ahead),
     (botocore.auth, "get_current_datetime"): lambda *given: now(*given) + timedelta(seconds=TASK["skew"]),

@@ -192,8 +192,7 @@ def _php() -> Installed | str:
 NOTHING: Mapping[str, str] = {}
 
 
-# curl.sh finds another `sleep`: its waits are short, and its clock goes on by their seconds.
-QUICK_SLEEP: Mapping[str, str] = {"BASH_FUNC_sleep%%": "() { command sleep 0.02; SECONDS=$((SECONDS + $1)); }"}
+QUICK_SLEEP: Mapping[str, str] = {"BASH_ENV": str(DRIVERS / "quick.bash")}
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,8 @@ def test_the_wheel_holds_the_package_and_says_that_it_has_types() -> None:
         assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
         (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         said = message_from_bytes(archive.read(metadata))
+        assert (CLIENTS / "python" / "README.md").read_bytes() in archive.read(metadata)
     assert (said["Name"], said["Version"]) == ("void-service-client", CONTRACT["info"]["version"])
-    assert (CLIENTS / "python" / "README.md").read_text().strip() in said.get_payload()
     for text in said.get_all("Requires-Dist", []):
         wanted = Requirement(text)
         assert wanted.specifier.contains(version(wanted.name)), f"the tests run with another {wanted.name}"
@@ -159,39 +159,23 @@ async def elsewhere() -> list[str]:
     assert lines == set(range(3, 9)), done.stdout
 
 
-def schema(*path: str) -> dict[str, Any]:
-    """A part of the contract, its references resolved."""
-    at: Any = SCHEMAS
-    for name in path:
-        at = at[name]
-        while isinstance(at, dict) and "$ref" in at:
-            at = SCHEMAS[at["$ref"].rpartition("/")[2]]
-    return dict(at)
-
-
-LISTED = {
-    "Step": "history",
-    "Review": "reviews",
-    "Attempt": "attempts",
-    "Operation": "operations",
-    "Decision": "decisions",
-}
-PARTS = {name: ("Void", "properties", member, "items") for name, member in LISTED.items()}
+VOID = SCHEMAS["Void"]
 SHAPES = {
-    "Provider": ("Provider",), "VoidRecord": ("Void",), "VoidWithWebhooks": ("VoidWithWebhooks",), "Problem": ("Problem",),
-    "Webhook": ("VoidWithWebhooks", "properties", "webhooks", "items"),
-} | PARTS  # fmt: skip
+    name: list(SCHEMAS[name]["properties"])
+    for name in ("Provider", "Review", "Attempt", "Operation", "Decision", "Webhook")
+}
+SHAPES |= {"VoidRecord": VOID["required"], "Step": VOID["properties"]["history"]["items"]["required"]}
+WHOLE = {"VoidWithWebhooks": list(VOID["properties"]), "Problem": list(SCHEMAS["Problem"]["properties"])}
+REASONS = {reason for reason in VOID["properties"]["reason"]["enum"] if reason}
 
 
 def test_python_s_types_are_the_contract_s() -> None:
-    for name, path in SHAPES.items():
-        assert list(get_type_hints(getattr(records, name))) == list(schema(*path)["properties"]), name
-    assert set(get_args(records.State)) == set(schema("State")["enum"])
-    assert set(get_args(records.Evidence)) == set(schema("Evidence")["enum"])
-    assert set(get_args(records.Reason)) == set(schema("Void", "properties", "reason")["enum"]) - {None}
-    assert set(get_args(records.End)) == set(
-        schema("Void", "properties", "attempts", "items")["properties"]["end"]["enum"]
-    ) - {None}
+    for name, members in (SHAPES | WHOLE).items():
+        assert list(get_type_hints(getattr(records, name))) == members, name
+    assert set(get_args(records.State)) == set(SCHEMAS["State"]["enum"])
+    assert set(get_args(records.Evidence)) == set(SCHEMAS["Evidence"]["enum"])
+    assert set(get_args(records.Reason)) == REASONS
+    assert {*get_args(records.End), None} == set(SCHEMAS["Attempt"]["properties"]["end"]["enum"])
     assert {name: [kind.__name__, advice] for name, (kind, advice) in errors.PROBLEMS.items()} == TABLE["own"] | {
         name: rest for name, (_, *rest) in TABLE["problems"].items()
     }
@@ -232,7 +216,7 @@ def compile_types(code: str, folder: Path) -> str:
 
 
 def test_node_s_types_are_the_contract_s_and_refuse_what_is_not(scratch: Path) -> None:
-    record = as_text(schema("Void")["example"])
+    record = as_text({name: VOID["example"][name] for name in VOID["required"]})
     problem = body_of({"status": 409, "problem": "not-voidable", "with": {"void": {}}})
     wrong = [
         'client.void("1", "UAH");', 'client.void(1, "UAH", { idempotencyKey: "k" });', 'client.voids("open");',
@@ -241,20 +225,25 @@ def test_node_s_types_are_the_contract_s_and_refuse_what_is_not(scratch: Path) -
         'client.decide("1", "maybe", { revision: "0", note: "n" });',
     ]  # fmt: skip
     lines = "\n".join(f"// @ts-expect-error\n{line}" for line in wrong)
+    listed = {
+        "Review": "reviews",
+        "Attempt": "attempts",
+        "Operation": "operations",
+        "Decision": "decisions",
+        "Step": "history",
+    }
     keys = "\n".join(
-        f"export const keys{number}: Record<keyof Required<{path}>, 1> = {json.dumps(dict.fromkeys(schema(*where)['properties'], 1))};"
-        for number, (path, where) in enumerate({
-            "VoidRecord": ("Void",), "VoidWithWebhooks": ("VoidWithWebhooks",), "Problem": ("Problem",), "Provider": ("Provider",),
-            "Webhook": SHAPES["Webhook"],
-        }.items() | {f'VoidRecord["{member}"][0]': PARTS[name] for name, member in LISTED.items()}.items())
-    )  # fmt: skip
+        f"export const {name}Keys: Record<keyof Required<{path}>, 1> = {json.dumps(dict.fromkeys(members, 1))};"
+        for name, members in (SHAPES | WHOLE).items()
+        for path in [f'VoidRecord["{listed[name]}"][0]' if name in listed else name]
+    )
     code = f"""
 import {{ ClientCredentials, RepeatLater, VoidClient, VoidError, newest, settled }} from "void-service-client";
 import type {{ Problem, Provider, Reason, Settled, State, VoidRecord, VoidWithWebhooks, Webhook }} from "void-service-client";
 const record: VoidRecord = {json.dumps(record)};
 export const both: VoidWithWebhooks = {{ ...record, webhooks: [], webhooks_truncated: false }};
-const states: Record<State, 1> = {json.dumps(dict.fromkeys(schema("State")["enum"], 1))};
-const reasons: Record<Reason, 1> = {json.dumps({reason: 1 for reason in schema("Void", "properties", "reason")["enum"] if reason})};
+const states: Record<State, 1> = {json.dumps(dict.fromkeys(SCHEMAS["State"]["enum"], 1))};
+const reasons: Record<Reason, 1> = {json.dumps(dict.fromkeys(REASONS, 1))};
 {keys}
 export const problem: Problem = {json.dumps(as_text(problem))};
 const client = new VoidClient("https://x.example/v1", {{
@@ -330,8 +319,8 @@ def test_php_signs_as_botocore_does(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_php_s_types_are_the_contract_s() -> None:
     """Of the text, so that it is checked where there is no PHP, too."""
     shapes = dict(re.findall(r"@phpstan-type (\w+) array\{(.*?)\}$", PHP_FILE.read_text(), re.MULTILINE | re.DOTALL))
-    for name in SHAPES.keys() - {"Problem", "VoidWithWebhooks"}:
-        assert re.findall(r"(\w+)\??: ", shapes[name]) == list(schema(*SHAPES[name])["properties"]), name
+    for name, members in SHAPES.items():
+        assert re.findall(r"(\w+)\??: ", shapes[name]) == members, name
 
 
 def test_composer_installs_the_php_package(tmp_path: Path) -> None:

@@ -153,9 +153,9 @@ def test_events_are_decoded_and_the_newest_of_each_order_counts(name: str) -> No
     }
     whole = {"detail-type": "void.settled", "source": "void-service", "detail": DETAIL}
     other = json.dumps(DETAIL | {"order_id": "8", "version": "1"})
-    calls: list[dict[str, Any]] = [{"call": "settled", "events": events} for events in (
-        [newer, whole, other], [{"detail-type": "void-service.heartbeat", "detail": {"at": "x"}}], ["no JSON"], [{}],
-    )]  # fmt: skip
+    heartbeat = {"detail-type": "void-service.heartbeat", "detail": {"at": "x"}}
+    given: list[list[Any]] = [[newer, whole, other], [heartbeat], ["no JSON"], [{}]]
+    calls = [{"call": "settled", "events": events} for events in given]
     got, *wrong = Merchant(installed(name), "https://x.example").call(*calls)
     seven, eight = sorted(got["returned"], key=lambda outcome: -int(outcome["version"]))
     expected = {

@@ -41,7 +41,7 @@ const problem = (await refused.json()) as components["schemas"]["Problem"];
 const read = (await (await fetch(`${url}/voids/123`)).json()) as components["schemas"]["VoidWithWebhooks"];
 // @ts-expect-error
 const nothing = record.nothing;
-console.log(record.state, problem.void?.state, read.webhooks.length, record.provider?.amount ?? nothing);
+console.log(record.state, problem.void?.state, read.webhooks?.length, record.provider?.amount ?? nothing);
 """
 
 

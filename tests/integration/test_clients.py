@@ -169,23 +169,35 @@ def test_wrong_calls_are_wrong_calls(package: Merchant, client: Client) -> None:
     assert late["hint"] in late["message"]
 
 
-def test_voids_are_listed_and_an_operator_decides(package: Merchant, client: Client) -> None:
+def test_open_voids_are_listed_and_the_provider_is_queried_on_demand(package: Merchant, client: Client) -> None:
     order_id = client.hold(answer="pending", webhook="none")
-    _, listed, read = package.call(
-        void(order_id, wait=0),
-        {"call": "voids", "state": "unsettled"},
-        {"call": "read", "order_id": order_id, "refresh": True},
-    )
+    read = {"call": "read", "order_id": order_id, "refresh": True}
+    _, listed, read = package.call(void(order_id, wait=0), {"call": "voids", "state": "unsettled"}, read)
     assert order_id in {record["order_id"] for record in listed["returned"]}
     assert (read["returned"]["order_id"], read["returned"]["state"]) == (order_id, "pending")
-    decision = {"call": "decide", "order_id": order_id, "decision": "not-voided", "note": "The portal shows none"}
-    about = decision | {"revision": read["returned"]["revision"]}
-    (merchant,) = package.call(about)
+
+
+def test_an_operator_decides_about_what_was_seen_and_a_merchant_does_not(package: Merchant, client: Client) -> None:
+    order_id = client.hold(webhook="none")
+    (auth, *_) = client.ledger(order_id)["operations"]
+    reported = auth | {
+        "method": "void",
+        "status": "pending",
+        "operation_id": str(uuid4()),
+        "transaction_id": str(uuid4()),
+    }
+    assert client.webhook(**client.sandbox("POST", "sign", {"data": reported})).status == 200
+    (seen,) = package.call({"call": "read", "order_id": order_id})
+    decision = {"call": "decide", "order_id": order_id, "decision": "not-voided", "note": "Порталу не видно"}
+    decision["revision"] = seen["returned"]["revision"]
+    (merchant,) = package.call(decision)
     assert (merchant["raised"], merchant["label"]) == ("WrongCall", "unauthenticated")
     operator = Merchant(package.client, package.url, package.region, "operator-secret", "operator")
-    stale, early = operator.call(decision | {"revision": "0" * 16}, about)
-    # Its window is not over yet, whatever it is about.
-    assert {(got["raised"], got["label"]) for got in (stale, early)} == {("RepeatLater", "in-progress")}
+    decided, again, stale = operator.call(decision, decision, decision | {"revision": "0" * 16})
+    assert (decided["returned"]["state"], decided["returned"]["reason"]) == ("failed", "not-executed")
+    assert decided["returned"]["decisions"][-1]["note"] == decision["note"]
+    assert again["returned"] == decided["returned"]
+    assert (stale["raised"], stale["label"], stale["record"]["state"]) == ("WrongCall", "changed-meanwhile", "failed")
 
 
 # ---- the programs ----------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ fetch_token() { # whatever becomes of that request, to the API nothing was sent
     local scope=()
     if [ -n "${VOID_TOKEN_SCOPE:-}" ]; then scope=(--data-urlencode "scope=$VOID_TOKEN_SCOPE"); fi
     send client --data-urlencode grant_type=client_credentials "${scope[@]}" "$VOID_TOKEN_URL"
-    TOKEN=$(jq -r '.access_token | strings' "$ANSWER/body" 2>/dev/null || true)
+    TOKEN=$(jq -r '.access_token | strings | select(test("^[A-Za-z0-9._~+/=-]+$"))' "$ANSWER/body" 2>/dev/null || true)
     if [ "$status" = 200 ] && [ $broken -eq 0 ] && [ -n "$TOKEN" ]; then return; fi
     TOKEN='' details="no token: HTTP $status $(field '.error // ""')"
     problem=nothing-sent

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.integration.clients.packages import PACKAGES, PROGRAMS, Merchant, installed
-from tests.integration.clients.raw_server import RESET, Answer, RawServer, answer, raw_server
+from tests.integration.clients.packages import PACKAGES, Merchant, installed
+from tests.integration.clients.raw_server import Answer, RawServer, answer, raw_server
 from tests.integration.test_client_answers import ORDER, RECORD
 
 VOID = answer(200, RECORD)
@@ -54,38 +54,6 @@ def test_one_token_serves_until_shortly_before_its_end(package: Merchant, server
     assert parse_qs(first.body.decode()) == {"grant_type": ["client_credentials"], "scope": ["a/submit a/read"]}
 
 
-def test_a_refused_token_is_fetched_again_once(package: Merchant, server: RawServer) -> None:
-    (got,) = package.call(by_token(server, [token("t1"), token("t2")], NO, VOID))
-    assert got["returned"]["state"] == "voided"
-    assert bearers(server) == ["Bearer t1", "Bearer t2"]
-    (got,) = package.call(by_token(server, [token("t3"), token("t4")], NO))
-    assert (got["raised"], got["label"]) == ("WrongCall", "unauthenticated")
-    assert bearers(server) == ["Bearer t3", "Bearer t4"]
-
-
-@pytest.mark.parametrize(("answered", "raised"), [
-    (answer(401, {"error": "invalid_client"}), "WrongCall: not-configured"),
-    (answer(400, {"error": "invalid_scope"}), "WrongCall: not-configured"),
-    (answer(429, {}), "RepeatLater: nothing-sent"),
-    (answer(503, "sorry"), "RepeatLater: nothing-sent"),
-    (answer(200, "sorry"), "RepeatLater: nothing-sent"),
-    (RESET, "RepeatLater: nothing-sent"),
-])  # fmt: skip
-def test_without_a_token_nothing_is_sent(package: Merchant, server: RawServer, answered: Answer, raised: str) -> None:
-    (got,) = package.call(by_token(server, [answered], VOID))
-    assert (f"{got['raised']}: {got['label']}", server.received("api")) == (raised, [])
-    assert "nothing was sent" in got["message"]
-    assert SECRET not in json.dumps(got)
-
-
-def test_a_token_that_cannot_be_renewed_after_a_202_is_no_wrong_call(package: Merchant, server: RawServer) -> None:
-    accepted = answer(202, RECORD | {"state": "pending"}, Retry_After="5")
-    case = by_token(server, [token("t1"), answer(401, {"error": "invalid_client"})], accepted, NO)
-    (got,) = package.call(case | {"wait": 60})
-    assert (got["raised"], got["label"], got["cause"]) == ("RepeatLater", "not-settled-yet (pending)", "not-configured")
-    assert got["record"]["state"] == "pending"
-
-
 @pytest.mark.parametrize("name", ["python", "python-async", "node"])
 def test_concurrent_callers_fetch_one_token(name: str, server: RawServer) -> None:
     case = by_token(
@@ -97,12 +65,6 @@ def test_concurrent_callers_fetch_one_token(name: str, server: RawServer) -> Non
         got = Merchant(installed(name), "").call(*[case] * 12, together=True)
         assert [each.get("label") for each in got] == [None] * 12
         assert len(server.received("issuer")) == fetched
-
-
-def test_a_decision_takes_no_token(package: Merchant, server: RawServer) -> None:
-    decision = {"call": "decide", "decision": "voided", "revision": "0" * 16, "note": "n"}
-    (got,) = package.call(by_token(server, [token("t1")], VOID) | decision)
-    assert (got["raised"], got["label"], server.received("issuer")) == ("WrongCall", "invalid-argument", [])
 
 
 def test_php_keeps_its_token_in_a_file_of_its_own(server: RawServer, tmp_path: Path) -> None:
@@ -120,17 +82,6 @@ def test_php_keeps_its_token_in_a_file_of_its_own(server: RawServer, tmp_path: P
     file.symlink_to(tmp_path / "elsewhere")
     assert php.call(case)[0]["label"] == "not-configured"
     assert not (tmp_path / "elsewhere").exists()
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_takes_tokens(name: str, server: RawServer, tmp_path: Path) -> None:
-    api, issuer = server.script("api", NO, VOID), server.script("issuer", token("t1"), token("t2"))
-    more = {"VOID_SERVICE_URL": api, "AWS_REGION": "", "VOID_TOKEN_URL": issuer, "VOID_CLIENT_ID": "shop",
-            "VOID_CLIENT_SECRET": SECRET, "VOID_TOKEN_SCOPE": "a/submit", "TMPDIR": str(tmp_path)}  # fmt: skip
-    code, out, err = Merchant(installed(name), "").run("123", "UAH", more=more)
-    assert (code, json.loads(out)["state"], err) == (0, "voided", "")
-    assert bearers(server) == ["Bearer t1", "Bearer t2"]
-    assert {sent.headers["authorization"] for sent in server.received("issuer")} == {"Basic c2hvcDpzJTJGZSUyMGNyZXQ="}
 
 
 # ---- what a client does besides --------------------------------------------------------------------------------------

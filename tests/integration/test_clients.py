@@ -187,6 +187,8 @@ def test_an_operator_decides_about_what_was_seen_and_a_merchant_does_not(package
         "transaction_id": str(uuid4()),
     }
     assert client.webhook(**client.sandbox("POST", "sign", {"data": reported})).status == 200
+    if "decide" not in client.service.runtime.functions:
+        pytest.skip("needs the function for decisions to be deployed")
     (seen,) = package.call({"call": "read", "order_id": order_id})
     decision = {"call": "decide", "order_id": order_id, "decision": "not-voided", "note": "Порталу не видно"}
     decision["revision"] = seen["returned"]["revision"]

@@ -262,8 +262,10 @@ export class ClientCredentials {
     if (!this.#bearer || !(age >= 0 && age < this.#lasts)) {
       this.#fetched = Date.now();
       this.#lasts = Infinity;
-      this.#bearer = this.#fetch(transport);
-      this.#bearer.catch(() => (this.#bearer = null));
+      const fetching = (this.#bearer = this.#fetch(transport));
+      fetching.catch(() => {
+        if (this.#bearer === fetching) this.#bearer = null;
+      });
     }
     return { ...headers, authorization: await this.#bearer };
   }

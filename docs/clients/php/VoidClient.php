@@ -291,7 +291,7 @@ final class ClientCredentials implements Auth
         private readonly object|string $keep = '',
     ) {
         // A secret that was changed, or another client, takes no token of the one before.
-        $this->name = 'void-client-token-' . hash('sha256', "$tokenUrl\n$clientId\n$clientSecret\n$scope");
+        $this->name = 'void_token_' . substr(hash('sha256', "$tokenUrl\n$clientId\n$clientSecret\n$scope"), 0, 40);
         $own = function_exists('posix_geteuid') ? posix_geteuid() : get_current_user();
         $this->file = is_string($keep) && $keep !== '' ? $keep : sys_get_temp_dir() . "/$this->name-$own";
     }
@@ -318,7 +318,7 @@ final class ClientCredentials implements Auth
     {
         if (is_object($this->keep)) {
             $new = $change($this->current($this->keep->get($this->name)));
-            $this->keep->set($this->name, $new, 86400);
+            $this->keep->set($this->name, $new, (int) ceil($new['lasts'] ?? 1));
             return $new['token'] ?? '';
         }
         $before = umask(0077);

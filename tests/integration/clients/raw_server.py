@@ -18,6 +18,7 @@ RESET = "reset"  # the connection is torn down after the request was read
 HANG_UP = "hang up"  # it is closed without a word
 SILENCE = "silence"  # it stays open without a word
 GONE = "gone"  # after the answer before it nobody listens any more
+WORDS = (RESET, HANG_UP, SILENCE, GONE)
 
 API = "{api}"  # in a header: the path of the API that the client was given
 

@@ -17,7 +17,6 @@ import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import HTTPClientError
 from botocore.session import get_session
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
@@ -41,8 +40,7 @@ class Signature:
                 raise LookupError("none in the environment, the profile or the machine")
             SigV4Auth(self._credentials.get_frozen_credentials(), "execute-api", self._region).add_auth(request)
         except Exception as cause:
-            name = "nothing-sent" if isinstance(cause, HTTPClientError) else "not-configured"
-            raise error(name, f"no AWS credentials ({type(cause).__name__}: {cause})") from cause
+            raise error("not-configured", f"no AWS credentials ({type(cause).__name__}: {cause})") from cause
 
 
 class ClientCredentials:
@@ -93,7 +91,7 @@ class Transport:
         self, auth: Signature | ClientCredentials, timeout: float, pool: urllib3.PoolManager | None, log: Log | None
     ) -> None:
         self._limits = urllib3.Timeout(connect=min(timeout, 5.0), read=timeout)
-        self._auth, self.pool, self.log = auth, pool or urllib3.PoolManager(), log or (lambda _: None)
+        self._auth, self.pool, self.log = auth, pool or urllib3.PoolManager(maxsize=10), log or (lambda _: None)
 
     def call(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         """Authorize and send. Returns a 2xx, and raises for everything else."""

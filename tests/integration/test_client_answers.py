@@ -181,7 +181,9 @@ def test_a_program_s_code_and_last_line_say_what_became_of_it(
             last = (err.splitlines() or [""])[-1]
             pauses = [int(pause) for pause in re.findall(r": again in (\d+) s$", err, re.MULTILINE)]
             found = row.received() | {"waits": pauses, "code": code, "out": out and json.loads(out)["state"]}
-            wanted = {key: case[key] for key in ("requests", "targets", "bearers", "waits") if key in case}
+            wanted: dict[str, Any] = {
+                key: case[key] for key in ("requests", "targets", "bearers", "waits") if key in case
+            }
             wanted |= {"code": EXIT_CODES[group] if label else VOIDED, "out": "" if label else group}
             unsaid = [
                 text for text in [label, *case.get("says", []), case.get("cause", "")] if label and text not in last

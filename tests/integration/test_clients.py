@@ -171,8 +171,8 @@ def test_wrong_calls_are_wrong_calls(package: Merchant, client: Client) -> None:
 
 def test_open_voids_are_listed_and_the_provider_is_queried_on_demand(package: Merchant, client: Client) -> None:
     order_id = client.hold(answer="pending", webhook="none")
-    read = {"call": "read", "order_id": order_id, "refresh": True}
-    _, listed, read = package.call(void(order_id, wait=0), {"call": "voids", "state": "unsettled"}, read)
+    refreshed = {"call": "read", "order_id": order_id, "refresh": True}
+    _, listed, read = package.call(void(order_id, wait=0), {"call": "voids", "state": "unsettled"}, refreshed)
     assert order_id in {record["order_id"] for record in listed["returned"]}
     assert (read["returned"]["order_id"], read["returned"]["state"]) == (order_id, "pending")
 
@@ -190,7 +190,12 @@ def test_an_operator_decides_about_what_was_seen_and_a_merchant_does_not(package
     if "decide" not in client.service.runtime.functions:
         pytest.skip("needs the function for decisions to be deployed")
     (seen,) = package.call({"call": "read", "order_id": order_id})
-    decision = {"call": "decide", "order_id": order_id, "decision": "not-voided", "note": "Порталу не видно"}
+    decision: dict[str, Any] = {
+        "call": "decide",
+        "order_id": order_id,
+        "decision": "not-voided",
+        "note": "Порталу не видно",
+    }
     decision["revision"] = seen["returned"]["revision"]
     (merchant,) = package.call(decision)
     assert (merchant["raised"], merchant["label"]) == ("WrongCall", "unauthenticated")

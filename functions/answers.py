@@ -48,16 +48,17 @@ class Answer(NamedTuple):
     status: int = 0
     problem: str = ""
     detail: str = ""
-    metric: str = "VoidDeclined"
+    metric: str = ""
+    """What counts it; what no alarm watches is in the log line only, since each metric costs by the hour."""
     retry_after: int | None = None
     submitted: bool = True
     """It counts as a submitted void unless the record alone answered it."""
 
 
 ANSWERS: Mapping[Result, Answer] = {
-    Result.VOIDED: Answer(200, metric="VoidVoided"),
+    Result.VOIDED: Answer(200),
     Result.ACCEPTED: Answer(202, metric="VoidUnknown", retry_after=5),
-    Result.NOT_VOIDABLE: Answer(problem="not-voidable", metric="VoidRefused"),
+    Result.NOT_VOIDABLE: Answer(problem="not-voidable"),
     Result.IN_PROGRESS: Answer(
         problem="in-progress", detail="Read the void, or repeat the same request later.", retry_after=5, submitted=False
     ),
@@ -67,7 +68,7 @@ ANSWERS: Mapping[Result, Answer] = {
         "An operator has been notified.",
     ),
     Result.TOO_MANY: Answer(
-        problem="too-many-attempts", submitted=False,
+        problem="too-many-attempts", submitted=False, metric="AttemptsUsedUp",
         detail="No further attempt is made for this order until an operator has decided about it.",
     ),
     Result.KEY_MISMATCH: Answer(
@@ -88,13 +89,13 @@ ANSWERS: Mapping[Result, Answer] = {
         problem="not-sent", metric="VoidNotSent", retry_after=5,
         detail="The provider, the secret or the table was out of reach. The same request may be repeated.",
     ),
-    Result.DECIDED: Answer(200, metric="DecisionTaken"),
+    Result.DECIDED: Answer(200),
     Result.CHANGED: Answer(
-        problem="changed-meanwhile", metric="DecisionRefused",
+        problem="changed-meanwhile",
         detail="Read the record again: it has changed since the revision that the decision names.",
     ),
     Result.NOTHING_TO_DECIDE: Answer(
-        problem="nothing-to-decide", metric="DecisionRefused",
+        problem="nothing-to-decide",
         detail="The record is settled by the provider's own word, or nothing is unread.",
     ),
 }  # fmt: skip

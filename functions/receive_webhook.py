@@ -45,13 +45,16 @@ _MAIL_LIKE = re.compile(r"[^\s\"@]{1,64}@[^\s\"@]{1,255}")
 
 
 class WebhookOutcome(StrEnum):
-    """What became of a message, by its metric."""
+    """What became of a message."""
 
     APPLIED = "applied"
     STORED = "stored"
     DUPLICATE = "duplicate"
     QUARANTINED = "quarantined"
     FORGED = "forged"
+
+
+WATCHED = (WebhookOutcome.FORGED, WebhookOutcome.QUARANTINED)
 
 
 class Received(NamedTuple):
@@ -196,7 +199,8 @@ def _shown(order: Order) -> tuple[object, ...] | None:
 
 
 def _observe(received: Received) -> None:
-    count(f"Webhook{received.outcome.value.capitalize()}")
+    if received.outcome in WATCHED:
+        count(f"Webhook{received.outcome.value.capitalize()}")
     if received.outcome is WebhookOutcome.FORGED:
         logger.warning("webhook forged")
         return

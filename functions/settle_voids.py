@@ -100,7 +100,10 @@ def _beat(outside: Storage) -> None:
     """Every quarter of an hour something passes the way that settled voids leave by: its silence is an alarm."""
     at = outside.now()
     if at // 60_000 % HEARTBEAT_MINUTES == 0:
-        outside.store.beat(at, outside.deadline(AWS_CALL_SECONDS))
+        try:
+            outside.store.beat(at, outside.deadline(AWS_CALL_SECONDS))
+        except StoreError as error:
+            count_store_error(error)  # the run goes on: its own reads say whether the table is there
 
 
 def settle(systems: Systems, until: int, workers: int) -> Run:

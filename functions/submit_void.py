@@ -265,15 +265,10 @@ def _observe(submitted: Submitted, milliseconds: int) -> None:
     count_changes(submitted.before, void)
     if submitted.unwritten is not None:
         count_store_error(submitted.unwritten)
-    if _is_replayed(submitted):
-        count("VoidReplayed")
-        return
-    if ANSWERS[result].submitted:
-        count("VoidSubmitted")
-    if result is Result.TOO_MANY:
-        count("AttemptsUsedUp")
+    metric = ANSWERS[result].metric
     pending = result is Result.ACCEPTED and void is not None and void.state is State.PENDING
-    count("VoidPending" if pending else ANSWERS[result].metric)
+    if metric and not pending and not _is_replayed(submitted):
+        count(metric)
 
 
 cold_start.finish(systems_that_send)

@@ -14,12 +14,7 @@ from payments.store import FORGETS, StoreError
 logger = Logger()
 metrics = Metrics()
 
-SETTLED_BY = {
-    Evidence.ANSWER: "SettledByAnswer",
-    Evidence.WEBHOOK: "SettledByWebhook",
-    Evidence.QUERY: "SettledByQuery",
-    Evidence.OPERATOR: "SettledByOperator",
-}
+SILENT = (Evidence.ANSWER, Evidence.QUERY)
 REFUSED_EVERY_TIME = ("AccessDeniedException", "ValidationException", FORGETS)
 SECRET_METRICS = {NO_VALUE: "SecretUnfilled", OUT_OF_REACH: "SecretOutOfReach"}
 
@@ -45,12 +40,9 @@ def count_changes(before: Void | None, after: Void | None) -> None:
     """What changed about a void: the one place that counts it, whoever made the change."""
     if after is None:
         return
-    changed = before is None or (before.state, before.reason) != (after.state, after.reason)
-    if after.settled and changed:
-        by = after.history[-1].evidence
-        count(SETTLED_BY[by])
-        if after.state is State.VOIDED and by in (Evidence.ANSWER, Evidence.QUERY):
-            report("VoidWithoutWebhook", 1)  # until a genuine webhook reports 0, nothing shows that they arrive
+    by = after.history[-1].evidence if after.history else None
+    if after.state is State.VOIDED and (before is None or before.state is not State.VOIDED) and by in SILENT:
+        report("VoidWithoutWebhook", 1)  # until a genuine webhook reports 0, nothing shows that they arrive
     count("VoidCorrected", int(after.corrected and not (before and before.corrected)))
     count("VoidReview", len(unread(after.reviews) - (unread(before.reviews) if before is not None else frozenset())))
 

@@ -90,7 +90,7 @@ def _may_claim(void: Void, made: Attempt | None) -> bool:
 
 
 def _used_up(facts: Facts) -> bool:
-    begins = max((each.attempt for each in facts.decisions if each.word is Word.NOT_VOIDED), default=0)
+    begins = max((each.attempt for each in facts.decisions), default=0)
     counted = [each for each in facts.attempts if each.end not in REACHED_NOTHING]
     return (
         sum(each.number > begins for each in counted) >= MOST_ATTEMPTS

@@ -66,7 +66,8 @@ def _open(facts: Facts, newest: Attempt) -> Verdict:
         return Verdict(State.PENDING, operation=mine)
     if facts.looked.alone >= newest.requested_at + DAY_MS:
         return Verdict(State.FAILED, FailureReason.NOT_EXECUTED, mine)
-    return Verdict(State.SUBMITTING if newest.end is None else State.UNKNOWN, None, mine, newest.code, newest.message)
+    in_flight = newest.end is None and not facts.looked.listed
+    return Verdict(State.SUBMITTING if in_flight else State.UNKNOWN, None, mine, newest.code, newest.message)
 
 
 def state_at(facts: Facts, state: State, now: int) -> State:

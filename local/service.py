@@ -104,7 +104,7 @@ def _start(
     )
     stack.callback(runtime.stop)
     names = {function.name: stem for stem, function in deployment.functions.items()}
-    api = read_api(endpoint, deployment.api_id, names, deployment.outputs["CallerPolicy"])
+    api = read_api(endpoint, deployment.api_id, names, deployment.outputs)
     for stem in sorted({route.function for route in api.routes}):
         runtime.warm(stem)
     gateway.serve(api, runtime, console(provider.control_url), say)

@@ -27,7 +27,9 @@ from payments.reviews import Reason, Review
 
 Item = dict[str, Any]
 
-ORDER = "ORDER"
+ORDER, HEARTBEAT = "ORDER", "HEARTBEAT"
+SETTLES = "void.settled"
+"""In the one write that settles an order: the pipe passes it on by this name."""
 DUE, RECHECK, REVIEW, SETTLED = "DUE", "RECHECK", "REVIEW", "SETTLED"
 """The partitions of the sparse indexes: open voids, settled ones that are re-checked, those with a review,
 and by day.
@@ -100,7 +102,7 @@ def _projected(order: Order, void: Void, pk: str, keep_days: int | None) -> Item
         "settled_at": settled_at,
         "settled_by": ("operator" if void.by_operator else "provider") if settled_at else None,
         "event_id": order.event_id or None,
-        "settles": "yes" if order.settles else None,
+        "settles": SETTLES if order.settles else None,
         "provider": write_fields(void.provider) if void.provider is not None else None,
     }
     item: Item = {
@@ -164,8 +166,15 @@ def write_quarantine(digest: str, text: str, why: str, received_at: int) -> Item
 
 
 def write_heartbeat(at: int) -> Item:
-    """What the pipe passes on as `void-service.heartbeat`."""
-    return {"pk": {"S": "HEARTBEAT"}, "sk": {"S": "HEARTBEAT"}, "beat": {"S": timestamp(at)}}
+    """What takes the way of settled voids, in their form: the pipe has one template for all that passes it."""
+    return {
+        "pk": {"S": HEARTBEAT},
+        "sk": {"S": HEARTBEAT},
+        "settles": {"S": "void-service.heartbeat"},
+        "settled_at": {"S": timestamp(at)},
+        "review": {"BOOL": False},
+        "corrected": {"BOOL": False},
+    }
 
 
 def number(value: int) -> Item:

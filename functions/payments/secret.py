@@ -133,7 +133,7 @@ class Secret:
 
     def _fetch(self, stage: Stage, deadline: Deadline) -> Credentials | None:
         now, since = self._now(), self._out_of_reach_since
-        if since is not None and _is_younger(since, FRESH_SECONDS, now):
+        if since is not None and 0 <= now - since < FRESH_SECONDS * 1000:
             raise SecretError(OUT_OF_REACH)  # asked a moment ago: waiting for it again would cost each request seconds
         try:
             return self._ask(stage, deadline)

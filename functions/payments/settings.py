@@ -77,7 +77,7 @@ def tokens(environ: Mapping[str, str]) -> TokenSettings:
 
 
 def _whole(name: str, value: str, least: int, most: int) -> int:
-    if not (value.isascii() and value.isdecimal() and len(value) <= 5 and least <= int(value) <= most):
+    if not (value.isascii() and value.isdecimal() and len(value) <= len(str(most)) + 1 and least <= int(value) <= most):
         raise SettingsError(f"{name} is not a whole number from {least} to {most}")
     return int(value)
 

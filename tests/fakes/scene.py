@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from payments import exact_json
-from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
 from payments.deadline import Deadline
 from payments.facts import Attempt, Evidence, Facts, Request
+from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
 from payments.orders import Order, Source, Void
 from payments.secret import Secret
 from payments.signatures import sign_webhook
@@ -74,9 +74,9 @@ def request(
     return Request(order_id, currency, comment, key, "arn:aws:iam::1:role/shop")
 
 
-def submitting(now: int = START, key: str | None = None) -> Order:
+def submitting(now: int = START, key: str | None = None, order_id: str = ORDER) -> Order:
     """An order whose first intent was just made, and is not yet in the table."""
-    return Order(POS_ID, ORDER).claimed(request(key), "attempt-1", now)
+    return Order(POS_ID, order_id).claimed(request(key, order_id=order_id), "attempt-1", now)
 
 
 def order_of(facts: Facts, at: int = START) -> Order:

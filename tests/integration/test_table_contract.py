@@ -13,7 +13,7 @@ import pytest
 from clients import TimedClient
 from local.service import Service
 from payments.items import DUE, shards
-from payments.outside import Deadline
+from payments.deadline import Deadline
 from payments.record import Order, State, StoredWebhook, Void
 from payments.rules import apply_webhook
 from payments.store import Conflict, Store, Written

@@ -16,7 +16,7 @@ import pytest
 from payments import settling, voids
 from payments.items import partition, shards, write_order
 from payments.messages import OrderView
-from payments.outside import Deadline, Storage
+from payments.deadline import Deadline, Storage
 from payments.record import Order, Request, State, Void
 from payments.secret import Credentials, Secret
 from payments.store import Store

@@ -12,7 +12,7 @@ import storage
 import submit_void
 import systems
 from payments.messages import Answer, OrderView
-from payments.outside import Systems
+from payments.deadline import Systems
 from payments.record import EarlierAttempt, FailureReason, State, Void
 from payments.voids import Result, Submitted
 from representations import void_record

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from infra.environment import Environment
 
 # What the local engine refuses to deploy. Nothing that the behaviour of a void depends on may be on this list.
-# Of pipes it knows the type but neither filters, nor templates, nor a bus as the target.
-NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition", "AWS::Pipes::Pipe"})
+NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition"})
 
 ENVIRONMENTS = {
     environment.name: environment

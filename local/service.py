@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from local import aws, sandbox, signature
-from local.assembly import CACHE, Say, assembly
+from local.assembly import CACHE, Say, assembly, template
 from local.console.server import console
 from local.gateway import Gateway, read_api
+from local.kept import Kept
+from local.outcomes import Follower, Outcomes, Stream
 from local.processes import Children
 from local.runtime import FunctionFailed, Runtime
 from local.scratch import scratch_folder
@@ -34,6 +36,19 @@ SECONDS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86_4
 
 
 @dataclass(frozen=True)
+class Options:
+    """What `make run` may be asked for."""
+
+    port: int = 0
+    sandbox_port: int = 0
+    keep: bool = False
+    """Records and holds are those of the last run that kept them."""
+    show_events: bool = False
+    outcome_url: str | None = None
+    """Where each void.settled is posted to."""
+
+
+@dataclass(frozen=True)
 class Service:
     """Where the parts of the running service are."""
 
@@ -46,6 +61,7 @@ class Service:
     secret_arn: str
     log: Path
     runtime: Runtime
+    outcomes: Outcomes
     region: str = aws.REGION
     access_key: str = signature.ACCESS_KEY
     secret_key: str = signature.SECRET_KEY
@@ -67,27 +83,41 @@ class Service:
 
 
 @contextmanager
-def running(port: int = 0, sandbox_port: int = 0, quiet: bool = True) -> Iterator[Service]:
-    say = _silence if quiet else _progress()
+def running(quiet: bool = True, **chosen: Any) -> Iterator[Service]:
+    """`chosen`: members of `Options`."""
+    options, say = Options(**chosen), _silence if quiet else _progress()
     with ExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(CACHE))
         # The ports first: a busy one is said at once, not after a minute of synthesis.
-        gateway = _on_port("PORT", port, Gateway)
+        gateway = _on_port("PORT", options.port, Gateway)
         stack.callback(gateway.stop)
-        provider = _on_port("SANDBOX_PORT", sandbox_port, lambda port: _sandbox(port, scratch, gateway.url))
+        provider = _on_port("SANDBOX_PORT", options.sandbox_port, lambda port: _sandbox(port, scratch, gateway.url))
         stack.callback(provider.stop)
+        kept = Kept(CACHE, provider.desk) if options.keep else None
+        if kept:
+            stack.callback(kept.close)
         children = Children()
         stack.callback(children.stop_all)
-        yield _start(stack, gateway, provider, children, scratch, say)
+        yield _start(stack, Parts(gateway, provider, children, scratch, kept), options, say)
 
 
-def _start(
-    stack: ExitStack, gateway: Gateway, provider: sandbox.Sandbox, children: Children, scratch: Path, say: Say
-) -> Service:
+@dataclass(frozen=True)
+class Parts:
+    """What is there before anything is deployed."""
+
+    gateway: Gateway
+    provider: sandbox.Sandbox
+    children: Children
+    scratch: Path
+    kept: Kept | None
+
+
+def _start(stack: ExitStack, parts: Parts, options: Options, say: Say) -> Service:
+    gateway, provider, scratch = parts.gateway, parts.provider, parts.scratch
     engine = aws.install_engine(say)
     synthesised = assembly(say)
     say("Starting ministack, which stands in for AWS, and deploying the stack into it")
-    endpoint = aws.start_engine(engine, children, scratch, scratch / "ministack.log")
+    endpoint = aws.start_engine(engine, parts.children, scratch, scratch / "ministack.log")
     parameters = {
         "ProviderUrl": provider.provider_url,
         "ProviderCaFile": str(provider.ca_file),
@@ -95,19 +125,20 @@ def _start(
     }
     deployment = aws.deploy(endpoint, synthesised, parameters)
     aws.fill_secret(endpoint, deployment, CREDENTIALS)
+    outcomes = _follow(stack, parts.kept, options, endpoint, template(synthesised), deployment.table_name)
     say("Starting the functions")
     sts = aws.client("sts", endpoint)
     log = scratch / "functions.log"
     log.touch()
     runtime = Runtime(
-        deployment.functions, endpoint, lambda function: aws.role_credentials(sts, function), children, log
+        deployment.functions, endpoint, lambda function: aws.role_credentials(sts, function), parts.children, log
     )
     stack.callback(runtime.stop)
     names = {function.name: stem for stem, function in deployment.functions.items()}
     api = read_api(endpoint, deployment.api_id, names, deployment.outputs)
     for stem in sorted({route.function for route in api.routes}):
         runtime.warm(stem)
-    gateway.serve(api, runtime, console(provider.control_url), say)
+    gateway.serve(api, runtime, console(provider.control_url, outcomes.latest), say)
     stopping = threading.Event()
     stack.callback(stopping.set)
     for stem, expression in deployment.schedules.items():
@@ -126,7 +157,22 @@ def _start(
         secret_arn=deployment.secret_arn,
         log=log,
         runtime=runtime,
+        outcomes=outcomes,
     )
+
+
+def _follow(
+    stack: ExitStack, kept: Kept | None, options: Options, endpoint: str, declared: dict[str, Any], table: str
+) -> Outcomes:
+    """What leaves, and what is kept. Stopped after the functions, so that nothing which they wrote is missed."""
+    if kept:
+        kept.restore(aws.client("dynamodb", endpoint), table)
+    show = _print if options.show_events else None
+    outcomes = Outcomes(declared, aws.client("events", endpoint), show, options.outcome_url)
+    takers = [outcomes.take] if kept is None else [outcomes.take, kept.take]
+    follower = Follower(Stream(aws.client("dynamodbstreams", endpoint), table), takers)
+    stack.callback(follower.stop)
+    return outcomes
 
 
 def _sandbox(port: int, folder: Path, public_url: str) -> sandbox.Sandbox:
@@ -181,6 +227,10 @@ def _keep_schedule(runtime: Runtime, stem: str, seconds: float, stopping: thread
             runtime.invoke(stem, scheduled_event(datetime.now(UTC)))
         except FunctionFailed:
             continue  # noted in the functions' log; EventBridge Scheduler does not retry it either
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _silence(_: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from ops import places
 from ops.places import Place
 from payments import settings
-from payments.outside import Deadline, Storage
+from payments.deadline import Deadline
 from payments.provider import Provider
 from payments.secret import Secret
 from payments.store import Store
@@ -35,19 +35,12 @@ class PatientClient:
 def secret(place: Place, variables: Mapping[str, str]) -> Secret:
     """The provider's credentials. Raises OpsError, SettingsError."""
     client = PatientClient(place.client("secretsmanager"))
-    return Secret(client, settings.storage(variables).secret_id, time.monotonic)
+    return Secret(client, settings.storage(variables).secret_id, _now)
 
 
 def provider(variables: Mapping[str, str]) -> Provider:
     """Financial Line, as the functions reach it. Raises SettingsError."""
     return Provider(settings.provider(variables))
-
-
-def storage(place: Place) -> Storage:
-    """The table and the secret. Raises OpsError, SettingsError."""
-    client = PatientClient(place.client("dynamodb"))
-    variables = places.configuration(place)
-    return Storage(Store(client, settings.storage(variables).table_name), secret(place, variables), _now, _new_id)
 
 
 def deadline() -> Deadline:

@@ -7,14 +7,16 @@ own calls are passed on. Never answers a page of another site: what config.json 
 import importlib.util
 import json
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import urllib3
 
 from local import aws, signature
 from local.gateway import Answer, Pages, Request
-from local.sandbox.ledger import DEFAULTS, FAULTS
+from local.sandbox.desk import DEFAULTS, FAULTS
 
 FILES = Path(__file__).parent / "static"
 OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -43,14 +45,14 @@ HEADERS = [
 # The control calls of the sandbox. One segment may be anything but a slash: an order id is percent-encoded.
 CONTROL = re.compile(
     r"POST /sandbox/(holds|sign)|GET /sandbox/orders/[^/]+|PUT /sandbox/(faults/[^/]+|settings)"
-    r"|POST /sandbox/orders/[^/]+/(void|capture)|POST /sandbox/webhooks/[^/]+"
+    r"|POST /sandbox/orders/[^/]+/(void|capture|operations)|POST /sandbox/webhooks/[^/]+"
 )
 DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
-def console(sandbox_url: str) -> Pages:
-    """Answers what is the console's, and None for everything else, which is the API's."""
+def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:
+    """Answers what is the console's, and None for everything else, which is the API's. `events`: what has left."""
     pool = urllib3.PoolManager(retries=False, timeout=40)
 
     def answer(request: Request) -> Answer | None:
@@ -64,6 +66,8 @@ def console(sandbox_url: str) -> Pages:
             return _pass_on(pool, sandbox_url, request)
         if path == "/console/config.json":
             return _answer(HTTPStatus.OK, ".json", json.dumps(_config(sandbox_url)).encode())
+        if path == "/console/events.json":
+            return _answer(HTTPStatus.OK, ".json", json.dumps(events()).encode())
         file = _pages().get(path)
         if file is None:
             return _refused(HTTPStatus.NOT_FOUND, "no such page")

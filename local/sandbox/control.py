@@ -4,14 +4,18 @@ Promises 200 with JSON for every call that makes sense, and 400 with {"error": .
 pages of other sites. Never part of the provider: nothing in functions/ may know that it exists.
 """
 
+import base64
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import InvalidOperation
 from typing import Any
 
-from local.sandbox.differences import DIFFERENCES
-from local.sandbox.doors import Door, Exchange, parse_json, to_json
-from local.sandbox.ledger import FAULTS, Credentials, Ledger, Refusal, Rejected
-from local.sandbox.webhooks import Announcer, encode, sign
+from local.sandbox.desk import DEFAULTS, FAULTS, Desk, Rejected
+from local.sandbox.doors import Door, Exchange
+from local.sandbox.webhooks import Announcer
+from payments.exact_json import Number, Unreadable, parse
+from play.ledger import EVERY_NAME, NAMES, Channel, Operation
+from play.webhooks import signed
+from play.words import DIFFERENCES, text
 
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 WHAT = "The control side of the Financial Line sandbox, for tests and people; the API that it plays is at `provider`."
@@ -21,6 +25,7 @@ CALLS = (
     "PUT /sandbox/faults/{order_id}",
     "POST /sandbox/orders/{order_id}/void",
     "POST /sandbox/orders/{order_id}/capture",
+    "POST /sandbox/orders/{order_id}/operations",
     "POST /sandbox/webhooks/{order_id}",
     "POST /sandbox/sign",
     "PUT /sandbox/settings",
@@ -28,9 +33,8 @@ CALLS = (
 
 
 class Control:
-    def __init__(self, ledger: Ledger, credentials: Credentials, announcer: Announcer, provider: Door) -> None:
-        self._ledger = ledger
-        self._credentials = credentials
+    def __init__(self, desk: Desk, announcer: Announcer, provider: Door) -> None:
+        self._desk = desk
         self._announcer = announcer
         self._provider = provider
 
@@ -43,17 +47,22 @@ class Control:
             return exchange.send(400, {"error": str(problem)})
 
     def _answer(self, exchange: Exchange) -> Any:
-        match exchange.command, exchange.segments:
+        desk = self._desk
+        match exchange.command, exchange.received.segments:
             case "GET", [""]:
                 return {"what": WHAT, "provider": f"https://127.0.0.1:{self._provider.port}", "calls": CALLS}
             case "POST", ["sandbox", "holds"]:
                 return self._hold(_object(exchange))
             case "GET", ["sandbox", "orders", order_id]:
-                return self._ledger.view(order_id)
+                return desk.view(order_id)
             case "POST", ["sandbox", "orders", order_id, "void" | "capture" as method]:
-                return self._portal(order_id, method)
+                return self._announced(order_id, desk.portal(order_id, method), "once")
+            case "POST", ["sandbox", "orders", order_id, "operations"]:
+                return self._row(order_id, _object(exchange))
             case "PUT", ["sandbox", "faults", order_id]:
-                return {"order_id": order_id} | self._ledger.set_faults(order_id, _faults(_object(exchange)))
+                faults = DEFAULTS | _faults(_object(exchange))
+                desk.order(order_id).faults = faults
+                return {"order_id": order_id} | faults
             case "POST", ["sandbox", "webhooks", order_id]:
                 return self._announcer.send_again(order_id)
             case "POST", ["sandbox", "sign"]:
@@ -68,36 +77,43 @@ class Control:
         order_id, amount, currency = request.get("order_id"), request.get("amount"), request.get("currency")
         if not (isinstance(order_id, str) and 0 < len(order_id) <= 32):
             raise Rejected("order_id: a string of 1 to 32 characters")
-        if amount is None or not _is_amount(amount):
-            raise Rejected("amount: a positive number")
-        if not (isinstance(currency, str) and len(currency) == 3):
-            raise Rejected("currency: three letters")
-        self._ledger.place_hold(order_id, amount, currency)
-        return self._ledger.view(order_id)
+        _check_money(amount, currency)
+        self._desk.place_hold(order_id, amount, str(currency))
+        return self._desk.view(order_id)
 
-    def _portal(self, order_id: str, method: str) -> Any:
-        outcome = (
-            self._ledger.void(order_id, None, None, "success") if method == "void" else self._ledger.capture(order_id)
-        )
-        if isinstance(outcome, Refusal):
-            raise Rejected(outcome.message)
-        self._announcer.announce(order_id, outcome, "once")
-        return self._ledger.view(order_id)
+    def _row(self, order_id: str, request: dict[str, Any]) -> Any:
+        _only(request, "method", "status", *NAMES, "payment_id", "amount", "currency", "comment", "webhook")
+        method, status, webhook = request.get("method"), request.get("status"), request.get("webhook", "once")
+        for name, value in (("method", method or "void"), ("status", status)):
+            if not (isinstance(value, str) and 0 < len(value) <= 64):
+                raise Rejected(f"{name}: a string of 1 to 64 characters")
+        details = {name: value for name, value in request.items() if name not in ("method", "status", "webhook")}
+        _check_money(details.get("amount", Number("1")), details.get("currency", "UAH"))
+        for name in (*NAMES, "payment_id", "comment"):
+            if not isinstance(details.get(name), str | None):
+                raise Rejected(f"{name}: a string or null")
+        if webhook not in FAULTS["webhook"]:
+            raise Rejected(f"webhook: one of {', '.join(FAULTS['webhook'])}")
+        return self._announced(order_id, self._desk.write_row(order_id, method, str(status), details), webhook)
+
+    def _announced(self, order_id: str, operation: Operation, webhook: str) -> Any:
+        self._announcer.announce(order_id, operation, webhook)
+        return self._desk.view(order_id)
 
     def _sign(self, request: dict[str, Any]) -> Any:
         _only(request, "data", "secret")
         if "data" not in request:
             raise Rejected("data: any JSON")
-        secrets = {"current": self._credentials.api_secret, "previous": self._credentials.previous_secret}
-        name = request.get("secret", "current")
-        secret = secrets.get(name) if isinstance(name, str) else None
+        project = self._desk.project
+        secret = {"current": project.api_secret, "previous": project.previous_secret}.get(
+            str(request.get("secret", "current"))
+        )
         if secret is None:
             raise Rejected("secret: current, or previous after a rotation")
-        data = encode(to_json(request["data"]))
-        return {"data": data, "signature": sign(secret, data)}
+        return signed(secret, base64.urlsafe_b64encode(text(request["data"])))
 
     def _set(self, request: dict[str, Any]) -> Any:
-        _only(request, "second_void", "listening", "api_secret", "differs")
+        _only(request, "second_void", "listening", "api_secret", "differs", "ids")
         second_void, listening, secret = (request.get(name) for name in ("second_void", "listening", "api_secret"))
         if second_void not in (None, "refuse", "execute"):
             raise Rejected("second_void: refuse or execute")
@@ -105,16 +121,23 @@ class Control:
             raise Rejected("listening: true or false")
         if secret is not None and not (isinstance(secret, str) and secret):
             raise Rejected("api_secret: a string")
-        differs = request.get("differs")
-        if differs is not None:
-            self._ledger.differs = _differences(differs)
-        self._ledger.second_void = second_void or self._ledger.second_void
-        if secret and secret != self._credentials.api_secret:
-            self._credentials.rotate(secret)
+        desk, ledger = self._desk, self._desk.ledger
+        changes = {"differs": _differences, "ids": _ids}
+        settings = {name: read(request[name]) for name, read in changes.items() if request.get(name) is not None}
+        for name, value in settings.items():
+            setattr(ledger, name, value)
+        ledger.executes_twice = ledger.executes_twice if second_void is None else second_void == "execute"
+        if secret and secret != desk.project.api_secret:
+            desk.project.rotate(secret)
         if listening is not None:
             (self._provider.open if listening else self._provider.close)()
-        settings = {"second_void": self._ledger.second_void, "listening": self._provider.is_open}
-        return settings | ({} if differs is None else {"differs": sorted(self._ledger.differs)})
+        if "differs" in settings:
+            settings["differs"] = sorted(ledger.differs)
+        return {
+            "second_void": "execute" if ledger.executes_twice else "refuse",
+            "listening": self._provider.is_open,
+            **settings,
+        }
 
 
 def _is_from_this_machine(exchange: Exchange) -> bool:
@@ -129,8 +152,11 @@ def _is_from_this_machine(exchange: Exchange) -> bool:
 
 def _object(exchange: Exchange) -> dict[str, Any]:
     try:
-        value = parse_json(exchange.body)
-    except ValueError as problem:
+        value = parse(exchange.body)
+        text(value)
+    except UnicodeEncodeError:
+        raise Rejected("the body has half of a surrogate pair, which no UTF-8 can carry") from None
+    except Unreadable as problem:
         raise Rejected(f"the body is not JSON: {problem}") from None
     if not isinstance(value, dict):
         raise Rejected("the body is not a JSON object")
@@ -156,11 +182,23 @@ def _differences(names: Any) -> frozenset[str]:
     return frozenset(names)
 
 
-def _is_amount(value: Any) -> bool:
+def _ids(names: Any) -> dict[Channel, list[str]]:
+    known = isinstance(names, dict) and names.keys() <= EVERY_NAME.keys()
+    if not known or not all(
+        isinstance(given, list) and all(name in NAMES for name in given) for given in names.values()
+    ):
+        raise Rejected(f"ids: for each of {', '.join(EVERY_NAME)} a list of {', '.join(NAMES)}")
+    return {**EVERY_NAME, **names}
+
+
+def _check_money(amount: Any, currency: Any) -> None:
     """A number, or a number in a string as some white labels send it; the digits are kept either way."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        return False
+    number = Number(amount) if isinstance(amount, str) else amount
     try:
-        return Decimal(value).is_finite() and Decimal(value) > 0
+        valid = isinstance(number, Number) and number.value is not None and number.value > 0
     except InvalidOperation:
-        return False
+        valid = False
+    if not valid:
+        raise Rejected("amount: a positive number")
+    if not (isinstance(currency, str) and len(currency) == 3):
+        raise Rejected("currency: three letters")

@@ -36,12 +36,12 @@ def demonstrate(service: Service) -> int:
 
     _step(4, "Financial Line reports by webhook. The service proves it genuine and stores it.")
     read = _read_until_reported(merchant)
-    events = read.json.get("events", [])
+    events = read.json.get("webhooks", [])
     for event in events:
         print(_indented(event))
 
     _step(5, "The record, as anybody with the credentials reads it from now on:")
-    _show(f"GET {service.url}/v1/voids/{ORDER}", {key: value for key, value in read.json.items() if key != "events"})
+    _show(f"GET {service.url}/v1/voids/{ORDER}", {key: value for key, value in read.json.items() if key != "webhooks"})
 
     _step(6, "The same request again: nothing is sent, the record already knows.")
     again = merchant.post("/v1/voids", document)
@@ -63,7 +63,7 @@ def _read_until_reported(merchant: Caller) -> Reply:
     give_up = time.monotonic() + 10
     while True:
         read = merchant.get(f"/v1/voids/{ORDER}")
-        if read.json.get("events") or time.monotonic() > give_up:
+        if read.json.get("webhooks") or time.monotonic() > give_up:
             return read
         time.sleep(0.1)
 

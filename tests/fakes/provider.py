@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from payments.connection import NotConnected
+from payments.deadline import Deadline
 from payments.messages import Answer, AnswerKind, OrderView
-from payments.outside import Deadline
-from payments.provider import NotConnected
 from payments.secret import Credentials
 
 Line = Answer | OrderView | Exception | None | Callable[[], Any]

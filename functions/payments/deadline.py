@@ -1,16 +1,10 @@
-"""What the domain is given from outside: the systems, the clock, and the deadline of each request.
+"""The ground of the domain: the moment by which something must have ended, and how a client of AWS is called.
 
 Promises that a deadline covers everything that is done under it, however many calls that is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from payments.provider import Provider
-    from payments.secret import Secret
-    from payments.store import Store
+from typing import Any, Protocol
 
 AWS_CALL_SECONDS = 3.0
 """The longest that one call of the table or of Secrets Manager may take, its retry within the SDK included."""
@@ -34,7 +28,7 @@ class Deadline:
         return self._now() >= self.at
 
     def earlier_by(self, seconds: float) -> "Deadline":
-        """So long before this deadline: what must then still be done gets the rest."""
+        """This deadline minus `seconds`, which stay free for what follows."""
         return Deadline(self.at - round(seconds * 1000), self._now)
 
     def within(self, seconds: float) -> "Deadline":
@@ -48,24 +42,3 @@ class AwsClient(Protocol):
     def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
         """Call one operation. Raises ClientError and BotoCoreError, the latter also when `seconds` are over."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The table and the secret. `now` is in milliseconds since 1970; `new_id` draws a fresh identifier at each call."""
-
-    store: "Store"
-    secret: "Secret"
-    now: Callable[[], int]
-    new_id: Callable[[], str]
-
-    def deadline(self, seconds: float) -> Deadline:
-        """The deadline of something that begins now."""
-        return Deadline(self.now() + round(seconds * 1000), self.now)
-
-
-@dataclass(frozen=True, slots=True)
-class Systems(Storage):
-    """The table, the secret and the provider."""
-
-    provider: "Provider"

@@ -15,6 +15,9 @@ ENVIRONMENTS = {
         Environment(
             name="local",
             local=True,
+            # Whom the local gateway lets in with the keys `local` and `operator`.
+            callers=("arn:aws:iam::000000000000:role/local-merchant",),
+            operators=("arn:aws:iam::000000000000:role/local-operator",),
             webhook_addresses=("127.0.0.1/32",),
             pos_id="dc728de1-51ef-4ef1-80f7-3b44b07b5667",  # the sandbox's, from the provider's published examples
         ),

@@ -23,7 +23,6 @@ from infra.dashboard import save_queries, show
 from infra.environment import Environment
 from infra.events import SettledEvents
 from infra.functions import Functions
-from infra.nag import acknowledge_key_of_aws
 from infra.storage import Storage
 
 SERVICE = "void-service"
@@ -265,7 +264,6 @@ def alarm_topic(scope: Construct, environment: Environment, key: kms.IKey | None
             },
         )
     )
-    acknowledge_key_of_aws(topic, "PCI.DSS.321-SNSEncryptedKMS")
     if environment.alarm_email is not None:
         sns.CfnSubscription(
             scope,

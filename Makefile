@@ -25,7 +25,7 @@ INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: free-ports $(INSTALLED) ## start the whole service on this machine (PORT=8080 SANDBOX_PORT=8081 KEEP=1 EVENTS=1 OUTCOME_URL=http://…)
+run: free-ports $(INSTALLED) ## start the whole service on this machine (PORT=8080 SANDBOX_PORT=8081 KEEP=1 EVENTS=1 OUTCOME_URL=… AUTH=token)
 	@exec $(PYTHON) -m local up
 
 # A taken port is said before minutes of setting up. Whatever else is wrong with a port, the program says.
@@ -62,7 +62,7 @@ coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.m
 	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/alarms tests/integration
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
-	@for part in functions infra local ops acceptance benchmarks; do \
+	@for part in functions infra play local ops acceptance benchmarks; do \
 	    echo "$$part: $$($(PYTHON) -m coverage report --format=total --include="$$part/*") %"; \
 	done
 

@@ -108,7 +108,7 @@ class Api(Construct):
             access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
             logging_level=apigateway.MethodLoggingLevel.OFF,  # execution logs would hold bodies
             data_trace_enabled=False,
-            metrics_enabled=True,
+            metrics_enabled=False,  # by method they cost as much as all else; the API's own stay, and are free
             tracing_enabled=environment.tracing,
             throttling_rate_limit=environment.merchant_throttle.requests_per_second,
             throttling_burst_limit=environment.merchant_throttle.burst,
@@ -119,7 +119,7 @@ class Api(Construct):
                     throttling_burst_limit=environment.webhook_throttle.burst,
                     logging_level=apigateway.MethodLoggingLevel.OFF,
                     data_trace_enabled=False,
-                    metrics_enabled=True,
+                    metrics_enabled=False,
                 )
             },
         )

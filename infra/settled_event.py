@@ -28,6 +28,8 @@ FILTERS: tuple[dict[str, object], ...] = (
     change([{"anything-but": SETTLED}], SETTLED),
     # The provider corrects itself.
     change(["failed"], ["voided"]),
+    # The heartbeat of settle_voids.
+    {"dynamodb": {"Keys": {"pk": {"S": ["HEARTBEAT"]}}}},
 )
 
 # AWS documents that a pipe puts values in without escaping them. So each one has an alphabet that JSON need not escape:

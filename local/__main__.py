@@ -31,7 +31,8 @@ The void service is up. Everything is on this machine; Ctrl-C stops it.
 
   API              {url}/v1
   console          {url}/           (in a browser; the API reference is {url}/reference)
-  credentials      access key local, secret key local-secret, region {region}
+  credentials      access key local, secret key local-secret, region {region}; may submit and read
+  an operator      access key operator, secret key operator-secret; may read and decide
   Financial Line   {sandbox}  (control side of the sandbox; its API is {provider})
   function logs    {log}
 
@@ -46,6 +47,14 @@ Create a hold at the provider, then void it:
 Read the record and its webhooks:
 
   curl -sS --aws-sigv4 "aws:amz:{region}:execute-api" --user local:local-secret {url}/v1/voids/123
+"""
+TOKEN = """\
+The same with a token of the sandbox's issuer (shop / shop-secret may submit and read, reader / reader-secret read):
+
+  TOKEN=$(curl -sS -u shop:shop-secret -d grant_type=client_credentials {sandbox}/oauth2/token \
+| sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+  curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+-d '{{"order_id": "123", "order_currency": "UAH"}}' {url}/v1/oauth/voids
 """
 
 
@@ -70,10 +79,12 @@ def main(arguments: list[str]) -> int:
 def up() -> int:
     from local.service import running
 
-    keep, show = _switch("KEEP"), _switch("EVENTS")
+    chosen = {"keep": _switch("KEEP"), "show_events": _switch("EVENTS"), "tokens": _auth() == "token"}
     ports = {"port": _port("PORT", 8080), "sandbox_port": _port("SANDBOX_PORT", 8081)}
-    with running(quiet=False, **ports, keep=keep, show_events=show, outcome_url=_url("OUTCOME_URL")) as service:
-        print(ready(service, KEPT if keep else KEPT_NOWHERE), flush=True)
+    with running(quiet=False, **ports, **chosen, outcome_url=_url("OUTCOME_URL")) as service:
+        print(ready(service, KEPT if chosen["keep"] else KEPT_NOWHERE), flush=True)
+        if chosen["tokens"]:
+            print(TOKEN.format(url=service.url, sandbox=service.sandbox_url), flush=True)
         threading.Event().wait()
     return 0
 
@@ -103,7 +114,7 @@ def _or_one_line(command: Callable[[], int]) -> int:
     from botocore.exceptions import BotoCoreError, ClientError
     from urllib3.exceptions import HTTPError
 
-    from local.runtime import FunctionFailed
+    from local.instance import FunctionFailed
 
     try:
         return command()
@@ -117,6 +128,13 @@ def _or_one_line(command: Callable[[], int]) -> int:
 
 def _switch(variable: str) -> bool:
     return os.environ.get(variable, "") not in ("", "0")
+
+
+def _auth() -> str:
+    text = os.environ.get("AUTH", "")
+    if text not in ("", "iam", "token"):
+        raise SystemExit(f"AUTH={text} is not known: give token, or nothing")
+    return text
 
 
 def _url(variable: str) -> str | None:

@@ -114,8 +114,8 @@ class Outcomes:
                 yield {
                     "version": "0",
                     "id": str(uuid.uuid4()),
-                    "detail-type": bus["DetailType"],
-                    "source": bus["Source"],
+                    "detail-type": said(bus["DetailType"], record),
+                    "source": said(bus["Source"], record),
                     "account": ACCOUNT,
                     "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                     "region": REGION,
@@ -144,17 +144,23 @@ class Outcomes:
                 return
 
 
+def said(value: str, record: Record) -> Any:
+    """A text as it stands, or what is found at a path."""
+    found: Any = record if value.startswith("$.") else value
+    for name in value.split(".")[1:] if found is record else ():
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
 def filled(template: str, record: Record) -> str:
     """Each path by its value, as it is: a pipe escapes nothing, and puts quotes around a text if there are none."""
 
     def put(match: re.Match[str]) -> str:
         quote, path = match.groups()
-        found: Any = record
-        for name in path.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
+        found = said(path, record)
         if found is None:
             return quote * 2
         written = found if isinstance(found, str) else json.dumps(found)
         return f'"{written}"' if quote or isinstance(found, str) else written
 
-    return re.sub(r'("?)<\$\.([\w.]+)>\1', put, template)
+    return re.sub(r'("?)<(\$\.[\w.]+)>\1', put, template)

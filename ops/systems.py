@@ -8,13 +8,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ops import places
 from ops.places import Place
 from payments import settings
 from payments.deadline import Deadline
 from payments.provider import Provider
 from payments.secret import Secret
-from payments.store import Store
 
 SECONDS = 60.0
 """More than any of these commands needs of its systems."""

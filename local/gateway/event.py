@@ -10,7 +10,7 @@ from local.aws import ACCOUNT
 from local.gateway.api import Api, Call
 from local.gateway.exchange import Request
 from local.gateway.policy import Caller
-from local.runtime import trace_root
+from local.instance import trace_root
 from local.signature import is_signature
 
 NEVER_PASSED_ON = frozenset({

@@ -16,8 +16,8 @@ from local.gateway.api import Api, Call, Route, find
 from local.gateway.event import proxy_event
 from local.gateway.exchange import Answer, Request
 from local.gateway.policy import authorise
+from local.instance import FunctionFailed, LoopbackServer
 from local.refusal import GatewayError, lambda_failed
-from local.runtime import FunctionFailed, LoopbackServer
 
 MAX_DRAINED = 64 * 1024 * 1024  # of a body that is too large
 
@@ -72,7 +72,7 @@ class Gateway:
             return proxy_answer(self._result(call, proxy_event(self._api, call, caller)), request)
         except GatewayError as error:
             if error.hint and error.kind != "MISSING_AUTHENTICATION_TOKEN":
-                self._say(f"A request was refused: {error.hint}")
+                self._say(f"{asked(request)} was refused: {error.hint}")
             return gateway_response(self._api, error, request)
 
     def _result(self, call: Call, event: dict[str, Any]) -> Any:
@@ -82,6 +82,15 @@ class Gateway:
             raise GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out") from None
         except FunctionFailed:
             raise lambda_failed() from None
+
+
+def asked(request: Request) -> str:
+    """Route and caller in words, with nothing that a terminal would act upon."""
+    proof = request.header("authorization") or request.query
+    key = re.search(r"Credential=([\w.-]{1,64})(?:/|%2F)", proof, re.ASCII | re.IGNORECASE)
+    who = f"access key {key[1]}" if key else "a token" if proof.lower().startswith("bearer ") else "nobody"
+    route = "".join(c if c.isascii() and c.isprintable() else "?" for c in f"{request.method} {request.path}")
+    return f"{route[:200]} by {who}"
 
 
 class _FrontDoor(http.server.BaseHTTPRequestHandler):

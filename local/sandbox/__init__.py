@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trustme
 
+from local.issuer import URL, Issuer
 from local.sandbox.control import Control
 from local.sandbox.desk import Desk
 from local.sandbox.doors import Door
@@ -36,26 +37,25 @@ class Sandbox:
 
 
 def start(
-    control_port: int,
-    *,
-    pos_id: str,
-    api_key: str,
-    api_secret: str,
-    endpoints_key: str,
-    folder: Path,
-    default_webhook_url: str | None = None,
+    control_port: int, project: Project, folder: Path, webhook_url: str | None = None, tokens: bool = False
 ) -> Sandbox:
-    """Opens both sides; port 0 picks a free one. The CA that clients must trust is written to `folder`."""
-    desk = Desk(Project(pos_id, api_key, api_secret, endpoints_key), default_webhook_url)
+    """Opens both sides; port 0 picks a free one. The CA that clients must trust is written to `folder`.
+
+    `tokens`: an issuer of tokens is at the control side, too.
+    """
+    desk = Desk(project, webhook_url)
     stopping = threading.Event()
     announcer = Announcer(desk, stopping)
     ca_file, tls = _certificates(folder)
     provider = Door(0, ProviderApi(desk, announcer, stopping), tls)
     try:
-        control = Door(control_port, Control(desk, announcer, provider))
+        answering = Control(desk, announcer, provider)
+        control = Door(control_port, answering)
     except OSError:
         provider.close()
         raise
+    if tokens:
+        answering.issuer = Issuer(URL, at=f"http://127.0.0.1:{control.port}")
     return Sandbox(
         control_url=f"http://127.0.0.1:{control.port}",
         provider_url=f"https://127.0.0.1:{provider.port}",

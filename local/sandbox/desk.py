@@ -100,17 +100,17 @@ class Desk:
                 raise Rejected(REFUSALS[why][1])
             return self.ledger.operate(method, "success", self.project, order_id)
 
-    def write_row(self, order_id: str, method: str | None, status: str, details: Mapping[str, Any]) -> Operation:
+    def write_row(self, order_id: str, wanted: Mapping[str, Any]) -> Operation:
         """A row as it stands; if one of its ids is that of a row which is there, that one gets the status."""
         with self.lock:
-            row = self.ledger.named(self.project, order_id, *(details.get(name) for name in NAMES))
+            row = self.ledger.named(self.project, order_id, *(wanted.get(name) for name in NAMES))
+            if row is None and "method" not in wanted:
+                raise Rejected("method: needed for a row that is not there yet")
             if row is None:
-                if method is None:
-                    raise Rejected("method: text, for a row that is not there yet")
-                return self.ledger.operate(method, status, self.project, order_id, **details)
-            if method not in (None, row.method):
+                return self.ledger.operate(project=self.project, order=order_id, **wanted)
+            if wanted.get("method", row.method) != row.method:
                 raise Rejected(f"method: the row with this id is {row.method}")
-            self.ledger.resolve(row, status)
+            self.ledger.resolve(row, wanted["status"])
             return row
 
     def finish(self, operation: Operation, status: str) -> None:

@@ -19,8 +19,8 @@ import pytest
 from acceptance import __main__ as command
 from acceptance.run import ROWS
 from acceptance.undo import MARK
-from play.words import DIFFERENCES
 from local.service import CREDENTIALS, Service
+from play.words import DIFFERENCES
 from tests import once
 from tests.integration.client import eventually
 

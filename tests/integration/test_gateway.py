@@ -19,6 +19,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from local.gateway.answer import RESPONSE_TYPES
+from local.gateway.exchange import Request
+from local.gateway.server import asked
 from local.merchant import Caller, Reply, send
 from local.refusal import refused
 from local.service import Service, running
@@ -253,3 +255,19 @@ def test_a_busy_port_is_named() -> None:
         named = pytest.raises(SystemExit, match=r"Port \d+ is in use: choose another with PORT=")
         with named, running(port=port):
             pass
+
+
+@pytest.mark.parametrize(
+    ("target", "proof", "named"),
+    [
+        ("/v1/voids", "AWS4-HMAC-SHA256 Credential=AKIA1/20261201/eu-central-1/execute-api/aws4_request", "access key AKIA1"),
+        ("/v1/voids?X-Amz-Credential=AKIA2%2F20261201%2Feu-central-1", None, "access key AKIA2"),
+        ("/v1/oauth/voids", "Bearer a.b.c", "a token"),
+        ("/v1/voids", "Basic YTpi", "nobody"),
+        ("/v1/voids/\x1b[2J", None, "nobody"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_refusal_names_route_and_caller(target: str, proof: str | None, named: str) -> None:
+    request = Request("GET", target, [("Authorization", proof)] if proof else [], b"", "127.0.0.1")
+    path = target.partition("?")[0].replace("\x1b", "?")
+    assert asked(request) == f"GET {path} by {named}"

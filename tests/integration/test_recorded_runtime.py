@@ -14,8 +14,9 @@ import pytest
 
 from local import aws
 from local.aws import Function
+from local.instance import MAX_RESPONSE, FunctionFailed
 from local.processes import Children
-from local.runtime import MAX_RESPONSE, FunctionFailed, Runtime
+from local.runtime import Runtime
 from local.service import Service, scheduled_event
 from tests.integration.recorded import vector
 

@@ -1,31 +1,27 @@
-"""The Financial Line sandbox keeps to the provider's documentation and misbehaves exactly as it is told.
+"""The Financial Line sandbox keeps to the provider's documentation and misbehaves exactly as it is told."""
 
-Driven over real sockets and real TLS with a client that is not ours (urllib3); signatures are checked by openssl.
-"""
-
-import base64
 import hashlib
 import hmac
 import http.client
-import json
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 import pytest
 import urllib3
 
-from local import sandbox
-from local.sandbox.doors import Door, Exchange
-
-POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
-API_KEY = "2c2b91a3-9b73-4551-81ac-84e0d0360995"
-SECRET = "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80"
-HEADERS = {"X-API-AUTH": f"CPAY {API_KEY}:{SECRET}", "X-API-KEY": "fake-endpoints-key"}
+from tests.integration.financial_line import (
+    API_KEY,
+    HELD,
+    POS_ID,
+    SECRET,
+    Line,
+    decoded,
+    eventually,
+    is_genuine,
+)
 
 # The published request of a void with its signatures (documented algorithm, published credentials).
 BODY = (
@@ -38,74 +34,6 @@ FIELDS = [
     "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "amount", "currency",
     "status", "status_code", "status_description", "created_at", "processing_time", "fee", "comment",
 ]  # fmt: skip
-HELD = {"order_id": "123", "amount": 100, "currency": "UAH"}
-
-
-class Line:
-    """One sandbox, a receiver of its webhooks that answers `status`, and the calls that a test makes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.forms: list[dict[str, str]] = []
-        self.status = 200
-        self.receiver = Door(0, self._take)
-        self.url = f"http://127.0.0.1:{self.receiver.port}/hooks/financial-line"
-        keys = {"pos_id": POS_ID, "api_key": API_KEY, "api_secret": SECRET, "endpoints_key": "fake-endpoints-key"}
-        self.sandbox = sandbox.start(0, **keys, folder=folder, default_webhook_url=self.url)
-        self.provider = urllib3.PoolManager(ca_certs=str(self.sandbox.ca_file), retries=False, timeout=1.0)
-
-    def _take(self, exchange: Exchange) -> None:
-        self.forms.append({name: values[0] for name, values in parse_qs(exchange.body.decode()).items()})
-        exchange.send(self.status, "")
-
-    def close(self) -> None:
-        self.provider.clear()
-        self.sandbox.stop()
-        self.receiver.close()
-
-    def control(self, call: str, content: Any = None, expect: int = 200, headers: dict[str, str] | None = None) -> Any:
-        """`PUT settings`: of the control side."""
-        method, path = call.split(" ")
-        body = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()
-        with urllib3.PoolManager(retries=False, timeout=15.0) as pool:
-            url = f"{self.sandbox.control_url}/{path if path.startswith('/') else f'sandbox/{path}'}"
-            answer = pool.request(method, url, body=body, headers=headers)
-        assert answer.status == expect, answer.data
-        return answer.json()
-
-    def hold(self, **faults: str) -> None:
-        self.control("POST holds", HELD)
-        if faults:
-            self.control("PUT faults/123", faults)
-
-    def order(self, order_id: str = "123") -> Any:
-        return self.control(f"GET orders/{quote(order_id, safe='')}")
-
-    def rows(self) -> list[tuple[str, str]]:
-        return [(row["method"], row["status"]) for row in self.query().json()]
-
-    def void(self, **changes: Any) -> urllib3.BaseHTTPResponse:
-        request: dict[str, Any] = {"pos_id": POS_ID, "order_id": "123", "order_currency": "UAH", "comment": "10101"}
-        request |= {"server_url": self.url} | changes
-        return self.post(json.dumps({name: value for name, value in request.items() if value is not None}).encode())
-
-    def post(self, body: bytes, **headers: str) -> urllib3.BaseHTTPResponse:
-        url = f"{self.sandbox.provider_url}/api/v1/void"
-        sent = HEADERS | {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.provider.request("POST", url, body=body, headers=sent, redirect=False)
-
-    def query(self, path: str = "123", **headers: str) -> urllib3.BaseHTTPResponse:
-        sent = HEADERS | {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"{self.sandbox.provider_url}/api/v1/pos/{POS_ID}/orders/{path}"
-        return self.provider.request("GET", url, headers=sent)
-
-    def statuses(self) -> list[str]:
-        return [decoded(form)["status"] for form in self.forms]
-
-    def announced(self, *statuses: str) -> None:
-        """Exactly these webhooks come."""
-        eventually(lambda: len(self.forms) >= len(statuses))
-        time.sleep(0.15)
-        assert self.statuses() == list(statuses)
 
 
 @pytest.fixture
@@ -113,23 +41,6 @@ def line(tmp_path: Path) -> Iterator[Line]:
     line = Line(tmp_path)
     yield line
     line.close()
-
-
-def decoded(form: dict[str, str]) -> Any:
-    return json.loads(base64.urlsafe_b64decode(form["data"]))
-
-
-def eventually(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not ready():
-        assert time.monotonic() < deadline, "did not happen within 5 s"
-        time.sleep(0.01)
-
-
-def is_genuine(form: dict[str, str], secret: str = SECRET) -> bool:
-    command, data = ["openssl", "dgst", "-sha1", "-binary"], form["data"]
-    digest = subprocess.run(command, input=(secret + data + secret).encode(), capture_output=True, check=True).stdout
-    return form["signature"] == base64.urlsafe_b64encode(digest).decode()
 
 
 # Who asks, and for what
@@ -336,165 +247,3 @@ def test_a_fault_of_the_query_waits_for_it_and_works_once(line: Line, fault: str
         return [row["order_id" if fault == "wrong_order" else "method"] for row in answer.json()]
 
     assert [seen(), seen()] == [first, then]
-
-
-# The portal, rows as they stand, names by channel
-
-
-def test_the_portal_voids_and_captures_and_says_so(line: Line) -> None:
-    line.hold()
-    assert line.control("POST orders/123/void")["voids_executed"] == 1
-    line.announced("success")
-    assert line.order()["voids_received"] == 0
-    assert line.void().status == 400
-    line.control("POST holds", HELD | {"order_id": "124"})
-    assert line.control("POST orders/124/capture")["operations"][1]["status_code"] == "1000"
-    assert line.void(order_id="124").status == 400
-    line.control("POST orders/124/void", expect=400)
-
-
-def test_a_hold_can_be_made_anew_once_it_is_voided(line: Line) -> None:
-    line.hold()
-    line.control("POST holds", HELD, expect=400)
-    first = line.void().json()["payment_id"]
-    line.hold()
-    second = line.void().json()["payment_id"]
-    assert first != second
-    assert [row["payment_id"] for row in line.query().json()] == [first, first, second, second]
-
-
-def test_a_row_is_written_as_it_stands_and_its_id_changes_its_status(line: Line) -> None:
-    line.hold()
-    row = {"method": "reverse", "status": "pending", "operation_id": "op-1", "transaction_id": None, "webhook": "none"}
-    shown = line.control("POST orders/123/operations", row)["operations"][1]
-    assert (shown["operation_id"], shown.get("transaction_id")) == ("op-1", None)
-    assert line.rows() == [("auth", "success"), ("reverse", "pending")]
-    line.control("POST orders/123/operations", {"status": "failure", "operation_id": "op-1"})
-    line.announced("failure")
-    assert line.rows() == [("auth", "success"), ("reverse", "failure")]
-    row = {"method": "VOID", "status": "odd", "currency": "USD", "webhook": "twice"}
-    line.control("POST orders/123/operations", row)
-    line.announced("failure", "odd", "odd")
-    assert decoded(line.forms[1])["currency"] == "USD"
-    row = {"method": "auth", "status": "success", "payment_id": "pay-1", "webhook": "none"}
-    assert line.control("POST orders/other/operations", row)["operations"][0]["payment_id"] == "pay-1"
-
-
-def test_each_channel_gives_the_names_that_it_is_told_to(line: Line) -> None:
-    ids = {"answer": ["operation_id", "transaction_id"], "list": ["transaction_id"], "webhook": []}
-    assert line.control("PUT settings", {"ids": ids})["ids"] == ids
-    line.hold()
-    said = line.void().json()
-    line.announced("success")
-    listed = line.query().json()[1]
-    told = [{"operation_id", "transaction_id"} & each.keys() for each in (said, listed, decoded(line.forms[0]))]
-    assert [sorted(names) for names in told] == list(ids.values())
-    assert line.control("PUT settings", {"ids": {}})["ids"]["webhook"] == ["operation_id", "transaction_id"]
-
-
-# Settings and the control side
-
-
-def test_a_rotated_secret_holds_from_now_on(line: Line) -> None:
-    line.hold()
-    line.control("POST sign", {"data": 1, "secret": "previous"}, expect=400)
-    line.control("PUT settings", {"api_secret": "changeme"})
-    assert line.void().status == 401
-    body = BODY.replace(b"https://callback.example.com/callback/", line.url.encode())
-    assert line.post(body, X_API_AUTH=f"CPAY {API_KEY}:changeme").status == 200
-    line.announced("success")
-    assert is_genuine(line.forms[0], "changeme")
-    published = {"data": "eyJuYW1lIjoiSm9lIiwiYWdlIjoyMH0=", "signature": "Bcj3hb-h00HrEMIoJ5nPW5ZHlVQ="}
-    assert line.control("POST sign", {"data": {"name": "Joe", "age": 20}}) == published
-    assert is_genuine(line.control("POST sign", {"data": {"any": "thing"}, "secret": "previous"}))
-
-
-def test_a_provider_that_does_not_listen_refuses_connections(line: Line) -> None:
-    line.hold()
-    assert line.query().status == 200  # leaves an idle connection, which must not survive
-    assert line.control("PUT settings", {"listening": False}) == {"second_void": "refuse", "listening": False}
-    for _ in range(2):
-        with pytest.raises((urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProtocolError)):
-            line.void()
-    line.control("PUT settings", {"listening": True})
-    assert line.void().status == 200
-
-
-def test_differences_are_named_and_all_that_are_not_named_end(line: Line) -> None:
-    line.hold()
-    for names, fee in ((["fee", "amount"], 1.5), (["fee"], 1.5), ([], None)):
-        assert line.control("PUT settings", {"differs": names})["differs"] == sorted(names)
-        assert line.query().json()[0]["fee"] == fee
-
-
-@pytest.mark.parametrize(
-    ("call", "content", "named"),
-    [
-        ("PUT faults/1", {"answer": "explode"}, "answer: one of success, pending"),
-        ("PUT faults/1", {"answer": ["success"]}, "answer"),
-        ("PUT faults/1", {"mood": "bad"}, "unknown: mood"),
-        ("PUT settings", {"listening": 1}, "listening"),
-        ("PUT settings", {"second_void": "maybe"}, "second_void"),
-        ("PUT settings", {"api_secret": ""}, "api_secret"),
-        ("PUT settings", {"differs": ["mood"]}, "differs"),
-        ("PUT settings", {"differs": {"fee": True}}, "differs"),
-        ("PUT settings", {"ids": {"post": []}}, "ids"),
-        ("PUT settings", {"ids": {"list": ["payment_id"]}}, "ids"),
-        ("POST holds", {"order_id": "1", "amount": "a lot", "currency": "UAH"}, "amount"),
-        ("POST holds", {"order_id": "", "amount": 1, "currency": "UAH"}, "order_id"),
-        ("POST holds", {"order_id": "1", "amount": True, "currency": "UAH"}, "amount"),
-        ("POST holds", [], "not a JSON object"),
-        ("POST holds", b"{", "not JSON"),
-        ("POST holds", b'{"order_id": "\\ud83d"}', "half of a surrogate pair"),
-        ("POST sign", b'{"data": "\\ud83d"}', "half of a surrogate pair"),
-        ("POST sign", {}, "data"),
-        ("POST webhooks/unknown", None, "no webhook"),
-        ("POST orders/unknown/void", None, "Payment not found"),
-        ("POST orders/1/operations", {"status": "success"}, "method"),
-        ("POST orders/1/operations", {"method": "void"}, "status"),
-        ("POST orders/1/operations", {"method": "void", "status": "x", "webhook": "often"}, "webhook: one of once"),
-        ("POST orders/1/operations", {"method": "void", "status": "x", "operation_id": 1}, "operation_id"),
-        ("GET nothing", None, "there is no GET"),
-    ],
-)
-def test_nonsense_on_the_control_side_is_explained(line: Line, call: str, content: Any, named: str) -> None:
-    assert named in line.control(call, content, expect=400)["error"]
-
-
-SENDERS = {
-    200: ["Host: localhost:8081", "Host: [::1]:8081", "Host: 127.0.0.1", "Host: 127.0.0.1:8081|Origin: http://127.0.0.1:8081|Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none"],
-    403: ["Host: attacker.example", "Host: 127.0.0.1.attacker.example:8081", "Host: ", "Origin: https://attacker.example", "Origin: null",
-          "Origin: http://127.0.0.1:8082", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("expect", "sender"), [(expect, sender) for expect, senders in SENDERS.items() for sender in senders]
-)
-def test_a_page_of_another_site_gives_no_orders(line: Line, expect: int, sender: str) -> None:
-    headers = dict(header.split(": ") for header in sender.split("|"))
-    line.control("POST holds", HELD, expect, headers)
-    assert len(line.order()["operations"]) == (expect == 200)
-    said = line.control("GET /", None, expect, headers)
-    assert expect == 403 or (said["provider"] == line.sandbox.provider_url and "PUT /sandbox/settings" in said["calls"])
-
-
-def test_stopping_ends_what_is_held(line: Line) -> None:
-    line.hold(answer="timeout_executed")
-    line.provider.connection_pool_kw["timeout"] = 20.0
-    outcome: list[BaseException] = []
-
-    def void() -> None:
-        try:
-            line.void()
-        except urllib3.exceptions.HTTPError as error:
-            outcome.append(error)
-
-    caller = threading.Thread(target=void)
-    caller.start()
-    eventually(lambda: line.order()["voids_executed"] == 1)
-    started = time.monotonic()
-    line.sandbox.stop()
-    caller.join(5)
-    assert time.monotonic() - started < 2
-    assert isinstance(outcome[0], urllib3.exceptions.ProtocolError)

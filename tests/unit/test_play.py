@@ -1,6 +1,9 @@
 """The provider as pure code: what it says is read by the service's own readers, and its ledger says what was done."""
 
+import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +123,11 @@ def test_nothing_differs_without_a_name(ledger: Ledger) -> None:
     assert read_operation(parse(webhooks.FORMS["as documented"](fields(made)))) is not None
     ledger.differs = frozenset(DIFFERENCES)
     assert all(told(ledger, made, name) != fields(made) for name in ledger.ids)
+
+
+@pytest.mark.parametrize("file", sorted(Path(answers.__file__).parent.glob("*.py")), ids=lambda file: file.stem)
+def test_it_stands_on_pure_files_only(file: Path) -> None:
+    named = set(re.findall(r"^\s*(?:from|import) ([\w.]+)", file.read_text(encoding="utf-8"), re.MULTILINE))
+    foreign = {name for name in named if name.partition(".")[0] not in {*sys.stdlib_module_names, "play"}}
+    assert foreign <= {"payments", "payments.exact_json", "payments.messages", "payments.signatures"}
+    assert not named & {"socket", "threading", "time", "os", "http.server"}

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
-import pytest
-
 import clients
+import pytest
 import storage
+
 import systems
 from payments.deadline import Storage, Systems
 from payments.secret import SecretError

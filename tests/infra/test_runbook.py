@@ -13,7 +13,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from infra import deploy, environments, restore, versions
+from infra import deploy, environments, restore
 from infra.synth import ROOT
 from payments.reviews import Reason
 
@@ -154,7 +154,7 @@ def test_the_projects_own_command_takes_these_arguments(
 
         parser = parser_of_ops()
     else:
-        parser = {"infra.deploy": deploy, "infra.restore": restore, "infra.versions": versions}[module].parser()
+        parser = {"infra.deploy": deploy, "infra.restore": restore}[module].parser()
     try:
         parser.parse_args(words)
     except SystemExit:

@@ -19,6 +19,8 @@ from infra.environments import ENVIRONMENTS
 
 # The certificate and the web ACL are other stacks' or hand-made: their ARNs are settings.
 ARN_IS_A_SETTING = ("W9002", "W9013")
+# Its schema does not know JwtConfiguration yet; only the environment with every option has one.
+NOT_KNOWN_YET = "'JwtConfiguration' was unexpected"
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +56,7 @@ def test_cloudformation_validate_finds_nothing(checked: dict[str, Path]) -> None
         for name, assembly in checked.items()
         for each in engine.validate_template(str(template_of(assembly))).diagnostics
         if each.severity != Severity.INFO and each.rule_id not in ARN_IS_A_SETTING
+        if NOT_KNOWN_YET not in each.message
     ]
     assert found == []
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from infra.environment import Environment
-from infra.wrong_settings import MOST_SETTLE_WORKERS
 from infra.environments import NOT_DEPLOYED_LOCALLY
+from infra.wrong_settings import MOST_SETTLE_WORKERS
 from payments import settings
 
 Resources = dict[str, dict[str, Any]]
@@ -141,8 +141,13 @@ def test_a_function_knows_exactly_what_it_needs(templates: dict[str, Any], modul
 
 @pytest.mark.parametrize(
     ("module", "seconds", "memory"),
-    [("submit_void", 20, 1024), ("read_voids", 20, 512), ("receive_webhook", 10, 512), ("settle_voids", 55, 1769),
-     ("decide", 20, 512)],
+    [
+        ("submit_void", 20, 1024),
+        ("read_voids", 20, 512),
+        ("receive_webhook", 10, 512),
+        ("settle_voids", 55, 1769),
+        ("decide", 20, 512),
+    ],
 )
 def test_a_function_runs_on_arm64_and_python_3_13_for_so_long(
     template: dict[str, Any], module: str, seconds: int, memory: int

@@ -109,9 +109,15 @@ def progress_console() -> Console:
     return _console(sys.stderr)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever reads, `head` perhaps, has enough: see ops/errors.py. Rich itself would end the command with 1."""
+        raise BrokenPipeError
+
+
 def _console(out: TextIO) -> Console:
     # No markup, no emoji codes, no highlighting: "[red]" in somebody's comment is text.
-    return Console(file=out, markup=False, emoji=False, highlight=False, width=None if out.isatty() else PIPED_WIDTH)
+    return _Console(file=out, markup=False, emoji=False, highlight=False, width=None if out.isatty() else PIPED_WIDTH)
 
 
 def _cell(value: object) -> Text:

@@ -84,9 +84,11 @@ def send(place: Place, method: str, target: str, body: bytes = b"", headers: Map
     SigV4Auth(place.caller, "execute-api", place.region).add_auth(request)
     with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(SECONDS, connect=5)) as http:
         try:
-            answer = http.request(method, address + target, body=body or None, headers=dict(request.headers.items()), redirect=False)
+            answer = http.request(
+                method, address + target, body=body or None, headers=dict(request.headers.items()), redirect=False
+            )
         except urllib3.exceptions.HTTPError as error:
-            if place.api_url is not None and isinstance(error, urllib3.exceptions.NewConnectionError):
+            if place.local_caller is not None and isinstance(error, urllib3.exceptions.NewConnectionError):
                 raise no_local_run(place) from None
             raise OpsError(f"no answer from {address}: {type(error).__name__}") from None
     return Reply(answer.status, answer.headers, answer.data)

@@ -1,4 +1,4 @@
-"""The arguments of `python -m ops`, and the place that they name. What a command does is in the files that it imports."""
+"""The arguments of `python -m ops`, and the place that they name. What a command does is elsewhere."""
 
 import argparse
 import os
@@ -30,7 +30,7 @@ rights, with your own AWS role:
 
 `make smoke` looks at a deployed API from outside.
 
-exit codes: 0 done, 1 an error (one line says which), 2 called wrongly, 3 `reconcile` found differences, 130 interrupted"""
+exit codes: 0 done, 1 an error (one line says which), 2 called wrongly, 3 differences (`reconcile`), 130 interrupted"""
 APPLY = """\
 Takes a message out of quarantine and lets the functions' own code apply it: when the code can read it by now, or when
 the secret holds its pos_id by now. It runs here, with your own rights on table and secret, not in Lambda:
@@ -40,7 +40,8 @@ EXPORT = """\
 Void records as CSV (or, with --json, one JSON object a line), in no order. A void belongs to the day, in UTC, on which
 it was settled, or else requested, or else first heard of. Reads the whole table page by page (a scan: the functions
 have no right to it; yours needs dynamodb:Scan and, for the progress bar, DescribeTable): each run costs a read of every
-item. Text that a spreadsheet would calculate gets an apostrophe, with --json none; amounts keep the provider's digits."""
+item. Text that a spreadsheet would calculate gets an apostrophe, with --json none. Amounts keep the provider's
+digits."""
 DECIDE = """\
 Ends what evidence cannot, by your word: `not-voided` (nothing was released), `voided` (it was), `reviewed` (what had to
 be looked at was). Shows our record and the provider's own list first, and asks. The decision is about the record that
@@ -59,7 +60,7 @@ Removes the comment and the free texts of an order, those of decisions too, for 
 provider keeps its own copy. Asks first."""
 CONSOLE = """\
 The browser console over the deployed API, on this machine only (127.0.0.1) and only for the address that is printed.
-Each request is signed here with your own role. It reads; --decide adds decisions, and --void adds requests for voids."""
+Each request is signed here with your own role. It reads; --decide adds decisions, and --void adds voids."""
 ORDER = "the merchant's order id; one that begins with - goes last, behind --"
 DATE = "as 2026-11-24 (UTC)"
 
@@ -91,7 +92,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_orders(known: Any) -> None:
-    listing = _command(known, "list", "voids that are open, need an operator, or were settled on a day", commands.list_voids)
+    listing = _command(
+        known, "list", "voids that are open, need an operator, or were settled on a day", commands.list_voids
+    )
     listing.add_argument("--state", choices=tuple(commands.TITLES), default="unsettled")
     listing.add_argument("--day", metavar="DATE", help=f"with --state settled: {DATE}; without it today")
     for name, text, run in (
@@ -111,7 +114,9 @@ def _add_orders(known: Any) -> None:
 
 def _add_periods(known: Any) -> None:
     exporting = _command(known, "export", "the void records of a period, for finance", periods.export_period, EXPORT)
-    exporting.add_argument("--excel", action="store_true", help="FILE is for Excel: its mark of UTF-8, and text stays text")
+    exporting.add_argument(
+        "--excel", action="store_true", help="FILE is for Excel: its mark of UTF-8, and text stays text"
+    )
     reconciling = _command(
         known, "reconcile", "a period against the provider's own list", periods.reconcile_period, RECONCILE
     )
@@ -147,7 +152,11 @@ def _group(known: Any, name: str, text: str) -> Any:
 
 
 def _command(
-    known: Any, name: str, text: str, run: Callable[[Place, Arguments, Screen], int | None], description: str | None = None
+    known: Any,
+    name: str,
+    text: str,
+    run: Callable[[Place, Arguments, Screen], int | None],
+    description: str | None = None,
 ) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = known.add_parser(
         name, help=text, description=description or text, formatter_class=argparse.RawDescriptionHelpFormatter

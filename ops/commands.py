@@ -8,7 +8,6 @@ from typing import Any
 
 from ops import api, compare, export, places, quarantine, systems
 from ops.places import OpsError, Place
-from ops.reconcile import unread
 from ops.screen import Screen
 
 Arguments = argparse.Namespace
@@ -126,7 +125,16 @@ def _view(place: Place, order: str, record: api.Document | None) -> Any:
 
 
 def _print_view(view: Any, screen: Screen) -> None:
-    columns = ("method", "status", "amount", "currency", "operation_id", "payment_id", "status_code", "status_description")
+    columns = (
+        "method",
+        "status",
+        "amount",
+        "currency",
+        "operation_id",
+        "payment_id",
+        "status_code",
+        "status_description",
+    )
     screen.table(
         [name.replace("_", " ") for name in columns],
         [[operation.fields[name] for name in columns] for operation in view.operations],

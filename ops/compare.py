@@ -4,7 +4,7 @@ Promises that "the provider could not be asked" is never shown as "the provider 
 has decided is no difference.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ops import systems
@@ -18,7 +18,7 @@ _IDS = ("operation_id", "transaction_id", "payment_id")
 _OPEN = ("submitting", "unknown", "pending")
 DECIDED = "decided"
 
-Document = dict[str, Any]
+Document = Mapping[str, Any]
 
 
 class Difference(NamedTuple):

@@ -1,7 +1,7 @@
 """The events of settled voids once more: built from the records, put on the bus with the operator's own role.
 
-Promises the same `detail.id` as the event that was lost, so that whoever has had it sees a repeat. The newest settlement
-of an order only: what a later one has replaced would tell its reader something old.
+Promises the same `detail.id` as the event that was lost, so that whoever has had it sees a repeat. Only the newest
+settlement of an order: what a later one has replaced would tell its reader something old.
 """
 
 import json
@@ -92,7 +92,8 @@ def resend(client: Any, bus: str, details: Iterator[Detail]) -> int:
     while waiting:
         some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
         entries = [
-            {"EventBusName": bus, "Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps(one)} for one in some
+            {"EventBusName": bus, "Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps(one)}
+            for one in some
         ]
         answer = client.put_events(Entries=entries)
         refused = [entry.get("ErrorCode") for entry in answer["Entries"] if entry.get("ErrorCode")]

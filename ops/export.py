@@ -1,7 +1,8 @@
 """Void records of a period as CSV for finance, streamed from the table.
 
-Promises exact amounts, cells that no spreadsheet takes for a formula, and each record in exactly one month. Reads by a paginated scan with the operator's
-own rights: the functions have none, because a request must never cost a scan, and a period has no index on purpose.
+Promises exact amounts, cells that no spreadsheet takes for a formula, and each record in exactly one month. Reads by a
+paginated scan with the operator's own rights: the functions have none, because a request must never cost a scan, and
+what is open has no index by day.
 """
 
 import csv
@@ -133,7 +134,9 @@ def write_csv(out: TextIO, rows: Iterator[Row], to_terminal: bool = False, excel
     writer, count = csv.DictWriter(out, COLUMNS), 0
     writer.writeheader()
     for one in rows:
-        writer.writerow({name: spreadsheet(value) if excel else cell(value, to_terminal) for name, value in one.items()})
+        writer.writerow(
+            {name: spreadsheet(value) if excel else cell(value, to_terminal) for name, value in one.items()}
+        )
         count += 1
     return count
 

@@ -16,7 +16,7 @@ from ops.places import OpsError
 
 @contextmanager
 def whole_file(path: str, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """A text file that gets its name when it is complete: half of it must not be taken for the whole. Raises OpsError."""
+    """A text file that gets its name when it is complete: half of it is not taken for the whole. Raises OpsError."""
     target = Path(os.path.realpath(path))
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

@@ -42,7 +42,11 @@ def reconcile_period(place: Place, chosen: Arguments, screen: Screen) -> int:
     question = [place.stack, place.region, place.api_url, chosen.first, chosen.last, hashlib.sha256(file).hexdigest()]
     journal = reconcile.Journal(places.CACHE, repr(question))
     variables, client = places.configuration(place), place.client("dynamodb")
-    table, secret, provider = places.storage(place).table_name, systems.secret(place, variables), systems.provider(variables)
+    table, secret, provider = (
+        places.storage(place).table_name,
+        systems.secret(place, variables),
+        systems.provider(variables),
+    )
     if journal.done:
         print(f"goes on: {len(journal.done)} orders were looked at before", file=sys.stderr)
     sides = reconcile.Sides(

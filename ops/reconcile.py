@@ -26,7 +26,7 @@ TRIES = 3
 KEPT_SECONDS = 86_400
 """What was equal yesterday is asked about again."""
 
-Document = dict[str, Any]
+Document = Mapping[str, Any]
 Row = dict[str, object]
 
 
@@ -86,7 +86,7 @@ def _line(line: Mapping[str, str | None]) -> Document:
     number = re.sub(r"\s", "", values["amount"]).replace(",", ".")
     if number and not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,20})?", number):
         raise OpsError(f"the amount of order {values['order_id']} is no number: {values['amount']}")
-    return values | {"amount": Number(number) if number else None, "currency": values["currency"].strip() or None}
+    return {**values, "amount": Number(number) if number else None, "currency": values["currency"].strip() or None}
 
 
 def _unwrapped(text: str) -> str:
@@ -96,8 +96,10 @@ def _unwrapped(text: str) -> str:
     return text.removeprefix("'")
 
 
-def run(records: Iterator[Document], named: Iterator[Document], sides: Sides, journal: Journal, pace: "Pace") -> Iterator[list[Row]]:
-    """What each order has shown, as it is looked at; those that an earlier run has looked at come without a question."""
+def run(
+    records: Iterator[Document], named: Iterator[Document], sides: Sides, journal: Journal, pace: "Pace"
+) -> Iterator[list[Row]]:
+    """What each order has shown, one after the other; what an earlier run has looked at comes without a question."""
     asked = {line["order_id"]: line for line in named}
     seen = set[str]()
     for record in records:
@@ -108,7 +110,9 @@ def run(records: Iterator[Document], named: Iterator[Document], sides: Sides, jo
             yield _look(order_id, sides.record(order_id, None), line, sides, journal, pace)
 
 
-def _look(order_id: str, record: Document | None, line: Document | None, sides: Sides, journal: Journal, pace: "Pace") -> list[Row]:
+def _look(
+    order_id: str, record: Document | None, line: Document | None, sides: Sides, journal: Journal, pace: "Pace"
+) -> list[Row]:
     pos_id = record["pos_id"] if record else None
     name = f"{pos_id}#{order_id}"
     if name in journal.done:
@@ -124,7 +128,9 @@ def _look(order_id: str, record: Document | None, line: Document | None, sides: 
     return rows
 
 
-def _found(order_id: str, record: Document | None, line: Document | None, sides: Sides, pace: "Pace") -> list[Difference]:
+def _found(
+    order_id: str, record: Document | None, line: Document | None, sides: Sides, pace: "Pace"
+) -> list[Difference]:
     pos_id = record["pos_id"] if record else None
     for attempt in range(1, TRIES + 1):
         pace.wait()
@@ -185,7 +191,9 @@ def differ(rows: list[Row]) -> bool:
 class Pace:
     """At most so many questions a second."""
 
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, rate: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._pause, self._clock, self._sleep, self._next = 1 / rate, clock, sleep, clock()
 
     def wait(self) -> None:

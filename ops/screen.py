@@ -75,6 +75,10 @@ class Screen:
         """One JSON document on one line."""
         self._out.write(json_text(value) + "\n")
 
+    def flush(self) -> None:
+        """What was printed is seen now."""
+        self._out.flush()
+
     def heading(self, text: str, above: bool = False) -> None:
         """A line that names what follows; `above` sets it apart from what stands above it."""
         if above:

@@ -20,13 +20,21 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit check lint types every-test coverage bench faults mutants smoke acceptance synth bootstrap deploy clean
+.PHONY: help run free-ports demo test unit check lint types every-test coverage bench faults mutants smoke acceptance synth bootstrap deploy clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: $(INSTALLED) ## start the whole service on this machine and keep it up (PORT=8080 SANDBOX_PORT=8081)
+run: free-ports $(INSTALLED) ## start the whole service on this machine (PORT=8080 SANDBOX_PORT=8081 KEEP=1 EVENTS=1 OUTCOME_URL=… AUTH=token)
 	@exec $(PYTHON) -m local up
+
+# A taken port is said before minutes of setting up. Whatever else is wrong with a port, the program says.
+free-ports:
+	@for port in "PORT=$${PORT:-8080}" "SANDBOX_PORT=$${SANDBOX_PORT:-8081}"; do \
+	    if (exec 3<>"/dev/tcp/127.0.0.1/$${port#*=}") 2>/dev/null; then \
+	        echo "Port $${port#*=} is in use: choose another with $${port%%=*}=…, or $${port%%=*}=0 for a free one"; exit 1; \
+	    fi; \
+	done
 
 demo: $(INSTALLED) ## one void from hold to webhook to record, printed step by step
 	@$(PYTHON) -m local demo
@@ -54,7 +62,7 @@ coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.m
 	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/alarms tests/integration
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
-	@for part in functions infra local ops benchmarks; do \
+	@for part in functions infra play local ops acceptance benchmarks; do \
 	    echo "$$part: $$($(PYTHON) -m coverage report --format=total --include="$$part/*") %"; \
 	done
 
@@ -69,10 +77,10 @@ mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? 
 
 smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }
-	@$(PYTHON) -m ops.smoke "$(URL)" $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)")
+	@$(PYTHON) -m acceptance.smoke "$(URL)" $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)")
 
 acceptance: $(INSTALLED) ## see whether AWS and the provider do as assumed (ENVIRONMENT=test HOLDS=order-1,…; without: the local run)
-	@$(PYTHON) -m ops.acceptance $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)") \
+	@$(PYTHON) -m acceptance $(if $(filter file,$(origin ENVIRONMENT)),,--environment "$(ENVIRONMENT)") \
 	    $(if $(HOLDS),--holds "$(HOLDS)") $(if $(ONLY),--only "$(ONLY)") $(if $(YES),--yes) $(ARGS)
 
 synth: $(INSTALLED) ## write cdk.out/VoidService-{environment}.template.json (ENVIRONMENT=test|prod, default test)
@@ -103,11 +111,12 @@ $(INSTALLED):
 	    rm -rf .venv; \
 	    if python3.13 -c 'import ensurepip' 2>/dev/null; then \
 	        python3.13 -m venv .venv; \
-	    elif python3 -m pip --version >/dev/null 2>&1; then \
-	        python3 -m pip install --quiet --disable-pip-version-check --upgrade --target .cache/uv $(UV) && \
-	        .cache/uv/bin/uv venv --quiet --seed --python 3.13 .venv; \
 	    else \
-	        echo "No Python 3.13 here, and no Python 3 with pip that could fetch one"; exit 1; \
+	        echo "No python3.13 here: uv fetches one from github.com/astral-sh (UV_PYTHON_INSTALL_MIRROR=…: from elsewhere)"; \
+	        python3 -m pip install --quiet --disable-pip-version-check --upgrade --target .cache/uv $(UV) && \
+	        .cache/uv/bin/uv venv --quiet --seed --python 3.13 .venv || { \
+	            echo "That failed. Install Python 3.13 with venv another way (the system's packages, pyenv, python.org), so that"; \
+	            echo "python3.13 is on the PATH, and run this again"; exit 1; }; \
 	    fi; \
 	fi
 	@test -x .venv/bin/uv || $(PYTHON) -m pip install --quiet --disable-pip-version-check $(UV)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +20,10 @@ from typing import Any
 
 from benchmarks import measure, subjects
 from benchmarks.__main__ import use_node_of_pypi
-from benchmarks.cost import SIDES, Measured, Month, Request
+from benchmarks.cost import QUIET, SIDES, THOUSAND, Measured, Month, Request
 from benchmarks.meter import Meter, Usage
 from benchmarks.subjects import CACHE, OUR_MODULES, WORKS, Subject
-from infra.synth import synthesise
+from infra.synth import ROOT, synthesise
 from local import assembly, aws
 from local.processes import Children
 
@@ -80,7 +81,7 @@ def measure_all() -> Measured:
         requests=requests,
         stored_bytes=stored,
         access_log_bytes=access_log_bytes(templates),
-        month=month(templates),
+        month=month(),
     )
 
 
@@ -224,27 +225,28 @@ def access_log_bytes(template: Template) -> int:
     return len(re.sub(r"\$context\.([\w.]+)", filled, stage["AccessLogSetting"]["Format"])) + 1
 
 
-def month(template: Template) -> Month:
-    """What is billed by the month."""
-    text = json.dumps(template)
+def month() -> Month:
+    """What is billed by the month, in the templates and by the hours that the stories' simulator counts."""
+    sys.path.insert(0, str(ROOT / "functions"))
+    os.environ |= {"POWERTOOLS_SERVICE_NAME": "void-service", "POWERTOOLS_METRICS_NAMESPACE": "VoidService"}
+    from tests.alarms import hours
+
+    use_node_of_pypi()
+    templates = {name: json.loads(synthesise(name, CACHE / "cost").read_text("utf-8")) for name in ("test", "prod")}
+    template = templates["prod"]
     (space,) = {each["Namespace"] for each in metrics(template) if each["Namespace"].startswith("VoidService")}
     # A dashboard is JSON in JSON: its metrics are named behind their namespace there.
-    shown = re.findall(rf'\\"{space}\\",\\"(\w+)\\"', text)
+    shown = re.findall(rf'\\"{space}\\",\\"(\w+)\\"', json.dumps(template))
     alarms = resources(template, "AWS::CloudWatch::Alarm")
-    detailed = any(
-        each.get("MetricsEnabled")
-        for stage in resources(template, "AWS::ApiGateway::Stage")
-        for each in stage["MethodSettings"]
-    )
-    methods = len(resources(template, "AWS::ApiGateway::Method"))
     return Month(
         alarm_metrics=sum(len([m for m in each.get("Metrics", ()) if "MetricStat" in m]) or 1 for each in alarms),
         custom_metrics=len({each["MetricName"] for each in metrics(template) if each["Namespace"] == space} | {*shown}),
-        # Count, 4XXError, 5XXError, Latency and IntegrationLatency of each.
-        method_metrics=5 * methods if detailed else 0,
-        dashboards=len(resources(template, "AWS::CloudWatch::Dashboard")),
+        metric_months={
+            QUIET: hours.metric_months(template, hours.QUIET),
+            THOUSAND: hours.metric_months(template, hours.THOUSAND),
+        },
+        dashboards={name: len(resources(each, "AWS::CloudWatch::Dashboard")) for name, each in templates.items()},
         secrets=len(resources(template, "AWS::SecretsManager::Secret")),
-        keys=len(resources(template, "AWS::KMS::Key")),
     )
 
 

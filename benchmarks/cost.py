@@ -1,9 +1,9 @@
 """What a million voids cost in AWS: `python -m benchmarks.cost`, for this service and for the peers that promise least.
 
-    python -m benchmarks.cost [--again] [--region eu-central-1]
+    python -m benchmarks.cost [--again | --month] [--region eu-central-1]
 
 Measures what each request uses, keeps it in benchmarks/cost.json, and computes docs/performance.md's tables from it
-and from `prices.py`. `--again` computes only. Asks nothing of AWS.
+and from `prices.py`. `--again` computes only, `--month` reads the template and the hours of its metrics anew before.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ MINUTES = 43_800
 """In a month, and so many settle runs."""
 GZIP_BYTES_AN_EVENT = 26
 """That CloudWatch adds to each line of a log which it keeps."""
+BEAT_EVERY_MINUTES = 15
 MILLION, GB = 1e6, 1e9
+QUIET, THOUSAND, CEILING = "quiet", "a thousand voids", "every metric in every hour"
 
 UUID = "8f507cfc-0000-4000-8000-xmplb9ca2e34"
 PLATFORM_LOG = (
@@ -72,14 +74,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Month:
-    """What costs the same however many voids there are, counted in the synthesised template."""
+    """What costs the same however many voids there are, counted in the synthesised templates."""
 
     alarm_metrics: int
     custom_metrics: int
-    method_metrics: int
-    dashboards: int
+    metric_months: dict[str, float]
+    """Of `QUIET` and `THOUSAND`: custom metrics, each by the share of hours in which it is sent."""
+    dashboards: dict[str, int]
+    """By environment."""
     secrets: int
-    keys: int
 
 
 @dataclass(frozen=True)
@@ -171,24 +174,39 @@ def kept(measured: Measured, side: str, prices: Prices) -> tuple[float, float]:
     return table, stored * MILLION / GB * prices.logs_gb_month
 
 
-def fixed(measured: Measured, prices: Prices) -> list[Cost]:
-    """What a month costs before the first void: US dollars."""
-    month, settle = measured.month, measured.requests["ours"]["settle"]
-    runs = MINUTES / MILLION
+def settling(measured: Measured, prices: Prices) -> float:
+    """What a month of settle runs and heartbeats costs."""
+    settle = measured.requests["ours"]["settle"]
     gb_seconds = billed_ms(settle) / 1000 * settle.memory_mb / 1024 * MINUTES
     logged = (settle.log_bytes + sum(map(len, PLATFORM_LOG))) * MINUTES / GB
-    return [
-        Cost(f"{month.custom_metrics} custom metrics", month.custom_metrics * prices.metric_month),
-        Cost(f"{month.method_metrics} metrics of the API's methods", month.method_metrics * prices.metric_month),
-        Cost(f"alarms, over {month.alarm_metrics} metrics", month.alarm_metrics * prices.alarm_month),
-        Cost(f"{month.dashboards} dashboard", month.dashboards * prices.dashboard_month),
-        Cost(f"{month.secrets} secret", month.secrets * prices.secret_month),
-        *([Cost(f"{month.keys} key", month.keys * prices.key_month)] if month.keys else []),
-        Cost("settle runs: Lambda and the schedule", gb_seconds * prices.lambda_gb_second
-             + runs * (prices.lambda_million + prices.schedule_million)),
-        Cost("settle runs: reads", settle.reads * runs * prices.read_million),
-        Cost("settle runs: logs", logged * prices.logs_gb),
-    ]  # fmt: skip
+    run = prices.lambda_million + prices.schedule_million + settle.reads * prices.read_million
+    beat = prices.write_million + events(prices)
+    return (
+        gb_seconds * prices.lambda_gb_second
+        + logged * prices.logs_gb
+        + (run + beat / BEAT_EVERY_MINUTES) * MINUTES / MILLION
+    )
+
+
+def month(measured: Measured, prices: Prices) -> dict[str, tuple[float, float, float]]:
+    """Each line of a month's bill but the dashboard: US dollars quiet, with a thousand voids, and at most."""
+    counted = measured.month
+    shares = (counted.metric_months[QUIET], counted.metric_months[THOUSAND], counted.custom_metrics)
+    quiet, thousand, ceiling = (share * prices.metric_month for share in shares)
+    return {
+        f"{counted.custom_metrics} custom metrics, by the hours in which they are sent": (quiet, thousand, ceiling),
+        f"alarms, over {counted.alarm_metrics} metrics": (counted.alarm_metrics * prices.alarm_month,) * 3,
+        f"{counted.secrets} secret": (counted.secrets * prices.secret_month,) * 3,
+        "the secret, read each minute": (MINUTES / MILLION * prices.secret_call_million,) * 3,
+        "settle runs and heartbeats": (settling(measured, prices),) * 3,
+        "the voids themselves": (0.0, together(measured, "ours", prices) / 1000, 0.0),
+    }
+
+
+def months(measured: Measured, environment: str, prices: Prices) -> tuple[float, ...]:
+    """The sums of a month's bill in one environment."""
+    shown = measured.month.dashboards[environment] * prices.dashboard_month
+    return tuple(sum(column) + shown for column in zip(*month(measured, prices).values(), strict=True))
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -257,16 +275,13 @@ def usage_table(measured: Measured) -> list[str]:
 
 
 def month_table(measured: Measured, prices: Prices) -> list[str]:
-    """What a month costs before the first void."""
-    costs = fixed(measured, prices)
-    lines = [heading("each month, whatever happens", ["USD"])]
-    lines += [line(cost.what, [dollars(cost.usd)]) for cost in costs]
-    instance = MINUTES / MILLION * prices.secret_call_million
-    return [
-        *lines,
-        line("**together**", [f"**{dollars(total(costs))}**"]),
-        line("for each instance that is busy all month: its secret, read each minute", [dollars(instance)]),
-    ]
+    """What a month costs."""
+    lines = [heading("USD a month", [QUIET, THOUSAND, CEILING])]
+    lines += [line(what, list(map(dollars, costs))) for what, costs in month(measured, prices).items()]
+    for environment, dashboards in measured.month.dashboards.items():
+        what = f"**together in `{environment}`**" + (f", with {dashboards} dashboard" if dashboards else "")
+        lines.append(line(what, [f"**{dollars(cost)}**" for cost in months(measured, environment, prices)]))
+    return lines
 
 
 def units(writes: dict[str, float]) -> str:
@@ -304,12 +319,13 @@ def load(path: Path = MEASURED) -> Measured:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost")
     parser.add_argument("--again", action="store_true", help="compute from the last run; measure nothing")
+    parser.add_argument("--month", action="store_true", help="read the templates and simulate the metrics' hours anew")
     parser.add_argument("--region", choices=PRICES, default=REGION, help="print this region's tables")
     options = parser.parse_args()
     if not options.again:
         from benchmarks import consumption  # here: it starts the AWS engine and the CDK's Node
 
-        save(consumption.measure_all())
+        save(replace(load(), month=consumption.month()) if options.month else consumption.measure_all())
     measured = load()
     into_document(DOCUMENT, BEGIN, END, document(measured))
     sys.stdout.write(document(measured, options.region) + "\n")

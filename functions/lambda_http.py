@@ -4,16 +4,17 @@ Promises that bad input is refused with all its violations at once, and that no 
 """
 
 import base64
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from payments import exact_json
-from payments.record import EarlierAttempt, Order
+from answers import PROBLEMS, provider_words
+from payments import exact_json, settings
+from payments.messages import wrong_order_id
 from payments.secret import SecretError
 from payments.settings import SettingsError
 from payments.store import StoreError
-from representations import PROBLEMS, provider_words, void_record
 from telemetry import count, count_secret_error, count_store_error, flush, logger, report_crash
 
 GatewayEvent = Mapping[str, Any]
@@ -37,6 +38,8 @@ class Unavailable(NamedTuple):
     consequence: str
     metric: str | None = None
     retry_after: int | None = None
+    bad_request: str | None = None
+    """What counts a request that breaks the contract; None: nothing."""
 
 
 REPEAT_LATER = Unavailable("not-sent", "The same request may be repeated.", retry_after=5)
@@ -51,10 +54,13 @@ def lambda_handler(unavailable: Unavailable) -> Callable[[Callable[[GatewayEvent
             try:
                 return answer(event)
             except BadRequest as bad:
+                logger.info("request refused", problem=bad.name, detail=bad.detail, errors=bad.errors)
+                if unavailable.bad_request is not None:
+                    count(unavailable.bad_request)
                 return problem(event, bad.name, bad.detail, errors=bad.errors)
             except (SettingsError, SecretError, StoreError) as error:
                 return _unavailable(event, unavailable, error)
-            except Exception as error:  # noqa: BLE001 the last line of defence: no text of it may leave, and no bare 5xx
+            except Exception as error:  # noqa: BLE001 the last line of defence: no text of it may leave
                 report_crash(error)
                 return problem(event, "outcome-unknown", "Repeat the same request or read the void; both are safe.")
             finally:
@@ -94,11 +100,77 @@ def request_id(event: GatewayEvent) -> str:
 
 
 def caller(event: GatewayEvent) -> str | None:
-    """The role or user who signed. A session's name may be a person's: it is left out."""
-    arn = ((event.get("requestContext") or {}).get("identity") or {}).get("userArn")
+    """The role, user or token client that calls. Raises BadRequest for a client that is not allowed.
+
+    A session's name may be a person's: it is left out.
+    """
+    context = event.get("requestContext") or {}
+    claims = _claims(context.get("authorizer"))
+    if claims is not None:
+        return _client(claims)
+    arn = (context.get("identity") or {}).get("userArn")
     if not isinstance(arn, str):
         return None
     return "/".join(arn.split("/")[:-1]) if ":assumed-role/" in arn else arn
+
+
+def _claims(authorizer: object) -> Mapping[str, Any] | None:
+    """A token's claims: where API Gateway puts those of a REST API is not documented, so both known places are read."""
+    if not isinstance(authorizer, Mapping):
+        return None
+    inner = authorizer.get("jwt")
+    claims = (inner if isinstance(inner, Mapping) else authorizer).get("claims")
+    return claims if isinstance(claims, Mapping) else None
+
+
+def _client(claims: Mapping[str, Any]) -> str:
+    allowed = settings.tokens(os.environ)
+    client = claims.get(allowed.claim)
+    if not isinstance(client, str) or client not in allowed.callers:
+        # A token lives on after its client was taken off the list: the list decides.
+        raise BadRequest("unauthenticated", "This client may not use the service.")
+    return f"{claims.get('iss')}#{client}"
+
+
+class JsonCall(NamedTuple):
+    """A request with a JSON object, read once."""
+
+    value: dict[str, Any]
+    keys: list[str]
+    caller: str | None
+
+
+def json_call(event: GatewayEvent, largest: int) -> JsonCall:
+    """Raises BadRequest unless the body is one JSON object in UTF-8 of at most `largest` bytes."""
+    raw = body(event, largest)
+    if media_type(event) != "application/json" or headers(event, "content-encoding"):
+        raise BadRequest("unsupported-media-type", "Send application/json in UTF-8, not compressed.")
+    if "\ufffd".encode() in raw:
+        # API Gateway puts this character where bytes were not UTF-8: what was meant is not known.
+        raise BadRequest("invalid-request", "The body holds U+FFFD, which stands for bytes that are not UTF-8.")
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise BadRequest("invalid-request", "The body begins with a byte order mark. Send JSON in UTF-8 without one.")
+    try:
+        value = exact_json.parse(raw)
+    except exact_json.DuplicateMember:
+        raise BadRequest("invalid-request", "The body names a field twice.") from None
+    except exact_json.Unreadable:
+        raise BadRequest("invalid-request", "The body is not JSON in UTF-8.") from None
+    if not isinstance(value, dict):
+        wrong = [{"pointer": "", "detail": "must be an object"}]
+        raise BadRequest("invalid-request", "The body must be a JSON object.", wrong)
+    return JsonCall(value, headers(event, "idempotency-key"), caller(event))
+
+
+def unknown_fields(value: Mapping[str, Any], known: set[str]) -> dict[str, str]:
+    """The rule that each unknown field breaks, by its name as a JSON pointer: shortened and escaped."""
+    names = [exact_json.without_surrogates(name[:64]) for name in sorted(value.keys() - known)]
+    return {name.replace("~", "~0").replace("/", "~1"): "is not a field of this request" for name in names}
+
+
+def violations(rules: Mapping[str, str | None]) -> list[Violation]:
+    """The rules that are broken."""
+    return [{"pointer": f"/{name}", "detail": rule} for name, rule in rules.items() if rule is not None]
 
 
 def headers(event: GatewayEvent, name: str) -> list[str]:
@@ -116,12 +188,21 @@ def headers(event: GatewayEvent, name: str) -> list[str]:
 
 def media_type(event: GatewayEvent) -> str:
     """The media type without its parameters; "" if it is missing, repeated or in another charset than UTF-8."""
+    kind, charsets = _content_type(event)
+    return kind if all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets) else ""
+
+
+def form_type(event: GatewayEvent) -> bool:
+    """Is it a form? Its charset does not matter: the fields that we read are ASCII, and the signature proves them."""
+    return _content_type(event)[0] == "application/x-www-form-urlencoded"
+
+
+def _content_type(event: GatewayEvent) -> tuple[str, list[str]]:
     values = headers(event, "content-type")
     if len(values) != 1:
-        return ""
+        return "", []
     kind, *parameters = (part.strip().lower() for part in values[0].split(";"))
-    charsets = [parameter.partition("=")[2].strip('"') for parameter in parameters if parameter.startswith("charset")]
-    return kind if all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets) else ""
+    return kind, [each.partition("=")[2].strip('"') for each in parameters if each.startswith("charset")]
 
 
 def body(event: GatewayEvent, largest: int) -> bytes:
@@ -142,10 +223,13 @@ def body(event: GatewayEvent, largest: int) -> bytes:
 def order_id(event: GatewayEvent) -> str:
     """The order named by the path, which API Gateway passes as it was sent: percent-encoded. Raises BadRequest."""
     try:
-        return unquote_to_bytes(str((event.get("pathParameters") or {}).get("order_id") or "")).decode("utf-8")
+        name = unquote_to_bytes(str((event.get("pathParameters") or {}).get("order_id") or "")).decode("utf-8")
+        wrong = wrong_order_id(name)
     except UnicodeDecodeError:
-        wrong = [{"pointer": "/order_id", "detail": "must be percent-encoded UTF-8"}]
-        raise BadRequest("invalid-request", "The path is wrong.", wrong) from None
+        wrong = "must be percent-encoded UTF-8"
+    if wrong is not None:
+        raise BadRequest("invalid-request", "The path is wrong.", [{"pointer": "/order_id", "detail": wrong}])
+    return name
 
 
 def query(event: GatewayEvent, name: str) -> str | None:
@@ -173,8 +257,7 @@ def problem(
     detail: str,
     *,
     errors: list[Violation] | None = None,
-    order: Order | None = None,
-    earlier: EarlierAttempt | None = None,
+    record: Mapping[str, object] | None = None,
     order_id: str | None = None,
     status: int | None = None,
     extra: Mapping[str, str] | None = None,
@@ -193,12 +276,8 @@ def problem(
         document["order_id"] = order_id
     if errors:
         document["errors"] = errors
-    if order is not None and order.void is not None:
-        document |= {
-            "order_id": order.order_id,
-            "void": void_record(order, earlier),
-            **provider_words(order.void, earlier),
-        }
+    if record is not None:
+        document |= {"order_id": record["order_id"], "void": record, **provider_words(record)}
     return _response(status, "application/problem+json", exact_json.write(document), extra)
 
 

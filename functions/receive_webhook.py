@@ -1,5 +1,15 @@
-"""POST /v1/webhooks/financial-line: a signed message in, an empty 200 out once it is stored."""
+"""POST /v1/webhooks/financial-line: a signed message, proved over the received bytes, then read, then stored by one
+write.
 
+Promises that a forged message leaves no trace and that an empty 200 means durable. Never parses before the proof, never
+speaks to the provider: what a webhook cannot prove (a failure, an absence) makes the order due for a query.
+"""
+
+import base64
+import hashlib
+import re
+from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import cold_start  # first: it turns the garbage collector off
@@ -10,37 +20,76 @@ from lambda_http import (
     Unavailable,
     body,
     empty,
+    form_type,
     lambda_handler,
-    media_type,
     problem,
+    violations,
 )
-from payments.webhooks import Received, WebhookOutcome, receive
-from storage import storage
-from telemetry import count, count_changes, logger
+from payments import exact_json, messages
+from payments.deadline import Deadline
+from payments.messages import Operation, project_of, wrong_order_id
+from payments.orders import Order, StoredWebhook, Void, size_of
+from payments.secret import Credentials, Secret
+from payments.signatures import is_genuine
+from systems import Storage, storage
+from telemetry import count, count_changes, logger, report
 
 LARGEST_BODY = 65_536
 MOST_FIELDS = 8
-METRICS = {
-    WebhookOutcome.APPLIED: "WebhookApplied",
-    WebhookOutcome.STORED: "WebhookStored",
-    WebhookOutcome.DUPLICATE: "WebhookDuplicate",
-    WebhookOutcome.QUARANTINED: "WebhookQuarantined",
-    WebhookOutcome.FORGED: "WebhookForged",
-}
+RECEIVE_SECONDS = 9.0
+"""receive_webhook times out after 10 s."""
+PROVE_SECONDS = 5.0
+LONGEST_QUARANTINE = 16_384
+_CARD_LIKE = re.compile(r"\d(?:[ -]?\d){11,}")
+_MAIL_LIKE = re.compile(r"[^\s\"@]{1,64}@[^\s\"@]{1,255}")
+
+
+class WebhookOutcome(StrEnum):
+    """What became of a message."""
+
+    APPLIED = "applied"
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    FORGED = "forged"
+
+
+WATCHED = (WebhookOutcome.FORGED, WebhookOutcome.QUARANTINED)
+
+
+class Received(NamedTuple):
+    """What became of a message and, where it changed an order, the void before and after it."""
+
+    outcome: WebhookOutcome
+    operation: Operation | None = None
+    before: Void | None = None
+    after: Void | None = None
+    why: str | None = None
+
+
+class Proof(NamedTuple):
+    """Which credentials prove a message, and their stage in Secrets Manager."""
+
+    stage: str
+    credentials: Credentials
 
 
 # 500, so that the provider sends it again.
-@lambda_handler(Unavailable("outcome-unknown", "The message was not stored."))
+@lambda_handler(Unavailable("outcome-unknown", "The message was not stored.", bad_request="WebhookRejected"))
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
     data, signature = read_form(event)
-    return _respond(event, receive(storage(), data, signature))
+    received = receive(storage(), data, signature)
+    _observe(received)
+    if received.outcome is WebhookOutcome.FORGED:
+        return problem(event, "unauthenticated", "The signature does not prove the message.", status=401)
+    return empty(200)
 
 
 def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
     """`data` and `signature` as received after form decoding. Raises BadRequest."""
     raw = body(event, LARGEST_BODY)
-    if media_type(event) != "application/x-www-form-urlencoded":
+    if not form_type(event):
         raise BadRequest("invalid-request", "The body must be a form (application/x-www-form-urlencoded).")
     try:
         # Bytes: they pass through unchanged, whatever they are.
@@ -48,35 +97,126 @@ def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
     except ValueError:
         raise BadRequest("invalid-request", "The form has too many fields.") from None
     found = {name: [value for key, value in fields if key == name.encode()] for name in ("data", "signature")}
-    errors = [
-        {"pointer": f"/{name}", "detail": "must be given exactly once"}
-        for name, values in found.items()
-        if len(values) != 1
-    ]
-    if errors or not found["data"][0]:
-        empty_data = [{"pointer": "/data", "detail": "must not be empty"}]
-        raise BadRequest(
-            "invalid-request", "The form must have `data` and `signature`, once each.", errors or empty_data
-        )
+    rules = {name: None if len(values) == 1 else "must be given exactly once" for name, values in found.items()}
+    if rules["data"] is None and not found["data"][0]:
+        rules["data"] = "must not be empty"
+    errors = violations(rules)
+    if errors:
+        raise BadRequest("invalid-request", "The form must have `data` and `signature`, once each.", errors)
     return found["data"][0], found["signature"][0]
 
 
-def _respond(event: GatewayEvent, received: Received) -> Response:
-    count(METRICS[received.outcome])
+def receive(storage: Storage, data: bytes, signature: bytes) -> Received:
+    """Take one message. Raises SecretError, StoreError: then it is not stored, and the provider must send it again."""
+    deadline = storage.deadline(RECEIVE_SECONDS)
+    proof = verify(storage.secret, data, signature, deadline.within(PROVE_SECONDS))
+    if proof is None:
+        return Received(WebhookOutcome.FORGED)
+    digest, now = hashlib.sha256(data).hexdigest(), storage.now()
+    operation = decode(data)
+    why = "unreadable" if operation is None else _unusable(operation, proof.credentials)
+    if operation is not None and why is None:
+        return _store(storage, proof.credentials.project, StoredWebhook(digest, now, proof.stage, operation), deadline)
+    storage.store.put_quarantine(digest, _kept_text(data, operation), str(why), now, deadline)
+    return Received(WebhookOutcome.QUARANTINED, operation, why=why)
+
+
+def verify(secret: Secret, data: bytes, signature: bytes, deadline: Deadline) -> Proof | None:
+    """Which credentials prove this message; None: forged. Raises SecretError."""
+    for stage, credentials in secret.candidates(deadline):
+        if is_genuine(credentials.api_secret, data, signature):
+            return Proof(stage, credentials)
+    return None
+
+
+def decode(data: bytes) -> Operation | None:
+    """The operation of a genuine message, None if unreadable. Missing padding is forgiven here, not in the proof."""
+    text = _decoded(data)
+    try:
+        operation = messages.read_operation(exact_json.parse(text)) if text is not None else None
+    except exact_json.Unreadable:
+        return None
+    is_text = operation is not None and operation.method.isprintable() and operation.status.isprintable()
+    return operation if is_text else None
+
+
+def _decoded(data: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+
+
+def _unusable(operation: Operation, proved_by: Credentials) -> str | None:
+    """Why a genuine message that can be read goes to quarantine, None if it can be stored."""
+    named = operation.fields["pos_id"]
+    if named is not None and project_of(str(named)) != proved_by.project:
+        return "other-pos-id"
+    # The provider could not have taken such an order from us, and no record of it would fit the contract.
+    return None if wrong_order_id(operation.order_id) is None else "order-id"
+
+
+def _kept_text(data: bytes, operation: Operation | None) -> str:
+    """What is kept for a person: the allowed fields or, if unreadable, the text with what looks personal masked."""
+    if operation is not None:
+        return exact_json.write(dict(operation.fields))
+    return mask((_decoded(data) or data).decode("utf-8", "replace")[:LONGEST_QUARANTINE])
+
+
+def mask(text: str) -> str:
+    """Cover what looks like a card number or an e-mail address."""
+    return _MAIL_LIKE.sub("[masked]", _CARD_LIKE.sub("[masked]", text))
+
+
+def _store(storage: Storage, pos_id: str, webhook: StoredWebhook, deadline: Deadline) -> Received:
+    """The webhook and what it proves, in one write."""
+    operation, order = webhook.operation, Order(pos_id, webhook.operation.order_id)
+    if operation.method == "void" and operation.succeeded:
+        # Usually the answer has said all of it before: then one trip stores the webhook.
+        found = storage.store.append_webhook(pos_id, webhook, storage.new_id(), deadline)
+        if found is True:
+            return Received(WebhookOutcome.STORED, operation)
+        order = found or order
+    else:
+        order = storage.store.load(pos_id, operation.order_id, deadline) or order
+    size = size_of(operation.fields)
+    merged = storage.store.merge(order, lambda current: current.with_webhook(webhook, size), storage.new_id, deadline)
+    before, after = merged.before, merged.after
+    if webhook.digest in before.webhooks:
+        outcome = WebhookOutcome.DUPLICATE
+    elif webhook.digest not in after.webhooks:
+        text = exact_json.write(dict(operation.fields))
+        storage.store.put_quarantine(webhook.digest, text, "too-many", webhook.received_at, deadline)
+        outcome = WebhookOutcome.QUARANTINED
+    else:
+        outcome = WebhookOutcome.STORED if _shown(before) == _shown(after) else WebhookOutcome.APPLIED
+    return Received(outcome, operation, before.void, after.void)
+
+
+def _shown(order: Order) -> tuple[object, ...] | None:
+    """What a reader sees, without the reviews' own bookkeeping and the schedule."""
+    return None if order.void is None else order.void.shown[:-1]
+
+
+def _observe(received: Received) -> None:
+    if received.outcome in WATCHED:
+        count(f"Webhook{received.outcome.value.capitalize()}")
     if received.outcome is WebhookOutcome.FORGED:
         logger.warning("webhook forged")
-        return problem(event, "unauthenticated", "The signature does not prove the message.", status=401)
+        return
     operation, after = received.operation, received.after
     logger.info(
         "webhook received",
         outcome=received.outcome.value,
+        why=received.why,
         order_id=operation.order_id if operation else None,
         method=operation.method if operation else None,
         status=operation.status if operation else None,
         state=after.state.value if after else None,
+        reason=after.reason.value if after and after.reason else None,
     )
     count_changes(received.before, after)
-    return empty(200)
+    report("VoidWithoutWebhook", 0)
 
 
 cold_start.finish(storage)

@@ -1,32 +1,42 @@
-"""Each minute: query the voids that are not settled, and those whose failure is looked at again."""
+"""Each minute: query the voids that are open, and re-check those whose end may still be contradicted.
+
+Each is leased, queried once, and merged. Promises that one order's trouble stops no other. Never sends a void.
+"""
 
 import os
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
 
 import cold_start  # first: it turns the garbage collector off
-from payments import settings
+from payments import items, settings
+from payments.deadline import AWS_CALL_SECONDS, Deadline
+from payments.orders import Order
 from payments.secret import NO_VALUE, SecretError
 from payments.settings import SettingsError
-from payments.settling import Run, settle
-from payments.store import StoreError
-from storage import now
-from systems import systems
+from payments.store import Merged, StoreError
+from queries import Queried, query
+from systems import Storage, Systems, now, systems
 from telemetry import (
+    count,
     count_changes,
     count_secret_error,
     count_store_error,
-    count_with_zeros,
     flush,
     gauge_seconds,
     logger,
+    report,
     report_crash,
 )
 
 LAST_QUESTION_MS = 20_000
 """A question begins only while this much of the function's time is left: it may take 19 s."""
-SUBTRACTED = ("VoidVoided", "WebhookApplied", "WebhookStored", "WebhookDuplicate")
-"""Counters of other functions that an alarm compares: reported as 0 here, so that they exist before the first void."""
+QUESTION_SECONDS = 19.0
+"""A query of 10 s, and the table before and after it."""
+PAGE = 50
+LONG_BACKOFF_MS = 3_600_000
+"""What waits longer than this was queried at least five times."""
+HEARTBEAT_MINUTES = 15
 NOTHING_DONE = {"queried": 0, "settled": 0, "failed": 0}
 
 
@@ -41,6 +51,19 @@ class SettleRunFailed(Exception):
     """A defect of ours stopped the run. Raised so that the alarm on errors rings; carries no other error's text."""
 
 
+class Run(NamedTuple):
+    """What one settle run did."""
+
+    queried: tuple[Queried, ...]
+    failed: int
+    oldest_ms: int
+
+    @property
+    def writes(self) -> list[Merged]:
+        """Before and after each write."""
+        return [write for each in self.queried for write in each.writes]
+
+
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 Lambda's signature
     """Lambda's entry point. Raises SettleRunFailed.
 
@@ -49,7 +72,9 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
     until = now() + context.get_remaining_time_in_millis() - LAST_QUESTION_MS
     completed = 0
     try:
-        report = _observe(settle(systems(), until, settings.settle_workers(os.environ)))
+        outside = systems()
+        _beat(outside)
+        done = _observe(settle(outside, until, settings.settle_workers(os.environ)))
         completed = 1
     except SecretError as error:
         count_secret_error(error)
@@ -65,28 +90,132 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
         report_crash(error)
         raise SettleRunFailed(type(error).__name__) from None
     else:
-        return report
+        return done
     finally:
-        count_with_zeros(SettleRun=completed, **dict.fromkeys(SUBTRACTED, 0))
+        report("SettleRun", completed)
         flush()
+
+
+def _beat(outside: Storage) -> None:
+    """Every quarter of an hour something passes the way that settled voids leave by: its silence is an alarm."""
+    at = outside.now()
+    if at // 60_000 % HEARTBEAT_MINUTES == 0:
+        try:
+            outside.store.beat(at, outside.deadline(AWS_CALL_SECONDS))
+        except StoreError as error:
+            count_store_error(error)  # the run goes on: its own reads say whether the table is there
+
+
+def settle(systems: Systems, until: int, workers: int) -> Run:
+    """Query the voids that are due, the longest due first, until none is left or `until` (ms) is near.
+
+    Raises SecretError and StoreError if nothing could be asked at all.
+    """
+    deadline = Deadline(until, systems.now)
+    systems.secret.current(systems.deadline(AWS_CALL_SECONDS))
+    done: list[Queried] = []
+    failed, oldest = 0, 0
+    try:
+        with ThreadPoolExecutor(workers, thread_name_prefix="settle") as pool:
+            for page in _due(systems, deadline):
+                oldest = max([oldest, *(_age(order, systems.now()) for order in page.orders)])
+                failed += page.unreadable
+                done += pool.map(lambda order: _try(systems, order, deadline), page.orders)
+        oldest = max(oldest, _oldest_waiting(systems, deadline))
+    except StoreError:
+        if not done:
+            raise
+        failed += 1  # the rest is not listed, but what was done is counted: nobody would count it later
+    return Run(tuple(done), failed + sum(each.failed for each in done), oldest)
+
+
+class _DuePage(NamedTuple):
+    orders: tuple[Order, ...]
+    unreadable: int
+
+
+def _due(systems: Storage, deadline: Deadline) -> Iterator[_DuePage]:
+    """What is due, in pages over all shards; the open voids before those that are re-checked."""
+    began = systems.now()
+    for kind in (items.DUE, items.RECHECK):
+        places: dict[str, items.Item | None] = dict.fromkeys(items.shards(kind))
+        while places and not deadline.over:
+            orders: list[Order] = []
+            unreadable = 0
+            for shard, start in list(places.items()):
+                if deadline.left() <= 0:
+                    break
+                # A time of its own: an answer that comes just after the run's end is no failure of the table.
+                by = systems.deadline(AWS_CALL_SECONDS)
+                page, places[shard] = systems.store.due(shard, began, PAGE, start, by)
+                orders += page.orders
+                unreadable += page.unreadable
+            places = {shard: start for shard, start in places.items() if start is not None}
+            orders.sort(key=lambda order: order.void.due_at or 0 if order.void else 0)
+            yield _DuePage(tuple(orders), unreadable)
+
+
+def _oldest_waiting(systems: Storage, deadline: Deadline) -> int:
+    """The age (ms) of the oldest void that is not due.
+
+    A single old void is last in the index, because its backoff has grown. After a long outage all wait equally long,
+    and the oldest is due first. So both ends are read.
+    """
+    beyond, oldest = systems.now() + LONG_BACKOFF_MS, 0
+    for shard in items.shards(items.DUE):
+        if deadline.over:
+            break
+        by = systems.deadline(AWS_CALL_SECONDS)
+        for order in (systems.store.due_last(shard, by), systems.store.due_after(shard, beyond, by)):
+            oldest = max(oldest, _age(order, systems.now()) if order is not None else 0)
+    return oldest
+
+
+def _age(order: Order, now: int) -> int:
+    void = order.void
+    return now - order.facts.since if void is not None and not void.settled else 0
+
+
+def _try(systems: Systems, order: Order, deadline: Deadline) -> Queried:
+    if deadline.over:
+        return Queried(order)
+    try:
+        return query(systems, order, systems.deadline(QUESTION_SECONDS), scheduled=True)
+    except (StoreError, SecretError):
+        return Queried(order, failed=True)
+    except Exception as error:  # noqa: BLE001 nothing about one order may stop the others
+        return Queried(order, failed=True, error=error)
 
 
 def _observe(run: Run) -> dict[str, int]:
     settled = 0
-    for merged in run.merged:
-        before, after = merged.before.void, merged.after.void
-        if before is None or after is None or after == before:
-            continue
-        count_changes(before, after)
-        settled += after.settled and not before.settled
-        logger.info("void queried", order_id=merged.after.order_id, state=after.state.value, queries=after.query_count)
-    for error in run.errors:
-        report_crash(error)
+    for write in run.writes:
+        count_changes(write.before.void, write.after.void)
+        settled += _is_settled(write.after) and not _is_settled(write.before)
+    for each in run.queried:
+        if each.error is not None:
+            report_crash(each.error)
+        void = each.after.void
+        if void is not None and len(each.writes) > 1 and each.writes[1].before is not each.writes[1].after:
+            logger.info(
+                "void queried",
+                order_id=each.after.order_id,
+                state=void.state.value,
+                reason=void.reason.value if void.reason is not None else None,
+                queries=each.after.facts.asked.times,
+            )
     if run.failed:
         logger.error("some voids could not be queried", failed=run.failed)
-    count_with_zeros(SettleFailed=run.failed, CredentialsOfAnotherProject=run.without_credentials)
-    gauge_seconds("OldestUnsettledSeconds", run.oldest_ms / 1000)
-    return {"queried": len(run.merged), "settled": settled, "failed": run.failed}
+    count("SettleFailed", run.failed)
+    strangers = sum(each.without_credentials and not _is_settled(each.after) for each in run.queried)
+    count("CredentialsOfAnotherProject", strangers)
+    if run.oldest_ms:
+        gauge_seconds("OldestUnsettledSeconds", run.oldest_ms / 1000)
+    return {"queried": len(run.queried), "settled": settled, "failed": run.failed}
+
+
+def _is_settled(order: Order) -> bool:
+    return order.void is not None and order.void.settled
 
 
 cold_start.finish(systems)

@@ -1,177 +1,274 @@
-"""POST /v1/voids: one request in, one void out, or the record's answer. See docs/openapi.json for the contract."""
+"""POST /v1/voids: a durable intent, one POST to the provider, a durable outcome; or the record's own answer.
+
+Promises that no request byte leaves before its intent is durable, that what is not known stays `unknown`, and that
+nothing is sent a second time by itself. See docs/openapi.json for the contract.
+"""
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import cold_start  # first: it turns the garbage collector off
+from answers import ANSWERS, void_record, why_not_voidable
 from lambda_http import (
     REPEAT_LATER,
     BadRequest,
     GatewayEvent,
+    JsonCall,
     Response,
-    Violation,
-    body,
-    caller,
-    headers,
+    json_call,
     lambda_handler,
-    media_type,
     problem,
     respond,
+    unknown_fields,
+    violations,
 )
-from payments import exact_json
-from payments.record import Request, State, wrong_order_id
-from payments.voids import Result, Submitted, submit
-from representations import void_record, why_not_voidable
-from systems import systems_that_send
+from payments import claims, evidence, exact_json
+from payments.claims import Judged, Result, retry_after, waits_for_operator
+from payments.connection import NotConnected, OpeningConnection
+from payments.deadline import Deadline
+from payments.facts import Attempt, Evidence, Request, State
+from payments.messages import Answer, AnswerKind, OrderView, wrong_order_id
+from payments.orders import Order, Source, Void
+from payments.reviews import Reason
+from payments.secret import Credentials
+from payments.store import MOST_MERGES, Merged, StoreError
+from systems import Storage, Systems, systems_that_send
 from telemetry import count, count_changes, count_store_error, logger
 
 LARGEST_BODY = 32_768
 LONGEST_COMMENT = 2_048
 FIELDS = {"order_id", "order_currency", "comment"}
+SUBMIT_SECONDS = 19.5
+"""submit_void times out after 20 s; what is not done by then is left to settle_voids."""
+RESERVE_SECONDS = 9.0
+SEND_SECONDS = 4.0
+"""Send within this time or not at all, so that the provider's 10 s for an answer still fit."""
+OUTCOME_SECONDS = 3.0
+"""Kept free for writing the outcome: a query after a refusal ends so long before the deadline."""
 
 
-class Answer(NamedTuple):
-    """How one result is answered and counted; everything about a result is its row in `ANSWERS`."""
+class Submitted(NamedTuple):
+    """The end of a request: its result, and the order before and after it."""
 
-    detail: str = ""
-    metric: str = "VoidDeclined"
-    retry_after: int | None = None
+    judged: Judged
+    order: Order
+    before: Void | None
+    attempt: Attempt | None = None
+    """The attempt that it made; None: the record alone answered it."""
+    cause: str | None = None
+    """For the log: the provider's HTTP status, or how its answer or the connection was lost."""
+    unwritten: StoreError | None = None
+    """Why the outcome could not be written; it may be all the same, and nobody has counted what it changed."""
 
 
-ANSWERS = {
-    Result.VOIDED: Answer(metric="VoidVoided"),
-    Result.ACCEPTED: Answer(metric="VoidUnknown", retry_after=5),
-    Result.NOT_VOIDABLE: Answer(metric="VoidRefused"),
-    Result.IN_PROGRESS: Answer("Read the void, or repeat the same request later.", retry_after=5),
-    Result.TOO_MANY: Answer("No further attempt is made for this order until the operators have looked at it."),
-    Result.KEY_MISMATCH: Answer("Use a new key for another request."),
-    Result.CURRENCY_MISMATCH: Answer("Use the currency of the order's hold."),
-    Result.THROTTLED: Answer(
-        "The provider asked to wait; nothing was voided. Repeat the same request.", "VoidThrottled", retry_after=10
-    ),
-    Result.CREDENTIALS: Answer(
-        "Nothing was voided; the operators are alarmed. The same request may be repeated.", "CredentialsRefused"
-    ),
-    Result.NOT_SENT: Answer(
-        "The provider, the secret or the table was out of reach. The same request may be repeated.",
-        "VoidNotSent",
-        retry_after=5,
-    ),
-}
-NOT_SUBMITTED = {Result.IN_PROGRESS, Result.TOO_MANY, Result.KEY_MISMATCH, Result.CURRENCY_MISMATCH}
+class _Sent(NamedTuple):
+    """What the provider said. An answer of None: nothing was sent, for this cause."""
+
+    answer: Answer | None
+    view: OrderView | None = None
+    cause: str | None = None
 
 
 @lambda_handler(REPEAT_LATER._replace(metric="VoidNotSent"))
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
-    submitted = submit(systems_that_send(), read_request(event))
-    _observe(submitted)
-    return _respond(event, submitted)
+    request, systems = read_request(json_call(event, LARGEST_BODY)), systems_that_send()
+    began = systems.now()
+    submitted = submit(systems, request)
+    now = systems.now()
+    _observe(submitted, now - began)
+    return _respond(event, submitted, now)
 
 
-def read_request(event: GatewayEvent) -> Request:
+def read_request(call: JsonCall) -> Request:
     """Validate a request. Raises BadRequest with all violations at once."""
-    raw = body(event, LARGEST_BODY)
-    if media_type(event) != "application/json" or headers(event, "content-encoding"):
-        raise BadRequest("unsupported-media-type", "Send application/json in UTF-8, not compressed.")
-    value = _parsed(raw)
-    keys = headers(event, "idempotency-key")
-    errors = [*_violations(value), *_key_violations(keys)]
-    if errors:
-        raise BadRequest("invalid-request", "The request breaks the rules listed in `errors`.", errors)
-    return Request(
-        value["order_id"], value["order_currency"], value.get("comment"), keys[0] if keys else None, caller(event)
-    )
-
-
-def _parsed(raw: bytes) -> dict[str, Any]:
-    if "\ufffd".encode() in raw:
-        # API Gateway puts this character where bytes were not UTF-8: what was meant is not known.
-        raise BadRequest("invalid-request", "The body holds U+FFFD, which stands for bytes that are not UTF-8.")
-    try:
-        value = exact_json.parse(raw)
-    except exact_json.DuplicateMember:
-        raise BadRequest("invalid-request", "The body names a field twice.") from None
-    except exact_json.Unreadable:
-        raise BadRequest("invalid-request", "The body is not JSON in UTF-8.") from None
-    if not isinstance(value, dict):
-        wrong = [{"pointer": "", "detail": "must be an object"}]
-        raise BadRequest("invalid-request", "The body must be a JSON object.", wrong)
-    return value
-
-
-def _violations(value: dict[str, Any]) -> list[Violation]:
-    currency = value.get("order_currency")
+    value, keys, currency = call.value, call.keys, call.value.get("order_currency")
+    comment = value.get("comment")
+    is_currency = isinstance(currency, str) and re.fullmatch("[A-Z]{3}", currency)
     rules = {
         "order_id": wrong_order_id(value.get("order_id")),
-        "order_currency": None
-        if isinstance(currency, str) and re.fullmatch("[A-Z]{3}", currency)
-        else "must be three upper-case letters (ISO 4217)",
-        "comment": None if _is_comment(value.get("comment", "")) else "must be text of at most 2048 characters",
-        **{_safe(name): "is not a field of this request" for name in sorted(value.keys() - FIELDS)},
+        "order_currency": None if is_currency else "must be three upper-case letters (ISO 4217)",
+        "comment": None if _is_comment(comment) else "must be text of at most 2048 characters, or left out",
+        **unknown_fields(value, FIELDS),
+        "headers/Idempotency-Key": None
+        if not keys or (len(keys) == 1 and _is_key(keys[0]))
+        else "must be given once, with 1 to 255 printable ASCII characters, or left out",
     }
-    return [{"pointer": f"/{name}", "detail": rule} for name, rule in rules.items() if rule is not None]
-
-
-def _safe(name: str) -> str:
-    """The caller's text as a JSON pointer: shortened, escaped, and never half a character."""
-    return exact_json.without_surrogates(name[:64]).replace("~", "~0").replace("/", "~1")
+    errors = violations(rules)
+    if errors:
+        raise BadRequest("invalid-request", "The request breaks the rules listed in `errors`.", errors)
+    return Request(value["order_id"], value["order_currency"], comment, keys[0] if keys else None, call.caller)
 
 
 def _is_comment(value: object) -> bool:
+    if value is None:
+        return True
     # Half of a surrogate pair is no text: it cannot be sent.
     return isinstance(value, str) and len(value) <= LONGEST_COMMENT and value == exact_json.without_surrogates(value)
 
 
-def _key_violations(keys: list[str]) -> list[Violation]:
-    if not keys or (len(keys) == 1 and 1 <= len(keys[0]) <= 255 and keys[0].isascii() and keys[0].isprintable()):
-        return []
-    rule = "must be given once, with 1 to 255 printable ASCII characters"
-    return [{"pointer": "/headers/Idempotency-Key", "detail": rule}]
+def _is_key(key: str) -> bool:
+    return 1 <= len(key) <= 255 and key.isascii() and key.isprintable()
 
 
-def _respond(event: GatewayEvent, submitted: Submitted) -> Response:
-    result, order, earlier = submitted.result, submitted.order, submitted.answered_by
-    answer = ANSWERS[result]
-    extra = {"Retry-After": str(answer.retry_after)} if answer.retry_after is not None else {}
-    if submitted.replayed:
+def submit(systems: Systems, request: Request) -> Submitted:
+    """Release the hold of one order. Raises SecretError and StoreError only while nothing was sent."""
+    deadline = systems.deadline(SUBMIT_SECONDS)
+    send_by = deadline.within(SEND_SECONDS)
+    opening = systems.provider.open()
+    try:
+        credentials = systems.secret.current(deadline)
+        reserved = reserve(systems, credentials.project, request, deadline.within(RESERVE_SECONDS))
+        if isinstance(reserved, Submitted):
+            return reserved
+        order, attempt = reserved
+        sent = _send(systems, opening, credentials, order.order_id, attempt, send_by, deadline)
+    finally:
+        opening.close()
+    if sent.answer is not None and sent.answer.kind is AnswerKind.CREDENTIALS:
+        systems.secret.forget()  # or each retry in the next minute would spend an attempt on the old ones
+    return record_outcome(systems, order, attempt, sent, deadline)
+
+
+def reserve(systems: Storage, pos_id: str, request: Request, deadline: Deadline) -> tuple[Order, Attempt] | Submitted:
+    """Write the intent, or learn from the record why not. A new order needs no read."""
+    order = Order(pos_id, request.order_id)
+    for _ in range(MOST_MERGES):
+        now = systems.now()
+        judged = claims.judge(order.void, request, now)
+        if judged.result is not None:
+            return _without_sending(systems, judged, order, deadline)
+        attempt_id = systems.new_id()
+        order = _write_intent(systems, order.claimed(request, attempt_id, now), attempt_id, deadline)
+        attempt, void = order.facts.newest, order.void
+        # A settle lease may have overwritten `write_id` since, so the attempt's id is compared. Beside a void that
+        # was reported meanwhile nothing may leave.
+        if attempt is not None and attempt.id == attempt_id and void is not None and void.state is State.SUBMITTING:
+            return order, attempt
+    raise StoreError("record kept changing")
+
+
+def _write_intent(systems: Storage, wanted: Order, attempt_id: str, deadline: Deadline) -> Order:
+    """The order after the attempt to write it: ours, or the one that was faster. Raises StoreError."""
+    try:
+        return systems.store.write(wanted, systems.new_id(), deadline).order
+    except StoreError:
+        # The write may have succeeded although every response was lost: is it ours, or already settled by a webhook?
+        found = systems.store.load(wanted.pos_id, wanted.order_id, deadline)
+        if found is None or found.facts.newest is None or found.facts.newest.id != attempt_id:
+            raise
+        return found
+
+
+def _without_sending(systems: Storage, judged: Judged, order: Order, deadline: Deadline) -> Submitted:
+    if judged.result is not Result.TOO_MANY:
+        return Submitted(judged, order, order.void)
+
+    def used_up(current: Order) -> Order:
+        return current.learnt(current.facts, Source(Evidence.REQUEST, systems.now()), _used_up(current))
+
+    merged = systems.store.merge(order, used_up, systems.new_id, deadline)
+    return Submitted(judged, merged.after, merged.before.void)
+
+
+def _used_up(order: Order) -> tuple[Reason, str]:
+    return Reason.ATTEMPTS_USED_UP, f"attempt {order.facts.number}"
+
+
+def _send(
+    systems: Systems,
+    opening: OpeningConnection,
+    credentials: Credentials,
+    order_id: str,
+    attempt: Attempt,
+    send_by: Deadline,
+    deadline: Deadline,
+) -> _Sent:
+    """The one POST, as the durable intent says, and after a refusal one query."""
+    try:
+        answer = systems.provider.send_void(
+            opening, credentials, order_id, attempt.currency, attempt.comment, send_by=send_by, answer_by=deadline
+        )
+    except NotConnected as error:
+        return _Sent(None, cause=str(error))
+    if answer.kind not in (AnswerKind.REFUSED, AnswerKind.FAILURE):
+        return _Sent(answer, cause=answer.cause)
+    query_by = deadline.earlier_by(OUTCOME_SECONDS)
+    return _Sent(answer, systems.provider.get_order(credentials, order_id, query_by), answer.cause)
+
+
+def record_outcome(systems: Storage, order: Order, attempt: Attempt, sent: _Sent, deadline: Deadline) -> Submitted:
+    """Write the outcome. If that fails, the intent stays and settle_voids finds out: 202, never a bare 5xx."""
+
+    def apply(current: Order) -> Order:
+        now = systems.now()
+        facts = evidence.answered(current.facts, attempt.number, sent.answer, now)
+        learnt = current.learnt(facts, Source(Evidence.ANSWER, now))
+        if sent.view is None:
+            return learnt
+        return learnt.learnt(evidence.seen(facts, sent.view, now, facts), Source(Evidence.QUERY, now))
+
+    unwritten: StoreError | None = None
+    try:
+        merged = systems.store.merge(order, apply, systems.new_id, deadline)
+    except StoreError as error:
+        merged, unwritten = Merged(order, order), error
+    void = merged.after.void
+    result = Result.ACCEPTED if void is None else claims.result_of(void)
+    return Submitted(Judged(result), merged.after, merged.before.void, attempt, sent.cause, unwritten)
+
+
+# ---- the answer, and what is counted ---------------------------------------------------------------------------------
+
+
+def _respond(event: GatewayEvent, submitted: Submitted, now: int) -> Response:
+    judged, order = submitted.judged, submitted.order
+    answer, void = ANSWERS[judged.result or Result.ACCEPTED], order.void
+    record = void_record(order, now, judged.made, judged.told) if void is not None else None
+    wait, detail = answer.retry_after, answer.detail
+    if void is not None and not void.settled and wait is not None and waits_for_operator(void):
+        wait, detail = retry_after(void, now), detail or "An operator has been notified."
+    extra = {"Retry-After": str(wait)} if wait is not None else {}
+    if _is_replayed(submitted):
         extra["Idempotency-Replayed"] = "true"
-    if result is Result.VOIDED:
-        return respond(200, void_record(order), extra)
-    if result is Result.ACCEPTED:
-        extra["Location"] = f"/v1/voids/{quote(order.order_id, safe='')}"
-        return respond(202, void_record(order), extra)
-    detail = answer.detail
-    if result is Result.NOT_VOIDABLE and order.void is not None:
-        detail = why_not_voidable(order.void, earlier)
-    return problem(event, result.value, detail, order=order, earlier=earlier, extra=extra)
+    if not answer.problem:
+        if answer.status == 202:
+            extra["Location"] = f"/v1/voids/{quote(order.order_id, safe='')}"
+        return respond(answer.status, record, extra)
+    if judged.result is Result.NOT_VOIDABLE and void is not None:
+        detail = why_not_voidable(void, judged.told)
+    return problem(event, answer.problem, detail, record=record, extra=extra)
 
 
-def _observe(submitted: Submitted) -> None:
-    result, void = submitted.result, submitted.order.void
-    attempt = void.attempt if void is not None else None
+def _is_replayed(submitted: Submitted) -> bool:
+    """Nothing was sent, because the record already knew."""
+    return submitted.attempt is None and ANSWERS[submitted.judged.result or Result.ACCEPTED].submitted
+
+
+def _observe(submitted: Submitted, milliseconds: int) -> None:
+    result, void = submitted.judged.result or Result.ACCEPTED, submitted.order.void
+    newest = submitted.order.facts.newest
     logger.info(
         "void requested",
         order_id=submitted.order.order_id,
-        attempt=attempt.number if attempt is not None else 0,
-        attempt_id=attempt.id if attempt is not None else None,
+        attempt=newest.number if newest is not None else 0,
+        attempt_id=submitted.attempt.id if submitted.attempt is not None else None,
         result=result.value,
         state=void.state.value if void is not None else None,
-        replayed=submitted.replayed,
+        reason=void.reason.value if void is not None and void.reason is not None else None,
+        provider_code=void.provider_code if void is not None else None,
+        cause=submitted.cause,
+        seconds=milliseconds / 1000,
+        replayed=_is_replayed(submitted),
     )
     count_changes(submitted.before, void)
     if submitted.unwritten is not None:
         count_store_error(submitted.unwritten)
-    if submitted.replayed:
-        count("VoidReplayed")
-        return
-    if result not in NOT_SUBMITTED:
-        count("VoidSubmitted")
-    if result is Result.TOO_MANY:
-        count("AttemptsUsedUp")
+    metric = ANSWERS[result].metric
     pending = result is Result.ACCEPTED and void is not None and void.state is State.PENDING
-    count("VoidPending" if pending else ANSWERS[result].metric)
+    if metric and not pending and not _is_replayed(submitted):
+        count(metric)
 
 
 cold_start.finish(systems_that_send)

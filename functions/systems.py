@@ -1,26 +1,147 @@
-"""Table, secret and provider, built on the first use and kept. Only importers of this file can reach the provider."""
+"""What the functions stand on, made once per instance, in this one place: clients of AWS, table, secret and provider.
+
+Promises that each call of AWS ends in time, and that a function which never speaks to the provider does not load it.
+"""
 
 import functools
 import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
 
 from payments import settings
-from payments.outside import Systems
-from payments.provider import Provider
-from storage import storage
+from payments.deadline import Deadline
+from payments.secret import Secret
+from payments.settings import MOST_WORKERS
+from payments.store import Store
+from telemetry import count_once
+
+if TYPE_CHECKING:
+    from payments.provider import Provider
+
+# At most two tries within the few seconds that each call gets.
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=1.5,
+    retries={"mode": "standard", "total_max_attempts": 2},
+    parameter_validation=False,
+    # Beyond its pool the SDK opens a connection for each call and throws it away.
+    max_pool_connections=MOST_WORKERS,
+    user_agent="void-service",
+)
+# One for both clients: each session reads botocore's data on its own.
+_SESSION = boto3.Session()
+
+
+class TimedClient:
+    """A client whose calls are made in a thread and left there when their time is over.
+
+    The SDK's own timeout restarts at each byte, so a peer that drips its answer could hold a function for ever.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+
+    def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
+        """Call one operation. Raises ClientError and BotoCoreError; ReadTimeoutError when `seconds` are over."""
+        try:
+            worker = self._idle.get_nowait()
+        except Empty:
+            worker = _Worker()
+        answer: SimpleQueue[tuple[dict[str, Any] | None, Exception | None]] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                answer.put((getattr(self._client, operation)(**arguments), None))
+            except Exception as error:  # noqa: BLE001 raised where the caller waits
+                answer.put((None, error))
+            self._idle.put(worker)
+
+        worker.jobs.put(work)
+        try:
+            value, error = answer.get(timeout=seconds)
+        except Empty:
+            raise ReadTimeoutError(endpoint_url=operation) from None
+        if error is not None:
+            raise error
+        return value or {}
+
+
+class _Worker:
+    """A thread that waits for work; one that is stuck is not given any more."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        Thread(target=self._run, name="aws call", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.jobs.get()()
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The table and the secret. `now` is in milliseconds since 1970; `new_id` draws a fresh identifier at each call."""
+
+    store: Store
+    secret: Secret
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+
+    def deadline(self, seconds: float) -> Deadline:
+        """The deadline of something that begins now."""
+        return Deadline(self.now() + round(seconds * 1000), self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Systems(Storage):
+    """The table, the secret and the provider."""
+
+    provider: "Provider"
+
+
+def now() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """A fresh identifier, drawn for each use."""
+    return uuid.uuid4().hex
+
+
+@functools.cache
+def storage() -> Storage:
+    """Table and secret. Raises SettingsError."""
+    where = settings.storage(os.environ)
+    table, secrets = (TimedClient(_SESSION.client(name, config=_CONFIG)) for name in ("dynamodb", "secretsmanager"))
+    secret = Secret(secrets, where.secret_id, now, on_outage=lambda: count_once("SecretOutOfReach"))
+    return Storage(Store(table, where.table_name, where.keep_settled_days), secret, now, new_id)
 
 
 @functools.cache
 def systems() -> Systems:
-    """For a function that only asks the provider. Raises SettingsError."""
-    return _with(Provider(settings.provider(os.environ)))
+    """For a function that only queries the provider. Raises SettingsError."""
+    return _with_provider("")
 
 
 @functools.cache
 def systems_that_send() -> Systems:
     """For the function that sends voids, whose webhooks need our address. Raises SettingsError."""
-    return _with(Provider(settings.provider(os.environ), settings.webhook_url(os.environ)))
+    return _with_provider(settings.webhook_url(os.environ))
 
 
-def _with(provider: Provider) -> Systems:
-    parts = storage()
+def _with_provider(server_url: str) -> Systems:
+    from payments.provider import Provider
+
+    parts, provider = storage(), Provider(settings.provider(os.environ), server_url)
     return Systems(parts.store, parts.secret, parts.now, parts.new_id, provider)

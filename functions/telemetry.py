@@ -5,19 +5,17 @@ import traceback
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from payments.record import Evidence, Void
+from payments.facts import Evidence, State
+from payments.orders import Void
+from payments.reviews import unread
 from payments.secret import NO_VALUE, OUT_OF_REACH, SecretError
-from payments.store import StoreError
+from payments.store import FORGETS, StoreError
 
 logger = Logger()
 metrics = Metrics()
 
-SETTLED_BY = {
-    Evidence.ANSWER: "SettledByAnswer",
-    Evidence.WEBHOOK: "SettledByWebhook",
-    Evidence.QUERY: "SettledByQuery",
-}
-REFUSED_EVERY_TIME = ("AccessDeniedException", "ValidationException")
+SILENT = (Evidence.ANSWER, Evidence.QUERY)
+REFUSED_EVERY_TIME = ("AccessDeniedException", "ValidationException", FORGETS)
 SECRET_METRICS = {NO_VALUE: "SecretUnfilled", OUT_OF_REACH: "SecretOutOfReach"}
 
 
@@ -27,30 +25,36 @@ def count(name: str, value: int = 1) -> None:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 
 
-def count_with_zeros(**values: int) -> None:
-    """Report counters also when they are 0: an alarm can tell "nothing happened" from "nothing was reported"."""
-    for name, value in values.items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+def count_once(name: str) -> None:
+    """Report a counter of this invocation, however many of its threads meet the same."""
+    if name not in metrics.metric_set:
+        count(name)
+
+
+def report(name: str, value: int) -> None:
+    """Report a value also when it is 0: an alarm can tell "nothing happened" from "nothing was reported"."""
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 
 
 def count_changes(before: Void | None, after: Void | None) -> None:
     """What changed about a void: the one place that counts it, whoever made the change."""
     if after is None:
         return
-    if after.settled and (before is None or before.state is not after.state):
-        count(SETTLED_BY[after.history[-1].evidence])
+    by = after.history[-1].evidence if after.history else None
+    if after.state is State.VOIDED and (before is None or before.state is not State.VOIDED) and by in SILENT:
+        report("VoidWithoutWebhook", 1)  # until a genuine webhook reports 0, nothing shows that they arrive
     count("VoidCorrected", int(after.corrected and not (before and before.corrected)))
-    count("VoidReview", int(after.review and not (before and before.review)))
+    count("VoidReview", len(unread(after.reviews) - (unread(before.reviews) if before is not None else frozenset())))
 
 
 def count_secret_error(error: SecretError) -> None:
     """The credentials could not be had: not filled yet, out of reach, or unusable."""
-    count(SECRET_METRICS.get(error.reason, "SecretUnusable"))
-    logger.error("secret unusable", reason=error.reason)
+    count_once(SECRET_METRICS.get(error.reason, "SecretUnusable"))
+    logger.error("secret unusable", reason=error.reason, member=error.member)
 
 
 def count_store_error(error: StoreError) -> None:
-    """The table could not be used. What AWS would refuse every time is a mistake of the release."""
+    """The table could not be used. An error that AWS would return every time is a defect of this release."""
     count("StoreUnavailable")
     if str(error) in REFUSED_EVERY_TIME:
         count("UnexpectedError")

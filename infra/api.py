@@ -5,6 +5,7 @@ Never logs a body, an address, a caller's session or an order.
 """
 
 import json
+from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -12,17 +13,14 @@ from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from infra import gateway_responses
-from infra.environment import RETENTION, CustomDomain, Environment
-from infra.nag import acknowledge, acknowledge_key_of_aws
-
-STAGE = "v1"
-WEBHOOK = f"{STAGE}/POST/webhooks/financial-line"
-MERCHANT = (f"{STAGE}/POST/voids", f"{STAGE}/GET/voids", f"{STAGE}/GET/voids/*")
+from infra import callers, gateway_responses, tokens
+from infra.callers import STAGE
+from infra.environment import CustomDomain, Environment
+from infra.nag import accept
+from infra.storage import forgotten_in_the_end
 
 ACCESS_LOG = {
     "request_id": "$context.extendedRequestId",  # the gateway's own; a client may set requestId
@@ -53,30 +51,32 @@ class Api(Construct):
     ) -> None:
         super().__init__(scope, name)
         stack = cdk.Stack.of(self)
-        policy = resource_policy(environment, stack)
+        policy = iam.PolicyDocument.from_json(callers.resource_policy(environment, stack.partition, stack.account))
         self.rest = apigateway.RestApi(
             self,
             "Rest",
             rest_api_name=stack.stack_name,
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             policy=policy,
-            disable_execute_api_endpoint=environment.custom_domain is not None,  # one door, one certificate
+            disable_execute_api_endpoint=environment.close_default_address,  # one door, one certificate
             cloud_watch_role=False,  # one per account and region, a prerequisite: not each stack's to overwrite
             deploy_options=self.stage(environment, key),
         )
         refuse_old_tls(self.rest)
         self.rest.node.try_remove_child("Endpoint")  # the stack has an output for it, with the custom domain in it
-        # A policy counts only once it is deployed, so another policy must be another deployment.
+        self.tokens = tokens.Tokens(self, "Tokens", self.rest, environment) if environment.token_issuers else None
+        # A policy, a closed address and an authorizer count only once they are deployed: another one, another
+        # deployment.
         if self.rest.latest_deployment is not None:
             self.rest.latest_deployment.add_to_logical_id(policy.to_json())
-        acknowledge(
-            self.rest,
-            "AwsSolutions-APIG2",
-            because="The functions validate the exact bytes and answer with problem documents; a webhook is signed.",
-            until="the gateway can validate without reading a signed body anew.",
-        )
-        acknowledge_of_stage(self.rest.deployment_stage)
-        gateway_responses.add_to(self.rest)
+            if environment.close_default_address:
+                self.rest.latest_deployment.add_to_logical_id("closed")
+            if self.tokens is not None:
+                self.rest.latest_deployment.add_to_logical_id(self.tokens.configuration)
+        accept(self.rest, "no request validation")
+        accept(self.rest.deployment_stage, "no execution logs")
+        accept(self.rest.deployment_stage, "no web acl")
+        gateway_responses.add_to(self.rest, by_token=bool(environment.token_issuers))
         if environment.custom_domain is not None:
             attach_domain(self.rest, environment.custom_domain)
         if environment.web_acl_arn is not None:
@@ -94,21 +94,15 @@ class Api(Construct):
         self.webhook_url = f"{self.url}/webhooks/financial-line"
 
     def stage(self, environment: Environment, key: kms.IKey | None) -> apigateway.StageOptions:
-        self.access_log = logs.LogGroup(
-            self,
-            "AccessLog",
-            retention=logs.RetentionDays[RETENTION[environment.log_retention_days]],
-            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-            encryption_key=key,
-        )
-        acknowledge_key_of_aws(self.access_log, "PCI.DSS.321-CloudWatchLogGroupEncrypted")
+        self.access_log = forgotten_in_the_end(self, "AccessLog", environment, key)
+        fields = ACCESS_LOG | tokens.caller_in_log(environment)
         return apigateway.StageOptions(
             stage_name=STAGE,
             access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
-            access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
+            access_log_format=apigateway.AccessLogFormat.custom(json.dumps(fields)),
             logging_level=apigateway.MethodLoggingLevel.OFF,  # execution logs would hold bodies
             data_trace_enabled=False,
-            metrics_enabled=True,
+            metrics_enabled=False,  # by method they cost as much as all else; the API's own stay, and are free
             tracing_enabled=environment.tracing,
             throttling_rate_limit=environment.merchant_throttle.requests_per_second,
             throttling_burst_limit=environment.merchant_throttle.burst,
@@ -119,83 +113,42 @@ class Api(Construct):
                     throttling_burst_limit=environment.webhook_throttle.burst,
                     logging_level=apigateway.MethodLoggingLevel.OFF,
                     data_trace_enabled=False,
-                    metrics_enabled=True,
+                    metrics_enabled=False,
                 )
             },
         )
 
-    def route(
-        self, *, submit_void: lambda_.IFunction, read_voids: lambda_.IFunction, receive_webhook: lambda_.IFunction
-    ) -> None:
+    def route(self, live: Mapping[str, lambda_.IFunction]) -> None:
+        """`live`: the functions by their construct's name."""
         signed, anyone = apigateway.AuthorizationType.IAM, apigateway.AuthorizationType.NONE
+        submit, read = invoke(live["SubmitVoid"]), invoke(live["ReadVoids"])
         voids = self.rest.root.add_resource("voids")
+        void = voids.add_resource("{order_id}")
         for resource, method, function in (
-            (voids, "POST", submit_void),
-            (voids, "GET", read_voids),
-            (voids.add_resource("{order_id}"), "GET", read_voids),
+            (voids, "POST", submit),
+            (voids, "GET", read),
+            (void, "GET", read),
+            (void.add_resource("decisions"), "POST", invoke(live["Decide"])),
         ):
-            merchant = resource.add_method(method, invoke(function), authorization_type=signed)
-            acknowledge(
-                merchant,
-                "AwsSolutions-COG4",
-                because="Callers are services and sign with SigV4 under their own roles; no person logs in.",
-                until="people call this API directly.",
-            )
+            accept(resource.add_method(method, function, authorization_type=signed), "signed by a role")
         webhook = self.rest.root.add_resource("webhooks").add_resource("financial-line")
-        received = webhook.add_method("POST", invoke(receive_webhook), authorization_type=anyone)
-        for rule in ("AwsSolutions-APIG4", "AwsSolutions-COG4"):
-            acknowledge(
-                received,
-                rule,
-                because="The provider can only sign its body: the function verifies that, and the policy its address.",
-                until="the provider can sign requests or present a certificate.",
-            )
+        received = webhook.add_method("POST", invoke(live["ReceiveWebhook"]), authorization_type=anyone)
+        accept(received, "signed by the provider")
+        if self.tokens is not None:
+            voids = self.rest.root.add_resource("oauth").add_resource("voids")
+            for resource, method, function, right in (
+                (voids, "POST", submit, "submit"),
+                (voids, "GET", read, "read"),
+                (voids.add_resource("{order_id}"), "GET", read, "read"),
+            ):
+                self.tokens.protect(resource.add_method(method, function), right)
+            tokens.tell(cdk.Stack.of(self), self.url)
 
-    def caller_policy(self) -> str:
-        """The identity policy that a caller needs, ready to paste."""
+    def policy_of(self, *routes: str) -> str:
+        """The identity policy of whoever uses these routes, ready to paste."""
         stack = cdk.Stack.of(self)
         arn = f"arn:{stack.partition}:execute-api:{stack.region}:{stack.account}:{self.rest.rest_api_id}"
-        return stack.to_json_string(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Action": "execute-api:Invoke",
-                        "Resource": [f"{arn}/{route}" for route in MERCHANT],
-                    }
-                ],
-            }
-        )
-
-
-def acknowledge_of_stage(stage: apigateway.Stage) -> None:
-    for rule in ("AwsSolutions-APIG6", "PCI.DSS.321-APIGWExecutionLoggingEnabled"):
-        acknowledge(
-            stage,
-            rule,
-            because="Execution logs hold bodies and addresses; the other two logs tell what happened.",
-            until="they can be written without bodies and headers.",
-        )
-    for rule in ("AwsSolutions-APIG3", "PCI.DSS.321-APIGWAssociatedWithWAF"):
-        acknowledge(
-            stage,
-            rule,
-            because="Merchant routes need a known role, the webhook a known address: little is left to filter.",
-            until="the environment sets web_acl_arn (the rule does not see an association by token).",
-        )
-    acknowledge(
-        stage,
-        "PCI.DSS.321-APIGWCacheEnabledAndEncrypted",
-        because="An answer of yesterday about money is wrong: nothing here may be cached.",
-        until="never; the rule is about APIs that cache.",
-    )
-    acknowledge(
-        stage,
-        "PCI.DSS.321-APIGWSSLEnabled",
-        because="The certificate is for integrations over HTTP; all of these are functions, called by AWS itself.",
-        until="a route has an HTTP integration.",
-    )
+        return stack.to_json_string(callers.identity_policy(arn, routes))
 
 
 def refuse_old_tls(rest: apigateway.RestApi) -> None:
@@ -208,47 +161,6 @@ def refuse_old_tls(rest: apigateway.RestApi) -> None:
 
 def invoke(function: lambda_.IFunction) -> apigateway.LambdaIntegration:
     return apigateway.LambdaIntegration(function, allow_test_invoke=False)
-
-
-def resource_policy(environment: Environment, stack: cdk.Stack) -> iam.PolicyDocument:
-    callers = environment.callers or (environment.account or stack.account,)
-    merchant_routes = [f"execute-api:/{route}" for route in MERCHANT]
-    return iam.PolicyDocument(
-        statements=[
-            iam.PolicyStatement(
-                sid="ProviderSendsWebhooks",
-                principals=[iam.AnyPrincipal()],
-                actions=["execute-api:Invoke"],
-                resources=[f"execute-api:/{WEBHOOK}"],
-                conditions={"IpAddress": {"aws:SourceIp": list(environment.webhook_addresses)}},
-            ),
-            iam.PolicyStatement(
-                sid="CallersUseVoids",
-                principals=[iam.ArnPrincipal(principal_arn(caller, stack)) for caller in callers],
-                actions=["execute-api:Invoke"],
-                resources=merchant_routes,
-            ),
-            # Within the stack's own account an identity policy alone would open the door: so say no to the rest.
-            iam.PolicyStatement(
-                sid="NobodyElseUsesVoids",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=["execute-api:Invoke"],
-                # AWS finds the route of //voids and of voids/ as well: whether it asks the policy about the path as it
-                # was sent or about the route is not known.
-                resources=[f"execute-api:/{STAGE}/*voids*"],
-                conditions={"ArnNotLike": {"aws:PrincipalArn": [whose_arn(caller, stack) for caller in callers]}},
-            ),
-        ]
-    )
-
-
-def principal_arn(caller: str, stack: cdk.Stack) -> str:
-    return caller if caller.startswith("arn:") else f"arn:{stack.partition}:iam::{caller}:root"
-
-
-def whose_arn(caller: str, stack: cdk.Stack) -> str:
-    return caller if caller.startswith("arn:") else f"arn:{stack.partition}:iam::{caller}:*"
 
 
 def attach_domain(rest: apigateway.RestApi, domain: CustomDomain) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from infra.environment import Environment
 
 # What the local engine refuses to deploy. Nothing that the behaviour of a void depends on may be on this list.
-# Of pipes it knows the type but neither filters, nor templates, nor a bus as the target.
-NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition", "AWS::Pipes::Pipe"})
+NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition"})
 
 ENVIRONMENTS = {
     environment.name: environment
@@ -16,6 +15,9 @@ ENVIRONMENTS = {
         Environment(
             name="local",
             local=True,
+            # Whom the local gateway lets in with the keys `local` and `operator`.
+            callers=("arn:aws:iam::000000000000:role/local-merchant",),
+            operators=("arn:aws:iam::000000000000:role/local-operator",),
             webhook_addresses=("127.0.0.1/32",),
             pos_id="dc728de1-51ef-4ef1-80f7-3b44b07b5667",  # the sandbox's, from the provider's published examples
         ),

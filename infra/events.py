@@ -4,6 +4,8 @@ Promises at least one `void.settled` for each void that is settled, in order for
 Never holds back a void: what cannot be delivered waits in a queue that an alarm watches.
 """
 
+import json
+
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -14,8 +16,8 @@ from constructs import Construct
 from infra.dead_letters import DeadLetters
 from infra.dependencies import after_the_rights_of
 from infra.environment import Environment
-from infra.nag import acknowledge_inline_policy
-from infra.settled_event import DETAIL_TYPE, SOURCE, TEMPLATE, filter_patterns
+from infra.nag import accept
+from infra.settled_event import DETAIL_TYPE, FILTER, SETTLED, SOURCE, TEMPLATE
 from infra.storage import Storage
 
 
@@ -23,15 +25,21 @@ class SettledEvents(Construct):
     def __init__(self, scope: Construct, name: str, environment: Environment, storage: Storage) -> None:
         super().__init__(scope, name)
         self.bus = events.EventBus(self, "Bus", description="void.settled: docs/events.md")
-        self.dead_letters = DeadLetters(self, "DeadLetters", whose="the pipe and of the rule that calls the merchant")
-        self.pipe(storage)
+        self.dead_letters = DeadLetters(self, "DeadLetters")
+        # A table that was brought back has another stream than the one that CloudFormation knows of.
+        stream = environment.table_stream_arn or storage.table.table_stream_arn
+        if environment.settled_events and stream is not None:
+            self.pipe(storage, stream)
         if environment.outcome_url is not None and environment.outcome_secret_arn is not None:
-            self.send_to(environment.outcome_url, environment.outcome_secret_arn)
+            # CloudFormation reads a secret only when the text of the reference changes: so the version is a part of it.
+            header = cdk.SecretValue.secrets_manager(
+                environment.outcome_secret_arn,
+                json_field="authorization",
+                version_id=environment.outcome_secret_version,
+            )
+            self.send_to(environment.outcome_url, header)
 
-    def pipe(self, storage: Storage) -> None:
-        stream = storage.table.table_stream_arn
-        if stream is None:
-            raise ValueError("the table has no stream")
+    def pipe(self, storage: Storage, stream: str) -> None:
         role = self.role_of_pipe(storage, stream)
         pipe = pipes.CfnPipe(
             self,
@@ -51,7 +59,7 @@ class SettledEvents(Construct):
                     dead_letter_config=pipes.CfnPipe.DeadLetterConfigProperty(arn=self.dead_letters.queue_arn),
                 ),
                 filter_criteria=pipes.CfnPipe.FilterCriteriaProperty(
-                    filters=[pipes.CfnPipe.FilterProperty(pattern=pattern) for pattern in filter_patterns()]
+                    filters=[pipes.CfnPipe.FilterProperty(pattern=json.dumps(FILTER))]
                 ),
             ),
             target=self.bus.event_bus_arn,
@@ -74,10 +82,10 @@ class SettledEvents(Construct):
                 "pipes.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
             ),
         )
-        acknowledge_inline_policy(role)
-        reading = [f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator")]
+        accept(role, "list of streams")
         for actions, resource in (
-            ([*reading, "dynamodb:ListStreams"], stream),
+            ([f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator")], stream),
+            (["dynamodb:ListStreams"], "*"),
             (["events:PutEvents"], self.bus.event_bus_arn),
             (["sqs:SendMessage"], self.dead_letters.queue_arn),
         ):
@@ -89,24 +97,21 @@ class SettledEvents(Construct):
             )
         return role
 
-    def send_to(self, url: str, secret_arn: str) -> None:
+    def send_to(self, url: str, header: cdk.SecretValue) -> None:
         """POST each event to the merchant, with the header `Authorization` from the merchant's own secret."""
         connection = events.Connection(
             self,
             "Connection",
-            authorization=events.Authorization.api_key(
-                "Authorization", cdk.SecretValue.secrets_manager(secret_arn, json_field="authorization")
-            ),
+            authorization=events.Authorization.api_key("Authorization", header),
         )
         destination = events.ApiDestination(self, "Endpoint", connection=connection, endpoint=url)
         role = iam.Role(self, "EndpointRole", assumed_by=iam.ServicePrincipal("events.amazonaws.com"))
-        acknowledge_inline_policy(role)
         events.Rule(
             self,
             "ToEndpoint",
             event_bus=self.bus,
             description="Settled voids, to the merchant's endpoint",
-            event_pattern=events.EventPattern(source=[SOURCE], detail_type=[DETAIL_TYPE]),
+            event_pattern=events.EventPattern(source=[SOURCE], detail_type=[SETTLED]),
             targets=[
                 targets.ApiDestination(
                     destination,

@@ -6,7 +6,7 @@ a line of plain text, whatever a gateway response says.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aws_cdk import aws_apigateway as apigateway
 
@@ -57,9 +57,16 @@ RESPONSES = (
 )  # fmt: skip
 
 
-def add_to(rest: apigateway.RestApi) -> None:
-    for response in RESPONSES:
-        headers = {"Content-Type": "'application/problem+json'"}
+# Where tokens are taken their refusals keep AWS's own status: 401, as whoever sends a token expects it.
+BY_TOKEN = {"UNAUTHORIZED", "EXPIRED_TOKEN"}
+
+
+def add_to(rest: apigateway.RestApi, *, by_token: bool) -> None:
+    for each in RESPONSES:
+        headers, response = {"Content-Type": "'application/problem+json'"}, each
+        if by_token and each.cause in BY_TOKEN:
+            response = replace(each, status=None)
+            headers["WWW-Authenticate"] = "'Bearer'"
         if response.retry_after is not None:
             headers["Retry-After"] = f"'{response.retry_after}'"
         rest.add_gateway_response(

@@ -11,11 +11,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.nag import acknowledge_policy_of_aws
+from infra.nag import accept
 
-# Nobody calls settle_voids: of a run a minute a tenth is one or two, too few for an alarm to see. It moves at once, and
-# if it does harm, the alarms that it rings take the others back and CloudFormation takes it back with them.
-AT_ONCE = ("SettleVoids",)
+# Of a run a minute, and of the few decisions of a day, a tenth is too little for an alarm to see. These move at once,
+# and if they do harm, the alarms that they ring take the others back and CloudFormation takes these back with them.
+AT_ONCE = ("SettleVoids", "Decide")
 
 
 class Releases(Construct):
@@ -25,11 +25,7 @@ class Releases(Construct):
         super().__init__(scope, name)
         application = codedeploy.LambdaApplication(self, "Application")
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("codedeploy.amazonaws.com"))
-        acknowledge_policy_of_aws(
-            role,
-            "AWSCodeDeployRoleForLambdaLimited",
-            because="The policy that AWS writes for exactly this role; it moves aliases and reads alarms.",
-        )
+        accept(role, "aws's policy of a release")
         for function, alias in live.items():
             if function not in AT_ONCE:
                 codedeploy.LambdaDeploymentGroup(

@@ -1,40 +1,30 @@
-"""What leaves when a void is settled: which changes of the table become an event, and what the event says.
+"""What leaves when a void is settled: which writes of the table become an event, and what the event says.
 
-Promises one event for each change into `voided` or `failed`, and fields by an allow-list: no comment, no caller, no
-provider text. Never imports the CDK, so that tests can read it; docs/events.md is the contract for whoever receives it.
+Promises one event for each change of a settled state or of its reason, and fields by an allow-list: no comment, no
+caller, no provider text. Never imports the CDK, so that tests can read it; docs/events.md is the contract for whoever
+receives it.
 """
 
-import json
-
 SOURCE = "void-service"
-DETAIL_TYPE = "void.settled"
+SETTLED = "void.settled"
+HEARTBEAT = "void-service.heartbeat"
 
-ORDER = {"sk": {"S": ["ORDER"]}}
-SETTLED = ["voided", "failed"]
+# A pattern cannot compare two images. So the write that settles says so by `settles`, which every other write leaves
+# out, and what is removed has no new image. The heartbeat goes the same way, or it would beat while the events stand
+# still.
+FILTER: dict[str, object] = {
+    "eventName": ["INSERT", "MODIFY"],
+    "dynamodb": {"NewImage": {"settles": {"S": [SETTLED, HEARTBEAT]}}},
+}
 
-
-def change(old: list[object], new: list[str]) -> dict[str, object]:
-    images = {"OldImage": {"state": {"S": old}}, "NewImage": {"state": {"S": new}}}
-    return {"eventName": ["MODIFY"], "dynamodb": {"Keys": ORDER, **images}}
-
-
-# A pattern cannot compare two images, but it can name the few changes that settle something; any of these selects.
-FILTERS: tuple[dict[str, object], ...] = (
-    # A webhook about a void that nobody asked us for makes a record that is settled from its first write.
-    {"eventName": ["INSERT"], "dynamodb": {"Keys": ORDER, "NewImage": {"state": {"S": SETTLED}}}},
-    # The same, where the order had only webhooks of other operations until then: it has no state yet.
-    change([{"exists": False}], SETTLED),
-    # A new attempt writes its intent first, so failing again passes here too.
-    change([{"anything-but": SETTLED}], SETTLED),
-    # The provider corrects itself.
-    change(["failed"], ["voided"]),
-)
+DETAIL_TYPE = "$.dynamodb.NewImage.settles.S"
+"""A path: a pipe has one target, and puts in what the item says."""
 
 # AWS documents that a pipe puts values in without escaping them. So each one has an alphabet that JSON need not escape:
-# `order_id_quoted` is percent-encoded, the others are ours or checked. Inside quotes, a value that the order does not
-# have is nothing.
+# `order_id_quoted` is percent-encoded, the others are ours or checked. Inside quotes, a value that the item does not
+# have is nothing; the two without quotes are in each item.
 TEMPLATE = """{
-  "id": "<$.dynamodb.NewImage.write_id.S>",
+  "id": "<$.dynamodb.NewImage.event_id.S>",
   "order_id": "<$.dynamodb.NewImage.order_id_quoted.S>",
   "state": "<$.dynamodb.NewImage.state.S>",
   "reason": "<$.dynamodb.NewImage.reason.S>",
@@ -43,9 +33,6 @@ TEMPLATE = """{
   "settled_at": "<$.dynamodb.NewImage.settled_at.S>",
   "review": <$.dynamodb.NewImage.review.BOOL>,
   "corrected": <$.dynamodb.NewImage.corrected.BOOL>,
-  "order_currency": "<$.dynamodb.NewImage.order_currency.S>"
+  "order_currency": "<$.dynamodb.NewImage.order_currency.S>",
+  "by": "<$.dynamodb.NewImage.settled_by.S>"
 }"""
-
-
-def filter_patterns() -> list[str]:
-    return [json.dumps(each) for each in FILTERS]

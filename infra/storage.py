@@ -8,14 +8,19 @@ import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.environment import Environment
-from infra.nag import acknowledge, acknowledge_key_of_aws
+from infra.nag import accept
+from infra.wrong_settings import RETENTION
 
 # The names within the stack. Another name would be another resource, empty and beside the old one.
 TABLE, SECRET, KEY = "OrdersTable", "ProviderCredentials", "DataKey"
+
+# Of the table alone, for the plan of AWS Backup that the account may have.
+BACKUP = ("backup", "orders")
 
 # What a user of the data needs of the key, through the services that hold the data; nothing else may be decrypted.
 KEY_ACTIONS = [
@@ -32,7 +37,11 @@ class Storage(Construct):
     def __init__(self, scope: Construct, name: str, environment: Environment) -> None:
         super().__init__(scope, name)
         self.key = own_key(self) if environment.own_key else None
-        self.table = dynamodb.Table(
+        self.table = self.orders()
+        self.secret_arn = self.credentials()
+
+    def orders(self) -> dynamodb.Table:
+        table = dynamodb.Table(
             self,
             "Orders",
             partition_key=text("pk"),
@@ -49,11 +58,22 @@ class Storage(Construct):
             # Not RetainExceptOnCreate: a failed first deployment would get stuck on a table that it may not delete.
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
-        keep_the_name(self.table.node.default_child, TABLE)
-        self.table.add_global_secondary_index(index_name="due", partition_key=text("due_pk"), sort_key=number("due_at"))
-        self.table.add_global_secondary_index(
-            index_name="review", partition_key=text("review_pk"), sort_key=number("review_at")
+        keep_the_name(table.node.default_child, TABLE)
+        for index, sort_key in (("due", number("due_at")), ("review", number("review_at"))):
+            table.add_global_secondary_index(index_name=index, partition_key=text(f"{index}_pk"), sort_key=sort_key)
+        # Who lists the settled voids of a day reads each by its key: to copy them whole would double what a write
+        # costs.
+        table.add_global_secondary_index(
+            index_name="settled",
+            partition_key=text("settled_pk"),
+            sort_key=text("settled_at"),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
+        # A plan of AWS Backup belongs to the account; by this tag it can choose the table.
+        cdk.Tags.of(table).add(*BACKUP)
+        return table
+
+    def credentials(self) -> str:
         # Not the usual Secret: it would generate a random value, which a rotation would turn into "previous".
         secret = secretsmanager.CfnSecret(
             self,
@@ -63,14 +83,8 @@ class Storage(Construct):
         )
         secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
         keep_the_name(secret, SECRET)
-        acknowledge(
-            secret,
-            "AwsSolutions-SMG4",
-            because="Only the provider issues these credentials, by hand; docs/runbook.md has the order of a rotation.",
-            until="the provider has an API that rotates them.",
-        )
-        acknowledge_key_of_aws(secret, "PCI.DSS.321-SecretsManagerUsingKMSKey")
-        self.secret_arn = secret.attr_id
+        accept(secret, "rotated by hand")
+        return secret.attr_id
 
     def index_arn(self, name: str) -> str:
         return f"{self.table.table_arn}/index/{name}"
@@ -102,6 +116,17 @@ def own_key(scope: Construct) -> kms.Key:
             )
         )
     return key
+
+
+def forgotten_in_the_end(scope: Construct, name: str, environment: Environment, key: kms.IKey | None) -> logs.LogGroup:
+    """A log group that outlives the stack, and of which each line has an end."""
+    return logs.LogGroup(
+        scope,
+        name,
+        retention=logs.RetentionDays[RETENTION[environment.log_retention_days]],
+        removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+        encryption_key=key,
+    )
 
 
 def keep_the_name(resource: object, name: str) -> None:

@@ -8,13 +8,12 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from infra.api import Api
-from infra.backups import Backups
+from infra.callers import DECIDE, READ, SUBMIT
 from infra.environment import Environment
 from infra.environments import NOT_DEPLOYED_LOCALLY
 from infra.events import SettledEvents
 from infra.functions import Functions
 from infra.monitoring import Monitoring
-from infra.network import Network
 from infra.releases import Releases
 from infra.storage import Storage
 
@@ -32,22 +31,12 @@ class VoidService(cdk.Stack):
 
         storage = Storage(self, "Storage", environment)
         api = Api(self, "Api", environment, public_url=self.public_url(environment), key=storage.key)
-        network = Network(self, "Network", environment, storage) if environment.fixed_egress else None
-        functions = Functions(
-            self, "Functions", environment, storage, provider=provider, webhook_url=api.webhook_url, network=network
-        )
-        api.route(
-            submit_void=functions.live["SubmitVoid"],
-            read_voids=functions.live["ReadVoids"],
-            receive_webhook=functions.live["ReceiveWebhook"],
-        )
+        functions = Functions(self, "Functions", environment, storage, provider=provider, webhook_url=api.webhook_url)
+        api.route(functions.live)
         events = SettledEvents(self, "Events", environment, storage)
         monitoring = Monitoring(self, "Monitoring", environment, api, functions, events, storage)
         if environment.canary:
             Releases(self, "Releases", functions.live, monitoring.against_release)
-
-        if environment.backup_days is not None:
-            Backups(self, "Backups", storage, days=environment.backup_days)
 
         self.tell_the_operator(api, storage, events, monitoring)
         cdk.Tags.of(self).add("service", "void-service")
@@ -84,9 +73,10 @@ class VoidService(cdk.Stack):
                 "The provider's credentials; every command accepts this ARN as the name",
             ),
             ("FillSecretCommand", f"{fill} --secret-string file://financial-line.json", "Until it has run: 503"),
-            ("CallerPolicy", api.caller_policy(), "What a caller's role must be allowed"),
+            ("CallerPolicy", api.policy_of(SUBMIT, *READ), "What a caller's role must be allowed"),
+            ("OperatorPolicy", api.policy_of(*READ, DECIDE), "What an operator's role must be allowed"),
             ("OutcomeBus", events.bus.event_bus_name, "Where a rule can subscribe to void.settled"),
-            ("AlarmTopic", monitoring.topic.topic_arn, "Where each alarm is told; subscribe whoever must know"),
+            ("AlarmTopic", monitoring.topic.topic_arn, "SNS topic of every alarm: subscribe whoever is on call"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
 

@@ -67,7 +67,8 @@ def _synthesise(kept: Path) -> None:
     )
     if done.returncode:
         shutil.rmtree(partial, ignore_errors=True)
-        raise SystemExit(f"The stack could not be synthesised:\n{done.stdout}")
+        cause = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "no word why")
+        raise SystemExit(f"The stack could not be synthesised (python -m infra.synth local shows all): {cause.strip()}")
     for asset in assets(partial).values():
         _zip(asset)
     (partial / "complete").touch()

@@ -4,19 +4,21 @@ Promises that routes, permissions and environment variables are those of the tem
 """
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
+import urllib3
 from botocore.config import Config
 
 from local.assembly import CACHE, ROOT, STACK, Say, assets, template, zipped
@@ -26,6 +28,12 @@ REGION = "eu-central-1"
 ACCOUNT = "000000000000"
 ADMIN = ("test", "test")  # the engine's root of the account; no function ever gets it
 ASSET_BUCKET = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
+_OF_NOBODY: Any = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+    "ca_bundle": (None, None, None, None),
+}
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,15 @@ class Deployment:
 
 
 def client(service: str, endpoint: str, credentials: tuple[str, str] = ADMIN) -> Any:
-    return boto3.client(  # type: ignore[call-overload]  # the name is not a literal here
+    """Whatever profile, files or proxy this shell is set up for: the engine is on this machine and none of AWS's."""
+    session = boto3.Session(botocore_session=botocore.session.Session(session_vars=_OF_NOBODY))
+    return session.client(  # type: ignore[call-overload]  # the name is not a literal here
         service,
         endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id=credentials[0],
         aws_secret_access_key=credentials[1],
-        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, proxies={}),
     )
 
 
@@ -108,13 +118,16 @@ def start_engine(python: Path, children: Children, scratch: Path, log: Path) -> 
     process = children.start([str(python), "-m", "ministack"], environment, scratch, log)
     endpoint = f"http://127.0.0.1:{port}"
     give_up = time.monotonic() + 30
-    while time.monotonic() < give_up and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2):
-                return endpoint
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.05)
-    raise SystemExit(f"ministack did not start:\n{log.read_text(errors='replace')[-2000:]}")
+    with urllib3.PoolManager(retries=False, timeout=2) as pool:  # which knows no proxy
+        while time.monotonic() < give_up and process.poll() is None:
+            try:
+                if pool.request("GET", f"{endpoint}/_ministack/health").status == HTTPStatus.OK:
+                    return endpoint
+            except urllib3.exceptions.HTTPError:
+                time.sleep(0.05)
+    ended = process.poll()
+    why = "does not answer after 30 s" if ended is None else f"ended with {ended}"
+    raise SystemExit(f"ministack {why}: {one_line(log.read_text(errors='replace')) or 'it has said nothing'}")
 
 
 def deploy(endpoint: str, assembly: Path, parameters: Mapping[str, str]) -> Deployment:
@@ -162,11 +175,15 @@ def secret_references_as_arns(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def refused_by_the_engine(template: dict[str, Any]) -> list[str]:
-    """Alarms over metric math, which the engine refuses whole stacks for. No void depends on an alarm."""
-    return [
+    """Pipes, whose filters, templates and buses it does not know: `outcomes` stands in. And alarms about a pipe,
+    or over metric math, which it refuses whole stacks for: no void depends on an alarm."""
+    resources = template["Resources"]
+    pipes = [name for name, resource in resources.items() if resource["Type"] == "AWS::Pipes::Pipe"]
+    return pipes + [
         name
-        for name, resource in template["Resources"].items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+        and ("Metrics" in resource["Properties"] or any(f'"{pipe}"' in json.dumps(resource) for pipe in pipes))
     ]
 
 
@@ -185,6 +202,11 @@ def role_credentials(sts: Any, function: Function) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
         "AWS_SESSION_TOKEN": credentials["SessionToken"],
     }
+
+
+def one_line(output: str) -> str:
+    """The end of what a program said, where the cause stands."""
+    return " ".join(output.split())[-600:]
 
 
 def free_port() -> int:
@@ -209,7 +231,7 @@ def _wait_for_stack(cloudformation: Any) -> dict[str, Any]:
         for event in events
         if event["ResourceStatus"].endswith("FAILED")
     ]
-    raise SystemExit("The stack could not be deployed:\n" + "\n".join(reasons))
+    raise SystemExit("The stack could not be deployed: " + one_line("; ".join(reasons)))
 
 
 def _read_deployment(endpoint: str, assembly: Path, cloudformation: Any, stack: dict[str, Any]) -> Deployment:
@@ -271,4 +293,4 @@ def _take_over_schedules(endpoint: str, functions: Mapping[str, Function]) -> di
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
+        raise SystemExit(f"{Path(command[0]).name} {' '.join(command[1:3])} failed: {one_line(done.stdout)}")

@@ -5,10 +5,9 @@ Goes through the front door only, as a merchant does; fails loudly when a step d
 
 import json
 import time
-import urllib.request
 from typing import Any
 
-from local.merchant import Caller, Reply
+from local.merchant import Caller, Reply, send
 from local.service import Service
 
 ORDER = "123"
@@ -36,12 +35,12 @@ def demonstrate(service: Service) -> int:
 
     _step(4, "Financial Line reports by webhook. The service proves it genuine and stores it.")
     read = _read_until_reported(merchant)
-    events = read.json.get("events", [])
-    for event in events:
-        print(_indented(event))
+    webhooks = read.json.get("webhooks", [])
+    for webhook in webhooks:
+        print(_indented(webhook))
 
     _step(5, "The record, as anybody with the credentials reads it from now on:")
-    _show(f"GET {service.url}/v1/voids/{ORDER}", {key: value for key, value in read.json.items() if key != "events"})
+    _show(f"GET {service.url}/v1/voids/{ORDER}", {key: value for key, value in read.json.items() if key != "webhooks"})
 
     _step(6, "The same request again: nothing is sent, the record already knows.")
     again = merchant.post("/v1/voids", document)
@@ -52,7 +51,7 @@ def demonstrate(service: Service) -> int:
     done = (
         answer.status == again.status == 200
         and read.json.get("state") == "voided"
-        and len(events) == 1
+        and len(webhooks) == 1
         and ledger["voids_executed"] == 1
     )
     print("\nThe hold is released." if done else f"\nThis did not end as it must. The functions say:\n{service.logs()}")
@@ -63,16 +62,14 @@ def _read_until_reported(merchant: Caller) -> Reply:
     give_up = time.monotonic() + 10
     while True:
         read = merchant.get(f"/v1/voids/{ORDER}")
-        if read.json.get("events") or time.monotonic() > give_up:
+        if read.json.get("webhooks") or time.monotonic() > give_up:
             return read
         time.sleep(0.1)
 
 
 def _control(method: str, url: str, document: Any = None) -> Any:
-    data = None if document is None else json.dumps(document).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    body = b"" if document is None else json.dumps(document).encode()
+    return send(method, url, body, {"Content-Type": "application/json"}).json
 
 
 def _step(number: int, text: str) -> None:

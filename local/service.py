@@ -12,16 +12,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from local import aws, sandbox, signature
-from local.assembly import CACHE, Say, assembly
+from local import aws, issuer, sandbox, signature
+from local.assembly import CACHE, Say, assembly, template
 from local.console.server import console
 from local.gateway import Gateway, read_api
+from local.instance import FunctionFailed
+from local.kept import Kept
+from local.outcomes import Follower, Outcomes, Stream
 from local.processes import Children
-from local.runtime import FunctionFailed, Runtime
+from local.runtime import Runtime
 from local.scratch import scratch_folder
+from play.ledger import Project
 
 # The published examples of the provider's documentation: good for the sandbox and for nothing else.
 CREDENTIALS = {
@@ -31,6 +36,21 @@ CREDENTIALS = {
     "endpoints_key": "fake-endpoints-key",
 }
 SECONDS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86_400, "days": 86_400}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `make run` may be asked for."""
+
+    port: int = 0
+    sandbox_port: int = 0
+    keep: bool = False
+    """Records and holds are those of the last run that kept them."""
+    show_events: bool = False
+    outcome_url: str | None = None
+    """Where each void.settled is posted to."""
+    tokens: bool = False
+    """Callers may come with tokens of the sandbox's own issuer, too."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,7 @@ class Service:
     secret_arn: str
     log: Path
     runtime: Runtime
+    outcomes: Outcomes
     region: str = aws.REGION
     access_key: str = signature.ACCESS_KEY
     secret_key: str = signature.SECRET_KEY
@@ -67,79 +88,106 @@ class Service:
 
 
 @contextmanager
-def running(port: int = 0, sandbox_port: int = 0, quiet: bool = True) -> Iterator[Service]:
-    say = _silence if quiet else _progress()
+def running(quiet: bool = True, **chosen: Any) -> Iterator[Service]:
+    """`chosen`: members of `Options`."""
     with ExitStack() as stack:
-        scratch = stack.enter_context(scratch_folder(CACHE))
+        yield _Start(stack, Options(**chosen), _silence if quiet else _progress()).service()
+
+
+class _Start:
+    """One start, in steps; what each step starts is stopped by the stack, the newest first."""
+
+    def __init__(self, stack: ExitStack, options: Options, say: Say) -> None:
+        self.stack, self.options, self.say = stack, options, say
+        self.scratch = stack.enter_context(scratch_folder(CACHE))
         # The ports first: a busy one is said at once, not after a minute of synthesis.
-        gateway = _on_port("PORT", port, Gateway)
-        stack.callback(gateway.stop)
-        provider = _on_port("SANDBOX_PORT", sandbox_port, lambda port: _sandbox(port, scratch, gateway.url))
-        stack.callback(provider.stop)
-        children = Children()
-        stack.callback(children.stop_all)
-        yield _start(stack, gateway, provider, children, scratch, say)
+        self.gateway = _on_port("PORT", options.port, Gateway)
+        stack.callback(self.gateway.stop)
+        self.provider = _on_port("SANDBOX_PORT", options.sandbox_port, self.sandbox)
+        stack.callback(self.provider.stop)
+        self.kept = Kept(CACHE, self.provider.desk) if options.keep else None
+        if self.kept:
+            stack.callback(self.kept.close)
+        self.children = Children()
+        stack.callback(self.children.stop_all)
 
+    def service(self) -> Service:
+        self.deploy()
+        outcomes = self.follow()
+        runtime = self.functions()
+        self.serve(runtime, outcomes)
+        self.keep_schedules(runtime)
+        # For `python -m ops --local` and `make acceptance`: the ports are others in each run. Goes with the folder.
+        note = {"url": self.gateway.url, "aws_endpoint": self.endpoint, "sandbox_url": self.provider.control_url}
+        (self.scratch / "service.json").write_text(json.dumps(note), encoding="utf-8")
+        return Service(
+            url=self.gateway.url,
+            sandbox_url=self.provider.control_url,
+            provider_url=self.provider.provider_url,
+            provider_ca=self.provider.ca_file,
+            aws_endpoint=self.endpoint,
+            table_name=self.deployment.table_name,
+            secret_arn=self.deployment.secret_arn,
+            log=self.scratch / "functions.log",
+            runtime=runtime,
+            outcomes=outcomes,
+        )
 
-def _start(
-    stack: ExitStack, gateway: Gateway, provider: sandbox.Sandbox, children: Children, scratch: Path, say: Say
-) -> Service:
-    engine = aws.install_engine(say)
-    synthesised = assembly(say)
-    say("Starting ministack, which stands in for AWS, and deploying the stack into it")
-    endpoint = aws.start_engine(engine, children, scratch, scratch / "ministack.log")
-    parameters = {
-        "ProviderUrl": provider.provider_url,
-        "ProviderCaFile": str(provider.ca_file),
-        "PublicUrl": gateway.url,
-    }
-    deployment = aws.deploy(endpoint, synthesised, parameters)
-    aws.fill_secret(endpoint, deployment, CREDENTIALS)
-    say("Starting the functions")
-    sts = aws.client("sts", endpoint)
-    log = scratch / "functions.log"
-    log.touch()
-    runtime = Runtime(
-        deployment.functions, endpoint, lambda function: aws.role_credentials(sts, function), children, log
-    )
-    stack.callback(runtime.stop)
-    names = {function.name: stem for stem, function in deployment.functions.items()}
-    api = read_api(endpoint, deployment.api_id, names, deployment.outputs["CallerPolicy"])
-    for stem in sorted({route.function for route in api.routes}):
-        runtime.warm(stem)
-    gateway.serve(api, runtime, console(provider.control_url), say)
-    stopping = threading.Event()
-    stack.callback(stopping.set)
-    for stem, expression in deployment.schedules.items():
-        run = (runtime, stem, seconds_between(expression), stopping)
-        threading.Thread(target=_keep_schedule, args=run, daemon=True, name=f"schedule-{stem}").start()
-    # For `python -m ops --local` and `make acceptance`: the ports are others in each run. Goes with the scratch folder.
-    note = json.dumps({"url": gateway.url, "aws_endpoint": endpoint, "sandbox_url": provider.control_url})
-    (scratch / "service.json").write_text(note, encoding="utf-8")
-    return Service(
-        url=gateway.url,
-        sandbox_url=provider.control_url,
-        provider_url=provider.provider_url,
-        provider_ca=provider.ca_file,
-        aws_endpoint=endpoint,
-        table_name=deployment.table_name,
-        secret_arn=deployment.secret_arn,
-        log=log,
-        runtime=runtime,
-    )
+    def sandbox(self, port: int) -> sandbox.Sandbox:
+        webhooks = f"{self.gateway.url}/v1/webhooks/financial-line"
+        return sandbox.start(port, Project(**CREDENTIALS), self.scratch, webhooks, self.options.tokens)
 
+    def deploy(self) -> None:
+        engine = aws.install_engine(self.say)
+        synthesised = assembly(self.say)
+        self.declared = template(synthesised)
+        self.say("Starting ministack, which stands in for AWS, and deploying the stack into it")
+        self.endpoint = aws.start_engine(engine, self.children, self.scratch, self.scratch / "ministack.log")
+        self.parameters = {
+            "ProviderUrl": self.provider.provider_url,
+            "ProviderCaFile": str(self.provider.ca_file),
+            "PublicUrl": self.gateway.url,
+        }
+        self.deployment = aws.deploy(self.endpoint, synthesised, self.parameters)
+        aws.fill_secret(self.endpoint, self.deployment, CREDENTIALS)
 
-def _sandbox(port: int, folder: Path, public_url: str) -> sandbox.Sandbox:
-    webhooks = f"{public_url}/v1/webhooks/financial-line"
-    return sandbox.start(
-        port,
-        pos_id=CREDENTIALS["pos_id"],
-        api_key=CREDENTIALS["api_key"],
-        api_secret=CREDENTIALS["api_secret"],
-        endpoints_key=CREDENTIALS["endpoints_key"],
-        folder=folder,
-        default_webhook_url=webhooks,
-    )
+    def follow(self) -> Outcomes:
+        """What leaves, and what is kept. Stopped after the functions, so that nothing which they wrote is missed."""
+        table, options = self.deployment.table_name, self.options
+        if self.kept:
+            self.kept.restore(aws.client("dynamodb", self.endpoint), table)
+        show = _print if options.show_events else None
+        outcomes = Outcomes(self.declared, aws.client("events", self.endpoint), show, options.outcome_url)
+        takers = [outcomes.take, *([self.kept.take] if self.kept else [])]
+        follower = Follower(Stream(aws.client("dynamodbstreams", self.endpoint), table), takers)
+        self.stack.callback(follower.stop)
+        return outcomes
+
+    def functions(self) -> Runtime:
+        self.say("Starting the functions")
+        sts = aws.client("sts", self.endpoint)
+        log = self.scratch / "functions.log"
+        log.touch()
+        roles = partial(aws.role_credentials, sts)
+        runtime = Runtime(self.deployment.functions, self.endpoint, roles, self.children, log)
+        self.stack.callback(runtime.stop)
+        return runtime
+
+    def serve(self, runtime: Runtime, outcomes: Outcomes) -> None:
+        names = {function.name: stem for stem, function in self.deployment.functions.items()}
+        keys_at = {issuer.URL: self.provider.control_url}
+        deployed = self.deployment
+        api = read_api(self.endpoint, deployed.api_id, names, deployed.outputs, self.declared, self.parameters, keys_at)
+        for stem in sorted({route.function for route in api.routes}):
+            runtime.warm(stem)
+        self.gateway.serve(api, runtime, console(self.provider.control_url, outcomes.latest), self.say)
+
+    def keep_schedules(self, runtime: Runtime) -> None:
+        stopping = threading.Event()
+        self.stack.callback(stopping.set)
+        for stem, expression in self.deployment.schedules.items():
+            run = (runtime, stem, seconds_between(expression), stopping)
+            threading.Thread(target=_keep_schedule, args=run, daemon=True, name=f"schedule-{stem}").start()
 
 
 def _on_port[T](variable: str, port: int, start: Callable[[int], T]) -> T:
@@ -181,6 +229,10 @@ def _keep_schedule(runtime: Runtime, stem: str, seconds: float, stopping: thread
             runtime.invoke(stem, scheduled_event(datetime.now(UTC)))
         except FunctionFailed:
             continue  # noted in the functions' log; EventBridge Scheduler does not retry it either
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _silence(_: str) -> None:

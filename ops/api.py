@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 
 from ops.places import OpsError, Place, api_url, no_local_run
 from payments import exact_json
-from payments.record import wrong_order_id
+from payments.messages import wrong_order_id
 
 SECONDS = 35.0
 """Longer than API Gateway lets any request take."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ops import api, compare, export, places, quarantine, systems
 from ops.places import OpsError, Place
-from ops.screen import Screen
+from ops.screen import Screen, clean
 
 Arguments = argparse.Namespace
 TITLES = {"unsettled": "unsettled", "review": "in review", "settled": "settled"}
@@ -159,16 +159,14 @@ def decide(place: Place, chosen: Arguments, screen: Screen) -> None:
     except OpsError as error:
         seen.line(f"{error}. That forbids no decision.")
     question = f"Order {chosen.order} in {place.environment}: {chosen.decision}, because: {chosen.note}"
-    if not confirmed(question, seen):
+    if not confirmed(question):
         raise OpsError("nothing was decided")
     _print_void(api.decide(place, chosen.order, chosen.decision, record["revision"], chosen.note), screen)
 
 
-def confirmed(question: str, screen: Screen) -> bool:
+def confirmed(question: str) -> bool:
     """Does whoever sits there type yes?"""
-    screen.line("")
-    screen.line(question)
-    screen.line("Type yes to go on:")
+    print(f"\n{clean(question)}\nType yes to go on: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip() == "yes"
 
 

@@ -35,7 +35,7 @@ def ask(secret: Secret, provider: Provider, order_id: str, pos_id: str | None) -
     if credentials is None:
         raise OpsError(f"the record belongs to project {pos_id}, and the secret has no credentials of it")
     view = provider.get_order(credentials, order_id, deadline)
-    if view is None:
+    if view is None or view.partial:
         raise OpsError("the provider gave no answer that may be trusted: nothing can be said; try again later")
     return view
 
@@ -48,13 +48,13 @@ def differences(record: Document | None, view: OrderView) -> list[Difference]:
 
 
 def _without_record(view: OrderView) -> Iterator[Difference]:
-    voids = [operation for operation in _voids(view) if not operation.failed]
+    voids = [operation for operation in view.of("void") if not operation.failed]
     if voids:
         yield Difference("unknown-here", f"the provider lists {len(voids)} void(s), and we have no record")
 
 
 def _differences(record: Document, view: OrderView) -> Iterator[Difference]:
-    state, released = record["state"], [operation for operation in _voids(view) if operation.succeeded]
+    state, released = record["state"], [operation for operation in view.of("void") if operation.succeeded]
     if view.not_found:
         if state != "failed":  # nothing was voided: on that both agree
             kind = "voided-here-not-there" if state == "voided" else "open"
@@ -71,7 +71,7 @@ def _differences(record: Document, view: OrderView) -> Iterator[Difference]:
         yield Difference("voided-there-not-here", says)
     elif state in _OPEN:
         yield Difference("open", f"our record is {state}")
-    elif any(operation.under_way for operation in _voids(view)):
+    elif any(operation.under_way for operation in view.of("void")):
         yield Difference("open", "the provider has a void under way, and our record is failed")
 
 
@@ -88,10 +88,6 @@ def _contradictions(record: Document, view: OrderView, released: list[Operation]
     if payment is not None and others:
         names = ", ".join(sorted(map(str, others)))
         yield Difference("another-hold", f"the void released payment {payment}, and another hold may stand: {names}")
-
-
-def _voids(view: OrderView) -> tuple[Operation, ...]:
-    return tuple(operation for operation in view.operations if operation.method.lower() == "void")
 
 
 def _shared(said: Document, operation: Operation) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from infra.settled_event import DETAIL_TYPE, SOURCE, TEMPLATE
+from infra.settled_event import SETTLED, SOURCE, TEMPLATE
 from ops import items
 from ops.places import OpsError
 from payments.items import SHARDS, key
@@ -92,8 +92,7 @@ def resend(client: Any, bus: str, details: Iterator[Detail]) -> int:
     while waiting:
         some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
         entries = [
-            {"EventBusName": bus, "Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps(one)}
-            for one in some
+            {"EventBusName": bus, "Source": SOURCE, "DetailType": SETTLED, "Detail": json.dumps(one)} for one in some
         ]
         answer = client.put_events(Entries=entries)
         refused = [entry.get("ErrorCode") for entry in answer["Entries"] if entry.get("ErrorCode")]

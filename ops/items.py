@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from payments.items import key, read_order
-from representations import void_record
+from answers import void_record
+from ops.systems import now
+from payments.items import day_of, key, read_order
 
 Item = Mapping[str, Any]
 Arguments = dict[str, Any]
@@ -29,9 +30,8 @@ def settled_between(begin: str, end: str) -> Arguments:
 
 
 def record(item: Item) -> dict[str, Any]:
-    """The record of an order, as `GET /voids` lists it."""
-    order = read_order(item)
-    return {**void_record(order), "pos_id": order.pos_id}
+    """The record of an order, as `GET /voids` lists it now."""
+    return void_record(read_order(item), now())
 
 
 def of_order(client: Any, table: str, pos_id: str, order_id: str) -> dict[str, Any] | None:
@@ -42,7 +42,7 @@ def of_order(client: Any, table: str, pos_id: str, order_id: str) -> dict[str, A
 
 def settled_on(day: date, shard: int, begin: str, end: str) -> Arguments:
     """The query of the keys of what was settled on one day (UTC), within a time; one of SHARDS parts."""
-    values = {":pk": {"S": f"SETTLED#{day.isoformat()}#{shard}"}, ":begin": {"S": begin}, ":end": {"S": end}}
+    values = {":pk": {"S": f"{day_of(day.isoformat())}#{shard}"}, ":begin": {"S": begin}, ":end": {"S": end}}
     condition = "settled_pk = :pk AND settled_at BETWEEN :begin AND :end"
     return {"IndexName": "settled", "KeyConditionExpression": condition, "ExpressionAttributeValues": values}
 

@@ -50,7 +50,9 @@ def reconcile_period(place: Place, chosen: Arguments, screen: Screen) -> int:
     if journal.done:
         print(f"goes on: {len(journal.done)} orders were looked at before", file=sys.stderr)
     sides = reconcile.Sides(
-        lambda order, pos_id: items.of_order(client, table, pos_id or secret.current(systems.deadline()).pos_id, order),
+        lambda order, pos_id: items.of_order(
+            client, table, pos_id or secret.current(systems.deadline()).project, order
+        ),
         lambda order, pos_id: compare.ask(secret, provider, order, pos_id),
     )
     records = export.records(client, table, wanted, lambda _: None)

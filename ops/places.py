@@ -22,8 +22,8 @@ from payments import settings
 
 STACK = "VoidService-"
 LOCAL_REGION = "eu-central-1"
-LOCAL_CALLER = ("local", "local-secret")
-"""What `make run` prints."""
+LOCAL_CALLER = ("operator", "operator-secret")
+"""Whose key `make run` prints: it may read and decide."""
 LOCAL_OWNER = ("test", "test")
 """The root of ministack's only account."""
 NOT_FOUND = "not found"

@@ -1,142 +1,140 @@
-"""Which request may send a void, and the attempt that it then makes.
+"""Which request may send a void, which decision an operator may make, and how a request ends.
 
 Promises that the key of an attempt is answered by that attempt, and that what may be under way is never claimed. Pure.
 """
 
-from copy import replace
 from enum import StrEnum
+from typing import NamedTuple
 
-from payments.record import (
+from payments.facts import (
     REACHED_NOTHING,
+    SETTLED,
     Attempt,
-    Change,
-    EarlierAttempt,
-    Evidence,
+    Facts,
     FailureReason,
     Request,
-    Source,
     State,
-    Void,
-    append_history,
+    Status,
+    Told,
+    Word,
 )
+from payments.operations import MOST_OPERATIONS
+from payments.orders import Void
+from payments.reviews import CAUSES
+from payments.verdict import told_of, unknown_rows
 
-LEASE_MS = 25_000
-"""Longer than submit_void's 20 s timeout: when the lease ends, the submitter cannot still be running."""
-SETTLE_WINDOW_MS = 120_000
-"""How long after the lease our POST may still arrive. Only a query begun after it may show an absence."""
 MOST_ATTEMPTS = 20
+"""Attempts that reached the provider between two decisions of an operator."""
+MOST_ROUNDS = 10
+NOTHING_HAPPENED = frozenset({FailureReason.NOT_SENT, FailureReason.THROTTLED, FailureReason.CREDENTIALS})
+WAIT_SECONDS = 5
+WAIT_FOR_OPERATOR_SECONDS = 3_600
 
 
-class ClaimDecision(StrEnum):
-    """What a request means for the record that it met."""
+class Result(StrEnum):
+    """How a request ends; most are named like their problem."""
 
-    CLAIM = "claim"
-    REPLAY = "replay"
-    FAILED_EARLIER = "failed-earlier"
+    VOIDED = "voided"
+    ACCEPTED = "accepted"
+    NOT_VOIDABLE = "not-voidable"
     IN_PROGRESS = "in-progress"
+    WAITS_FOR_OPERATOR = "waits-for-operator"
+    TOO_MANY = "too-many-attempts"
     KEY_MISMATCH = "idempotency-mismatch"
     CURRENCY_MISMATCH = "currency-mismatch"
-    TOO_MANY = "too-many-attempts"
+    THROTTLED = "throttled"
+    CREDENTIALS = "provider-credentials"
+    NOT_SENT = "not-sent"
+    DECIDED = "decided"
+    CHANGED = "changed-meanwhile"
+    NOTHING_TO_DECIDE = "nothing-to-decide"
 
 
-def judge(void: Void | None, request: Request, now: int) -> ClaimDecision:
-    """May this request send a void, or does the record already answer it? Order: key, currency, state."""
+class Judged(NamedTuple):
+    """What a request comes to; no result: it may send. `told`: its key's own attempt answers it."""
+
+    result: Result | None
+    made: Attempt | None = None
+    told: Told | None = None
+
+
+def judge(void: Void | None, request: Request, now: int) -> Judged:
+    """May this request send a void, or does the record already answer it? From top to bottom."""
     if void is None:
-        return ClaimDecision.CLAIM
-    made = void.made_by(request.key)
+        return Judged(None)
+    facts, newest = void.facts, void.facts.newest
+    made = facts.made_by(request.key)
     if made is not None and made.body_hash != request.body_hash:
-        return ClaimDecision.KEY_MISMATCH
-    if isinstance(made, EarlierAttempt) and _answers_its_key(void, made):
-        return ClaimDecision.FAILED_EARLIER
+        return Judged(Result.KEY_MISMATCH)
+    told = told_of(facts, made) if made is not None else None
+    if told is not None and told.reason not in NOTHING_HAPPENED and void.state is not State.VOIDED:
+        same = void.state is State.FAILED and made is newest and told.reason is void.reason
+        return Judged(Result.NOT_VOIDABLE, made, None if same else told)
     if void.state is not State.FAILED and void.order_currency not in (None, request.order_currency):
-        return ClaimDecision.CURRENCY_MISMATCH
-    if void.state is State.SUBMITTING and void.attempt is not None and now < void.attempt.lease_until:
-        return ClaimDecision.IN_PROGRESS
+        return Judged(Result.CURRENCY_MISMATCH)
+    if newest is not None and newest.end is None and now < newest.lease_until and void.state not in SETTLED:
+        return Judged(Result.IN_PROGRESS)
     if not _may_claim(void, made):
-        return ClaimDecision.REPLAY
-    if void.under_way:
-        return ClaimDecision.IN_PROGRESS
-    return ClaimDecision.TOO_MANY if void.attempts_that_count >= MOST_ATTEMPTS else ClaimDecision.CLAIM
+        return Judged(result_of(void))
+    if unknown_rows(facts):
+        return Judged(Result.WAITS_FOR_OPERATOR)
+    return Judged(Result.TOO_MANY if _used_up(facts) else None)
 
 
-def _answers_its_key(void: Void, earlier: EarlierAttempt) -> bool:
-    """Has this attempt failed for good? Whatever came after it: what was said about a key never changes."""
-    if earlier.reason is FailureReason.NOT_EXECUTED and void.state is State.VOIDED:
-        return False  # its POST may have arrived after all, and be what released the hold
-    return earlier.reason not in REACHED_NOTHING
-
-
-def _may_claim(void: Void, made: Attempt | EarlierAttempt | None) -> bool:
+def _may_claim(void: Void, made: Attempt | None) -> bool:
     """`made`: the attempt that the request's key has already made."""
-    match void.state:
-        case State.FAILED if void.reason in REACHED_NOTHING:
-            return True  # also with an earlier key: what has failed for good was answered above
-        case State.FAILED:
-            return made is None and void.reason is not FailureReason.ALREADY_CAPTURED
-        case State.SUBMITTING | State.UNKNOWN:
-            # A delayed retry with the key of an attempt must not send: only a new, explicit request may.
-            return void.resend_allowed and made is None
-        case _:
-            return False
+    if void.state is State.FAILED:
+        return void.reason in NOTHING_HAPPENED or (made is None and void.reason is not FailureReason.ALREADY_CAPTURED)
+    # A delayed retry with the key of an attempt must not send: only a new, explicit request may.
+    return void.resend_allowed and made is None
 
 
-def claim(void: Void | None, request: Request, attempt_id: str, now: int) -> Void:
-    """The durable intent of the next attempt, written before a request byte leaves."""
-    lease_until = now + LEASE_MS
-    before = void.attempt if void is not None else None
-    idle = void is not None and void.reason in REACHED_NOTHING
-    attempt = Attempt(
-        number=before.number + 1 if before is not None else 1,
-        id=attempt_id,
-        key=request.key,
-        body_hash=request.body_hash,
-        currency=request.order_currency,
-        comment=request.comment,
-        requested_at=now,
-        requested_by=request.requested_by,
-        lease_until=lease_until,
-        absence_counts_from=lease_until + SETTLE_WINDOW_MS,
-        idle_before=before.idle_before + 1 if before is not None and idle else 0,
+def _used_up(facts: Facts) -> bool:
+    begins = max((each.attempt for each in facts.decisions), default=0)
+    counted = [each for each in facts.attempts if each.end not in REACHED_NOTHING]
+    return (
+        sum(each.number > begins for each in counted) >= MOST_ATTEMPTS
+        or len(counted) >= MOST_ATTEMPTS * MOST_ROUNDS
+        or len(facts.operations) >= MOST_OPERATIONS
     )
-    fresh = Void(State.SUBMITTING, request.order_currency, attempt, due_at=lease_until)
-    if void is not None:
-        own = before.ids if before is not None else frozenset[str]()
-        fresh = replace(
-            fresh,
-            earlier=_shelved(void, before, request.key) if before is not None else (),
-            # A review that nobody has closed stays visible through later attempts.
-            review=void.review,
-            earlier_sent=void.earlier_sent or not _end_is_proven(void),
-            ids_before_attempt=void.ids_before_attempt | void.all_ids | own,
-            all_ids=void.all_ids | own,
-            history=_kept_history(void, before),
-        )
-    return append_history(fresh, Source(Evidence.REQUEST, now))
 
 
-def _end_is_proven(void: Void) -> bool:
-    """Did the newest attempt end without being executed, by the provider's own word or because nothing left?"""
-    return void.state is State.FAILED and void.reason is not FailureReason.NOT_EXECUTED
+def result_of(void: Void) -> Result:
+    """What the record says to a merchant. 200 only for what is released; nothing final for what is open."""
+    if void.state is State.VOIDED:
+        return Result.VOIDED
+    if void.state is not State.FAILED:
+        return Result.ACCEPTED
+    return Result(void.reason) if void.reason in NOTHING_HAPPENED else Result.NOT_VOIDABLE
 
 
-def _shelved(void: Void, attempt: Attempt, next_key: str | None) -> tuple[EarlierAttempt, ...]:
-    """The earlier attempts and the newest. Those that reached nothing are kept for their keys only, and bounded."""
-    ended = EarlierAttempt(
-        attempt.number, attempt.key, attempt.body_hash, attempt.requested_at, attempt.requested_by,
-        void.reason or FailureReason.NOT_EXECUTED, void.settled_at, void.provider_code, void.provider_message,
-    )  # fmt: skip
-    kept = [each for each in (*void.earlier, ended) if not _is_forgettable(each, next_key)]
-    idle = [each for each in kept if each.reason in REACHED_NOTHING]
-    return tuple(each for each in kept if each not in idle[:-MOST_ATTEMPTS])
+def waits_for_operator(void: Void) -> bool:
+    """Has an operator been notified of what keeps the order open, or its requests refused?"""
+    return bool(unknown_rows(void.facts)) or any(each.reason in CAUSES for each in void.reviews)
 
 
-def _is_forgettable(attempt: EarlierAttempt, next_key: str | None) -> bool:
-    return attempt.reason in REACHED_NOTHING and attempt.key in (None, next_key)
+def retry_after(void: Void, now: int) -> int:
+    """Seconds after which it is worth to ask again about an open void; an hour if it waits for an operator."""
+    if waits_for_operator(void):
+        return WAIT_FOR_OPERATOR_SECONDS
+    due = void.due_at if void.due_at is not None else now
+    return min(max(WAIT_SECONDS, (due - now) // 1000), WAIT_FOR_OPERATOR_SECONDS)
 
 
-def _kept_history(void: Void, attempt: Attempt | None) -> tuple[Change, ...]:
-    """Of many attempts in a row that reached nothing, the first and the newest: an outage must not fill the record."""
-    if attempt is None or not attempt.idle_before or void.reason not in REACHED_NOTHING:
-        return void.history
-    begins = max(at for at, change in enumerate(void.history) if change.state is State.SUBMITTING)
-    return void.history[:begins]
+# ---- operators -------------------------------------------------------------------------------------------------------
+
+
+def may_decide(void: Void, word: Word, now: int) -> Result | None:
+    """Why this decision cannot be made now; None: it can. The provider's success is above every word."""
+    facts = void.facts
+    if word is Word.REVIEWED:
+        return None if any(each.read_at is None for each in void.reviews) else Result.NOTHING_TO_DECIDE
+    standing = facts.word
+    by_word = void.state is State.VOIDED and standing is not None
+    if any(each.status is Status.SUCCESS for each in facts.voids) or (by_word and word is Word.VOIDED):
+        return Result.NOTHING_TO_DECIDE
+    blocked = void.state is State.FAILED and bool(unknown_rows(facts))
+    if word is Word.NOT_VOIDED and void.state is State.FAILED and not blocked:
+        return Result.NOTHING_TO_DECIDE
+    # Not the lease, the window: its POST may still arrive.
+    return Result.IN_PROGRESS if facts.newest is not None and now < facts.newest.window_until else None

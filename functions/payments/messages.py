@@ -1,12 +1,13 @@
 """What the provider says, read leniently: answers, order queries and webhooks become values.
 
 Promises that no input crashes it and that only allow-listed fields leave it (no card data, no personal data).
-Never decides a state: that is `rules`. Sources: docs.finline.io void/api, error-handling, after-payments.
+Never decides a state: that is `verdict`. Sources: docs.finline.io void/api, error-handling, after-payments.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from payments import exact_json
@@ -25,8 +26,11 @@ PROVIDER_FIELDS = (
 LONGEST_TEXT = 2048
 """The longest field that the provider documents (`comment`), in characters; what is longer is cut."""
 LONGEST_ID = 128
+LONGEST_ORDER_ID = 32
 MOST_OPERATIONS = 200
-"""More in one order is no answer about one hold: kept, it would outgrow the record (400 KB) and block its writes."""
+"""An answer with more operations is not believed: stored,
+it would exceed DynamoDB's 400 KB and block every later write.
+"""
 REFUSING = (400, 403, 404, 422)
 """The statuses that refuse, and only with the documented error body. Every other one leaves the outcome open."""
 DOCUMENTED_STATUSES = frozenset({"init", "pending", "success", "failure"})
@@ -93,6 +97,8 @@ class Answer:
     not_found: bool = False
     code: str | None = None
     message: str | None = None
+    cause: str | None = None
+    """For the log: the HTTP status, or how the answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +111,8 @@ class OrderView:
     """One object came instead of the list: what it does not show proves nothing."""
 
     def of(self, method: str) -> tuple[Operation, ...]:
-        """The operations of one method."""
-        return tuple(operation for operation in self.operations if operation.method == method)
-
-    @property
-    def held(self) -> bool:
-        """Our hold is there and successful: the positive control without which "no void" means nothing."""
-        return any(operation.succeeded for operation in self.of("auth"))
+        """The operations of one method, however it is capitalised."""
+        return tuple(operation for operation in self.operations if operation.method.lower() == method)
 
     @property
     def captured(self) -> bool:
@@ -120,20 +121,26 @@ class OrderView:
 
     @property
     def shows_hold_alone(self) -> bool:
-        """Our hold stands, and neither a void nor a capture was executed or is under way."""
-        others = (*self.of("void"), *self.of("capture"))
-        return self.held and not self.partial and all(operation.failed for operation in others)
+        """A hold stands, and everything else has failed: nothing was executed or is under way, whatever its name."""
+        holds = self.of("auth")
+        if self.partial or not any(each.succeeded for each in holds) or any(each.under_way for each in holds):
+            return False
+        return all(each.failed for each in self.operations if each.method.lower() != "auth")
 
 
 def read_answer(status: int, body: bytes, pos_id: str, order_id: str) -> Answer:
     """Understand the answer to a void's POST; whatever is not certain is UNKNOWN."""
+    return replace(_read_answer(status, body, pos_id, order_id), cause=f"HTTP {status}")
+
+
+def _read_answer(status: int, body: bytes, pos_id: str, order_id: str) -> Answer:
     if status == 429:
         return Answer(AnswerKind.THROTTLED)
     value = _parse(body)
     if status == 401 or status in REFUSING:
         return _read_refusal(status, value)
     operation = read_operation(value) if 200 <= status < 300 else None
-    if operation is None or operation.method != "void" or not belongs(operation, pos_id, order_id):
+    if operation is None or operation.method.lower() != "void" or not belongs(operation, pos_id, order_id):
         return Answer(AnswerKind.UNKNOWN)
     code, text = operation.fields["status_code"], operation.fields["status_description"]
     kind = AnswerKind.SUCCESS if operation.succeeded else AnswerKind.FAILURE if operation.failed else AnswerKind.PENDING
@@ -189,6 +196,22 @@ def project_of(pos_id: str) -> str:
     return pos_id.lower() if _UUID.fullmatch(pos_id) else pos_id
 
 
+def wrong_order_id(value: object) -> str | None:
+    """Why this cannot be an order's id, None if it can. `.`, `..` and `0` mean something else in the provider's paths.
+
+    Were the provider to trim blanks or to normalise Unicode, two spellings would be one order with two records.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ORDER_ID or value in (".", "..", "0"):
+        return "must be text of 1 to 32 characters, and not '.', '..' or '0'"
+    if not value.isprintable() or "\ufffd" in value:
+        return "must be printable text, without U+FFFD"
+    if value != value.strip():
+        return "must not begin or end with a blank"
+    if not unicodedata.is_normalized("NFC", value):
+        return "must be in Unicode's composed form (NFC)"
+    return None
+
+
 def read_operation(value: object) -> Operation | None:
     """Read one operation; only `method`, `status` and `order_id` are required."""
     if not isinstance(value, dict):
@@ -198,7 +221,8 @@ def read_operation(value: object) -> Operation | None:
     fields["processing_time"] = fields["processing_time"] or _text(value.get("processed_at"))
     fields["amount"] = _number(value.get("amount"))
     fields["fee"] = _fee(value.get("fee"))
-    method, status, order_id = value.get("method"), value.get("status"), value.get("order_id")
+    # An order id of digits may come as a number: its digits are the id.
+    method, status, order_id = value.get("method"), value.get("status"), fields["order_id"]
     if not (isinstance(method, str) and isinstance(status, str) and isinstance(order_id, str)):
         return None
     if max(len(method), len(status), len(order_id)) > 64:

@@ -10,28 +10,32 @@ from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from payments.deadline import AWS_CALL_SECONDS, AwsClient, Deadline
 from payments.messages import project_of
-from payments.outside import AWS_CALL_SECONDS, AwsClient, Deadline
 
 MAX_AGE_SECONDS = 60.0
 """A rotated secret is picked up within this time; a 401 of the provider in between may be repeated."""
 FRESH_SECONDS = 5.0
-""""Forged" rests on a copy of the secret at most this old, and strangers make us fetch it no more often."""
+"""A message is called forged only against a copy at most this old;
+so forged messages cause at most one fetch in this time.
+"""
 OLDEST_SECONDS = 900.0
 """While Secrets Manager is out of reach, an older copy still serves; a secret rotated meanwhile is used too long."""
 
 Stage = Literal["AWSCURRENT", "AWSPREVIOUS"]
 FIELDS = ("pos_id", "api_key", "api_secret", "endpoints_key")
 OUT_OF_REACH = "out-of-reach"
-NO_VALUE = "no-value"
+NO_VALUE, MALFORMED = "no-value", "malformed"
 
 
 class SecretError(Exception):
-    """The credentials cannot be had: `reason` says why, for the log, without any value."""
+    """The credentials cannot be had: `reason` says why, for the log, without any value; `member`:
+    which one is wrong.
+    """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, member: str | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.member = reason, member
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +56,27 @@ class Credentials:
 @dataclass(frozen=True, slots=True)
 class _CachedVersion:
     credentials: Credentials | None
-    fetched: float
+    fetched: int
+
+
+def _is_younger(moment: int, seconds: float, now: int) -> bool:
+    """By the wall clock: the monotonic one stands still while Lambda freezes an instance. A negative age is old."""
+    return 0 <= now - moment <= seconds * 1000
 
 
 class Secret:
-    """One secret with its cache. `monotonic` is in seconds; `on_outage` is called when an older copy has to serve."""
+    """One secret with its cache. `now` is in ms since 1970; `on_outage` is called when an older copy has to serve."""
 
     def __init__(
         self,
         client: AwsClient,
         secret_id: str,
-        monotonic: Callable[[], float],
+        now: Callable[[], int],
         on_outage: Callable[[], None] = lambda: None,
     ) -> None:
-        self._client, self._secret_id, self._monotonic, self._on_outage = client, secret_id, monotonic, on_outage
+        self._client, self._secret_id, self._now, self._on_outage = client, secret_id, now, on_outage
         self._versions: dict[Stage, _CachedVersion] = {}
-        self._out_of_reach_since: float | None = None
+        self._out_of_reach_since: int | None = None
 
     def current(self, deadline: Deadline) -> Credentials:
         """The current credentials. Raises SecretError."""
@@ -105,13 +114,13 @@ class Secret:
 
     def _at_most(self, stage: Stage, max_age: float, oldest: float, deadline: Deadline) -> Credentials | None:
         """The version, at most `max_age` seconds old, or `oldest` while Secrets Manager is out of reach."""
-        cached, now = self._versions.get(stage), self._monotonic()
-        if cached is not None and now - cached.fetched <= max_age:
+        cached, now = self._versions.get(stage), self._now()
+        if cached is not None and _is_younger(cached.fetched, max_age, now):
             return cached.credentials
         try:
             fetched = _CachedVersion(self._fetch(stage, deadline), now)
         except SecretError as error:
-            if error.reason != OUT_OF_REACH or cached is None or now - cached.fetched > oldest:
+            if error.reason != OUT_OF_REACH or cached is None or not _is_younger(cached.fetched, oldest, now):
                 raise
             self._on_outage()
             return cached.credentials
@@ -123,14 +132,14 @@ class Secret:
         return fetched.credentials
 
     def _fetch(self, stage: Stage, deadline: Deadline) -> Credentials | None:
-        now, since = self._monotonic(), self._out_of_reach_since
-        if since is not None and now - since < FRESH_SECONDS:
+        now, since = self._now(), self._out_of_reach_since
+        if since is not None and 0 <= now - since < FRESH_SECONDS * 1000:
             raise SecretError(OUT_OF_REACH)  # asked a moment ago: waiting for it again would cost each request seconds
         try:
             return self._ask(stage, deadline)
         except SecretError as error:
             self._out_of_reach_since = now if error.reason == OUT_OF_REACH else None
-            if stage == "AWSPREVIOUS" and error.reason in (NO_VALUE, "malformed"):
+            if stage == "AWSPREVIOUS" and error.reason in (NO_VALUE, MALFORMED):
                 return None  # never rotated, or an old version that is not our JSON
             raise
 
@@ -170,12 +179,16 @@ def _read(text: str | None) -> Credentials:
     try:
         value = json.loads(text)
     except ValueError:
-        raise SecretError("malformed") from None  # the parser's message quotes the text
-    if not isinstance(value, dict) or not all(_usable(value.get(name)) for name in FIELDS):
-        raise SecretError("malformed")
+        raise SecretError(MALFORMED) from None  # the parser's message quotes the text
+    if not isinstance(value, dict):
+        raise SecretError(MALFORMED)
+    wrong = [name for name in FIELDS if not _usable(value.get(name))]
+    if wrong:
+        raise SecretError(MALFORMED, wrong[0])
     return Credentials(*(value[name] for name in FIELDS))
 
 
 def _usable(value: object) -> bool:
-    # Header values: anything else than printable ASCII could split a header or fail inside the HTTP library.
-    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
+    # Header values: anything else than printable ASCII could split a header or fail inside the HTTP library. A blank
+    # at an end was pasted: with it every request is refused, or names another project.
+    return isinstance(value, str) and value == value.strip() != "" and value.isascii() and value.isprintable()

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from payments.signatures import Scheme
 
 MOST_WORKERS = 64
+FEWEST_KEPT_DAYS = 400
+"""A record that is gone forgets its keys: a late repetition would be a new request."""
 
 
 class SettingsError(Exception):
@@ -22,6 +24,8 @@ class StorageSettings:
 
     table_name: str
     secret_id: str
+    keep_settled_days: int | None = None
+    """How long a settled order is kept; None: for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ class ProviderSettings:
 
 def storage(environ: Mapping[str, str]) -> StorageSettings:
     """Read what every function needs. Raises SettingsError."""
-    return StorageSettings(_required(environ, "TABLE_NAME"), _required(environ, "SECRET_ID"))
+    days = environ.get("KEEP_SETTLED_DAYS")
+    kept = None if days is None else _whole("KEEP_SETTLED_DAYS", days, FEWEST_KEPT_DAYS, 36_500)
+    return StorageSettings(_required(environ, "TABLE_NAME"), _required(environ, "SECRET_ID"), kept)
 
 
 def provider(environ: Mapping[str, str]) -> ProviderSettings:
@@ -53,9 +59,26 @@ def webhook_url(environ: Mapping[str, str]) -> str:
 
 def settle_workers(environ: Mapping[str, str]) -> int:
     """How many voids one settle run queries at once; also what the provider has to bear. Raises SettingsError."""
-    value = environ.get("SETTLE_WORKERS", "8")
-    if not (value.isascii() and value.isdecimal() and len(value) <= 3 and 1 <= int(value) <= MOST_WORKERS):
-        raise SettingsError(f"SETTLE_WORKERS is not a whole number from 1 to {MOST_WORKERS}")
+    return _whole("SETTLE_WORKERS", environ.get("SETTLE_WORKERS", "8"), 1, MOST_WORKERS)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """Which clients of one's own token issuers may call, and which claim names them."""
+
+    callers: frozenset[str]
+    claim: str
+
+
+def tokens(environ: Mapping[str, str]) -> TokenSettings:
+    """Read who may call by token; nobody, unless it is set."""
+    named = environ.get("TOKEN_CALLERS", "").split(",")
+    return TokenSettings(frozenset(name for name in named if name), environ.get("TOKEN_CALLER_CLAIM", "client_id"))
+
+
+def _whole(name: str, value: str, least: int, most: int) -> int:
+    if not (value.isascii() and value.isdecimal() and len(value) <= len(str(most)) + 1 and least <= int(value) <= most):
+        raise SettingsError(f"{name} is not a whole number from {least} to {most}")
     return int(value)
 
 

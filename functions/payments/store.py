@@ -1,7 +1,8 @@
-"""The only file that touches DynamoDB: conditional writes of whole orders that recognise themselves, and bounded reads.
+"""The only file that touches DynamoDB: whole orders, written conditionally, and bounded reads.
 
-Promises that a write fails if somebody wrote since the version it rests on, and that a write whose answer was lost is
-recognised by its `write_id`. Never scans, never deletes, never overwrites unconditionally.
+Promises that a write fails if somebody wrote since the version it rests on, that one whose answer was lost is
+recognised by its `write_id`, and that no write forgets a fact. Never scans, never deletes, never overwrites
+unconditionally.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,25 +12,26 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from payments import items
+from payments import cursors, evidence, items
+from payments.deadline import AWS_CALL_SECONDS, AwsClient, Deadline
+from payments.facts_text import repeating, write_fields
 from payments.items import Item
-from payments.outside import AWS_CALL_SECONDS, AwsClient, Deadline
-from payments.record import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook
+from payments.orders import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook, size_of
 
 MOST_MERGES = 5
 
 APPEND = (
     "SET webhooks.#digest = :webhook, webhook_bytes = webhook_bytes + :size, "
-    "version = version + :one, write_id = :write"
+    "version = version + :one, write_id = :write REMOVE settles"
 )
 ADDS_NOTHING_ELSE = (
     "#state = :voided AND provider = :provider AND attribute_not_exists(webhooks.#digest) "
     "AND size(webhooks) < :most AND webhook_bytes < :room"
 )
-"""Equal fields, because then `rules` would change nothing else. Whatever is not exactly so is merged."""
+"""Equal fields, because then no fact would change. Whatever is not exactly so is merged."""
 
-StateFilter = Literal["unsettled", "review"]
-KINDS: dict[StateFilter, tuple[str, str]] = {"unsettled": ("due", items.DUE), "review": ("review", items.REVIEW)}
+StateFilter = Literal["unsettled", "review", "settled"]
+FORGETS = "a write would forget a fact"
 
 
 class StoreError(Exception):
@@ -69,10 +71,13 @@ class Page:
 
 
 class Store:
-    """One table. `write_id`s are made by the caller, fresh for each write."""
+    """One table. `write_id`s are made by the caller, fresh for each write.
 
-    def __init__(self, client: AwsClient, table_name: str) -> None:
-        self._client, self._table = client, table_name
+    `keep_days`: of settled orders, None: for ever.
+    """
+
+    def __init__(self, client: AwsClient, table_name: str, keep_days: int | None = None) -> None:
+        self._client, self._table, self._keep_days = client, table_name, keep_days
 
     def load(self, pos_id: str, order_id: str, deadline: Deadline) -> Order | None:
         """Read an order, as of now. Raises StoreError."""
@@ -82,7 +87,7 @@ class Store:
 
     def write(self, order: Order, write_id: str, deadline: Deadline) -> Written | Conflict:
         """Write an order that rests on the version it carries; version 0 must not exist yet. Raises StoreError."""
-        written = replace(order, version=order.version + 1, write_id=write_id)
+        written = replace(order, version=order.next_version, write_id=write_id)
         condition: Item = {"ConditionExpression": "attribute_not_exists(pk)"}
         if order.version:
             seen = {":seen": items.number(order.version)}
@@ -91,7 +96,7 @@ class Store:
             self._call(
                 "put_item",
                 deadline,
-                Item=items.write_order(written),
+                Item=items.write_order(written, self._keep_days),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **condition,
             )
@@ -99,7 +104,7 @@ class Store:
             current = self._found(failed, order, deadline)
             # The SDK repeats a request whose answer was lost: then the condition fails against our own write.
             return Written(current) if current.write_id == write_id else Conflict(current)
-        return Written(written)
+        return Written(order.stored(write_id))
 
     def merge(
         self, order: Order, change: Callable[[Order], Order], new_id: Callable[[], str], deadline: Deadline
@@ -109,6 +114,8 @@ class Store:
             changed = change(order)
             if changed == order:
                 return Merged(order, order)
+            if evidence.forgets(order.facts, changed.facts) is not None:
+                raise StoreError(FORGETS)
             written = self.write(changed, new_id(), deadline)
             if isinstance(written, Written):
                 return Merged(order, written.order)
@@ -122,8 +129,8 @@ class Store:
 
         True: added. Otherwise nothing was written: the order as it stands, None if there is none. Raises StoreError.
         """
-        operation, written = webhook.operation, items.write_webhook(webhook)
-        size = items.webhook_size(webhook.digest, written)
+        operation = webhook.operation
+        size = size_of(operation.fields)
         try:
             self._call(
                 "update_item",
@@ -134,8 +141,8 @@ class Store:
                 ExpressionAttributeNames={"#state": "state", "#digest": webhook.digest},
                 ExpressionAttributeValues={
                     ":voided": {"S": "voided"},
-                    ":provider": {"S": items.write_fields(operation.fields)},
-                    ":webhook": written,
+                    ":provider": {"S": write_fields(operation.fields)},
+                    ":webhook": {"S": repeating(webhook)},
                     ":size": items.number(size),
                     ":most": items.number(MOST_WEBHOOKS),
                     ":room": items.number(MOST_WEBHOOK_BYTES - size),
@@ -156,24 +163,38 @@ class Store:
         except _ConditionFailed:
             return
 
-    def list(self, which: StateFilter, limit: int, cursor: str | None, deadline: Deadline) -> Page:
-        """One page of the open voids, or of those in review, next due first. Raises StoreError, `items.BadCursor`."""
-        index, kind = KINDS[which]
-        places = items.read_cursor(cursor, index, kind) if cursor else dict.fromkeys(items.shards(kind))
-        found: list[tuple[int, str, Item]] = []
+    def beat(self, at: int, deadline: Deadline) -> None:
+        """Say through the table's stream that the way of settled voids is open. Raises StoreError."""
+        self._call("put_item", deadline, Item=items.write_heartbeat(at))
+
+    def list(self, which: StateFilter, day: str, limit: int, cursor: str | None, deadline: Deadline) -> Page:
+        """One page of the open voids or of those in review, next due first, or of those settled on a UTC day.
+
+        Raises StoreError, `cursors.BadCursor`.
+        """
+        index, kind = _index(which, day)
+        places = cursors.read_cursor(cursor, index, kind) if cursor else dict.fromkeys(items.shards(kind))
+        found: list[tuple[int | str, str, Item]] = []
         going_on: set[str] = set()
         for shard, start in places.items():
             answer = self._query(index, shard, limit, start, deadline)
-            found += [(int(item[f"{index}_at"]["N"]), shard, item) for item in answer.get("Items", [])]
+            found += [(_place(item[f"{index}_at"]), shard, item) for item in answer.get("Items", [])]
             going_on |= {shard} if "LastEvaluatedKey" in answer else set()
-        found.sort(key=lambda entry: entry[0])  # stable, so each shard keeps its own order
+        found.sort(key=lambda entry: str(entry[0]).rjust(24))  # stable, so each shard keeps its own order
         page, rest = found[:limit], found[limit:]
         going_on |= {shard for _, shard, _ in rest}
         places |= {shard: item for _, shard, item in page}
-        orders = [order for _, _, item in page if (order := _read_if_possible(item)) is not None]
+        orders = [order for _, _, item in page if (order := self._whole(which, item, deadline)) is not None]
         next_places = {shard: places[shard] for shard in places if shard in going_on}
-        cursor = items.write_cursor(next_places, index) if next_places else None
+        cursor = cursors.write_cursor(next_places, index) if next_places else None
         return Page(tuple(orders), cursor, len(page) - len(orders))
+
+    def _whole(self, which: StateFilter, item: Item, deadline: Deadline) -> Order | None:
+        """The order of an index's entry; that of the days holds keys only."""
+        if which == "settled":
+            key = {name: item[name] for name in ("pk", "sk")}
+            item = self._call("get_item", deadline, Key=key, ConsistentRead=True).get("Item", {})
+        return _read_if_possible(item)
 
     def due(self, shard: str, now: int, limit: int, start: Item | None, deadline: Deadline) -> tuple[Page, Item | None]:
         """Some of one shard's orders that are due, the longest due first, and where to go on. Raises StoreError."""
@@ -237,6 +258,16 @@ class Store:
             raise StoreError(code or "ClientError") from None
         except BotoCoreError as error:
             raise StoreError(type(error).__name__) from None
+
+
+def _index(which: StateFilter, day: str) -> tuple[str, str]:
+    if which == "settled":
+        return "settled", items.day_of(day)
+    return ("due", items.DUE) if which == "unsettled" else ("review", items.REVIEW)
+
+
+def _place(value: Item) -> int | str:
+    return int(value["N"]) if "N" in value else str(value["S"])
 
 
 def _item_of(error: ClientError) -> Item:

@@ -8,23 +8,21 @@ ops/console.py serves the same pages over a deployed API, with a configuration t
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import urllib3
 
 from local import aws, signature
 from local.gateway import Answer, Pages, Request
-from local.sandbox.ledger import DEFAULTS, FAULTS
+from local.sandbox.desk import DEFAULTS, FAULTS
 
 FILES = Path(__file__).parent / "static"
 OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"
 SWAGGER_UI = ("swagger-ui-bundle.js", "swagger-ui.css")
 PROXY = "/sandbox-proxy"
-OPERATOR = ("operator", "operator-secret")
-"""Who decides locally; the merchant, who submits, may not."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -48,7 +46,7 @@ HEADERS = [
 # The control calls of the sandbox. One segment may be anything but a slash: an order id is percent-encoded.
 CONTROL = re.compile(
     r"POST /sandbox/(holds|sign)|GET /sandbox/orders/[^/]+|PUT /sandbox/(faults/[^/]+|settings)"
-    r"|POST /sandbox/orders/[^/]+/(void|capture)|POST /sandbox/webhooks/[^/]+"
+    r"|POST /sandbox/orders/[^/]+/(void|capture|operations)|POST /sandbox/webhooks/[^/]+"
 )
 DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
@@ -62,8 +60,8 @@ class Page(NamedTuple):
     body: bytes
 
 
-def console(sandbox_url: str) -> Pages:
-    """Answers what is the console's, and None for everything else, which is the API's."""
+def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:
+    """Answers what is the console's, and None for everything else, which is the API's. `events`: what has left."""
     pool = urllib3.PoolManager(retries=False, timeout=40)
 
     def answer(request: Request) -> Answer | None:
@@ -74,6 +72,8 @@ def console(sandbox_url: str) -> Pages:
         host = headers.get("host", "")
         if LOOPBACK.fullmatch(host) is None or not is_own_page(request.method, path, headers, host):
             return Answer(*refused(HTTPStatus.FORBIDDEN, "only for pages of this address"))
+        if path == "/console/events.json":
+            return Answer(*ok(".json", json.dumps(events()).encode()))
         return Answer(*(_pass_on(pool, sandbox_url, request) if passed_on else page(path, _config(sandbox_url))))
 
     return answer
@@ -131,7 +131,7 @@ def _config(sandbox_url: str) -> dict[str, object]:
         "region": aws.REGION,
         "access_key": signature.ACCESS_KEY,
         "secret_key": signature.SECRET_KEY,
-        "operator": OPERATOR,
+        "operator": [signature.OPERATOR_KEY, signature.OPERATOR_SECRET],
         "sandbox_url": sandbox_url,
         "faults": FAULTS,
         "defaults": DEFAULTS,

@@ -1,208 +1,106 @@
 """What the caller gets: a function's result, or a gateway response with the template that the stack sets for it.
 
-Where nobody knows what AWS does with a result (a number as a header's value, a status of 99), it is malformed here.
+A result is taken in the one form in which the functions answer, which is narrower than AWS: what else AWS would take is
+a defect of a function here, and so is what nobody knows of AWS (a number as a header's value, a status of 99).
 """
 
 import json
 import re
-from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs
 
 from local.gateway.api import Api
 from local.gateway.event import answered_trace
-from local.gateway.exchange import Answer, GatewayError, Request
+from local.gateway.exchange import Answer, Request
+from local.refusal import GatewayError, lambda_failed
 
 MAX_BODY = 10 * 1024 * 1024  # API Gateway's own, fixed
 MAX_HEAD = 10_240  # request line and headers; fixed, too
 
-RESPONSE_TYPES = {
-    "ACCESS_DENIED": (403, "AccessDeniedException"),
-    "API_CONFIGURATION_ERROR": (500, "InternalServerErrorException"),
-    "AUTHORIZER_CONFIGURATION_ERROR": (500, "InternalServerErrorException"),
-    "AUTHORIZER_FAILURE": (500, "InternalServerErrorException"),
-    "BAD_REQUEST_BODY": (400, "BadRequestException"),
-    "BAD_REQUEST_PARAMETERS": (400, "BadRequestException"),
-    "EXPIRED_TOKEN": (403, "ExpiredTokenException"),
-    "INTEGRATION_FAILURE": (504, "InternalServerErrorException"),
-    "INTEGRATION_TIMEOUT": (504, "InternalServerErrorException"),
-    "INVALID_API_KEY": (403, "ForbiddenException"),
+_INTERNAL = "InternalServerErrorException"
+RESPONSE_TYPES: dict[str, tuple[int | None, str]] = {
+    "ACCESS_DENIED": (403, "AccessDeniedException"), "API_CONFIGURATION_ERROR": (500, _INTERNAL),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, _INTERNAL), "AUTHORIZER_FAILURE": (500, _INTERNAL),
+    "BAD_REQUEST_BODY": (400, "BadRequestException"), "BAD_REQUEST_PARAMETERS": (400, "BadRequestException"),
+    "EXPIRED_TOKEN": (403, "ExpiredTokenException"), "INTEGRATION_FAILURE": (504, _INTERNAL),
+    "INTEGRATION_TIMEOUT": (504, _INTERNAL), "INVALID_API_KEY": (403, "ForbiddenException"),
     "INVALID_SIGNATURE": (403, "InvalidSignatureException"),
     "MISSING_AUTHENTICATION_TOKEN": (403, "MissingAuthenticationTokenException"),
-    "QUOTA_EXCEEDED": (429, "LimitExceededException"),
-    "REQUEST_TOO_LARGE": (413, "RequestTooLargeException"),
-    "RESOURCE_NOT_FOUND": (404, "NotFoundException"),
-    "THROTTLED": (429, "TooManyRequestsException"),
-    "UNAUTHORIZED": (401, "UnauthorizedException"),
-    "UNSUPPORTED_MEDIA_TYPE": (415, "UnsupportedMediaTypeException"),
-    "WAF_FILTERED": (403, "ForbiddenException"),
-    "DEFAULT_4XX": (None, "BadRequestException"),
-    "DEFAULT_5XX": (None, "InternalServerErrorException"),
-}
+    "QUOTA_EXCEEDED": (429, "LimitExceededException"), "REQUEST_TOO_LARGE": (413, "RequestTooLargeException"),
+    "RESOURCE_NOT_FOUND": (404, "NotFoundException"), "THROTTLED": (429, "TooManyRequestsException"),
+    "UNAUTHORIZED": (401, "UnauthorizedException"), "UNSUPPORTED_MEDIA_TYPE": (415, "UnsupportedMediaTypeException"),
+    "WAF_FILTERED": (403, "ForbiddenException"), "DEFAULT_4XX": (None, "BadRequestException"),
+    "DEFAULT_5XX": (None, _INTERNAL),
+}  # fmt: skip
 """Every type with its own status and its `x-amzn-ErrorType`."""
 
-MEMBERS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
-REMAPPED = frozenset({
-    "authorization", "connection", "content-md5", "date", "max-forwards", "server", "user-agent", "www-authenticate",
+MEMBERS = {"statusCode", "headers", "body", "isBase64Encoded"}
+# AWS renames some of these on their way out and drops the others: no function of ours may depend on them.
+NOT_OURS = frozenset({
+    "authorization", "connection", "content-length", "content-md5", "date", "expect", "host", "max-forwards",
+    "proxy-authenticate", "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "via",
+    "www-authenticate",
 })  # fmt: skip
-# A function's own Content-Length is replaced by the true one.
-DROPPED = frozenset({
-    "content-length", "expect", "host", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "via",
-})  # fmt: skip
-
-Pairs = list[tuple[str, str]]
+NAMED = re.compile(r"\$((?:context|stageVariables|method\.request\.header)\.[\w-]+(?:\.[A-Za-z]+)?)")
 
 
-class Malformed(Exception):
-    """Not what a proxy integration may return."""
+def plain(status: int, text: str = "") -> Answer:
+    """Before any route is found, and whatever a gateway response says: limits, and bodies that cannot be read."""
+    return Answer(status, [("Content-Type", "text/plain")], text.encode())
+
+
+def beyond_limits(request: Request) -> Answer | None:
+    if request.head_bytes > MAX_HEAD:
+        return plain(431)  # AWS says that it refuses this, and not how
+    return plain(413, f"HTTP content length exceeded {MAX_BODY} bytes.") if len(request.body) > MAX_BODY else None
 
 
 def proxy_answer(result: Any, request: Request) -> Answer:
-    """A function's result as the caller gets it. Raises GatewayError."""
-    try:
-        return _proxy_answer(result, request)
-    except Malformed:
-        raise lambda_failed() from None
+    """A function's result as the caller gets it. Raises GatewayError for one that no function of ours may return."""
+    match result:
+        case {"statusCode": int(status), "headers": dict(headers), "body": str(body), "isBase64Encoded": False}:
+            names = {str(name).lower() for name in headers}
+            as_ours = result.keys() <= MEMBERS and not names & NOT_OURS and all(map(_is_value, headers.values()))
+            if as_ours and 200 <= status <= 599:
+                given = [] if "content-type" in names else [("Content-Type", "application/json")]
+                own = [("X-Amzn-Trace-Id", answered_trace(request)), *_ids(request)]
+                return Answer(status, [*headers.items(), *given, *own], body.encode())
+    raise lambda_failed()
 
 
-def lambda_failed() -> GatewayError:
-    """What is said of a function that failed, whatever it said itself."""
-    return GatewayError("DEFAULT_5XX", "Internal server error", status=HTTPStatus.BAD_GATEWAY)
-
-
-def body_too_large() -> Answer:
-    """In plain text; a gateway response for it has no effect."""
-    text = f"HTTP content length exceeded {MAX_BODY} bytes."
-    return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, [("Content-Type", "text/plain")], text.encode())
-
-
-def unreadable() -> Answer:
-    """A body whose length cannot be told."""
-    return Answer(HTTPStatus.BAD_REQUEST, [("Content-Type", "text/plain")], b"")
-
-
-def head_too_large() -> Answer:
-    """AWS says that it refuses this, and not how: so no more than a status can be relied on."""
-    return Answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, [("Content-Type", "text/plain")], b"")
+def _is_value(value: object) -> bool:
+    # A line break would begin another header.
+    return isinstance(value, str) and re.search(r"[^\t\x20-\x7e\x80-\xff]", value) is None
 
 
 def gateway_response(api: Api, error: GatewayError, request: Request) -> Answer:
     """The stack's response of this type, else its DEFAULT_4XX or DEFAULT_5XX, else AWS's own."""
     usual, error_type = RESPONSE_TYPES[error.kind]
-    status = error.status or usual or HTTPStatus.FORBIDDEN
-    fallback = "DEFAULT_5XX" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "DEFAULT_4XX"
-    declared = api.responses.get(error.kind) or api.responses.get(fallback) or {}
-    values = _Values(api, error, request)
-    plain = f'{{"{error.member}":$context.error.messageString}}'
-    body = values.filled(declared.get("responseTemplates", {}).get("application/json", plain))
+    status = error.status or usual or 403
+    declared = api.responses.get(error.kind) or api.responses.get(f"DEFAULT_{'5' if status >= 500 else '4'}XX") or {}
+    known = _known(api, error, request)
+    template = f'{{"{error.member}":$context.error.messageString}}'
+    template = declared.get("responseTemplates", {}).get("application/json", template)
     headers = {"Content-Type": "application/json"} | {
-        name.removeprefix("gatewayresponse.header."): values.mapped(value)
+        # A header's value: a literal in single quotes, or a name.
+        name.removeprefix("gatewayresponse.header."): value.strip("'") if value[0] == "'" else known.get(value, "")
         for name, value in declared.get("responseParameters", {}).items()
     }
-    own = {"x-amzn-ErrorType": error.error_type or error_type}
-    if error.hint is not None:
-        own["X-Local-Hint"] = error.hint
-    return Answer(
-        int(declared.get("statusCode") or status), [*headers.items(), *own.items(), *_ids(request)], body.encode()
-    )
+    own = {"x-amzn-ErrorType": error.error_type or error_type} | ({"X-Local-Hint": error.hint} if error.hint else {})
+    body = NAMED.sub(lambda found: known.get(found[1], ""), template)
+    sent = [*headers.items(), *own.items(), *_ids(request)]
+    return Answer(int(declared.get("statusCode") or status), sent, body.encode())
 
 
-def _ids(request: Request) -> Pairs:
-    return [("x-amzn-RequestId", request.request_id), ("x-amz-apigw-id", request.own_id)]
-
-
-# ---- a function's result ---------------------------------------------------------------------------------------------
-
-
-def _proxy_answer(result: Any, request: Request) -> Answer:
-    if not isinstance(result, dict) or result.keys() - MEMBERS:
-        raise Malformed
-    body = result.get("body")
-    if not isinstance(body, str | None) or not isinstance(result.get("isBase64Encoded"), bool | None):
-        raise Malformed
-    headers = [
-        (f"X-Amzn-Remapped-{name}" if name.lower() in REMAPPED else name, value)
-        for name, value in _merged(result.get("headers"), result.get("multiValueHeaders"))
-        if name.lower() not in DROPPED
-    ]
-    if not any(name.lower() == "content-type" for name, _ in headers):
-        headers.append(("Content-Type", "application/json"))
-    trace = [("X-Amzn-Trace-Id", answered_trace(request))]
-    # Without binary media types the text passes as it is, also when the function says that it is base64.
-    return Answer(_status(result.get("statusCode")), [*headers, *trace, *_ids(request)], (body or "").encode())
-
-
-def _status(given: Any) -> int:
-    if given is None:
-        return HTTPStatus.OK
-    if isinstance(given, bool) or not re.fullmatch(r"[2-5]\d\d", str(given)):
-        raise Malformed
-    return int(given)
-
-
-def _merged(single: Any, several: Any) -> Pairs:
-    """Both maps, the values of several first, under the name as that map spells it."""
-    if not isinstance(single, dict | None) or not isinstance(several, dict | None):
-        raise Malformed
-    merged: dict[str, tuple[str, list[str]]] = {}
-    for name, values in (several or {}).items():
-        if not isinstance(values, list):
-            raise Malformed
-        merged.setdefault(name.lower(), (name, []))[1].extend(values)
-    for name, value in (single or {}).items():
-        merged.setdefault(name.lower(), (name, []))[1].append(value)
-    return [(name, _value(value)) for name, values in merged.values() for value in values]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    # A line break would begin another header.
-    if not isinstance(value, str) or re.search(r"[^\t\x20-\x7e\x80-\xff]", value):
-        raise Malformed
-    return value
-
-
-# ---- gateway responses -----------------------------------------------------------------------------------------------
-
-
-class _Values:
+def _known(api: Api, error: GatewayError, request: Request) -> dict[str, str]:
     """What a template or a header of a gateway response may name. Plain substitution: nothing is escaped."""
+    own = {
+        "path": "/" + request.path.lstrip("/"), "requestId": request.request_id, "extendedRequestId": request.own_id,
+        "stage": api.stage, "error.message": str(error), "error.messageString": json.dumps(str(error)),
+        "error.responseType": error.kind,
+    }  # fmt: skip
+    headers = {f"method.request.header.{name}": value for name, value in request.headers}
+    return {f"context.{name}": value for name, value in own.items()} | headers
 
-    def __init__(self, api: Api, error: GatewayError, request: Request) -> None:
-        self._request = request
-        self._context: Mapping[str, str] = {
-            "apiId": api.api_id,
-            "stage": api.stage,
-            "httpMethod": request.routed_method,
-            "path": "/" + request.path.lstrip("/"),
-            "requestId": request.request_id,
-            "extendedRequestId": request.own_id,
-            "error.message": str(error),
-            "error.messageString": json.dumps(str(error)),
-            "error.responseType": error.kind,
-            "identity.sourceIp": request.source_ip,
-        }
 
-    def filled(self, template: str) -> str:
-        names = r"\$(context|stageVariables|method\.request\.(?:header|querystring))\.([A-Za-z0-9_-]+(?:\.[A-Za-z]+)?)"
-        return re.sub(names, lambda found: self._named(found[1], found[2]), template)
-
-    def mapped(self, value: str) -> str:
-        """A header's value: a literal in single quotes, or a name."""
-        if value.startswith("'"):
-            return value.strip("'")
-        group, _, name = value.rpartition(".")
-        return self._context.get(value.removeprefix("context."), "") or self._named(group, name)
-
-    def _named(self, group: str, name: str) -> str:
-        match group:
-            case "context":
-                return self._context.get(name, "")
-            case "method.request.header":
-                return self._request.header(name.lower()) or ""
-            case "method.request.querystring":
-                return parse_qs(self._request.query).get(name, [""])[-1]
-            case _:
-                return ""
+def _ids(request: Request) -> list[tuple[str, str]]:
+    return [("x-amzn-RequestId", request.request_id), ("x-amz-apigw-id", request.own_id)]

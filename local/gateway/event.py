@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 from local.aws import ACCOUNT
 from local.gateway.api import Api, Call
 from local.gateway.exchange import Request
-from local.gateway.policy import CALLER
-from local.runtime import trace_root
-from local.signature import ACCESS_KEY, is_signature
+from local.gateway.policy import Caller
+from local.instance import trace_root
+from local.signature import is_signature
 
 NEVER_PASSED_ON = frozenset({
     "connection", "content-length", "content-md5", "expect", "max-forwards", "proxy-authenticate", "server", "te",
@@ -23,43 +23,19 @@ WRITTEN_AS = {name.lower(): name for name in ("Authorization", "Host", "User-Age
 Pairs = list[tuple[str, str]]
 
 
-def proxy_event(api: Api, call: Call) -> dict[str, Any]:
+def proxy_event(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
     """The event of one request."""
-    request, now = call.request, datetime.now(UTC)
-    host = request.header("host") or "127.0.0.1"
-    headers, query = _headers(call, host), _query(request.query)
+    request = call.request
+    # A semicolon separates a query as an ampersand does.
+    headers, query = _headers(call), parse_qsl(request.query.replace(";", "&"), keep_blank_values=True)
     return {
-        "resource": call.route.resource,
-        "path": call.path,
-        "httpMethod": call.method,
-        "headers": dict(headers),
-        "multiValueHeaders": _collected(headers),
-        "queryStringParameters": dict(query) or None,
-        "multiValueQueryStringParameters": _collected(query) or None,
-        "pathParameters": call.parameters or None,
-        "stageVariables": None,
-        "requestContext": {
-            "resourceId": call.route.resource_id,
-            "resourcePath": call.route.resource,
-            "httpMethod": call.method,
-            "extendedRequestId": request.own_id,
-            "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
-            "requestTimeEpoch": int(now.timestamp() * 1000),
-            "path": "/" + request.path.lstrip("/"),
-            "accountId": ACCOUNT,
-            "protocol": "HTTP/1.1",
-            "stage": api.stage,
-            "domainPrefix": host.partition(".")[0],
-            "domainName": host,
-            "requestId": request.request_id,
-            "deploymentId": api.deployment_id,
-            "apiId": api.api_id,
-            "identity": _identity(call),
-        },
+        "resource": call.route.resource, "path": call.path, "httpMethod": request.routed_method,
+        "headers": dict(headers), "multiValueHeaders": _collected(headers), "pathParameters": call.parameters or None,
+        "queryStringParameters": dict(query) or None, "multiValueQueryStringParameters": _collected(query) or None,
+        "stageVariables": None, "requestContext": _context(api, call, caller), "isBase64Encoded": False,
         # Without binary media types every body is text, and what is not UTF-8 becomes U+FFFD.
         "body": request.body.decode(errors="replace") if request.body else None,
-        "isBase64Encoded": False,
-    }
+    }  # fmt: skip
 
 
 def answered_trace(request: Request) -> str:
@@ -68,12 +44,38 @@ def answered_trace(request: Request) -> str:
     return sent if "Parent=" in sent else f"{sent};Parent={uuid.uuid4().hex[:16]}"
 
 
-def _headers(call: Call, host: str) -> Pairs:
+def _context(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
+    request, now, signer = call.request, datetime.now(UTC), caller.signer
+    host, identifier = request.header("host") or "127.0.0.1", None
+    if signer is not None:
+        identifier = f"AROA{signer.role.replace('-', '').upper():0<17}:{signer.access_key}"
+    cognito = (
+        "cognitoIdentityPoolId",
+        "cognitoIdentityId",
+        "cognitoAuthenticationType",
+        "cognitoAuthenticationProvider",
+    )
+    identity = dict.fromkeys((*cognito, "principalOrgId"), None) | {
+        "accessKey": signer and signer.access_key, "accountId": signer and ACCOUNT, "caller": identifier,
+        "user": identifier, "userArn": signer and signer.session, "sourceIp": request.source_ip,
+        "userAgent": request.header("user-agent"),
+    }  # fmt: skip
+    return {
+        "resourceId": call.route.resource_id, "resourcePath": call.route.resource, "httpMethod": request.routed_method,
+        "extendedRequestId": request.own_id, "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "requestTimeEpoch": int(now.timestamp() * 1000), "path": "/" + request.path.lstrip("/"), "accountId": ACCOUNT,
+        "protocol": "HTTP/1.1", "stage": api.stage, "domainPrefix": host.partition(".")[0], "domainName": host,
+        "requestId": request.request_id, "deploymentId": api.deployment_id, "apiId": api.api_id, "identity": identity,
+        **({} if caller.claims is None else {"authorizer": api.readings.authorizer(caller.claims)}),
+    }  # fmt: skip
+
+
+def _headers(call: Call) -> Pairs:
     request = call.request
     said = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
     added = {
         "X-Forwarded-For": ", ".join([*said, request.source_ip]),  # only the last one is the gateway's word
-        "X-Forwarded-Port": host.rpartition(":")[2] if ":" in host else "443",
+        "X-Forwarded-Port": (request.header("host") or "").partition(":")[2] or "443",
         "X-Forwarded-Proto": "https",
         "X-Amzn-Trace-Id": request.header("x-amzn-trace-id") or trace_root(),
     }
@@ -88,29 +90,6 @@ def _headers(call: Call, host: str) -> Pairs:
 
 def _is_for_aws(call: Call, authorization: str) -> bool:
     return call.route.authorization == "AWS_IAM" or is_signature(authorization)
-
-
-def _query(query: str) -> Pairs:
-    # A semicolon separates as an ampersand does.
-    return parse_qsl(query.replace(";", "&"), keep_blank_values=True)
-
-
-def _identity(call: Call) -> dict[str, str | None]:
-    signed = call.route.authorization == "AWS_IAM"
-    return {
-        "cognitoIdentityPoolId": None,
-        "cognitoIdentityId": None,
-        "cognitoAuthenticationType": None,
-        "cognitoAuthenticationProvider": None,
-        "principalOrgId": None,
-        "accessKey": ACCESS_KEY if signed else None,
-        "accountId": ACCOUNT if signed else None,
-        "caller": "AROALOCALMERCHANT00000:local" if signed else None,
-        "user": "AROALOCALMERCHANT00000:local" if signed else None,
-        "userArn": CALLER if signed else None,
-        "sourceIp": call.request.source_ip,
-        "userAgent": call.request.header("user-agent"),
-    }
 
 
 def _collected(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

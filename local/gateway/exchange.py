@@ -1,10 +1,10 @@
-"""A request as it arrived, an answer as it leaves, and the error that API Gateway answers by itself."""
+"""A request as it arrived and an answer as it leaves."""
 
 import base64
 import uuid
 from dataclasses import dataclass, field
 
-from local.signature import Headers, Refused
+from local.signature import Headers
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,8 @@ class Request:
     @property
     def head_bytes(self) -> int:
         """The size of request line and headers."""
-        return (
-            len(self.method) + len(self.target) + 12 + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        )
+        line = len(self.method) + len(self.target) + 12
+        return line + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def header(self, wanted: str) -> str | None:
         """The last value of a header; `wanted` in lower case."""
@@ -53,30 +52,3 @@ class Answer:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
-
-
-class GatewayError(Exception):
-    """API Gateway answers by itself: `kind` is the response type, whose template a stack may set."""
-
-    def __init__(
-        self,
-        kind: str,
-        message: str,
-        *,
-        status: int | None = None,
-        error_type: str | None = None,
-        member: str = "message",
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.kind, self.status, self.error_type = kind, status, error_type
-        self.member = member
-        """What the default body calls the message."""
-        self.hint = hint
-        """For who runs this locally: what is wrong with a signature. A stack's own template may leave it out."""
-
-    @classmethod
-    def of(cls, refused: Refused) -> "GatewayError":
-        """For a request that does not prove who sent it."""
-        hint = "".join(c if c.isascii() and c.isprintable() else "?" for c in str(refused))
-        return cls(refused.kind, str(refused), error_type=refused.error_type, hint=hint)

@@ -1,61 +1,84 @@
-"""Who may come in: the signature, the caller's own policy and the API's policy, together as AWS decides.
+"""Who may come in: the signature or token, the caller's own policy and the API's policy, together as AWS decides.
 
 A condition that is not known here is an error and never passes silently.
 """
 
 import ipaddress
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from local.aws import ACCOUNT, REGION
 from local.gateway.api import Api, Call, Statement
-from local.gateway.exchange import GatewayError
-from local.signature import Refused, verify
+from local.gateway.tokens import Claims
+from local.refusal import GatewayError
+from local.signature import Signer, verify
 
-PRINCIPAL = f"arn:aws:iam::{ACCOUNT}:role/local-merchant"
-CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/local-merchant/local"
+WHOLE_ACCOUNT = {ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"}
 
 
-def authorise(api: Api, call: Call) -> None:
+@dataclass(frozen=True)
+class Caller:
+    """Who was let in: by a signature, by a token, or as nobody in particular."""
+
+    signer: Signer | None = None
+    claims: Claims | None = None
+
+
+def authorise(api: Api, call: Call) -> Caller:
     """Raises GatewayError unless the caller may use the route."""
-    signed = call.route.authorization == "AWS_IAM"
-    if signed:
-        request = call.request
-        try:
-            verify(request.method, request.target, request.headers, request.body, REGION, datetime.now(UTC))
-        except Refused as refused:
-            raise GatewayError.of(refused) from None
-    principal = PRINCIPAL if signed else None
-    resource = f"{api.stage}/{call.method}{call.path}"
-    own = effects(api.caller_policy, resource, principal, call.request.source_ip) if signed else set()
-    of_the_api = effects(api.policy, resource, principal, call.request.source_ip)
-    if not allowed(own, of_the_api, anonymous=not signed, without_policy=not api.policy):
-        who = CALLER if signed else "anonymous"
+    caller = _caller(api, call)
+    signer = caller.signer
+    resource = f"{api.stage}/{call.request.routed_method}{call.path}"
+    facts = {
+        "aws:sourceip": call.request.source_ip,
+        "aws:principalarn": signer.principal if signer else None,
+        "aws:principalaccount": ACCOUNT if signer else None,
+    }
+    own = effects(api.own_policies.get(signer.role, ()), resource, facts) if signer else set()
+    of_the_api = effects(api.policy, resource, facts)
+    if not allowed(own, of_the_api, anonymous=signer is None, without_policy=not api.policy):
         arn = f"arn:aws:execute-api:{REGION}:********{ACCOUNT[-4:]}:{api.api_id}/{resource}"
-        explicitly = " with an explicit deny" if "Deny" in own | of_the_api else ""
+        who, explicitly = (
+            signer.session if signer else "anonymous",
+            " with an explicit deny" if "Deny" in own | of_the_api else "",
+        )
         message = f"User: {who} is not authorized to perform: execute-api:Invoke on resource: {arn}{explicitly}"
         raise GatewayError("ACCESS_DENIED", message, member="Message")
+    return caller
+
+
+def _caller(api: Api, call: Call) -> Caller:
+    request = call.request
+    match call.route.authorization:
+        case "NONE":
+            return Caller()
+        case "AWS_IAM":
+            return Caller(verify(request.method, request.target, request.headers, request.body))
+        case "JWT" if call.route.authorizer in api.authorizers:
+            check = api.authorizers[call.route.authorizer].check
+            return Caller(claims=check(request, call.route.scopes, api.readings))
+    raise GatewayError("AUTHORIZER_CONFIGURATION_ERROR", "Internal server error")
 
 
 def allowed(own: set[str], of_the_api: set[str], *, anonymous: bool, without_policy: bool = False) -> bool:
-    """For a caller of the API's own account, whose policy and the API's count alike, or for nobody in particular."""
+    """For a caller of the API's own account, whose policy and the API's count alike, or for one without an account."""
     if "Deny" in own | of_the_api:
         return False
     return "Allow" in of_the_api or (without_policy if anonymous else "Allow" in own)
 
 
-def effects(policy: Sequence[Statement], resource: str, principal: str | None, source_ip: str) -> set[str]:
-    """What the statements about `stage/METHOD/path` say to this principal; None is an unsigned caller."""
+def effects(policy: Sequence[Statement], resource: str, facts: Mapping[str, str | None]) -> set[str]:
+    """What the statements about `stage/METHOD/path` say to a caller of whom this is known; no fact is None."""
     return {
         statement["Effect"]
         for statement in policy
-        if _names(statement, principal)
+        if _names(statement, facts["aws:principalarn"])
         and any(fnmatchcase(resource, _relative(pattern)) for pattern in _listed(statement["Resource"]))
         and all(
-            _holds(operator, key, _listed(values), source_ip, principal)
+            holds(operator, key, _listed(values), facts)
             for operator, keys in statement.get("Condition", {}).items()
             for key, values in keys.items()
         )
@@ -66,10 +89,11 @@ def _names(statement: Statement, principal: str | None) -> bool:
     if "Principal" not in statement:  # a policy of the caller's own
         return True
     named = statement["Principal"]
-    arns = [named] if isinstance(named, str) else _listed(named.get("AWS", []))
-    return "*" in arns or (
-        principal is not None and not {principal, ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"}.isdisjoint(arns)
-    )
+    arns = {named} if isinstance(named, str) else {*_listed(named.get("AWS", []))}
+    if "*" in arns or principal in arns:
+        return True
+    # An Allow for the account only delegates: within the account the caller's own policy has to say so as well.
+    return statement["Effect"] == "Deny" and principal is not None and not WHOLE_ACCOUNT.isdisjoint(arns)
 
 
 def _relative(pattern: str) -> str:
@@ -77,18 +101,34 @@ def _relative(pattern: str) -> str:
     return re.sub(r"^(execute-api:/|arn:[^/]*/)", "", pattern)
 
 
-def _holds(operator: str, key: str, wanted: list[str], source_ip: str, principal: str | None) -> bool:
-    match key.lower():
-        case "aws:sourceip":
-            address = ipaddress.ip_address(source_ip)
-            found = any(address in ipaddress.ip_network(network, strict=False) for network in wanted)
-        case "aws:principalarn":
-            found = any(fnmatchcase(principal or "", pattern) for pattern in wanted)
-        case "aws:principalaccount":
-            found = ACCOUNT in wanted and principal is not None
-        case _:
-            raise ValueError(f"the local gateway does not know the condition {key}")
-    return found != ("Not" in operator)
+def holds(operator: str, key: str, wanted: list[Any], facts: Mapping[str, str | None]) -> bool:
+    """A negated operator holds when the key is absent, as in AWS. Raises ValueError for what is not known here."""
+    compare = COMPARISONS.get(operator.replace("Not", ""))
+    if key.lower() not in facts or (compare is None and operator != "Null"):
+        raise ValueError(f"the local gateway does not know the condition {operator} of {key}")
+    fact = facts[key.lower()]
+    if compare is None:
+        return str(wanted[0]).lower() == ("true" if fact is None else "false")
+    return (fact is not None and any(compare(fact, one) for one in wanted)) != ("Not" in operator)
+
+
+def _in_network(address: str, network: str) -> bool:
+    return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+
+
+def _arn_like(arn: str, pattern: str) -> bool:
+    """Each of the six parts by itself: a star does not reach beyond a colon."""
+    parts, patterns = arn.split(":", 5), pattern.split(":", 5)
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "IpAddress": _in_network,
+    "ArnLike": _arn_like,
+    "ArnEquals": _arn_like,
+    "StringLike": fnmatchcase,
+    "StringEquals": str.__eq__,
+}
 
 
 def _listed(value: Any) -> list[Any]:

@@ -11,21 +11,13 @@ from collections.abc import Callable
 from io import BufferedIOBase
 from typing import Any, Protocol
 
-from local.gateway.answer import (
-    MAX_BODY,
-    MAX_HEAD,
-    body_too_large,
-    gateway_response,
-    head_too_large,
-    lambda_failed,
-    proxy_answer,
-    unreadable,
-)
+from local.gateway.answer import MAX_BODY, beyond_limits, gateway_response, plain, proxy_answer
 from local.gateway.api import Api, Call, Route, find
 from local.gateway.event import proxy_event
-from local.gateway.exchange import Answer, GatewayError, Request
+from local.gateway.exchange import Answer, Request
 from local.gateway.policy import authorise
-from local.runtime import FunctionFailed, LoopbackServer
+from local.instance import FunctionFailed, LoopbackServer
+from local.refusal import GatewayError, lambda_failed
 
 MAX_DRAINED = 64 * 1024 * 1024  # of a body that is too large
 
@@ -41,24 +33,13 @@ class Functions(Protocol):
 
 
 class Gateway:
-    """Binds its port at once, so that a busy one is known before anything else is set up; serves when told to."""
+    """Binds its port at once, so that a busy one is known before anything else is set up; serves later."""
 
     def __init__(self, port: int) -> None:
-        self._server = LoopbackServer(("127.0.0.1", port), self._handler(), bind_and_activate=False)
-        try:
-            self._server.server_bind()
-            self._server.server_activate()
-        except OSError:
-            self._server.server_close()
-            raise
-        self._api: Api | None = None
-        self._functions: Functions | None = None
-        self._throttles: dict[Route, Throttle] = {}
+        handler = type("FrontDoor", (_FrontDoor,), {"gateway": self})
+        self._server = LoopbackServer(("127.0.0.1", port), handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._serving = False
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def serve(
         self,
@@ -67,9 +48,9 @@ class Gateway:
         pages: Pages = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`pages` is asked first: the console's. `say` is told of wrong signatures."""
+        """`pages` is asked first: the console's. `say` reports wrong signatures and tokens."""
         self._api, self._functions, self._pages, self._say = api, functions, pages, say
-        self._throttles = {route: Throttle(route.rate, route.burst, time.monotonic) for route in api.routes}
+        self._throttles = {route: Throttle(route) for route in api.routes}
         self._serving = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="gateway").start()
 
@@ -79,140 +60,127 @@ class Gateway:
         self._server.server_close()
 
     def answer(self, request: Request) -> Answer:
-        api, functions = self._api, self._functions
-        if api is None or functions is None:
-            raise RuntimeError("the gateway answers only after serve()")
-        if (page := self._pages(request)) is not None:
-            return page
-        if request.head_bytes > MAX_HEAD:
-            return head_too_large()
-        if len(request.body) > MAX_BODY:
-            return body_too_large()
+        """The whole way of a request, but for the socket."""
+        answered = self._pages(request) or beyond_limits(request)
+        if answered is not None:
+            return answered
         try:
-            call = find(api, request)
-            authorise(api, call)
+            call = find(self._api, request)
+            caller = authorise(self._api, call)
             if not self._throttles[call.route].admits():
                 raise GatewayError("THROTTLED", "Too Many Requests")
-            return proxy_answer(_result(functions, call, proxy_event(api, call)), request)
+            return proxy_answer(self._result(call, proxy_event(self._api, call, caller)), request)
         except GatewayError as error:
-            if error.hint is not None and error.kind != "MISSING_AUTHENTICATION_TOKEN":
-                self._say(f"A request was refused: {error.hint}")
-            return gateway_response(api, error, request)
+            if error.hint and error.kind != "MISSING_AUTHENTICATION_TOKEN":
+                self._say(f"{asked(request)} was refused: {error.hint}")
+            return gateway_response(self._api, error, request)
 
-    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
-        gateway = self
+    def _result(self, call: Call, event: dict[str, Any]) -> Any:
+        try:
+            return self._functions.invoke(call.route.function, event, limit=call.route.timeout)
+        except TimeoutError:
+            raise GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out") from None
+        except FunctionFailed:
+            raise lambda_failed() from None
 
-        class FrontDoor(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-            wbufsize = 65536
-            timeout = 75  # seconds that an idle connection is kept
 
-            def serve(self) -> None:
-                try:
-                    body = read_body(self)
-                except Unframed:
-                    self.close_connection = True
-                    self.send(unreadable())
-                    return
-                # From the request line: the server's own `path` folds leading slashes, which are signed as sent.
-                target = self.requestline.split(" ")[1]
-                request = Request(self.command, target, self.headers.items(), body, self.client_address[0])
-                self.send(gateway.answer(request))
+def asked(request: Request) -> str:
+    """Route and caller in words, with nothing that a terminal would act upon."""
+    proof = request.header("authorization") or request.query
+    key = re.search(r"Credential=([\w.-]{1,64})(?:/|%2F)", proof, re.ASCII | re.IGNORECASE)
+    who = f"access key {key[1]}" if key else "a token" if proof.lower().startswith("bearer ") else "nobody"
+    route = "".join(c if c.isascii() and c.isprintable() else "?" for c in f"{request.method} {request.path}")
+    return f"{route[:200]} by {who}"
 
-            def send(self, answer: Answer) -> None:
-                self.send_response_only(answer.status)
-                self.send_header("Date", self.date_time_string())
-                for name, value in answer.headers:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body)))
-                self.send_header("Connection", "close" if self.close_connection else "keep-alive")
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(answer.body)
 
-            def __getattr__(self, name: str) -> Any:
-                if name.startswith("do_"):  # whatever the method: a route that there is not is answered as such
-                    return self.serve
-                raise AttributeError(name)
+class _FrontDoor(http.server.BaseHTTPRequestHandler):
+    gateway: Gateway
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 65536
+    timeout = 75  # seconds that an idle connection is kept
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
+    def serve(self) -> None:
+        try:
+            body = read_body(self)
+        except Unframed:
+            self.close_connection = True
+            self.send(plain(400))
+            return
+        # From the request line: the server's own `path` folds leading slashes, which are signed as sent.
+        target = self.requestline.split(" ")[1]
+        self.send(
+            self.gateway.answer(Request(self.command, target, self.headers.items(), body, self.client_address[0]))
+        )
 
-        return FrontDoor
+    def send(self, answer: Answer) -> None:
+        self.send_response_only(answer.status)
+        length, connection = str(len(answer.body)), "close" if self.close_connection else "keep-alive"
+        own = (("Content-Length", length), ("Connection", connection))
+        for name, value in (("Date", self.date_time_string()), *answer.headers, *own):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else answer.body)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):  # whatever the method: a route that there is not is answered as such
+            return self.serve
+        raise AttributeError(name)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent: headers carry credentials."""
 
 
 class Throttle:
-    """A token bucket, as the stage's method settings describe it."""
+    """A token bucket, as the stage's method settings describe it; a negative rate does not limit."""
 
-    def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
-        self._rate, self._burst, self._clock = rate, burst, clock
-        self._tokens, self._at = float(burst), clock()
+    def __init__(self, route: Route) -> None:
+        self._rate, self._burst, self._tokens, self._at = route.rate, route.burst, float(route.burst), time.monotonic()
         self._lock = threading.Lock()
 
     def admits(self) -> bool:
-        if self._rate < 0:  # not limited
-            return True
         with self._lock:
-            now = self._clock()
+            now = time.monotonic()
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
             self._at = now
-            if self._tokens < 1:
-                return False
-            self._tokens -= 1
-            return True
+            admitted = self._rate < 0 or self._tokens >= 1
+            self._tokens -= admitted
+            return admitted
 
 
 class Unframed(Exception):
-    """Where the body ends cannot be told, or it is longer than anybody would send by mistake."""
+    """Where the body ends is not known, or it is longer than anybody would send by mistake."""
 
 
 def read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:
     """The body; of one that is too large no more than shows it. Raises Unframed, ConnectionError if it breaks off."""
-    if request.headers.get("Transfer-Encoding", "").lower() == "chunked":
-        return _read_chunks(request.rfile)
-    length = request.headers.get("Content-Length", "0")
-    if not length.isascii() or not length.isdecimal() or int(length) > MAX_DRAINED:
-        raise Unframed
-    return _read(request.rfile, int(length), MAX_BODY + 1)
-
-
-def _read_chunks(source: BufferedIOBase) -> bytes:
-    body, seen = bytearray(), 0
-    while size := _chunk_size(source.readline(1024)):
+    body = bytearray()
+    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        _read(request.rfile, _size("[0-9]+", 10, request.headers.get("Content-Length", "0")), body)
+        return bytes(body)
+    seen = 0
+    while size := _size("[0-9a-fA-F]{1,8}", 16, request.rfile.readline(1024).decode("latin-1").split(";")[0].strip()):
         seen += size
         if seen > MAX_DRAINED:
             raise Unframed
-        body += _read(source, size, MAX_BODY + 1 - len(body))
-        source.readline(1024)
-    while source.readline(65536) not in (b"\r\n", b"\n", b""):
+        _read(request.rfile, size, body)
+        request.rfile.readline(1024)
+    while request.rfile.readline(65536) not in (b"\r\n", b"\n", b""):
         pass
     return bytes(body)
 
 
-def _chunk_size(line: bytes) -> int:
-    digits = line.split(b";")[0].strip()
-    if not re.fullmatch(rb"[0-9a-fA-F]{1,8}", digits):
+def _size(form: str, base: int, digits: str) -> int:
+    if not re.fullmatch(form, digits) or int(digits, base) > MAX_DRAINED:
         raise Unframed
-    return int(digits, 16)
+    return int(digits, base)
 
 
-def _read(source: BufferedIOBase, length: int, most: int) -> bytes:
+def _read(source: BufferedIOBase, length: int, body: bytearray) -> None:
     """Reads all of it and keeps the beginning."""
-    kept = source.read(min(length, most))
-    rest = length - len(kept)
-    while rest > 0:
-        dropped = source.read(min(rest, 1 << 20))
-        if not dropped:
+    while length > 0:
+        piece = source.read(min(length, 1 << 20))
+        if not piece:
             raise ConnectionResetError("the body broke off")
-        rest -= len(dropped)
-    return kept
-
-
-def _result(functions: Functions, call: Call, event: dict[str, Any]) -> Any:
-    try:
-        return functions.invoke(call.route.function, event, limit=call.route.timeout)
-    except TimeoutError:
-        raise GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out") from None
-    except FunctionFailed:
-        raise lambda_failed() from None
+        length -= len(piece)
+        body += piece[: MAX_BODY + 1 - len(body)]

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import trustme
 
+from local.issuer import URL, Issuer
 from local.sandbox.control import Control
+from local.sandbox.desk import Desk
 from local.sandbox.doors import Door
-from local.sandbox.ledger import Credentials, Ledger
 from local.sandbox.provider import ProviderApi
 from local.sandbox.webhooks import Announcer
+from play.ledger import Project
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,9 @@ class Sandbox:
     control_url: str
     provider_url: str
     ca_file: Path
-    _ledger: Ledger
+    desk: Desk
     _doors: tuple[Door, Door]
     _stopping: threading.Event
-
-    def announce_holds_to(self, webhook_url: str | None) -> None:
-        """Where webhooks go for orders whose void named no server_url: what the primary's auth would have said."""
-        self._ledger.webhook_url = webhook_url
 
     def stop(self) -> None:
         """Ends the answers that are being held, too."""
@@ -39,35 +37,30 @@ class Sandbox:
 
 
 def start(
-    control_port: int,
-    *,
-    pos_id: str,
-    api_key: str,
-    api_secret: str,
-    endpoints_key: str,
-    folder: Path,
-    provider_port: int = 0,
-    webhook_ca: Path | None = None,
-    default_webhook_url: str | None = None,
+    control_port: int, project: Project, folder: Path, webhook_url: str | None = None, tokens: bool = False
 ) -> Sandbox:
-    """Opens both sides; port 0 picks a free one. The CA that clients must trust is written to `folder`."""
-    credentials = Credentials(pos_id, api_key, api_secret, endpoints_key)
-    ledger = Ledger(pos_id, default_webhook_url)
+    """Opens both sides; port 0 picks a free one. The CA that clients must trust is written to `folder`.
+
+    `tokens`: an issuer of tokens is at the control side, too.
+    """
+    desk = Desk(project, webhook_url)
     stopping = threading.Event()
-    trust = ssl.create_default_context(cafile=webhook_ca) if webhook_ca else None
-    announcer = Announcer(ledger, credentials, stopping, trust)
+    announcer = Announcer(desk, stopping)
     ca_file, tls = _certificates(folder)
-    provider = Door(provider_port, ProviderApi(ledger, credentials, announcer, stopping), tls)
+    provider = Door(0, ProviderApi(desk, announcer, stopping), tls)
     try:
-        control = Door(control_port, Control(ledger, credentials, announcer, provider))
+        answering = Control(desk, announcer, provider)
+        control = Door(control_port, answering)
     except OSError:
         provider.close()
         raise
+    if tokens:
+        answering.issuer = Issuer(URL, at=f"http://127.0.0.1:{control.port}")
     return Sandbox(
         control_url=f"http://127.0.0.1:{control.port}",
         provider_url=f"https://127.0.0.1:{provider.port}",
         ca_file=ca_file,
-        _ledger=ledger,
+        desk=desk,
         _doors=(provider, control),
         _stopping=stopping,
     )

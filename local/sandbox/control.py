@@ -4,14 +4,21 @@ Promises 200 with JSON for every call that makes sense, and 400 with {"error": .
 pages of other sites. Never part of the provider: nothing in functions/ may know that it exists.
 """
 
+import base64
 import re
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable
 from typing import Any
 
-from local.sandbox.differences import DIFFERENCES
-from local.sandbox.doors import Door, Exchange, parse_json, to_json
-from local.sandbox.ledger import FAULTS, Credentials, Ledger, Refusal, Rejected
-from local.sandbox.webhooks import Announcer, encode, sign
+from urllib3 import HTTPHeaderDict
+
+from local.issuer import Issuer
+from local.sandbox.desk import DEFAULTS, FAULTS, Desk, Rejected
+from local.sandbox.doors import Door, Exchange
+from local.sandbox.webhooks import Announcer
+from payments.exact_json import Number, Unreadable, parse
+from play.ledger import EVERY_NAME, NAMES, Operation
+from play.webhooks import signed
+from play.words import DIFFERENCES, http, text
 
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 WHAT = "The control side of the Financial Line sandbox, for tests and people; the API that it plays is at `provider`."
@@ -21,100 +28,135 @@ CALLS = (
     "PUT /sandbox/faults/{order_id}",
     "POST /sandbox/orders/{order_id}/void",
     "POST /sandbox/orders/{order_id}/capture",
+    "POST /sandbox/orders/{order_id}/operations",
     "POST /sandbox/webhooks/{order_id}",
     "POST /sandbox/sign",
     "PUT /sandbox/settings",
 )
 
 
+def _is_amount(value: Any) -> bool:
+    """A number, or a number in a string as some white labels send it; the digits are kept either way."""
+    if isinstance(value, str):
+        value = Number(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None
+    return isinstance(value, Number) and value.value is not None and value.value > 0
+
+
+def _are_ids(value: Any) -> bool:
+    named = isinstance(value, dict) and value.keys() <= EVERY_NAME.keys()
+    return named and all(isinstance(ids, list) and set(map(str, ids)) <= set(NAMES) for ids in value.values())
+
+
+def _text(most: int, least: int = 1) -> tuple[Callable[[Any], bool], str]:
+    length = f"{least} to {most}" if least < most else f"{most}"
+    return lambda value: isinstance(value, str) and least <= len(value) <= most, f"a string of {length} characters"
+
+
+def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: isinstance(value, str) and value in names, f"one of {', '.join(names)}"
+
+
+_NAME = (lambda value: isinstance(value, str | None), "a string or null")
+ROW_NAMES = (*NAMES, "payment_id")
+MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "order_id": _text(32),
+    "amount": (_is_amount, "a positive number"),
+    "currency": _text(3, 3),
+    "method": _text(64),
+    "status": _text(64),
+    **dict.fromkeys((*ROW_NAMES, "comment"), _NAME),
+    **{fault: _one_of(*names) for fault, names in FAULTS.items()},
+    "data": (lambda _: True, "any JSON"),
+    "secret": _one_of("current", "previous"),
+    "second_void": _one_of("refuse", "execute"),
+    "listening": (lambda value: isinstance(value, bool), "true or false"),
+    "api_secret": _text(256),
+    "differs": (
+        lambda value: isinstance(value, list) and set(map(str, value)) <= DIFFERENCES.keys(),
+        f"a list of {', '.join(DIFFERENCES)}",
+    ),
+    "ids": (_are_ids, f"for each of {', '.join(EVERY_NAME)} a list of {', '.join(NAMES)}"),
+}
+"""What the bodies of the calls may have."""
+
+
 class Control:
-    def __init__(self, ledger: Ledger, credentials: Credentials, announcer: Announcer, provider: Door) -> None:
-        self._ledger = ledger
-        self._credentials = credentials
+    def __init__(self, desk: Desk, announcer: Announcer, provider: Door) -> None:
+        self._desk = desk
         self._announcer = announcer
         self._provider = provider
+        self.issuer: Issuer | None = None
 
     def __call__(self, exchange: Exchange) -> None:
         if not _is_from_this_machine(exchange):
             return exchange.send(403, {"error": "only for this machine's own pages and programs"})
+        path = exchange.path.partition("?")[0]
+        headers = HTTPHeaderDict(exchange.headers.items())
+        if self.issuer and (reply := self.issuer.answer(exchange.command, path, headers, exchange.body)):
+            status, document, more = reply
+            return exchange.write(http(status, text(document), more="".join(f"{n}: {v}\r\n" for n, v in more.items())))
         try:
             return exchange.send(200, self._answer(exchange))
         except Rejected as problem:
             return exchange.send(400, {"error": str(problem)})
 
     def _answer(self, exchange: Exchange) -> Any:
-        match exchange.command, exchange.segments:
+        desk = self._desk
+        match exchange.command, exchange.received.segments:
             case "GET", [""]:
                 return {"what": WHAT, "provider": f"https://127.0.0.1:{self._provider.port}", "calls": CALLS}
             case "POST", ["sandbox", "holds"]:
-                return self._hold(_object(exchange))
+                wanted = _read(exchange, "order_id", "amount", "currency")
+                desk.place_hold(**wanted)
+                return desk.view(wanted["order_id"])
             case "GET", ["sandbox", "orders", order_id]:
-                return self._ledger.view(order_id)
+                return desk.view(order_id)
             case "POST", ["sandbox", "orders", order_id, "void" | "capture" as method]:
-                return self._portal(order_id, method)
+                return self._announced(order_id, desk.portal(order_id, method), "once")
+            case "POST", ["sandbox", "orders", order_id, "operations"]:
+                row = _read(exchange, "status", may=("method", "amount", "currency", "webhook", "comment", *ROW_NAMES))
+                webhook = row.pop("webhook", DEFAULTS["webhook"])
+                return self._announced(order_id, desk.write_row(order_id, row), webhook)
             case "PUT", ["sandbox", "faults", order_id]:
-                return {"order_id": order_id} | self._ledger.set_faults(order_id, _faults(_object(exchange)))
+                faults = DEFAULTS | _read(exchange, may=tuple(FAULTS))
+                desk.order(order_id).faults = faults
+                return {"order_id": order_id} | faults
             case "POST", ["sandbox", "webhooks", order_id]:
                 return self._announcer.send_again(order_id)
             case "POST", ["sandbox", "sign"]:
-                return self._sign(_object(exchange))
+                return self._sign(**_read(exchange, "data", may=("secret",)))
             case "PUT", ["sandbox", "settings"]:
-                return self._set(_object(exchange))
+                return self._set(_read(exchange, may=("second_void", "listening", "api_secret", "differs", "ids")))
             case _:
                 raise Rejected(f"there is no {exchange.command} {exchange.path} on the control side")
 
-    def _hold(self, request: dict[str, Any]) -> Any:
-        _only(request, "order_id", "amount", "currency")
-        order_id, amount, currency = request.get("order_id"), request.get("amount"), request.get("currency")
-        if not (isinstance(order_id, str) and 0 < len(order_id) <= 32):
-            raise Rejected("order_id: a string of 1 to 32 characters")
-        if amount is None or not _is_amount(amount):
-            raise Rejected("amount: a positive number")
-        if not (isinstance(currency, str) and len(currency) == 3):
-            raise Rejected("currency: three letters")
-        self._ledger.place_hold(order_id, amount, currency)
-        return self._ledger.view(order_id)
+    def _announced(self, order_id: str, operation: Operation, webhook: str) -> Any:
+        self._announcer.announce(order_id, operation, webhook)
+        return self._desk.view(order_id)
 
-    def _portal(self, order_id: str, method: str) -> Any:
-        outcome = (
-            self._ledger.void(order_id, None, None, "success") if method == "void" else self._ledger.capture(order_id)
-        )
-        if isinstance(outcome, Refusal):
-            raise Rejected(outcome.message)
-        self._announcer.announce(order_id, outcome, "once")
-        return self._ledger.view(order_id)
-
-    def _sign(self, request: dict[str, Any]) -> Any:
-        _only(request, "data", "secret")
-        if "data" not in request:
-            raise Rejected("data: any JSON")
-        secrets = {"current": self._credentials.api_secret, "previous": self._credentials.previous_secret}
-        name = request.get("secret", "current")
-        secret = secrets.get(name) if isinstance(name, str) else None
-        if secret is None:
+    def _sign(self, data: Any, secret: str = "current") -> Any:
+        project = self._desk.project
+        key = project.api_secret if secret == "current" else project.previous_secret
+        if key is None:
             raise Rejected("secret: current, or previous after a rotation")
-        data = encode(to_json(request["data"]))
-        return {"data": data, "signature": sign(secret, data)}
+        return signed(key, base64.urlsafe_b64encode(text(data)))
 
-    def _set(self, request: dict[str, Any]) -> Any:
-        _only(request, "second_void", "listening", "api_secret", "differs")
-        second_void, listening, secret = (request.get(name) for name in ("second_void", "listening", "api_secret"))
-        if second_void not in (None, "refuse", "execute"):
-            raise Rejected("second_void: refuse or execute")
-        if listening is not None and not isinstance(listening, bool):
-            raise Rejected("listening: true or false")
-        if secret is not None and not (isinstance(secret, str) and secret):
-            raise Rejected("api_secret: a string")
-        differs = request.get("differs")
-        if differs is not None:
-            self._ledger.differs = _differences(differs)
-        self._ledger.second_void = second_void or self._ledger.second_void
-        if secret and secret != self._credentials.api_secret:
-            self._credentials.rotate(secret)
-        if listening is not None:
-            (self._provider.open if listening else self._provider.close)()
-        settings = {"second_void": self._ledger.second_void, "listening": self._provider.is_open}
-        return settings | ({} if differs is None else {"differs": sorted(self._ledger.differs)})
+    def _set(self, wanted: dict[str, Any]) -> Any:
+        ledger, project = self._desk.ledger, self._desk.project
+        answered: dict[str, Any] = {}
+        if "differs" in wanted:
+            ledger.differs = frozenset(wanted["differs"])
+            answered["differs"] = sorted(ledger.differs)
+        if "ids" in wanted:
+            ledger.ids = answered["ids"] = {**EVERY_NAME, **wanted["ids"]}
+        if "second_void" in wanted:
+            ledger.executes_twice = wanted["second_void"] == "execute"
+        if wanted.get("api_secret", project.api_secret) != project.api_secret:
+            project.rotate(wanted["api_secret"])
+        if "listening" in wanted:
+            (self._provider.open if wanted["listening"] else self._provider.close)()
+        second = "execute" if ledger.executes_twice else "refuse"
+        return {"second_void": second, "listening": self._provider.is_open, **answered}
 
 
 def _is_from_this_machine(exchange: Exchange) -> bool:
@@ -127,40 +169,23 @@ def _is_from_this_machine(exchange: Exchange) -> bool:
     )
 
 
-def _object(exchange: Exchange) -> dict[str, Any]:
+def _read(exchange: Exchange, *must: str, may: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The body: these members and no others, each of its kind. Raises Rejected."""
     try:
-        value = parse_json(exchange.body)
-    except ValueError as problem:
+        value = parse(exchange.body)
+        text(value)
+    except UnicodeEncodeError:
+        raise Rejected("the body has half of a surrogate pair, which no UTF-8 can carry") from None
+    except Unreadable as problem:
         raise Rejected(f"the body is not JSON: {problem}") from None
     if not isinstance(value, dict):
         raise Rejected("the body is not a JSON object")
-    return value
-
-
-def _only(request: dict[str, Any], *names: str) -> None:
-    if unknown := sorted(set(request) - set(names)):
-        raise Rejected(f"unknown: {', '.join(unknown)}; known: {', '.join(names)}")
-
-
-def _faults(request: dict[str, Any]) -> dict[str, str]:
-    _only(request, *FAULTS)
-    for kind, name in request.items():
-        if name not in FAULTS[kind]:
-            raise Rejected(f"{kind}: one of {', '.join(FAULTS[kind])}")
-    return request
-
-
-def _differences(names: Any) -> frozenset[str]:
-    if not (isinstance(names, list) and all(isinstance(name, str) and name in DIFFERENCES for name in names)):
-        raise Rejected(f"differs: a list of {', '.join(DIFFERENCES)}")
-    return frozenset(names)
-
-
-def _is_amount(value: Any) -> bool:
-    """A number, or a number in a string as some white labels send it; the digits are kept either way."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        return False
-    try:
-        return Decimal(value).is_finite() and Decimal(value) > 0
-    except InvalidOperation:
-        return False
+    if unknown := sorted(set(value) - {*must, *may}):
+        raise Rejected(f"unknown: {', '.join(unknown)}; known: {', '.join((*must, *may))}")
+    # A setting that is null is one that is not named.
+    named = {name: each for name, each in value.items() if each is not None or name in (*must, *ROW_NAMES)}
+    for name in (*must, *named):
+        fits, expected = MEMBERS[name]
+        if name not in named or not fits(named[name]):
+            raise Rejected(f"{name}: {expected}")
+    return named

@@ -3,7 +3,6 @@
 Promises that closing a door refuses new connections and lets running exchanges finish. Never decides what is answered.
 """
 
-import json
 import os
 import socket
 import ssl
@@ -11,39 +10,14 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from decimal import Decimal
-from http import HTTPStatus
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote, urlsplit
+
+from play.requests import Request
+from play.words import http, text
 
 type Handle = Callable[[Exchange], None]
-
-
-def parse_json(raw: bytes) -> Any:
-    """JSON with the digits of every number kept; anything else is a ValueError."""
-    try:
-        return json.loads(raw.decode("utf-8"), parse_float=Decimal, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def to_json(value: Any) -> str:
-    """Compact JSON; a Decimal keeps its digits, which the standard library's encoder cannot do."""
-    match value:
-        case Decimal():
-            return str(value)
-        case dict():
-            return "{" + ",".join(f"{to_json(str(key))}:{to_json(item)}" for key, item in value.items()) + "}"
-        case list() | tuple():
-            return "[" + ",".join(map(to_json, value)) + "]"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
 
 
 class Exchange(BaseHTTPRequestHandler):
@@ -93,19 +67,25 @@ class Exchange(BaseHTTPRequestHandler):
         return self._body
 
     @property
-    def segments(self) -> list[str]:
-        """The path, cut before it is decoded: an order id may contain a slash."""
-        return [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
+    def received(self) -> Request:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return Request(self.command, self.path, headers, self._body)
 
-    def send(self, status: int, content: str | Any, headers: Mapping[str, str] | None = None) -> None:
-        raw = self._head(status, content, headers)
-        self.wfile.write(raw)
+    def send(self, status: int, content: str | Any) -> None:
+        """Text as it is, anything else as JSON."""
+        plain = isinstance(content, str)
+        body = content.encode() if plain else text(content)
+        self.write(http(status, body, "text/plain; charset=utf-8" if plain else "application/json"))
 
-    def send_half(self, status: int, content: Any) -> None:
-        """The length of the whole answer, and half of it."""
-        raw = self._head(status, content, None)
-        self.wfile.write(raw[: -len(to_json(content).encode()) // 2])
-        self.close_connection = True
+    def write(self, answer: bytes | None) -> None:
+        """The whole of an answer, or what there is of it; None resets the connection."""
+        if answer is None:
+            return self.reset()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        if not head.endswith(b"Content-Length: %d" % len(body)):
+            self.close_connection = True  # it was cut: nothing can follow
+        self.wfile.write(answer[: len(answer) - len(body)] if self.command == "HEAD" else answer)
+        return None
 
     def hang_up(self) -> None:
         self.close_connection = True
@@ -115,21 +95,6 @@ class Exchange(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(self.connection.detach())
         self.close_connection = True
-
-    def _head(self, status: int, content: str | Any, headers: Mapping[str, str] | None) -> bytes:
-        plain = isinstance(content, str)
-        body = (content if plain else to_json(content)).encode()
-        fields = {
-            "Content-Type": "text/plain; charset=utf-8" if plain else "application/json",
-            "Content-Length": str(len(body)),
-            **(headers or {}),
-        }
-        lines = [
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-            *(f"{name}: {text}" for name, text in fields.items()),
-        ]
-        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-        return head if self.command == "HEAD" else head + body
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent: the ledger is the log, and headers carry credentials."""

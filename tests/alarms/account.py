@@ -1,57 +1,63 @@
-"""What AWS itself publishes around the functions: metrics of Lambda, API Gateway, SQS, DynamoDB and Pipes, and the access log.
+"""What AWS itself publishes around the functions: metrics of Lambda, SQS, DynamoDB and Pipes, and the access log.
 
-Reads names, dimensions, the access log's format and its metric filters from the template. Promises AWS's documented
-habits: DynamoDB publishes no zeros, an idle queue publishes nothing and then begins up to 15 minutes late.
+Reads names, dimensions, the pipe's filters, the access log's format and its metric filters from the template. Promises
+AWS's documented habits: DynamoDB publishes no zeros, an idle queue publishes nothing and then begins up to 15 minutes late.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.alarms import log_filters
 from tests.alarms.evaluator import MINUTE_MS, Datapoint, Metrics, resolved
-from tests.alarms.functions_on_a_clock import Emitted, Finished
+from tests.alarms.functions_on_a_clock import Finished
+from tests.fakes import pipe
 
 QUEUE_WAKES_MS = 15 * MINUTE_MS
 """The documented delay until a queue that was not active for six hours is measured."""
+OURS = resolved({"Ref": "AWS::AccountId"})
+"""The account of the stack, whose roles may call where an environment names no callers."""
 
 
 class Account:
     """One account with one stack in it."""
 
-    def __init__(self, template: Mapping[str, Any]) -> None:
+    def __init__(self, template: Mapping[str, Any], now: Callable[[], int] = lambda: 0) -> None:
+        self.now = now
+        """The moment in ms at which something happens."""
         self.resources: dict[str, dict[str, Any]] = template["Resources"]
         self.metrics = Metrics()
         functions = self.of_type("AWS::Lambda::Function")
-        self.functions = {
-            resource["Properties"]["Handler"].partition(".")[0]: f"<{name}>" for name, resource in functions.items()
-        }
-        (settings,) = {
-            resource["Properties"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
-            for resource in functions.values()
-        }
-        self.namespace: str = settings
+        self.functions = {each["Handler"].partition(".")[0]: f"<{name}>" for name, each in functions.items()}
+        variables = [each["Environment"]["Variables"] for each in functions.values()]
+        (self.namespace,) = {each["POWERTOOLS_METRICS_NAMESPACE"] for each in variables}
         (self.table,) = (f"<{name}>" for name in self.of_type("AWS::DynamoDB::Table"))
-        (self.pipe,) = (f"<{name}>" for name in self.of_type("AWS::Pipes::Pipe"))
-        (api,) = self.of_type("AWS::ApiGateway::RestApi").values()
+        ((name, described),) = self.of_type("AWS::Pipes::Pipe").items()
+        self.named = {"PipeName": f"<{name}>"}
+        source = described["SourceParameters"]
+        self._filters = [json.loads(each["Pattern"]) for each in source["FilterCriteria"]["Filters"]]
         (stage,) = self.of_type("AWS::ApiGateway::Stage").values()
-        self.api = {"ApiName": api["Properties"]["Name"], "Stage": stage["Properties"]["StageName"]}
-        self.log = stage["Properties"]["AccessLogSetting"]
-        self.answers = {
-            each["Properties"]["ResponseType"]: int(each["Properties"].get("StatusCode", 403))
-            for each in self.of_type("AWS::ApiGateway::GatewayResponse").values()
-        }
+        self.log = stage["AccessLogSetting"]
+        answers = self.of_type("AWS::ApiGateway::GatewayResponse").values()
+        self.answers = {each["ResponseType"]: int(each.get("StatusCode", 403)) for each in answers}
         (runs,) = self.of_type("AWS::Lambda::EventInvokeConfig").values()
-        (pipe,) = self.of_type("AWS::Pipes::Pipe").values()
-        stream = pipe["Properties"]["SourceParameters"]["DynamoDBStreamParameters"]
-        self.lost_runs = resolved(runs["Properties"]["DestinationConfig"]["OnFailure"]["Destination"])
-        self.lost_events = resolved(stream["DeadLetterConfig"]["Arn"])
-        self._letters: dict[str, list[int]] = {self.lost_runs: [], self.lost_events: []}
+        self._queues = {
+            "run": resolved(runs["DestinationConfig"]["OnFailure"]["Destination"]),
+            "event": resolved(source["DynamoDBStreamParameters"]["DeadLetterConfig"]["Arn"]),
+        }
+        self._letters: dict[str, list[int]] = {}
+        self._waiting = 0
+        self.pipe = "reads"
+        """Or why it takes nothing from the table's stream."""
+        self.executions = "succeed"
+        """Of the pipe; or the metric by which each fails."""
+        self.refused = "named"
+        """Or `unnamed`: AWS does not say whether the access log has the account of a request that was refused."""
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The resources of a type, by their logical ids."""
-        return {name: resource for name, resource in self.resources.items() if resource["Type"] == kind}
+        """The properties of the resources of a type, by their logical ids."""
+        return {name: each.get("Properties", {}) for name, each in self.resources.items() if each["Type"] == kind}
 
     def publish(
         self, namespace: str, name: str, dimensions: Mapping[str, str], at: int, value: float, unit: str = "Count"
@@ -59,71 +65,76 @@ class Account:
         """One value of one metric."""
         self.metrics.add(Datapoint(namespace, name, frozenset(dimensions.items()), at, value, unit))
 
-    def emitted(self, at: int, metrics: tuple[Emitted, ...]) -> None:
-        """What a function wrote in the embedded metric format."""
-        for metric in metrics:
-            self.publish(metric.namespace, metric.name, metric.dimensions, at, metric.value, metric.unit)
-
     def ran(self, function: str, began: int, finished: Finished) -> None:
         """An invocation; its metrics bear the time at which it began."""
         of = {"FunctionName": self.functions[function]}
         for name, value in (("Invocations", 1.0), ("Errors", float(finished.failed)), ("Throttles", 0.0)):
             self.publish("AWS/Lambda", name, of, began, value)
         self.publish("AWS/Lambda", "Duration", of, began, finished.duration_ms, "Milliseconds")
-        self.emitted(began + finished.duration_ms, finished.emitted)
+        for metric in finished.emitted:
+            self.metrics.add(metric)
 
-    def throttled(self, function: str, at: int) -> None:
+    def throttled(self, function: str) -> None:
         """An invocation for which Lambda had no concurrency left."""
-        self.publish("AWS/Lambda", "Throttles", {"FunctionName": self.functions[function]}, at, 1)
+        self.publish("AWS/Lambda", "Throttles", {"FunctionName": self.functions[function]}, self.now(), 1)
+
+    def lost(self, what: str) -> None:
+        """A `run` that could not be started, or an `event` that could not be delivered, waits for an operator."""
+        self._letters.setdefault(self._queues[what], []).append(self.now())
 
     def answered(
-        self, method: str, route: str, at: int, status: int, latency_ms: int, refused_as: str | None = None
+        self, method: str, route: str, status: int, refused_as: str | None = None, account: str | None = OURS
     ) -> None:
-        """A request, answered by a function or, `refused_as` one of its response types, by the gateway."""
-        for of in ({"ApiName": self.api["ApiName"]}, self.api, {**self.api, "Method": method, "Resource": route}):
-            self.publish("AWS/ApiGateway", "Count", of, at, 1)
-            self.publish("AWS/ApiGateway", "4XXError", of, at, float(400 <= status < 500))
-            self.publish("AWS/ApiGateway", "5XXError", of, at, float(status >= 500))
-            self.publish("AWS/ApiGateway", "Latency", of, at, latency_ms, "Milliseconds")
-        said = {"httpMethod": method, "resourcePath": route, "status": str(status), "error.responseType": refused_as}
-        self._write_access_log(at, {name: value for name, value in said.items() if value is not None})
+        """A request, answered by a function or, `refused_as` one of its response types, by the gateway.
+
+        It becomes a line of the access log, where a dash stands for what API Gateway has no value for. Each metric
+        filter counts it, or counts its default.
+        """
+        if refused_as is not None and self.refused == "unnamed":
+            account = None
+        said = {"httpMethod": method, "resourcePath": route, "status": str(status), "error.responseType": refused_as,
+                "identity.accountId": account}  # fmt: skip
+        line = re.sub(r"\$context\.([\w.]+)", lambda match: said.get(match[1]) or "-", self.log["Format"])
+        json.loads(line)
+        for wanted in self.of_type("AWS::Logs::MetricFilter").values():
+            if resolved(wanted["LogGroupName"]) != resolved(self.log["DestinationArn"]):
+                continue
+            (counted,) = wanted["MetricTransformations"]
+            matches = log_filters.matches(resolved(wanted["FilterPattern"]), line)
+            value = counted["MetricValue"] if matches else counted.get("DefaultValue")
+            if value is not None:
+                self.publish(counted["MetricNamespace"], counted["MetricName"], {}, self.now(), float(value))
 
     def refuses(self, response_type: str) -> int:
         """The status of one of the gateway's own answers; where the template leaves it to AWS, it refuses a key."""
         return self.answers[response_type]
 
-    def _write_access_log(self, at: int, context: Mapping[str, str]) -> None:
-        """One line; what API Gateway has no value for is a dash. Each metric filter counts it, or counts a 0."""
-        line = re.sub(r"\$context\.([\w.]+)", lambda match: context.get(match[1], "-"), self.log["Format"])
-        json.loads(line)
-        for resource in self.of_type("AWS::Logs::MetricFilter").values():
-            wanted = resource["Properties"]
-            if resolved(wanted["LogGroupName"]) != resolved(self.log["DestinationArn"]):
-                continue
-            (counted,) = wanted["MetricTransformations"]
-            value = (
-                counted["MetricValue"]
-                if log_filters.matches(wanted["FilterPattern"], line)
-                else counted["DefaultValue"]
-            )
-            self.publish(counted["MetricNamespace"], counted["MetricName"], {}, at, float(value))
+    def table_throttles(self, operation: str) -> None:
+        """DynamoDB throttled a request, because of the table or of an index of it."""
+        of = {"TableName": self.table, "Operation": operation}
+        self.publish("AWS/DynamoDB", "ThrottledRequests", of, self.now(), 1)
 
-    def throttled_by_the_table(self, at: int, what: str, index: str | None = None) -> None:
-        """DynamoDB throttled a `Read` or `Write`, of the table or of an index."""
-        of = {"TableName": self.table, **({"GlobalSecondaryIndexName": index} if index else {})}
-        self.publish("AWS/DynamoDB", f"{what}ThrottleEvents", of, at, 1)
+    def changed(self, old: dict[str, Any] | None, new: dict[str, Any]) -> None:
+        """An item was written: the pipe takes it from the stream, if its filter lets it."""
+        if any(pipe.matches(each, pipe.change(old, new)) for each in self._filters):
+            self._waiting += 1
+            self.run_pipe()
 
-    def pipe_ran(self, at: int, failed: str | None = None) -> None:
-        """The pipe worked on a batch; `failed`: the metric of its failure."""
-        for name in ("ExecutionFailed", "ExecutionPartiallyFailed", "ExecutionTimeout", "ExecutionThrottled"):
-            self.publish("AWS/EventBridge/Pipes", name, {"PipeName": self.pipe}, at, float(name == failed))
+    def run_pipe(self) -> None:
+        """One execution of the pipe, if something waits in the stream that it reads. What fails waits on."""
+        if self.pipe != "reads" or not self._waiting:
+            return
+        for name in ("Invocations", "ExecutionFailed", "ExecutionThrottled"):
+            counted = float(name in ("Invocations", self.executions))
+            self.publish("AWS/EventBridge/Pipes", name, self.named, self.now(), counted)
+        if self.executions == "succeed":
+            self._waiting = 0
 
-    def dead_letter(self, queue: str, at: int) -> None:
-        """A message that waits for a person."""
-        self._letters[queue].append(at)
-
-    def measure_queues(self, at: int) -> None:
-        """What SQS publishes each minute about queues that are active."""
+    def each_minute(self) -> None:
+        """The pipe tries again, and SQS publishes about queues that are active."""
+        if self.executions != "succeed":
+            self.run_pipe()
         for queue, letters in self._letters.items():
-            if letters and at >= letters[0] + QUEUE_WAKES_MS:
-                self.publish("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, at, len(letters))
+            if self.now() >= letters[0] + QUEUE_WAKES_MS:
+                name, of = "ApproximateNumberOfMessagesVisible", {"QueueName": queue}
+                self.publish("AWS/SQS", name, of, self.now(), len(letters))

@@ -1,14 +1,13 @@
 """The alarms of the synthesised stack, and what each story does to them."""
 
 import json
-import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pytest
 
-from infra.environments import ENVIRONMENTS
-from infra.synth import ROOT, synthesis_environment
+from tests import once
 from tests.alarms.evaluator import MINUTE_MS, Alarm, Reading, alarms_of, changes, readings, ringing
 from tests.alarms.service import START, Service
 from tests.alarms.stories import Story
@@ -17,20 +16,10 @@ Template = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of `prod`, whose alarms also decide over releases; without the functions' asset."""
-    for name, value in synthesis_environment("prod", tmp_path_factory.getbasetemp()).items():
-        if name.startswith("JSII_"):
-            os.environ.setdefault(name, value)
-    import aws_cdk as cdk
-    from aws_cdk import assertions
-
-    from infra.void_service import VoidService
-
-    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"] | {"aws:cdk:bundling-stacks": []}
-    app = cdk.App(analytics_reporting=False, outdir=str(tmp_path_factory.mktemp("stack")), context=context)
-    stack = VoidService(app, "VoidService-prod", ENVIRONMENTS["prod"])
-    return dict(assertions.Template.from_stack(stack).to_json())
+def template() -> Template:
+    """The template of `prod`, whose alarms also decide over releases."""
+    path = once.synthesised("prod") / "VoidService-prod.template.json"
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="session")
@@ -40,34 +29,36 @@ def alarms(template: Template) -> dict[str, Alarm]:
 
 
 @pytest.fixture(scope="session")
+def seen(template: Template, alarms: dict[str, Alarm]) -> set[str]:
+    """The custom metrics that an alarm reads or the dashboard shows."""
+    shown = re.findall(r'\\"VoidService/prod\\",\\"(\w+)\\"', json.dumps(template))
+    read = [stat for alarm in alarms.values() for stat in alarm.metrics.values()]
+    return {stat.name for stat in read if stat.namespace == "VoidService/prod"} | {*shown}
+
+
+@pytest.fixture(scope="session")
 def against_release(template: Template) -> set[str]:
-    """The alarms that take a release back."""
-    groups = [
-        each["Properties"]["AlarmConfiguration"]["Alarms"]
-        for each in template["Resources"].values()
-        if each["Type"] == "AWS::CodeDeploy::DeploymentGroup"
-    ]
-    assert groups
-    found = [{resource["Name"]["Ref"] for resource in group} for group in groups]
-    assert all(group == found[0] for group in found)
-    named = {name: resource["Properties"] for name, resource in template["Resources"].items()}
-    return {named[name]["AlarmName"].split(" ", 1)[1] for name in found[0]}
+    """The alarms that take a release back, the same of each function."""
+    of_type = {name: (each["Type"], each["Properties"]) for name, each in template["Resources"].items()}
+    groups = [each for kind, each in of_type.values() if kind == "AWS::CodeDeploy::DeploymentGroup"]
+    found = {tuple(each["Name"]["Ref"] for each in group["AlarmConfiguration"]["Alarms"]) for group in groups}
+    (names,) = found
+    return {of_type[name][1]["AlarmName"].split(" ", 1)[1] for name in names}
 
 
 class Told(NamedTuple):
     """What a story did: for each alarm and each reading of AWS's documentation the moments (ms) at which it rang."""
 
     rang: dict[str, dict[Reading, list[int]]]
+    sent: set[str]
+    """The custom metrics."""
     troubles: dict[str, int]
-    released: int | None = None
+    released: int | None
 
-    def latest(self, alarm: str) -> int:
-        """From the cause to the first ring, in whole minutes, under the reading in which it takes longest."""
-        return max(self._waited(alarm))
-
-    def earliest(self, alarm: str) -> int:
-        """The same under the reading in which it takes shortest; below 0: before its cause."""
-        return min(self._waited(alarm))
+    def waited(self, alarm: str) -> list[int]:
+        """From the cause to the first ring in whole minutes, under each reading; below 0: before its cause."""
+        began = self.troubles.get(alarm, self.troubles.get("", START))
+        return [-(-(moments[0] - began) // MINUTE_MS) for moments in self.rang[alarm].values()]
 
     def canary(self, alarms: Iterable[str]) -> int:
         """From a release to the ring that takes it back, in minutes, under the reading in which it takes longest."""
@@ -75,27 +66,21 @@ class Told(NamedTuple):
         rings = [max(moments[0] for moments in self.rang[alarm].values()) for alarm in alarms]
         return -(-(min(rings) - self.released) // MINUTE_MS)
 
-    def _waited(self, alarm: str) -> list[int]:
-        began = self.troubles.get(alarm, self.troubles.get("", START))
-        return [-(-(moments[0] - began) // MINUTE_MS) for moments in self.rang[alarm].values()]
-
 
 @pytest.fixture(scope="session")
 def tell(template: Template, alarms: dict[str, Alarm]) -> Callable[[Story], Told]:
     """Tell a story: run it, and evaluate every alarm over what it published."""
 
     def told(story: Story) -> Told:
-        service = Service(template, filled=story.filled)
-        story.tell(service)
-        service.run(story.minutes)
-        end = START + story.minutes * MINUTE_MS
+        service = Service(template, story.minutes, filled=story.filled)
+        service.tell(story.script)
+        service.run()
+        metrics, end = service.account.metrics, START + story.minutes * MINUTE_MS
         rang = {
-            name: {
-                reading: ringing(changes(alarm, service.account.metrics, START, end, reading))
-                for reading in readings(alarm)
-            }
+            name: {reading: ringing(changes(alarm, metrics, START, end, reading)) for reading in readings(alarm)}
             for name, alarm in alarms.items()
         }
-        return Told(rang, service.troubles, service.released)
+        sent = {name for namespace, name, _ in metrics.published() if namespace == service.account.namespace}
+        return Told(rang, sent, service.troubles, service.released)
 
     return told

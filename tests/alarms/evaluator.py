@@ -8,13 +8,14 @@ periods", "Configuring how CloudWatch alarms treat missing data", "Using math ex
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from math import ceil
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from tests.alarms import metric_math
-from tests.alarms.metric_math import COMPARISONS, Options
+from tests.alarms.metric_math import COMPARISONS
 
 MINUTE_MS = 60_000
 MOST_METRICS = 10
@@ -25,6 +26,9 @@ OPERATORS = {
     "LessThanThreshold": "<",
     "LessThanOrEqualToThreshold": "<=",
 }
+STATISTICS: dict[str, Callable[[list[float]], float]] = {
+    "Sum": sum, "Maximum": max, "Minimum": min, "Average": fmean, "SampleCount": lambda values: float(len(values)),
+}  # fmt: skip
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
 
@@ -71,7 +75,7 @@ class Change(NamedTuple):
 
 
 class MetricStat(NamedTuple):
-    """One metric as an alarm looks at it."""
+    """One metric as an alarm reads it."""
 
     namespace: str
     name: str
@@ -120,17 +124,10 @@ def read_alarm(properties: Mapping[str, Any]) -> Alarm:
     if warm_up and not warm_up.get("OnlyStartEvaluatingAfterWarmUpPeriodEnds"):
         raise ValueError("when such a warm-up ends early is not known for an expression with FILL")
     return Alarm(
-        name=properties["AlarmName"],
-        metrics=metrics,
-        expression=expression,
-        period=period // 60,
-        evaluation_periods=n,
-        datapoints=properties.get("DatapointsToAlarm", n),
-        operator=OPERATORS[properties["ComparisonOperator"]],
-        threshold=properties["Threshold"],
-        missing=properties.get("TreatMissingData", "missing"),
-        waits=warm_up.get("WarmUpPeriodDurationInMinutes", 0),
-    )
+        properties["AlarmName"], metrics, expression, period // 60, n, properties.get("DatapointsToAlarm", n),
+        OPERATORS[properties["ComparisonOperator"]], properties["Threshold"],
+        properties.get("TreatMissingData", "missing"), warm_up.get("WarmUpPeriodDurationInMinutes", 0),
+    )  # fmt: skip
 
 
 def _read_queries(queries: list[dict[str, Any]]) -> tuple[dict[str, MetricStat], set[int], str]:
@@ -154,10 +151,13 @@ def resolved(value: object) -> str:
             return value
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
             return f"<{name}>"
+        case {"Fn::Join": ["", [*parts]]}:
+            return "".join(map(resolved, parts))
     raise ValueError(f"a value that is not known here: {value}")
 
 
 _Key = tuple[str, str, frozenset[tuple[str, str]]]
+_Retrieved = tuple[tuple[str, tuple[float | None, ...]], ...]
 
 
 class Metrics:
@@ -171,13 +171,8 @@ class Metrics:
 
     def add(self, datapoint: Datapoint) -> None:
         """Publish one value."""
-        key = datapoint.namespace, datapoint.name, datapoint.dimensions
-        self._minutes.setdefault(key, defaultdict(list))[datapoint.at // MINUTE_MS].append(datapoint)
+        self._minutes.setdefault(datapoint[:3], defaultdict(list))[datapoint.at // MINUTE_MS].append(datapoint)
         self._windows.clear()
-
-    def known(self, stat: MetricStat) -> bool:
-        """Was this metric ever published?"""
-        return (stat.namespace, stat.name, stat.dimensions) in self._minutes
 
     def published(self) -> Mapping[_Key, Mapping[int, list[Datapoint]]]:
         """All datapoints of each metric, by minute."""
@@ -190,7 +185,7 @@ class Metrics:
         """
         asked = stat, period, unseen
         if asked not in self._windows:
-            minutes = self._minutes.get((stat.namespace, stat.name, stat.dimensions), {})
+            minutes = self._minutes.get(stat[:3], {})
             values: dict[int, list[float]] = defaultdict(list)
             for minute, points in minutes.items():
                 seen = [point.value for point in points if stat.unit in (None, point.unit)]
@@ -202,17 +197,8 @@ class Metrics:
 
 def statistic(name: str, values: list[float]) -> float:
     """One statistic of the values in a period. Raises ValueError for one that is not known here."""
-    match name:
-        case "Sum":
-            return sum(values)
-        case "Maximum":
-            return max(values)
-        case "Minimum":
-            return min(values)
-        case "Average":
-            return sum(values) / len(values)
-        case "SampleCount":
-            return float(len(values))
+    if name in STATISTICS:
+        return STATISTICS[name](values)
     percentile = _PERCENTILE.fullmatch(name)
     if percentile is None:
         raise ValueError(f"a statistic that is not known here: {name}")
@@ -228,17 +214,19 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
         missing = "ignore"
     first = begin // MINUTE_MS + max(alarm.waits, 1)
     # Of what was never published, one evaluation says all.
-    last = end // MINUTE_MS if any(metrics.known(stat) for stat in alarm.metrics.values()) else first
-    places = _places(alarm, reading)
+    last = end // MINUTE_MS if any(stat[:3] in metrics.published() for stat in alarm.metrics.values()) else first
+    # How long ago each window of the evaluation range ends, the oldest first; the newest ends now, and of it as much is
+    # unseen as comes late.
+    ago = [place * alarm.period for place in reversed(range(alarm.evaluation_periods + reading.extra))]
     series = {
-        name: [(place, metrics.windows(stat, alarm.period, unseen)) for place, unseen in places]
+        name: [(place, metrics.windows(stat, alarm.period, max(reading.delay - place, 0))) for place in ago]
         for name, stat in alarm.metrics.items()
     }
     for minute in range(first, last + 1):
-        retrieved = {
-            name: tuple(windows.get(minute - place) for place, windows in each) for name, each in series.items()
-        }
-        points = _points(alarm, retrieved, reading)
+        retrieved = tuple(
+            (name, tuple(windows.get(minute - place) for place, windows in each)) for name, each in series.items()
+        )
+        points = _evaluated(alarm.expression, retrieved, reading.fills_empty)
         breaching = tuple(None if point is None else alarm.breaches(point) for point in points)
         new = judge(breaching, alarm.evaluation_periods, alarm.datapoints, missing, state)
         if new is not state:
@@ -247,28 +235,13 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
     return found
 
 
-def _places(alarm: Alarm, reading: Reading) -> list[tuple[int, int]]:
-    """The windows of the evaluation range, the oldest first: how long ago each ends, and how much of it is unseen yet.
-
-    The window slides: the newest one ends at the moment of the evaluation.
-    """
-    ago = [place * alarm.period for place in range(alarm.evaluation_periods + reading.extra)]
-    return [(minutes, max(reading.delay - minutes, 0)) for minutes in reversed(ago)]
-
-
-def _points(alarm: Alarm, retrieved: dict[str, tuple[float | None, ...]], reading: Reading) -> tuple[float | None, ...]:
-    if alarm.expression is None:
-        (points,) = retrieved.values()
-        return points
-    return _evaluated(alarm.expression, tuple(retrieved.items()), reading.fills_empty)
-
-
 @functools.lru_cache(maxsize=100_000)
-def _evaluated(
-    expression: str, series: tuple[tuple[str, tuple[float | None, ...]], ...], fills_empty: bool
-) -> tuple[float | None, ...]:
+def _evaluated(expression: str | None, series: _Retrieved, fills_empty: bool) -> tuple[float | None, ...]:
+    if expression is None:
+        ((_, points),) = series
+        return points
     named = {name: list(points) for name, points in series}
-    return tuple(metric_math.evaluate(expression, named, Options(fills_empty)))
+    return tuple(metric_math.evaluate(expression, named, fills_empty))
 
 
 @functools.lru_cache(maxsize=100_000)

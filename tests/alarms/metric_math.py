@@ -1,241 +1,110 @@
 """CloudWatch's metric math, as far as an alarm of ours may use it, after "Using math expressions with CloudWatch metrics".
 
-A time series is a list, oldest first, with None where no datapoint is. Refuses what AWS advises against in alarms.
+The expressions are Python's but for a few signs, so Python reads them. A time series is a list, oldest first, with None
+where no datapoint is; an array is a tuple of series. Refuses what AWS advises against in alarms.
 """
 
+import ast
 import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeIs
+from statistics import fmean
+from typing import Any
 
 Series = list[float | None]
-Value = float | Series | list[Series]
-
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z][A-Za-z0-9_]*)|(?P<sign>==|!=|<=|>=|&&|\|\||[-+*/^<>(),\[\]]))"
-)
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-ARITHMETIC: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "^": operator.pow,
+ACTS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Pow: operator.pow,
+    ast.Div: operator.truediv, ast.And: lambda a, b: bool(a) and bool(b), ast.Or: lambda a, b: bool(a) or bool(b),
 }  # fmt: skip
-ACROSS: dict[str, Callable[[list[float]], float]] = {
-    "SUM": sum, "MIN": min, "MAX": max, "AVG": lambda values: sum(values) / len(values),
-}  # fmt: skip
+ACROSS: dict[str, Callable[[list[float]], float]] = {"SUM": sum, "MIN": min, "MAX": max, "AVG": fmean}
+SPELLED = {"AND": " and ", "&&": " and ", "OR": " or ", "||": " or ", "^": "**"}
 
 
 class Unsupported(Exception):
     """An expression that this does not know, or that AWS advises against in an alarm."""
 
 
-class Options(NamedTuple):
-    """What the documentation leaves open."""
+def evaluate(expression: str, series: Mapping[str, Series], fills_empty: bool = True) -> Series:
+    """The time series of an expression; `series` are the metrics by their ids, all over the same range.
 
-    fills_empty: bool = True
-    """FILL gives values also where a metric has no datapoint at all in the range."""
-
-
-USUAL = Options()
-
-
-def evaluate(expression: str, series: Mapping[str, Series], options: Options = USUAL) -> Series:
-    """The time series of an expression; `series` are the metrics by their ids, all over the same range."""
-    parser = _Parser(expression, series, options)
-    value = parser.whole()
-    if not isinstance(value, list) or is_array(value):
+    `fills_empty`: FILL gives values also where a metric has no datapoint in the range, which the documentation leaves open.
+    """
+    python = re.sub(r"\bAND\b|\bOR\b|&&|\|\||\^", lambda sign: SPELLED[sign[0]], expression)
+    try:
+        value = _value(ast.parse(python.strip(), mode="eval").body, series, fills_empty)
+    except (SyntaxError, KeyError, ValueError) as error:
+        raise Unsupported(expression) from error
+    if not isinstance(value, list):
         raise Unsupported(f"the result of an alarm is one time series: {expression}")
     return value
 
 
-class _Parser:
-    """A recursive descent that computes as it reads."""
-
-    def __init__(self, text: str, series: Mapping[str, Series], options: Options) -> None:
-        self.series, self.options = series, options
-        self.tokens: list[str] = []
-        at = 0
-        while text[at:].strip():
-            match = _TOKEN.match(text, at)
-            if match is None:
-                raise Unsupported(f"{text[at:]} in {text}")
-            self.tokens.append(match.group().strip())
-            at = match.end()
-
-    def whole(self) -> Value:
-        value = self.either()
-        if self.tokens:
-            raise Unsupported(f"left over: {self.tokens}")
-        return value
-
-    def next_is(self, *tokens: str) -> bool:
-        return bool(self.tokens) and self.tokens[0] in tokens
-
-    def take(self, expected: str | None = None) -> str:
-        if not self.tokens or (expected is not None and self.tokens[0] != expected):
-            raise Unsupported(f"{expected} expected before {self.tokens}")
-        return self.tokens.pop(0)
-
-    def either(self) -> Value:
-        value = self.both()
-        while self.next_is("OR", "||"):
-            self.take()
-            value = pairwise(value, self.both(), lambda a, b: float(bool(a) or bool(b)))
-        return value
-
-    def both(self) -> Value:
-        value = self.comparison()
-        while self.next_is("AND", "&&"):
-            self.take()
-            value = pairwise(value, self.comparison(), lambda a, b: float(bool(a) and bool(b)))
-        return value
-
-    def comparison(self) -> Value:
-        value = self.sum()
-        while self.next_is(*COMPARISONS):
-            compare = _as_number(COMPARISONS[self.take()])
-            value = pairwise(value, self.sum(), compare)
-        return value
-
-    def sum(self) -> Value:
-        value = self.product()
-        while self.next_is("+", "-"):
-            act = ARITHMETIC[self.take()]
-            value = pairwise(value, self.product(), act)
-        return value
-
-    def product(self) -> Value:
-        value = self.power()
-        while self.next_is("*", "/"):
-            act = ARITHMETIC[self.take()]
-            value = pairwise(value, self.power(), act)
-        return value
-
-    def power(self) -> Value:
-        value = self.operand()
-        if self.next_is("^"):
-            self.take()
-            return pairwise(value, self.power(), ARITHMETIC["^"])
-        return value
-
-    def operand(self) -> Value:
-        token = self.take()
-        if token == "-":
-            return pairwise(0.0, self.operand(), ARITHMETIC["-"])
-        if token == "(":
-            value = self.either()
-            self.take(")")
-            return value
-        if token == "[":
-            return self.array()
-        if token[0].isdigit():
-            return float(token)
-        if self.next_is("("):
-            return self.call(token)
-        if token not in self.series:
-            raise Unsupported(f"no metric has the id {token}")
-        return list(self.series[token])
-
-    def array(self) -> list[Series]:
-        found = [one_series(self.either())]
-        while self.next_is(","):
-            self.take()
-            found.append(one_series(self.either()))
-        self.take("]")
-        return found
-
-    def call(self, function: str) -> Value:
-        self.take("(")
-        if function == "METRICS":
-            self.take(")")
-            return [list(each) for each in self.series.values()]
-        arguments = [self.either()]
-        while self.next_is(","):
-            self.take()
-            arguments.append(self.either())
-        self.take(")")
-        match function, arguments:
-            case "FILL", [value, filler]:
-                return self.fill(value, filler)
-            case "IF", [condition, yes]:
-                return choose(condition, yes, None)
-            case "IF", [condition, yes, no]:
-                return choose(condition, yes, no)
-            case _, [value] if function in ACROSS:
-                return across(function, value)
-        raise Unsupported(f"{function} with {len(arguments)} arguments")
-
-    def fill(self, value: Value, filler: Value) -> Value:
-        """The filler, one number or another series, where a series has no datapoint."""
-        if is_array(value):
-            return [one_series(self.fill(each, filler)) for each in value]
-        series = one_series(value)
-        if not self.options.fills_empty and all(point is None for point in series):
-            return series
-        return [point_of(filler, at) if point is None else point for at, point in enumerate(series)]
+def _value(node: ast.expr, series: Mapping[str, Series], fills_empty: bool) -> Any:
+    match node:
+        case ast.Constant(int() | float() as number):
+            return float(number)
+        case ast.Name(name):
+            return list(series[name])
+        case ast.List(each):
+            return tuple(_value(one, series, fills_empty) for one in each)
+        case ast.UnaryOp(ast.USub(), one):
+            return _pairwise(operator.sub, 0.0, _value(one, series, fills_empty))
+        case ast.BinOp(left, act, right) | ast.Compare(left, [act], [right]) | ast.BoolOp(act, [left, right]):
+            return _pairwise(ACTS[type(act)], _value(left, series, fills_empty), _value(right, series, fills_empty))
+        case ast.Call(ast.Name("METRICS"), []):
+            return tuple(map(list, series.values()))
+        case ast.Call(ast.Name(function), arguments):
+            return _call(function, fills_empty, *(_value(one, series, fills_empty) for one in arguments))
+    raise Unsupported(ast.unparse(node))
 
 
-def _as_number(compare: Callable[[float, float], bool]) -> Callable[[float, float], float]:
-    return lambda left, right: float(compare(left, right))
+def _call(function: str, fills_empty: bool, value: Any, *more: Any) -> Any:
+    match function, value, more:
+        case "FILL", tuple(), [filler]:
+            return tuple(_call("FILL", fills_empty, one, filler) for one in value)
+        case "FILL", list(), [filler]:
+            empty = not fills_empty and not any(point is not None for point in value)
+            return [_at(filler, at) if point is None and not empty else point for at, point in enumerate(value)]
+        case "IF", list(), [yes, *no]:  # 0 where the first has no datapoint, nothing where the other has none
+            chosen = [
+                (_at(yes, at) or 0.0) if holds else _at(no[0], at) if no else None for at, holds in enumerate(value)
+            ]
+            return [None if holds is None else one for holds, one in zip(value, chosen, strict=True)]
+        case (("SUM" | "MIN" | "MAX" | "AVG"), tuple(), []):
+            columns = zip(*value, strict=True)
+            return [
+                ACROSS[function]([one or 0.0 for one in column]) if any(one is not None for one in column) else None
+                for column in columns
+            ]
+    raise Unsupported(f"{function} of this depends on how many datapoints CloudWatch retrieves, or is not known")
 
 
-def pairwise(left: Value, right: Value, act: Callable[[float, float], float]) -> Value:
+def _pairwise(act: Callable[[float, float], float], left: Any, right: Any) -> Any:
     """Point by point; where only one of two series has a datapoint, the other one counts as 0."""
-    if is_array(left):
-        return [one_series(pairwise(each, right, act)) for each in left]
-    if is_array(right):
-        return [one_series(pairwise(left, each, act)) for each in right]
+    for side, others in ((left, right), (right, left)):
+        if isinstance(side, tuple):
+            return tuple(_pairwise(act, one, others) if side is left else _pairwise(act, others, one) for one in side)
     if isinstance(left, float) and isinstance(right, float):
-        return act(left, right)
-    length = len(left if isinstance(left, list) else one_series(right))
-    result: Series = []
-    for at in range(length):
-        a, b = point_of(left, at), point_of(right, at)
-        measured = [value for value, given in ((a, left), (b, right)) if isinstance(given, list) and value is not None]
-        try:
-            result.append(float(act(a or 0.0, b or 0.0)) if measured else None)
-        except ZeroDivisionError:
-            result.append(None)  # dropped
-    return result
+        return float(act(left, right))
+    return [
+        _point(act, _at(left, at), _at(right, at), left, right)
+        for at in range(len(left if isinstance(left, list) else right))
+    ]
 
 
-def choose(condition: Value, yes: Value, no: Value | None) -> Value:
-    """IF: for each datapoint of the condition the one or the other; 0 where the first has none, nothing where the other."""
-    if isinstance(condition, float):
-        raise Unsupported("a condition that is the same at all times")
-    chosen: Series = []
-    for at, holds in enumerate(one_series(condition)):
-        if holds is None:
-            chosen.append(None)
-        elif holds:
-            chosen.append(point_of(yes, at) or 0.0)
-        else:
-            chosen.append(None if no is None else point_of(no, at))
-    return chosen
+def _point(
+    act: Callable[[float, float], float], a: float | None, b: float | None, left: Any, right: Any
+) -> float | None:
+    measured = (isinstance(left, list) and a is not None) or (isinstance(right, list) and b is not None)
+    try:
+        return float(act(a or 0.0, b or 0.0)) if measured else None
+    except ZeroDivisionError:
+        return None  # dropped
 
 
-def across(function: str, value: Value) -> Series:
-    """SUM, MIN, MAX and AVG of an array: at each moment over all its series."""
-    if not is_array(value):
-        raise Unsupported(f"{function} of one series depends on how many datapoints CloudWatch retrieves")
-    found: Series = []
-    for column in zip(*value, strict=True):
-        if all(point is None for point in column):
-            found.append(None)
-        else:
-            found.append(ACROSS[function]([point or 0.0 for point in column]))
-    return found
-
-
-def is_array(value: Value) -> TypeIs[list[Series]]:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], list)
-
-
-def one_series(value: Value) -> Series:
-    if not isinstance(value, list) or is_array(value):
-        raise Unsupported("a time series is expected here")
-    return value
-
-
-def point_of(value: Value, at: int) -> float | None:
-    return value if isinstance(value, float) else one_series(value)[at]
+def _at(value: Any, at: int) -> float | None:
+    return value[at] if isinstance(value, list) else value  # type: ignore[no-any-return]

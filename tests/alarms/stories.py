@@ -1,541 +1,180 @@
 """The stories: what happens to a deployed stack, and exactly which alarms ring. All others must stay silent.
 
-A story arranges what happens when, and says by `trouble` from which minute its alarms are timed.
+Each is a script of service.py. `trouble` is the minute from which its alarms are timed; where none is named, a bad
+release begins it with the first request that it spoils.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from tests.alarms import functions_on_a_clock as functions
-from tests.alarms.functions_on_a_clock import READ, SETTLE, SUBMIT, WEBHOOK
-from tests.alarms.service import Service
-
-HOUR, DAY = 60, 24 * 60
-NAMES = {SUBMIT: "SubmitVoid", READ: "ReadVoids", WEBHOOK: "ReceiveWebhook", SETTLE: "SettleVoids"}
+HOUR = 60
 
 
 class Story(NamedTuple):
     """One story."""
 
     title: str
-    tell: Callable[[Service], None]
-    minutes: int
     rings: Mapping[str, int]
     """Which alarms ring, and after how many minutes at the latest, whatever AWS's documentation leaves open."""
-    again: frozenset[str]
+    script: str
+    minutes: int = HOUR
+    again: frozenset[str] = frozenset()
     """Those among them that end and ring again while the trouble lasts."""
-    bad_release: bool
-    filled: bool
+    bad_release: bool = False
+    filled: bool = True
     """Has somebody put the provider's credentials?"""
 
 
-STORIES: list[Story] = []
+def release(title: str, rings: Mapping[str, int], kind: str, name: str = "submit_void", more: str = "trade") -> Story:
+    """A bad one serves a tenth of the requests for a quarter of an hour."""
+    script = f"{more}; 20 release {name} {kind}; 35 take_back {name}"
+    return Story(f"a release {title}", rings, script, bad_release=True)
 
 
-def story(
-    rings: Mapping[str, int] | None = None,
-    *,
-    again: tuple[str, ...] = (),
-    minutes: int = HOUR,
-    bad_release: bool = False,
-    filled: bool = True,
-    title: str | None = None,
-) -> Callable[[Callable[[Service], None]], Callable[[Service], None]]:
-    """Enter a story."""
-
-    def enter(tell: Callable[[Service], None]) -> Callable[[Service], None]:
-        name = title or tell.__name__.replace("_", " ")
-        STORIES.append(Story(name, tell, minutes, rings or {}, frozenset(again), bad_release, filled))
-        return tell
-
-    return enter
-
-
-def trade(service: Service, end: float, *, begin: float = 1, every_seconds: float = 60) -> None:
-    """Ordinary traffic: a void a minute, and a read now and then."""
-    service.during(begin, end, every_seconds, service.patient_void)
-    service.during(begin + 0.7, end, 300, lambda: service.read("order-1"))
-
-
-# ---- nothing rings ---------------------------------------------------------------------------------------------------
-
-
-@story(minutes=10 * HOUR)
-def a_quiet_night_without_any_traffic(service: Service) -> None:
-    assert service.scheduled
-
-
-@story(minutes=6 * HOUR)
-def an_ordinary_day(service: Service) -> None:
-    trade(service, 6 * HOUR, every_seconds=30)
-    service.during(5, 6 * HOUR, 600, lambda: service.void("order-1"))  # replayed
-    for minute in (61, 122, 183):  # the provider refuses one
-        service.at(minute, lambda: setattr(service.provider, "posts", "refuses"))
-        service.at(minute + 0.2, service.void)
-        service.at(minute + 0.3, lambda: setattr(service.provider, "posts", "up"))
-
-
-@story(minutes=2 * HOUR)
-def one_void_each_half_hour(service: Service) -> None:
-    trade(service, 2 * HOUR, every_seconds=1800)
-
-
-@story()
-def a_callers_bad_input(service: Service) -> None:
-    trade(service, HOUR)
-    for body in ("{", "[]", '{"order_id": "0"}', '{"order_id": "a", "order_id": "b", "order_currency": "UAH"}'):
-        service.during(10, 20, 20, partial(service.void, "any", body=body))
-    service.during(10, 20, 20, lambda: service.read("%FF"))
-    service.during(10, 20, 20, lambda: service.list(cursor="Zm9yZWlnbg"))
-    service.during(10, 20, 20, lambda: service.read("unknown"))
-    service.during(
-        10,
-        20,
-        20,
-        lambda: service.void("order-1", key="one key", body='{"order_id": "order-1", "order_currency": "EUR"}'),
+def without_concurrency(function: str, rings: Mapping[str, int]) -> Story:
+    """For twenty minutes; who reads does so each minute."""
+    script = (
+        f"trade; 1-60/60 read order-1; 20 without_concurrency {function}; 40 without_concurrency nothing; 20 trouble"
     )
-
-
-@story()
-def strangers_who_try_the_addresses(service: Service) -> None:
-    trade(service, HOUR)
-    service.during(10, 40, 20, service.stranger)
-    service.during(10, 40, 60, lambda: service.stranger("POST", "/webhooks/financial-line", "ACCESS_DENIED"))
-    service.during(10, 30, 600, lambda: service.stranger("POST", "/voids"))
-
-
-@story()
-def one_lost_answer(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20.1, lambda: setattr(service.provider, "posts", "loses-answers"))
-    service.at(20.2, service.void)
-    service.at(20.5, lambda: setattr(service.provider, "posts", "up"))
-
-
-@story()
-def one_blip_of_dynamodb(service: Service) -> None:
-    trade(service, HOUR, every_seconds=10)
-    service.at(20.3, service.functions.lose_the_table)
-    service.at(22.2, service.functions.find_the_table)
-
-
-@story()
-def one_blip_of_secrets_manager(service: Service) -> None:
-    trade(service, HOUR, every_seconds=10)
-    service.at(20.3, service.functions.lose_the_secret)
-    service.at(22.2, service.functions.find_the_secret)
-
-
-@story()
-def one_blip_of_the_provider(service: Service) -> None:
-    trade(service, HOUR, every_seconds=20)
-    service.at(20.3, lambda: setattr(service.provider, "posts", "unreachable"))
-    service.at(22.2, lambda: setattr(service.provider, "posts", "up"))
-
-
-@story()
-def one_run_that_lambda_throttles_and_one_failure_of_the_pipe(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, lambda: service.account.throttled(SUBMIT, service.clock.at))
-    service.during(1, HOUR, 60, lambda: service.account.pipe_ran(service.clock.at))
-    service.at(20, lambda: service.account.pipe_ran(service.clock.at, "ExecutionFailed"))
-    service.at(20, lambda: service.account.throttled_by_the_table(service.clock.at, "Write", "due"))
-
-
-@story()
-def a_few_forged_webhooks(service: Service) -> None:
-    trade(service, HOUR)
-    service.during(10, 40, 60, lambda: service.webhook(forged=True))
-
-
-@story(minutes=3 * HOUR)
-def a_single_webhook_that_never_came(service: Service) -> None:
-    trade(service, 3 * HOUR, every_seconds=1800)
-    service.at(60.5, lambda: setattr(service, "webhooks_come", False))
-    service.at(92, lambda: setattr(service, "webhooks_come", True))
-
-
-@story()
-def a_good_release_while_the_provider_has_a_blip(service: Service) -> None:
-    trade(service, HOUR, every_seconds=20)
-    service.at(20, lambda: service.release(SUBMIT, functions.shipped(SUBMIT)))
-    service.at(24.3, lambda: setattr(service.provider, "posts", "loses-answers"))
-    service.at(25.2, lambda: setattr(service.provider, "posts", "up"))
-
-
-# ---- before the first day --------------------------------------------------------------------------------------------
-
-
-@story({"Secret unfilled": 3}, minutes=12 * HOUR, filled=False)
-def a_new_stack_whose_secret_nobody_has_filled(service: Service) -> None:
-    service.trouble(0)
-
-
-@story({"Secret unfilled": 3}, minutes=4 * HOUR, filled=False)
-def a_new_stack_that_is_filled_after_an_hour(service: Service) -> None:
-    service.trouble(0)
-    service.at(HOUR, service.functions.fill_secret)
-    trade(service, 4 * HOUR, begin=HOUR + 5)
-
-
-@story({"Settling has stopped": 10}, minutes=3 * HOUR)
-def a_new_stack_whose_schedule_never_starts(service: Service) -> None:
-    service.scheduled = False
-    service.trouble(0)
-    trade(service, 3 * HOUR)
-
-
-@story({"Webhooks silent": 66}, minutes=4 * HOUR)
-def a_new_stack_that_webhooks_never_reach(service: Service) -> None:
-    service.webhooks_come = False
-    service.trouble(1)
-    trade(service, 4 * HOUR, every_seconds=300)
-
-
-# ---- the provider ----------------------------------------------------------------------------------------------------
-
-
-@story({"Voids not sent": 7}, minutes=4 * HOUR)
-def the_provider_accepts_no_connection_for_three_hours(service: Service) -> None:
-    trade(service, 4 * HOUR)
-    service.trouble(30)
-    service.at(30, lambda: setattr(service.provider, "posts", "unreachable"))
-    service.at(30, lambda: setattr(service.provider, "queries", "down"))
-    service.at(210, lambda: setattr(service.provider, "posts", "up"))
-    service.at(210, lambda: setattr(service.provider, "queries", "up"))
-
-
-@story({"Voids not sent": 18}, minutes=2 * HOUR)
-def the_provider_accepts_no_connection_and_few_voids_are_sent(service: Service) -> None:
-    service.during(1, 2 * HOUR, 240, service.void)
-    service.trouble(30)
-    service.at(30, lambda: setattr(service.provider, "posts", "unreachable"))
-
-
-@story({"Many unknown outcomes": 11, "Voids are slow": 12, "Void unsettled for long": 132}, minutes=4 * HOUR)
-def the_provider_answers_nothing_for_three_hours(service: Service) -> None:
-    trade(service, 4 * HOUR)
-    service.trouble(30)
-    service.at(30, lambda: setattr(service.provider, "posts", "loses-answers"))
-    service.at(30, lambda: setattr(service.provider, "queries", "down"))
-    service.at(30, lambda: setattr(service, "webhooks_come", False))
-    service.at(210, lambda: setattr(service, "webhooks_come", True))
-    service.at(210, lambda: setattr(service.provider, "posts", "up"))
-    service.at(210, lambda: setattr(service.provider, "queries", "up"))
-
-
-@story({"Voids are slow": 12})
-def the_provider_takes_eight_seconds(service: Service) -> None:
-    trade(service, HOUR)
-    service.trouble(20)
-    service.at(20, lambda: setattr(service.provider, "posts", "slow"))
-
-
-@story({"Throttled by the provider": 6})
-def the_provider_throttles(service: Service) -> None:
-    trade(service, HOUR)
-    service.trouble(20)
-    service.at(20, lambda: setattr(service.provider, "posts", "throttles"))
-    service.at(30, lambda: setattr(service.provider, "posts", "up"))
-
-
-@story({"Credentials refused": 4})
-def the_provider_refuses_the_credentials(service: Service) -> None:
-    trade(service, HOUR)
-    service.trouble(20)
-    service.at(20, lambda: setattr(service.provider, "posts", "refuses-credentials"))
-
-
-@story({"Void corrected": 3})
-def a_refused_void_was_executed_after_all(service: Service) -> None:
-    service.at(10, lambda: setattr(service.provider, "posts", "refuses"))
-    service.at(11, lambda: service.void("disputed"))
-    service.at(20, lambda: service.webhook("disputed"))
-    service.trouble(20)
-
-
-@story({"Void needs a person": 3})
-def two_messages_that_contradict_each_other(service: Service) -> None:
-    service.at(10, lambda: service.void("disputed"))
-    service.at(20, lambda: service.webhook("disputed", amount=999))
-    service.trouble(20)
-
-
-@story({"Void unsettled for long": 131, "Void needs a person": 3}, minutes=25 * HOUR)
-def a_void_that_stays_pending_for_a_day(service: Service) -> None:
-    service.provider.posts = "pending"
-    service.at(10, service.void)
-    service.trouble(10)
-    service.trouble(10 + DAY, "Void needs a person")
-
-
-@story({"Void unsettled for long": 132}, minutes=4 * HOUR)
-def a_void_that_stays_pending_while_every_other_run_is_lost(service: Service) -> None:
-    service.provider.posts = "pending"
-    service.at(10, service.void)
-    service.trouble(10)
-    for minute in range(20, 4 * HOUR, 2):
-        service.at(minute, lambda: setattr(service, "scheduled", False))
-        service.at(minute + 1, lambda: setattr(service, "scheduled", True))
-
-
-@story({"Attempts used up": 3, "Void needs a person": 3})
-def twenty_refusals_of_one_order(service: Service) -> None:
-    service.provider.posts = "refuses"
-    for number in range(21):
-        service.at(10 + number, partial(service.void, "disputed", key=f"key {number}"))
-    service.trouble(30)
-
-
-# ---- webhooks --------------------------------------------------------------------------------------------------------
-
-
-@story({"Webhooks silent": 121}, minutes=6 * HOUR)
-def the_providers_address_has_changed(service: Service) -> None:
-    trade(service, 6 * HOUR)
-    service.at(90, lambda: setattr(service, "webhooks_come", False))
-    service.trouble(90)
-    service.during(90, 6 * HOUR, 60, lambda: service.stranger("POST", "/webhooks/financial-line", "ACCESS_DENIED"))
-
-
-@story({"Forged webhooks": 4})
-def somebody_forges_webhooks(service: Service) -> None:
-    trade(service, HOUR)
-    service.during(20, 26, 10, lambda: service.webhook(forged=True))
-    service.trouble(20)
-
-
-@story({"Webhook quarantined": 3})
-def a_genuine_webhook_that_nobody_can_read(service: Service) -> None:
-    service.at(20, lambda: service.webhook(unreadable=True))
-    service.trouble(20)
-
-
-# ---- the secret ------------------------------------------------------------------------------------------------------
-
-
-@story({"Secret unusable": 3, "Settling has stopped": 5, "Voids not sent": 7})
-def somebody_puts_what_is_not_our_json(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, lambda: service.functions.put_secret("api_key=1"))
-    service.trouble(20)
-
-
-@story({"Secret out of reach": 6})
-def secrets_manager_does_not_answer_for_ten_minutes(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, service.functions.lose_the_secret)
-    service.at(30, service.functions.find_the_secret)
-    service.trouble(20)
-
-
-@story({"Secret out of reach": 6, "Settling has stopped": 4, "Voids not sent": 6}, minutes=2 * HOUR)
-def secrets_manager_does_not_answer_for_an_hour(service: Service) -> None:
-    trade(service, 2 * HOUR)
-    service.at(20, service.functions.lose_the_secret)
-    service.at(80, service.functions.find_the_secret)
-    service.trouble(20)
-    service.trouble(20 + 15, "Settling has stopped", "Voids not sent")  # until then a copy serves
-
-
-@story({"Credentials of another project": 4, "Void needs a person": 4}, minutes=90)
-def another_projects_credentials_while_a_void_is_open(service: Service) -> None:
-    service.provider.posts = "pending"
-    service.at(10, service.void)
-    service.at(11, service.functions.change_project)
-    service.trouble(11)
-
-
-# ---- table, settling, events -----------------------------------------------------------------------------------------
-
-
-@story({"Table out of reach": 6, "Settling has stopped": 5, "Voids not sent": 7})
-def dynamodb_refuses_everything_for_twenty_minutes(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, service.functions.lose_the_table)
-    service.at(40, service.functions.find_the_table)
-    service.trouble(20)
-
-
-@story({"Table out of reach": 6, "Settling has stopped": 5})
-def dynamodb_refuses_everything_in_a_quiet_night(service: Service) -> None:
-    service.at(20, service.functions.lose_the_table)
-    service.trouble(20)
-
-
-@story({"Table throttled": 5}, minutes=2 * HOUR)
-def dynamodb_throttles_an_index_for_ten_minutes(service: Service) -> None:
-    trade(service, 2 * HOUR)
-    service.during(20, 30, 20, lambda: service.account.throttled_by_the_table(service.clock.at, "Write", "review"))
-    service.trouble(20)
-
-
-@story({"Table throttled": 5}, minutes=2 * HOUR)
-def dynamodb_throttles_reads_of_the_table_for_ten_minutes(service: Service) -> None:
-    trade(service, 2 * HOUR)
-    service.during(20, 30, 60, lambda: service.account.throttled_by_the_table(service.clock.at, "Read"))
-    service.trouble(20)
-
-
-@story({"Settling has stopped": 5}, minutes=2 * HOUR)
-def the_schedule_is_switched_off(service: Service) -> None:
-    trade(service, 2 * HOUR)
-    service.at(30, lambda: setattr(service, "scheduled", False))
-    service.trouble(30)
-
-
-@story({"Settle run lost": 18}, minutes=2 * HOUR)
-def one_run_that_lambda_could_not_start(service: Service) -> None:
-    service.at(30, lambda: service.account.dead_letter(service.account.lost_runs, service.clock.at))
-    service.trouble(30)
-
-
-@story({"Voids cannot be queried": 10}, minutes=2 * HOUR)
-def a_record_that_this_release_cannot_read(service: Service) -> None:
-    service.provider.posts = "pending"
-    service.at(10, lambda: service.void("newer"))
-    service.at(15, lambda: service.functions.spoil("newer"))
-    service.trouble(15)
-
-
-@story({"Outcomes held up": 5})
-def the_pipe_may_not_write_to_its_bus(service: Service) -> None:
-    trade(service, HOUR)
-    service.during(1, 20, 60, lambda: service.account.pipe_ran(service.clock.at))
-    service.during(20, 50, 60, lambda: service.account.pipe_ran(service.clock.at, "ExecutionFailed"))
-    service.trouble(20)
-
-
-@story({"Outcomes held up": 7})
-def the_pipe_is_throttled(service: Service) -> None:
-    service.during(20, 50, 120, lambda: service.account.pipe_ran(service.clock.at, "ExecutionThrottled"))
-    service.trouble(20)
-
-
-@story({"Outcome not delivered": 18}, minutes=2 * HOUR)
-def an_event_that_its_rule_could_not_deliver(service: Service) -> None:
-    service.at(30, lambda: service.account.dead_letter(service.account.lost_events, service.clock.at))
-    service.trouble(30)
-
-
-# ---- callers ---------------------------------------------------------------------------------------------------------
-
-
-@story({"Callers refused": 7}, minutes=2 * HOUR)
-def a_callers_role_lost_its_right(service: Service) -> None:
-    service.during(20, 40, 60, lambda: service.stranger("POST", "/voids", "ACCESS_DENIED"))
-    service.trouble(20)
-
-
-@story({"Callers refused": 7}, minutes=2 * HOUR)
-def a_callers_clock_is_wrong_and_it_reads_only(service: Service) -> None:
-    service.during(20, 40, 60, lambda: service.stranger("GET", "/voids/{order_id}", "INVALID_SIGNATURE"))
-    service.trouble(20)
-
-
-# ---- bad releases, timed from their first failure: a tenth of a request a minute ---------------------------------------
-
-
-@story({"Unexpected error": 3, "API fails": 3}, bad_release=True)
-def a_release_with_a_defect(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, lambda: service.release(SUBMIT, functions.with_a_defect("submit")))
-    service.at(35, lambda: service.take_back(SUBMIT))
-
-
-@story({"Unexpected error": 3}, bad_release=True)
-def a_release_without_a_setting(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, lambda: service.release(SUBMIT, functions.without_a_setting(SUBMIT)))
-    service.at(35, lambda: service.take_back(SUBMIT))
-
-
-@story({"API fails": 3}, bad_release=True)
-def a_release_that_answers_500_and_counts_nothing(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, lambda: service.release(SUBMIT, lambda _event, _context: {"statusCode": 500, "body": "{}"}))
-    service.at(35, lambda: service.take_back(SUBMIT))
-
-
-@story({"API fails": 3}, bad_release=True)
-def a_release_that_answers_no_response(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, lambda: service.release(SUBMIT, lambda _event, _context: "ok"))
-    service.at(35, lambda: service.take_back(SUBMIT))
-
-
-@story({"Function errors (SubmitVoid)": 3, "API fails": 3}, bad_release=True)
-def a_release_that_runs_into_its_timeout(service: Service) -> None:
-    def hang(_event: object, _context: object) -> Any:
-        service.clock.at += 60_000
-
-    trade(service, HOUR)
-    service.at(20, lambda: service.release(SUBMIT, hang))
-    service.at(35, lambda: service.take_back(SUBMIT))
-
-
-def a_release_that_crashes(function: str, service: Service) -> None:
-    trade(service, HOUR)
-    service.during(1, HOUR, 60, lambda: service.read("order-1"))
-    service.at(20, lambda: service.release(function, functions.raising))
-    service.at(35, lambda: service.take_back(function))
-
-
-for name in (SUBMIT, READ, WEBHOOK):
-    story(
-        {f"Function errors ({NAMES[name]})": 3, "API fails": 3},
-        bad_release=True,
-        title=f"a release that crashes, {name}",
-    )(partial(a_release_that_crashes, name))
-
-
-@story(
-    {"Function errors (SettleVoids)": 3, "Settling has stopped": 5, "Settle run lost": 18},
-    minutes=2 * HOUR,
-    bad_release=True,
-)
-def a_release_that_crashes_settle_voids(service: Service) -> None:
-    service.at(20, lambda: service.release(SETTLE, functions.raising, share=1))
-    service.at(35, lambda: service.take_back(SETTLE))
-
-
-@story({"Unexpected error": 3}, again=("Unexpected error",), minutes=2 * HOUR, bad_release=True)
-def a_release_of_settle_voids_that_fails_on_one_orders_answer(service: Service) -> None:
-    service.provider.posts = "pending"
-    service.at(9, service.void)
-    service.at(10, lambda: setattr(service.provider, "queries", "strange"))
-    service.at(10, lambda: service.release(SETTLE, functions.shipped(SETTLE), share=1))
-
-
-@story(
-    {"Unexpected error": 3, "Table out of reach": 6, "Settling has stopped": 5, "Voids not sent": 7}, bad_release=True
-)
-def a_release_that_takes_the_right_to_use_the_table_away(service: Service) -> None:
-    trade(service, HOUR)
-    service.at(20, lambda: service.release(SUBMIT, functions.shipped(SUBMIT)))
-    service.at(20, lambda: service.functions.lose_the_table("AccessDeniedException"))
-    service.at(30, service.functions.find_the_table)
-    service.trouble(20)
-
-
-# ---- Lambda's concurrency --------------------------------------------------------------------------------------------
-
-
-def no_concurrency_is_left(function: str, service: Service) -> None:
-    trade(service, HOUR)
-    service.during(1, HOUR, 60, lambda: service.read("order-1"))
-    service.at(20, lambda: service.out_of_concurrency.add(function))
-    service.at(40, lambda: service.out_of_concurrency.discard(function))
-    service.trouble(20)
-
-
-for name, throttled, failing in ((SUBMIT, 6, 4), (READ, 6, 4), (WEBHOOK, 5, 3)):
-    story(
-        {f"Functions throttled ({NAMES[name]})": throttled, "API fails": failing},
-        title=f"no concurrency is left for {name}",
-    )(partial(no_concurrency_is_left, name))
-story(
-    {"Functions throttled (SettleVoids)": 5, "Settling has stopped": 5, "Settle run lost": 19},
-    title="no concurrency is left for settle_voids",
-)(partial(no_concurrency_is_left, SETTLE))
+    return Story(f"no concurrency is left for {function}", rings, script)
+
+
+STORIES = (
+    # ---- Nothing rings.
+    Story("a quiet night without any traffic", {}, "", 10 * HOUR),
+    Story("an ordinary day", {}, """trade every=30; 5-360/600 void order-1
+        61 posts refuses; 61.2 void; 61.3 posts up; 122 posts refuses; 122.2 void; 122.3 posts up""", 6 * HOUR),
+    Story("one void each half hour", {}, "trade every=1800", 2 * HOUR),
+    Story("one void each three hours", {}, "trade every=10800", 12 * HOUR),
+    Story("a caller's bad input", {}, """trade; 10-20/20 malformed; 10-20/20 read %FF; 10-20/20 read unknown
+        10-20/20 read cursor=Zm9yZWlnbg"""),
+    Story("one lost answer", {}, "trade; 20.1 posts loses-answers; 20.2 void; 20.5 posts up"),
+    Story("one blip of DynamoDB", {}, "trade every=10; 20.3 table_refuses InternalServerError; 22.2 table_refuses nothing"),
+    Story("one blip of Secrets Manager", {}, "trade every=10; 20.3 secret_is lost; 22.2 secret_is back"),
+    Story("one blip of the provider", {}, "trade every=20; 20.3 posts unreachable; 22.2 posts up"),
+    Story("one request that is throttled here and there", {},
+        "trade; 20 throttled submit_void; 20 table_throttles PutItem; 20 executions ExecutionFailed; 20.99 executions succeed"),
+    Story("a few forged webhooks", {}, "trade; 10-40/60 webhook forged=1"),
+    Story("a single webhook that never came", {}, "trade every=1800; 60.5 webhooks stop; 92 webhooks come", 3 * HOUR),
+    Story("a good release while the provider has a blip", {},
+        "trade every=20; 20 release submit_void is-good; 24.3 posts loses-answers; 25.2 posts up"),
+    Story("a pipe that is stopped for half an hour", {}, "trade; 35 pipe stopped; 65 pipe reads", 3 * HOUR),
+    # ---- Strangers and refused callers.
+    Story("strangers who try the addresses", {}, """trade; 10-40/20 stranger GET - MISSING_AUTHENTICATION_TOKEN
+        10-40/60 stranger POST /webhooks/financial-line ACCESS_DENIED"""),
+    Story("a patient stranger without a signature", {},
+        "10-360/20 stranger POST /voids MISSING_AUTHENTICATION_TOKEN", 6 * HOUR),
+    *(Story(f"a patient stranger with an account of his own{reading}", {}, f"""{verb}
+        10-360/20 stranger POST /voids ACCESS_DENIED 999988887777
+        10-360/60 stranger GET /voids/{{order_id}} INVALID_SIGNATURE 999988887777""", 6 * HOUR)
+      for reading, verb in (("", ""), (", whom the log does not name", "refused unnamed"))),
+    Story("a caller's role lost its right", {"Callers refused": 7},
+        "20-40/60 ours POST /voids ACCESS_DENIED; 20 trouble", 2 * HOUR),
+    Story("a caller's clock is wrong, and it reads only", {"Callers refused": 7},
+        "20-40/60 ours GET /voids/{order_id} INVALID_SIGNATURE; 20 trouble", 2 * HOUR),
+    Story("a caller's role lost its right behind a patient stranger", {"Callers refused": 7},
+        "1-360/20 stranger POST /voids ACCESS_DENIED 999988887777; 200-220/60 ours POST /voids ACCESS_DENIED; 200 trouble",
+        6 * HOUR),
+    # What acceptance asks the account about: then only the caller can notice it.
+    Story("a caller's role lost its right, and the log names nobody who is refused", {},
+        "refused unnamed; 20-40/60 ours POST /voids ACCESS_DENIED", 2 * HOUR),
+    # ---- Before the first day.
+    Story("a new stack whose secret nobody has filled", {"Secret unfilled": 3}, "0 trouble", 12 * HOUR, filled=False),
+    Story("a new stack that is filled after an hour", {"Secret unfilled": 3},
+        "0 trouble; 60 put_secret; trade begin=65", 4 * HOUR, filled=False),
+    Story("a new stack whose schedule never starts", {"Settling has stopped": 10, "Outcomes have stopped": 75},
+        "schedule off; 0 trouble", 3 * HOUR),
+    Story("a new stack whose pipe never reads", {"Outcomes have stopped": 75}, "pipe stopped; 0 trouble; trade", 3 * HOUR),
+    Story("a new stack that webhooks never reach", {"Webhooks silent": 61}, "webhooks stop; 1 trouble; trade every=300",
+        4 * HOUR),
+    # ---- The provider.
+    Story("the provider accepts no connection for three hours", {"Voids not sent": 7},
+        "trade; 30 trouble; 30 posts unreachable; 30 queries down; 210 posts up; 210 queries up", 4 * HOUR),
+    Story("the provider accepts no connection and few voids are sent", {"Voids not sent": 18},
+        "1-120/240 void; 30 trouble; 30 posts unreachable", 2 * HOUR),
+    Story("the provider answers nothing for three hours",
+        {"Many unknown outcomes": 11, "Voids are slow": 12, "Void unsettled for long": 132},
+        """trade; 30 trouble; 30 posts loses-answers; 30 queries down; 30 webhooks stop
+        210 posts up; 210 queries up; 210 webhooks come""", 4 * HOUR),
+    Story("the provider takes eight seconds", {"Voids are slow": 12}, "trade; 20 trouble; 20 posts slow"),
+    Story("the provider throttles", {"Throttled by the provider": 6}, "trade; 20 trouble; 20 posts throttles; 30 posts up"),
+    Story("the provider refuses the credentials", {"Credentials refused": 4}, "trade; 20 trouble; 20 posts refuses-credentials"),
+    Story("a refused void was executed after all", {"Void corrected": 3, "Void in review": 3},
+        "10 posts refuses; 11 void disputed; 20 trouble; 20 webhook disputed"),
+    Story("two messages that contradict each other", {"Void in review": 3},
+        "10 void disputed; 20 trouble; 20 webhook disputed amount=999"),
+    Story("a void that stays pending for a day", {"Void unsettled for long": 131, "Void in review": 3},
+        "posts pending; 10 void; 10 trouble; 1450 trouble Void in review", 25 * HOUR),
+    Story("a void that stays pending while every other run is lost", {"Void unsettled for long": 132},
+        "posts pending; 10 void; 10 trouble; 20-240/120 schedule off; 21-240/120 schedule on", 4 * HOUR),
+    Story("twenty refusals of one order", {"Attempts used up": 3, "Void in review": 3},
+        "posts refuses; 10-31/60 void disputed key=fresh; 30 trouble"),
+    # ---- Webhooks.
+    Story("the provider's address has changed", {"Webhooks silent": 121}, """trade; 90 webhooks stop; 90 trouble
+        90-360/60 stranger POST /webhooks/financial-line ACCESS_DENIED""", 6 * HOUR),
+    Story("somebody forges webhooks", {"Forged webhooks": 4}, "trade; 20-26/10 webhook forged=1; 20 trouble"),
+    Story("a genuine webhook that nobody can read", {"Webhook quarantined": 3}, "20 webhook unreadable=1; 20 trouble"),
+    # ---- The secret.
+    Story("somebody puts what is not our JSON", {"Secret unusable": 3, "Settling has stopped": 5, "Voids not sent": 7},
+        "trade; 20 put_secret api_key; 20 trouble"),
+    Story("Secrets Manager does not answer for ten minutes", {"Secret out of reach": 6},
+        "trade; 20 secret_is lost; 30 secret_is back; 20 trouble"),
+    Story("Secrets Manager does not answer for an hour",  # for a quarter of it a copy serves
+        {"Secret out of reach": 6, "Settling has stopped": 4, "Voids not sent": 6},
+        "trade; 20 secret_is lost; 80 secret_is back; 20 trouble; 35 trouble Settling has stopped; 35 trouble Voids not sent",
+        2 * HOUR),
+    Story("another project's credentials while a void is open", {"Credentials of another project": 4, "Void in review": 4},
+        "posts pending; 10 void; 11 change_project; 11 trouble", 90),
+    # ---- Table, settling, events.
+    Story("DynamoDB refuses everything for twenty minutes",
+        {"Table out of reach": 6, "Settling has stopped": 5, "Voids not sent": 7},
+        "trade; 20 table_refuses InternalServerError; 40 table_refuses nothing; 20 trouble"),
+    Story("DynamoDB refuses everything in a quiet night", {"Table out of reach": 6, "Settling has stopped": 5},
+        "20 table_refuses InternalServerError; 20 trouble"),
+    Story("DynamoDB throttles writes of an index for ten minutes", {"Table throttled": 5},
+        "trade; 20-30/20 table_throttles PutItem; 20 trouble", 2 * HOUR),
+    Story("DynamoDB throttles reads of the table for ten minutes", {"Table throttled": 5},
+        "trade; 20-30/60 table_throttles GetItem; 20 trouble", 2 * HOUR),
+    Story("DynamoDB throttles reads of an index for ten minutes", {"Table throttled": 5},
+        "20-30/60 table_throttles Query; 20 trouble", 2 * HOUR),
+    Story("the schedule is switched off", {"Settling has stopped": 5}, "trade; 30 schedule off; 30 trouble", 2 * HOUR),
+    Story("one run that Lambda could not start", {"Settle run lost": 18}, "30 lost run; 30 trouble", 2 * HOUR),
+    Story("a record that this release cannot read", {"Voids cannot be queried": 10},
+        "posts pending; 10 void newer; 15 spoil newer; 15 trouble", 2 * HOUR),
+    Story("the pipe may not write to its bus", {"Outcomes held up": 6},
+        "trade; 20 executions ExecutionFailed; 50 executions succeed; 20 trouble"),
+    Story("the pipe is throttled", {"Outcomes held up": 5}, "20 executions ExecutionThrottled; 50 executions succeed; 23.3 trouble"),
+    Story("an event that its rule could not deliver", {"Outcome not delivered": 18}, "30 lost event; 30 trouble", 2 * HOUR),
+    Story("somebody stops the pipe in a quiet night", {"Outcomes have stopped": 61}, "128.5 pipe stopped; 128.5 trouble", 5 * HOUR),
+    Story("somebody stops the pipe for three hours of traffic", {"Outcomes have stopped": 61},
+        "trade; 128.5 pipe stopped; 128.5 trouble; 300 pipe reads", 8 * HOUR),
+    Story("a restored table has another stream than the pipe reads", {"Outcomes have stopped": 61},
+        "trade; 128.5 pipe reads-an-old-stream; 128.5 trouble", 5 * HOUR),
+    Story("the pipe may no longer read the stream", {"Outcomes have stopped": 61},
+        "trade every=1800; 128.5 pipe may-not-read; 128.5 trouble", 5 * HOUR),
+    # ---- Bad releases, timed from their first failure, with a tenth of a request a minute.
+    release("with a defect", {"Unexpected error": 3, "API fails": 3}, "has-a-defect"),
+    release("without a setting", {"Unexpected error": 3}, "lacks-a-setting"),
+    release("that answers 500 and counts nothing", {"API fails": 3}, "answers-500"),
+    release("that answers no response", {"API fails": 3}, "answers-nothing"),
+    release("that runs into its timeout", {"Function errors (SubmitVoid)": 3, "API fails": 3}, "hangs"),
+    *(release(f"that crashes, {function}", {f"Function errors ({name})": 3, "API fails": 3}, "crashes", function,
+        "trade; 1-60/60 read order-1")
+      for function, name in (("submit_void", "SubmitVoid"), ("read_voids", "ReadVoids"), ("receive_webhook", "ReceiveWebhook"))),
+    Story("a release that crashes settle_voids",
+        {"Function errors (SettleVoids)": 3, "Settling has stopped": 5, "Settle run lost": 18},
+        "20 release settle_voids crashes share=1; 35 take_back settle_voids", 2 * HOUR, bad_release=True),
+    Story("a release of settle_voids that fails on one order's answer", {"Unexpected error": 3},
+        "posts pending; 9 void; 10 queries strange; 10 release settle_voids is-good share=1", 2 * HOUR,
+        frozenset({"Unexpected error"}), bad_release=True),
+    Story("a release that takes the right to use the table away",
+        {"Unexpected error": 3, "Table out of reach": 6, "Settling has stopped": 5, "Voids not sent": 7},
+        "trade; 20 release submit_void is-good; 20 table_refuses AccessDeniedException; 30 table_refuses nothing; 20 trouble", bad_release=True),
+    # ---- Lambda's concurrency.
+    without_concurrency("submit_void", {"Functions throttled (SubmitVoid)": 6, "API fails": 4}),
+    without_concurrency("read_voids", {"Functions throttled (ReadVoids)": 6, "API fails": 4}),
+    without_concurrency("receive_webhook", {"Functions throttled (ReceiveWebhook)": 5, "API fails": 3}),
+    without_concurrency(
+        "settle_voids", {"Functions throttled (SettleVoids)": 5, "Settling has stopped": 5, "Settle run lost": 19}
+    ),
+)  # fmt: skip

@@ -19,9 +19,10 @@ from tests.alarms.evaluator import (
     read_alarm,
     statistic,
 )
-from tests.alarms.metric_math import Options, Series, Unsupported
+from tests.alarms.metric_math import Series, Unsupported
 
 OK, ALARM, INSUFFICIENT = State.OK, State.ALARM, State.INSUFFICIENT_DATA
+STATES = {"O": OK, "A": ALARM, "I": INSUFFICIENT}
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 
 
@@ -30,61 +31,37 @@ def points(text: str) -> tuple[bool | None, ...]:
     return tuple({"0": False, "-": None, "X": True}[each] for each in text.split())
 
 
-# "Configuring how CloudWatch alarms treat missing data": five datapoints are retrieved, three are evaluated.
-# `None` is "retain the current state".
-
-
 @pytest.mark.parametrize(
-    ("retrieved", "expected"),
+    ("m", "retrieved", "expected"),
     [
-        ("0 - X - X", (OK, OK, OK, OK)),
-        ("0 - - - -", (OK, OK, OK, OK)),
-        ("- - - - -", (INSUFFICIENT, None, ALARM, OK)),
-        ("0 X X - X", (ALARM, ALARM, ALARM, ALARM)),
-        ("- - X - -", (ALARM, None, ALARM, OK)),
+        # "Configuring how CloudWatch alarms treat missing data": five datapoints are retrieved, three are evaluated.
+        # A letter for each treatment; `=` is "retain the current state".
+        (3, "0 - X - X", "OOOO"), (3, "0 - - - -", "OOOO"), (3, "- - - - -", "I=AO"), (3, "0 X X - X", "AAAA"),
+        (3, "- - X - -", "A=AO"), (2, "0 - X - X", "AAAA"), (2, "0 0 X 0 X", "AAAA"), (2, "0 - X - -", "OOAO"),
+        (2, "- - - - 0", "OOAO"), (2, "- - - X -", "A=AO"),
+        # A lone breaching datapoint does not ring before it is as old as three.
+        (3, "- - - - X", "I=AO"), (3, "- - - X -", "I=AO"),
     ],
-)
-def test_three_out_of_three_as_in_the_first_table(retrieved: str, expected: tuple[State | None, ...]) -> None:
-    for treatment, state in zip(TREATMENTS, expected, strict=True):
+)  # fmt: skip
+def test_missing_data_as_in_the_tables(m: int, retrieved: str, expected: str) -> None:
+    for treatment, letter in zip(TREATMENTS, expected, strict=True):
         for before in State:
-            assert judge(points(retrieved), 3, 3, treatment, before) is (state or before), (treatment, before)
-
-
-@pytest.mark.parametrize(
-    ("retrieved", "expected"),
-    [
-        ("0 - X - X", (ALARM, ALARM, ALARM, ALARM)),
-        ("0 0 X 0 X", (ALARM, ALARM, ALARM, ALARM)),
-        ("0 - X - -", (OK, OK, ALARM, OK)),
-        ("- - - - 0", (OK, OK, ALARM, OK)),
-        ("- - - X -", (ALARM, None, ALARM, OK)),
-    ],
-)
-def test_two_out_of_three_as_in_the_second_table(retrieved: str, expected: tuple[State | None, ...]) -> None:
-    for treatment, state in zip(TREATMENTS, expected, strict=True):
-        for before in State:
-            assert judge(points(retrieved), 3, 2, treatment, before) is (state or before), (treatment, before)
-
-
-@pytest.mark.parametrize("retrieved", ["- - - - X", "- - - X -"])
-def test_a_lone_breaching_datapoint_does_not_ring_before_it_is_as_old_as_three(retrieved: str) -> None:
-    assert judge(points(retrieved), 3, 3, "missing", OK) is not ALARM
-    assert judge(points("- - X - -"), 3, 3, "missing", OK) is ALARM
+            assert judge(points(retrieved), 3, m, treatment, before) is STATES.get(letter, before), (treatment, before)
 
 
 def test_the_figure_of_three_periods_over_a_threshold_of_three() -> None:
     # Three datapoints over the threshold ring; one below ends it; a single one over it does nothing.
-    values = [1, 2, 4, 5, 4, 2, 1, 1, 5, 2]
     alarm = an_alarm(EvaluationPeriods=3, Threshold=3, ComparisonOperator="GreaterThanThreshold")
-    published = Metrics(at_minute(minute, value) for minute, value in enumerate(values))
-    assert changes(alarm, published, 0, 10 * MINUTE_MS) == [
-        Change(MINUTE_MS, OK),
-        Change(5 * MINUTE_MS, ALARM),
-        Change(6 * MINUTE_MS, OK),
-    ]
+    published = Metrics(at(minute, value) for minute, value in enumerate([1, 2, 4, 5, 4, 2, 1, 1, 5, 2]))
+    found = changes(alarm, published, 0, 10 * MINUTE_MS)
+    assert found == [Change(MINUTE_MS, OK), Change(5 * MINUTE_MS, ALARM), Change(6 * MINUTE_MS, OK)]
 
 
 # ---- metric math -----------------------------------------------------------------------------------------------------
+
+COMPARED = {"a": "30 20 0 0", "b": "20 - 20 -"}
+CHOSEN = {"a": "1 1 0 0 -", "b": "30 - 0 0 30", "c": "0 0 20 - 20"}
+SOME = {"a": "1 1 - -", "b": "2 - 2 -"}
 
 
 def series(text: str) -> Series:
@@ -92,62 +69,30 @@ def series(text: str) -> Series:
 
 
 @pytest.mark.parametrize(
-    ("expression", "expected"),
+    ("metrics", "expression", "expected"),
     [
-        ("(metric1 < metric2)", "0 0 1 0"),
-        ("(metric1 >= 30)", "1 0 0 0"),
-        ("(metric1 > 15 AND metric2 > 15)", "1 0 0 0"),
+        # As documented.
+        (COMPARED, "(a < b)", "0 0 1 0"), (COMPARED, "(a >= 30)", "1 0 0 0"), (COMPARED, "(a > 15 AND b > 15)", "1 0 0 0"),
+        (CHOSEN, "IF(a, b, c)", "30 0 20 - -"), (CHOSEN, "IF(a, 5, c)", "5 5 20 - -"), (CHOSEN, "IF(a, b, 5)", "30 0 5 5 -"),
+        (CHOSEN, "IF(a, b)", "30 0 - - -"),
+        (SOME, "a + b", "3 1 2 -"),  # a missing value counts as 0 where the other series has one
+        (SOME, "b / (a - 1)", "- - - -"),  # divided by zero: dropped
+        (SOME, "a - 1", "0 0 - -"), (SOME, "-a", "-1 -1 - -"), (SOME, "2 * a + 3", "5 5 - -"), (SOME, "2 ^ 3 * a", "8 8 - -"),
+        (SOME, "FILL(a, 0)", "1 1 0 0"), (SOME, "FILL(a, 0) + FILL(b, 0)", "3 1 2 0"), (SOME, "FILL(a, b)", "1 1 2 -"),
+        (SOME, "SUM([a, b])", "3 1 2 -"), (SOME, "SUM(FILL([a, b], 5))", "3 6 7 10"), (SOME, "MAX([a, b])", "2 1 2 -"),
+        (SOME, "AVG(METRICS())", "1.5 0.5 1 -"), (SOME, "SUM(100 / [a, b])", "150 100 50 -"), (SOME, "a > 0 OR b > 1", "1 1 1 -"),
     ],
-)
-def test_comparisons_as_documented(expression: str, expected: str) -> None:
-    metrics = {"metric1": series("30 20 0 0"), "metric2": series("20 - 20 -")}
-    assert metric_math.evaluate(expression, metrics) == series(expected)
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("IF(metric1, metric2, metric3)", "30 0 20 - -"),
-        ("IF(metric1, 5, metric3)", "5 5 20 - -"),
-        ("IF(metric1, metric2, 5)", "30 0 5 5 -"),
-        ("IF(metric1, metric2)", "30 0 - - -"),
-    ],
-)
-def test_if_as_documented(expression: str, expected: str) -> None:
-    metrics = {"metric1": series("1 1 0 0 -"), "metric2": series("30 - 0 0 30"), "metric3": series("0 0 20 - 20")}
-    assert metric_math.evaluate(expression, metrics) == series(expected)
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("a + b", "3 1 2 -"),  # a missing value counts as 0 where the other series has one
-        ("a - 1", "0 0 - -"),
-        ("-a", "-1 -1 - -"),
-        ("2 * a + 3", "5 5 - -"),
-        ("b / (a - 1)", "- - - -"),  # divided by zero: dropped
-        ("2 ^ 3 * a", "8 8 - -"),
-        ("FILL(a, 0)", "1 1 0 0"),
-        ("FILL(a, 0) + FILL(b, 0)", "3 1 2 0"),
-        ("FILL(a, b)", "1 1 2 -"),
-        ("SUM([a, b])", "3 1 2 -"),
-        ("SUM(FILL([a, b], 5))", "3 6 7 10"),
-        ("MAX([a, b])", "2 1 2 -"),
-        ("AVG(METRICS())", "1.5 0.5 1 -"),
-        ("SUM(100 / [a, b])", "150 100 50 -"),
-        ("a > 0 OR b > 1", "1 1 1 -"),
-    ],
-)
-def test_arithmetic_and_functions(expression: str, expected: str) -> None:
-    metrics = {"a": series("1 1 - -"), "b": series("2 - 2 -")}
-    assert metric_math.evaluate(expression, metrics) == series(expected)
+)  # fmt: skip
+def test_metric_math(metrics: dict[str, str], expression: str, expected: str) -> None:
+    named = {name: series(text) for name, text in metrics.items()}
+    assert metric_math.evaluate(expression, named) == series(expected)
 
 
 def test_whether_fill_fills_a_metric_that_has_no_datapoint_is_a_reading() -> None:
     metrics = {"a": series("1 -"), "never": series("- -")}
     for fills_empty, expected in ((True, "0 0"), (False, "- -")):
-        assert metric_math.evaluate("FILL(never, 0)", metrics, Options(fills_empty)) == series(expected)
-    assert metric_math.evaluate("FILL(a, 0) + FILL(never, 0)", metrics, Options(fills_empty=False)) == series("1 0")
+        assert metric_math.evaluate("FILL(never, 0)", metrics, fills_empty) == series(expected)
+    assert metric_math.evaluate("FILL(a, 0) + FILL(never, 0)", metrics, fills_empty=False) == series("1 0")
 
 
 @pytest.mark.parametrize(
@@ -161,123 +106,79 @@ def test_what_is_not_known_or_not_advised_is_refused(expression: str) -> None:
 
 # ---- alarms on a clock -----------------------------------------------------------------------------------------------
 
-AT_LEAST = "GreaterThanOrEqualToThreshold"
-NAMESPACE, NAME, DIMENSIONS = "Tests", "Errors", frozenset({("service", "s")})
+METRIC = {"Namespace": "Tests", "MetricName": "Errors", "Dimensions": [{"Name": "service", "Value": "s"}]}
+ONE = {"AlarmName": "Stack heading", "EvaluationPeriods": 1, "Threshold": 1, "TreatMissingData": "notBreaching"}
+OVER, UNDER = "GreaterThanOrEqualToThreshold", "LessThanThreshold"
+NO_WAIT: dict[str, Any] = {}
+WARM_UP: dict[str, Any] = {
+    "WarmUpConfiguration": {"WarmUpPeriodDurationInMinutes": 10, "OnlyStartEvaluatingAfterWarmUpPeriodEnds": True}
+}
 
 
 def an_alarm(**more: Any) -> Alarm:
-    return read_alarm(
-        {
-            "AlarmName": "Stack heading", "Namespace": NAMESPACE, "MetricName": NAME, "Statistic": "Sum", "Period": 60,
-            "Dimensions": [{"Name": "service", "Value": "s"}], "EvaluationPeriods": 1, "Threshold": 1,
-            "ComparisonOperator": AT_LEAST, "TreatMissingData": "notBreaching", **more,
-        }
-    )  # fmt: skip
+    return read_alarm({**METRIC, **ONE, "Statistic": "Sum", "Period": 60, "ComparisonOperator": OVER, **more})
 
 
-def an_expression(expression: str, period: int = 60, **more: Any) -> Alarm:
-    metric = {"Namespace": NAMESPACE, "MetricName": NAME, "Dimensions": [{"Name": "service", "Value": "s"}]}
+def filled(period: int = 60, operator: str = OVER, **more: Any) -> Alarm:
+    """An alarm on the metric with zeros where it has no value."""
     queries = [
-        {"Id": "result", "Expression": expression, "ReturnData": True},
-        {"Id": "m", "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}, "ReturnData": False},
+        {"Id": "result", "Expression": "FILL(m, 0)", "ReturnData": True},
+        {"Id": "m", "MetricStat": {"Metric": METRIC, "Period": period, "Stat": "Sum"}, "ReturnData": False},
     ]
-    return read_alarm(
-        {
-            "AlarmName": "Stack heading", "Metrics": queries, "EvaluationPeriods": 1, "Threshold": 1,
-            "ComparisonOperator": "LessThanThreshold", **more,
-        }
-    )  # fmt: skip
+    return read_alarm({**ONE, "Metrics": queries, "ComparisonOperator": operator, **more})
 
 
-def at_minute(minute: float, value: float = 1, **more: Any) -> Datapoint:
-    return Datapoint(NAMESPACE, NAME, DIMENSIONS, round(minute * MINUTE_MS), value)._replace(**more)
+def at(minute: float, value: float = 1, **more: Any) -> Datapoint:
+    point = Datapoint("Tests", "Errors", frozenset({("service", "s")}), round(minute * MINUTE_MS), value)
+    return point._replace(**more)
 
 
-def rings(alarm: Alarm, published: list[Datapoint], minutes: int = 60, reading: Reading = USUAL) -> list[int]:
-    found = changes(alarm, Metrics(published), 0, minutes * MINUTE_MS, reading)
-    return [change.at // MINUTE_MS for change in found if change.state is ALARM]
-
-
-def test_a_count_within_a_sliding_window_rings_wherever_the_window_begins() -> None:
-    five = an_expression("FILL(m, 0)", period=300, Threshold=5, ComparisonOperator=AT_LEAST)
-    assert rings(five, [at_minute(m) for m in (4, 5, 6, 7, 8)]) == [9]
-    assert rings(five, [at_minute(m) for m in (4, 5, 6, 7, 9)]) == []
-
-
-def test_without_zeros_old_datapoints_are_evaluated_again_and_ring_again() -> None:
-    # AWS says so in a note: after the metric has stopped, the last datapoints may change the state once more.
-    five = an_alarm(Period=300, Threshold=5)
-    assert rings(five, [at_minute(m) for m in (4, 5, 6, 7, 8)], reading=Reading(extra=1)) == [9, 14]
-
-
-def test_an_alarm_on_the_newest_minute_alone_does_not_see_what_comes_late() -> None:
-    late = Reading(extra=1, delay=2)
-    assert rings(an_alarm(), [at_minute(10)], reading=late) == []
-    assert rings(an_alarm(EvaluationPeriods=5, DatapointsToAlarm=1), [at_minute(10)], reading=late) == [13]
-
-
-def test_a_sum_that_is_filled_with_zeros_hides_what_comes_late() -> None:
-    # AWS warns of it at FILL: the newest datapoint is then always the filler. M out of N sees it.
-    alarm = an_expression("FILL(m, 0)", ComparisonOperator=AT_LEAST)
-    assert rings(alarm, [at_minute(10)], reading=Reading(delay=1)) == []
-    wider = an_expression("FILL(m, 0)", ComparisonOperator=AT_LEAST, EvaluationPeriods=3, DatapointsToAlarm=1)
-    assert rings(wider, [at_minute(10)], reading=Reading(delay=1)) == [12]
-
-
-def test_missing_data_that_breaches_rings_only_when_older_data_has_left_the_range() -> None:
-    beats = [at_minute(m) for m in range(10)]
-    plain = an_alarm(ComparisonOperator="LessThanThreshold", TreatMissingData="breaching")
-    assert rings(plain, beats, reading=Reading(extra=4)) == [15]
-    filled = an_expression("FILL(m, 0)", TreatMissingData="breaching")
-    assert rings(filled, beats, reading=Reading(extra=4)) == [11]
-
-
-@pytest.mark.parametrize("fills_empty", [True, False])
-def test_a_metric_that_was_never_published_breaches_if_missing_data_does(fills_empty: bool) -> None:
-    alarm = an_expression("FILL(m, 0)", TreatMissingData="breaching")
-    assert rings(alarm, [], reading=Reading(fills_empty=fills_empty)) == [1]
-    waits = an_expression(
-        "FILL(m, 0)",
-        TreatMissingData="breaching",
-        WarmUpConfiguration={
-            "WarmUpPeriodDurationInMinutes": 10,
-            "OnlyStartEvaluatingAfterWarmUpPeriodEnds": True,
-        },
-    )
-    assert rings(waits, [], reading=Reading(fills_empty=fills_empty)) == [10]
-
-
-def test_an_alarm_on_dynamodb_may_stay_when_its_metric_stops() -> None:
-    throttled = at_minute(10, namespace="AWS/DynamoDB")
-    alarm = an_alarm(Namespace="AWS/DynamoDB")
-    published = Metrics([throttled])
-    for ignores, last in ((True, ALARM), (False, OK)):
-        found = changes(alarm, published, 0, 60 * MINUTE_MS, Reading(dynamodb_ignores_missing=ignores))
-        assert found[-1].state is last
-
-
-def test_only_the_same_metric_counts_with_its_dimensions_and_its_unit() -> None:
-    assert rings(an_alarm(), [at_minute(10, name="Other")]) == []
-    assert rings(an_alarm(), [at_minute(10, dimensions=frozenset())]) == []
-    assert rings(an_alarm(Unit="Count"), [at_minute(10, unit="Seconds")]) == []
-    assert rings(an_alarm(Unit="Count"), [at_minute(10, unit="Count")]) == [11]
+BEATS = tuple(map(at, range(10)))
+SILENT: dict[str, Any] = {"operator": UNDER, "TreatMissingData": "breaching"}
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("alarm", "published", "reading", "expected"),
     [
-        ("Sum", 10),
-        ("Average", 2.5),
-        ("Minimum", 1),
-        ("Maximum", 4),
-        ("SampleCount", 4),
-        ("p50", 2),
-        ("p90", 4),
-        ("p0", 1),
+        # A count within a sliding window rings wherever the window begins.
+        (filled(300, Threshold=5), map(at, (4, 5, 6, 7, 8)), USUAL, [9]),
+        (filled(300, Threshold=5), map(at, (4, 5, 6, 7, 9)), USUAL, []),
+        # Without zeros old datapoints are evaluated again and ring again: AWS says so in a note.
+        (an_alarm(Period=300, Threshold=5), map(at, (4, 5, 6, 7, 8)), Reading(extra=1), [9, 14]),
+        # An alarm on the newest minute alone does not see what comes late; M out of N does.
+        (an_alarm(), [at(10)], Reading(extra=1, delay=2), []),
+        (an_alarm(EvaluationPeriods=5, DatapointsToAlarm=1), [at(10)], Reading(extra=1, delay=2), [13]),
+        # A sum that is filled with zeros hides what comes late: AWS warns of it at FILL.
+        (filled(), [at(10)], Reading(delay=1), []),
+        (filled(EvaluationPeriods=3, DatapointsToAlarm=1), [at(10)], Reading(delay=1), [12]),
+        # Missing data that breaches rings only when older data has left the range.
+        (an_alarm(ComparisonOperator=UNDER, TreatMissingData="breaching"), BEATS, Reading(extra=4), [15]),
+        (filled(**SILENT), BEATS, Reading(extra=4), [11]),
+        # A metric that was never published breaches if missing data does.
+        *((filled(**SILENT, **waits), [], Reading(fills_empty=fills), [minute])
+          for fills in (True, False) for waits, minute in ((NO_WAIT, 1), (WARM_UP, 10))),
+        # Only the same metric counts, with its dimensions and its unit.
+        (an_alarm(), [at(10, name="Other")], USUAL, []),
+        (an_alarm(), [at(10, dimensions=frozenset())], USUAL, []),
+        (an_alarm(Unit="Count"), [at(10, unit="Seconds")], USUAL, []),
+        (an_alarm(Unit="Count"), [at(10, unit="Count")], USUAL, [11]),
     ],
-)
-def test_statistics(name: str, expected: float) -> None:
-    assert statistic(name, [4, 1, 3, 2]) == expected
+)  # fmt: skip
+def test_when_an_alarm_rings(alarm: Alarm, published: Any, reading: Reading, expected: list[int]) -> None:
+    found = changes(alarm, Metrics(published), 0, 60 * MINUTE_MS, reading)
+    assert [change.at // MINUTE_MS for change in found if change.state is ALARM] == expected
+
+
+def test_an_alarm_on_dynamodb_may_stay_when_its_metric_stops() -> None:
+    published = Metrics([at(10, namespace="AWS/DynamoDB")])
+    for ignores, last in ((True, ALARM), (False, OK)):
+        reading = Reading(dynamodb_ignores_missing=ignores)
+        assert changes(an_alarm(Namespace="AWS/DynamoDB"), published, 0, 60 * MINUTE_MS, reading)[-1].state is last
+
+
+def test_statistics() -> None:
+    expected = {"Sum": 10, "Average": 2.5, "Minimum": 1, "Maximum": 4, "SampleCount": 4, "p50": 2, "p90": 4, "p0": 1}
+    assert {name: statistic(name, [4, 1, 3, 2]) for name in expected} == expected
 
 
 def test_what_an_alarm_may_not_be_is_refused() -> None:

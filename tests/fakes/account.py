@@ -4,7 +4,8 @@ What was not told is not answered, so a probe that asks for more than a test exp
 """
 
 import functools
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,14 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
+from acceptance.limits import Allowed, Patience
+from acceptance.redact import Redactor
+from acceptance.site import HANDLERS, Function, Site
+from acceptance.state import load
 from infra.environment import Environment
-from ops.acceptance.limits import Allowed, Patience
-from ops.acceptance.redact import Redactor
-from ops.acceptance.site import Function, Site
-from ops.acceptance.state import load
+from local.sandbox.doors import Exchange
 from ops.places import Place
+from play.words import http
 
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
@@ -30,6 +33,10 @@ CALLER = ReadOnlyCredentials("example", "example-secret", None)
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:credentials-abcdef"
 BEFORE = "before-parameter-build.*.*"
 START = datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)
+
+
+Step = tuple[str, str, Any]
+"""Service, operation, answer; a text is the code of a refusal, and its message."""
 
 
 @functools.cache
@@ -84,10 +91,30 @@ class Account:
         self.client(service)
         self._stubs[service].add_client_error(operation, code, message)
 
+    def plays(self, steps: Sequence[Step]) -> None:
+        """All of these, in their order."""
+        for service, operation, answer in steps:
+            if isinstance(answer, str):
+                code, _, message = answer.partition(": ")
+                self.refuses(service, operation, code, message or "refused")
+            else:
+                self.says(service, operation, answer)
+
     def finished(self) -> None:
         """Nothing that was told is still unasked."""
         for stub in self._stubs.values():
             stub.assert_no_pending_responses()
+
+
+def reply(exchange: Exchange, status: int, content: object, headers: Mapping[str, str] | None = None) -> None:
+    """Text as it is, anything else as JSON, with these headers."""
+    plain = isinstance(content, str)
+    more = {"Content-Type": "text/plain" if plain else "application/json"} | dict(headers or {})
+    kind, body = (
+        more.pop("Content-Type"),
+        content.encode() if isinstance(content, str) else json.dumps(content).encode(),
+    )
+    exchange.write(http(status, body, kind, "".join(f"{name}: {value}\r\n" for name, value in more.items())))
 
 
 @contextmanager
@@ -130,10 +157,9 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
         place, environment, load(folder / "state.json"), Allowed(**allowed), Redactor(account=ACCOUNT),
         patience=Patience(), sleep=clock.sleep, monotonic=clock.monotonic, now=clock.now,
     )  # fmt: skip
-    known = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
     site.__dict__ |= {
         "account": ACCOUNT,
-        "functions": {stem: function(stem) for stem in known},
+        "functions": {stem: function(stem) for stem in HANDLERS},
         "api_id": "api1234567",
         "outputs": {"OutcomeBus": "bus", "ApiUrl": api_url},
         "stack": {"StackId": "stack-1", "LastUpdatedTime": START, "StackName": STACK},
@@ -142,8 +168,9 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
             for kind, logical, physical in (
                 ("AWS::DynamoDB::Table", "StorageOperations", "table"),
                 ("AWS::SNS::Topic", "MonitoringAlarms", f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"),
-                ("AWS::IAM::Role", "OutcomesPipeRole", "pipe-role"),
-                ("AWS::SQS::Queue", "OutcomesUndelivered", "https://sqs.example/undelivered"),
+                ("AWS::IAM::Role", "EventsPipeRole", "pipe-role"),
+                ("AWS::Pipes::Pipe", "EventsPipe", "pipe"),
+                ("AWS::SQS::Queue", "EventsDeadLetters", "https://sqs.example/undelivered"),
                 ("AWS::SecretsManager::Secret", "StorageProviderCredentials", SECRET),
             )
         ],

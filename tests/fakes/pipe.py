@@ -9,11 +9,12 @@ import re
 from copy import replace
 from typing import Any
 
-from payments.items import write_order
-from payments.record import FailureReason, Order, State, Void
+from payments import evidence
+from payments.facts import Evidence, State
+from payments.items import write_heartbeat, write_order
+from payments.orders import Order, Source
 from tests.fakes import scene
-
-CALLER = "arn:aws:iam::123456789012:role/orders"
+from tests.fakes.provider import REFUSED, UNKNOWN
 
 Was = State | None | str
 """What an order was: a state, `"webhooks"` (an item without a void), or None (no item)."""
@@ -21,31 +22,48 @@ WEBHOOKS_ONLY = "webhooks"
 
 
 def record(old: Was, new: State | str, order_id: str = scene.ORDER) -> dict[str, Any]:
-    """The change of an order's item, as the stream has it."""
-    after, before = image(new, 2, order_id), image(old, 1, order_id) if old else None
-    change = {"Keys": {"pk": after["pk"], "sk": after["sk"]}, "NewImage": after} | ({"OldImage": before} if old else {})
-    return {"eventID": "1", "eventName": "MODIFY" if old else "INSERT", "dynamodb": json.loads(json.dumps(change))}
+    """The change of an order's item, as the stream has it: by a write of the real functions that leads there."""
+    before = order_in(old, order_id) if old else None
+    after = order_in(new, order_id)
+    return change(image(stored(before)) if before else None, image(after if old != new else stored(after)))
 
 
-def image(state: State | str, version: int, order_id: str) -> dict[str, Any]:
-    """The item, as the functions write it."""
-    void = None if state == WEBHOOKS_ONLY else void_in(State(state))
-    return write_order(Order(scene.POS_ID, order_id, void, version=version, write_id=f"write-{version}"))
+def change(before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, Any]:
+    """A record of the stream."""
+    keys = {"Keys": {"pk": after["pk"], "sk": after["sk"]}, "NewImage": after}
+    images = keys | ({"OldImage": before} if before else {})
+    return {"eventID": "1", "eventName": "MODIFY" if before else "INSERT", "dynamodb": json.loads(json.dumps(images))}
 
 
-def void_in(state: State) -> Void:
-    settled = state in (State.VOIDED, State.FAILED)
-    asked = scene.submitting()
-    assert asked.attempt is not None
-    return replace(
-        asked,
-        state=state,
-        attempt=replace(asked.attempt, requested_by=CALLER),
-        provider=scene.fields() if settled else None,
-        reason=FailureReason.REFUSED if state is State.FAILED else None,
-        settled_at=scene.START if settled else None,
-        due_at=None if settled else scene.START,
-    )
+def heartbeat() -> dict[str, Any]:
+    """What settle_voids writes every quarter of an hour."""
+    return change(None, write_heartbeat(scene.START))
+
+
+def image(order: Order) -> dict[str, Any]:
+    """The item of the write that made this order."""
+    return write_order(replace(order, version=order.next_version, write_id=f"write-{order.next_version}"))
+
+
+def stored(order: Order) -> Order:
+    """The same order at its next write."""
+    return order.stored("write-1")
+
+
+def order_in(state: Was, order_id: str = scene.ORDER) -> Order:
+    """An order that the functions have just brought into this state."""
+    order = Order(scene.POS_ID, order_id)
+    if state == WEBHOOKS_ONLY:
+        return order
+    order = order.claimed(scene.request(order_id=order_id), "attempt-1", scene.START)
+    answers = {State.UNKNOWN: UNKNOWN, State.PENDING: scene.answer("pending"), State.VOIDED: scene.answer()}
+    answers |= {State.FAILED: REFUSED}
+    for known, answer in answers.items():
+        if state == known:
+            facts = evidence.answered(order.facts, 1, answer, scene.START)
+            facts = evidence.seen(facts, scene.HELD, scene.START, facts) if state == State.FAILED else facts
+            return order.learnt(facts, Source(Evidence.ANSWER, scene.START))
+    return order
 
 
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:

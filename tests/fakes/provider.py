@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from payments.messages import Answer, AnswerKind, OrderView
-from payments.outside import Deadline
-from payments.provider import NotConnected
+from payments.connection import NotConnected
+from payments.deadline import Deadline
+from payments.messages import Answer, OrderView, read_answer
 from payments.secret import Credentials
+from play.answers import refusal
+from play.words import parted
 
 Line = Answer | OrderView | Exception | None | Callable[[], Any]
 
@@ -80,8 +82,13 @@ def _said(lines: list[Line]) -> Any:
     return line() if callable(line) else line
 
 
-UNKNOWN = Answer(AnswerKind.UNKNOWN)
-THROTTLED = Answer(AnswerKind.THROTTLED)
-CREDENTIALS = Answer(AnswerKind.CREDENTIALS, code="S-403", message="Invalid pos_id field or credentials")
-REFUSED = Answer(AnswerKind.REFUSED, code="P-400", message="Invalid operation")
-NOT_FOUND = Answer(AnswerKind.REFUSED, not_found=True)
+def _refusal(name: str) -> Answer:
+    """As the provider says it, and as the service reads it."""
+    return read_answer(*parted(refusal(name)), pos_id="", order_id="")
+
+
+UNKNOWN = _refusal("internal")
+THROTTLED = _refusal("throttled")
+CREDENTIALS = _refusal("bad credentials")
+REFUSED = _refusal("refused")
+NOT_FOUND = _refusal("no such order")

@@ -2,17 +2,19 @@
 
 import base64
 import json
+from copy import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from payments import exact_json
-from payments.claims import claim
+from payments.deadline import Deadline
+from payments.facts import Attempt, Evidence, Facts, Request
 from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
-from payments.outside import Deadline, Storage, Systems
-from payments.record import Attempt, Order, Request, Void
+from payments.orders import Order, Source, Void
 from payments.secret import Secret
 from payments.signatures import sign_webhook
 from payments.store import Store, Written
+from systems import Storage, Systems
 from tests.fakes.provider import Provider
 from tests.fakes.secret import PUBLISHED, SecretsManager
 from tests.fakes.table import Table
@@ -72,14 +74,14 @@ def request(
     return Request(order_id, currency, comment, key, "arn:aws:iam::1:role/shop")
 
 
-def submitting(now: int = START, key: str | None = None) -> Void:
-    """A void whose first intent was just written."""
-    return claim(None, request(key), "attempt-1", now)
+def submitting(now: int = START, key: str | None = None, order_id: str = ORDER) -> Order:
+    """An order whose first intent was just made, and is not yet in the table."""
+    return Order(POS_ID, order_id).claimed(request(key, order_id=order_id), "attempt-1", now)
 
 
-def order_of(void: Void | None, version: int = 0) -> Order:
-    """An order with this void."""
-    return Order(POS_ID, ORDER, void, version=version)
+def order_of(facts: Facts, at: int = START) -> Order:
+    """An order with these facts."""
+    return Order(POS_ID, ORDER).learnt(facts, Source(Evidence.QUERY, at))
 
 
 class Scene:
@@ -90,7 +92,7 @@ class Scene:
         self.table, self.secrets, self.provider = Table(), SecretsManager(current, previous), Provider()
         self.store = Store(self.table, "voids")
         self.outages = 0
-        self.secret = Secret(self.secrets, "the-secret", lambda: self.at / 1000, self._outage)
+        self.secret = Secret(self.secrets, "the-secret", lambda: self.at, self._outage)
         self._ids = 0
         self.systems = Systems(self.store, self.secret, lambda: self.at, self.new_id, self.provider)  # type: ignore[arg-type]
         self.storage: Storage = self.systems
@@ -109,19 +111,14 @@ class Scene:
 
     def attempt(self, order_id: str = ORDER) -> Attempt:
         """The newest attempt in the table."""
-        attempt = self.record(order_id).attempt
+        attempt = self.order(order_id).facts.newest
         assert attempt is not None
         return attempt
 
-    def put(self, void: Void | None, order_id: str = ORDER, pos_id: str = POS_ID) -> Order:
-        """Write a new order, as if it had always been there."""
-        written = self.store.write(Order(pos_id, order_id, void), self.new_id(), self.deadline())
-        assert isinstance(written, Written)
-        return written.order
-
-    def change(self, void: Void, order_id: str = ORDER) -> Order:
-        """Write the void of an order over what is there, as somebody else might."""
-        order = self.order(order_id)._replace(void=void)
+    def put(self, order: Order) -> Order:
+        """Write an order over what is there, as somebody else might, or as if it had always been there."""
+        found = self.store.load(order.pos_id, order.order_id, self.deadline())
+        order = replace(order, version=found.version if found is not None else 0)
         written = self.store.write(order, self.new_id(), self.deadline())
         assert isinstance(written, Written)
         return written.order

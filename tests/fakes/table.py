@@ -13,11 +13,11 @@ Item = dict[str, Any]
 Key = tuple[str, str]
 Held = Callable[[Item | None, Item], bool]
 
-INDEXES = ("due", "review")
+INDEXES = ("due", "review", "settled")
 SHOW = "ReturnValuesOnConditionCheckFailure"
 APPEND = (
     "SET webhooks.#digest = :webhook, webhook_bytes = webhook_bytes + :size, "
-    "version = version + :one, write_id = :write"
+    "version = version + :one, write_id = :write REMOVE settles"
 )
 APPEND_IF = (
     "#state = :voided AND provider = :provider AND attribute_not_exists(webhooks.#digest) "
@@ -102,7 +102,7 @@ class Table:
             "version": _sum(old["version"], values[":one"]),
             "write_id": values[":write"],
         }
-        self._write(old, {**old, **changed})
+        self._write(old, {name: value for name, value in {**old, **changed}.items() if name != "settles"})
         return {}
 
     def _query(
@@ -128,7 +128,7 @@ class Table:
             raise NotImplementedError(KeyConditionExpression)
         wanted = ExpressionAttributeValues[":pk"]["S"]
         found = [
-            (int(item[order]["N"]), item["pk"]["S"], item)
+            (_place(item[order]), item["pk"]["S"], item)
             for item in self._entries(IndexName, wanted)
             if partition in item and item[partition]["S"] == wanted
             and (until is None or int(item[order]["N"]) <= until)
@@ -141,7 +141,7 @@ class Table:
                 raise error("ValidationException", "Query")
             if not all(isinstance(ExclusiveStartKey[name].get("S"), str) for name in ("pk", "sk")):
                 raise error("ValidationException", "Query")
-            start = (int(ExclusiveStartKey[order]["N"]), ExclusiveStartKey["pk"]["S"])
+            start = (_place(ExclusiveStartKey[order]), ExclusiveStartKey["pk"]["S"])
             found = [entry for entry in found if (entry[:2] > start) is ScanIndexForward and entry[:2] != start]
         items = [item for _, _, item in found[:Limit]]
         if len(found) <= Limit:
@@ -181,6 +181,10 @@ class Table:
 
 def _key(item: Item) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
+
+
+def _place(value: Item) -> Any:
+    return int(value["N"]) if "N" in value else value["S"]
 
 
 def _sum(left: Item, right: Item) -> Item:

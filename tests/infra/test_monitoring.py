@@ -1,29 +1,38 @@
-"""An alarm means something to a person: it is named by a heading of the runbook and rests on a metric that exists."""
+"""An alarm means something to an operator: it is named by a heading of the runbook and rests on a metric that exists."""
 
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.environment import Environment
+from infra.monitoring import LONGEST_PATTERN, NO_FIRST_OKS
+from infra.synth import ROOT
+from receive_webhook import WebhookOutcome
+from tests.alarms.service import Service
+
 Resources = dict[str, dict[str, Any]]
-ROOT = Path(__file__).parents[2]
-PREFIX = "VoidService-test "
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 FROM_LOG = {"AnswersLost", "CallersRefused"}
 """Counted by metric filters on the access log, which have no dimensions."""
+BREACHES_WHEN_MISSING = {"Settling has stopped": "SettleRun", "Outcomes have stopped": "Invocations"}
+
+
+def of(kind: str, template: dict[str, Any]) -> Resources:
+    """The properties of the resources of a type, by their logical ids."""
+    return {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == kind}
 
 
 @pytest.fixture
-def alarms(of_type: Callable[[str], Resources]) -> dict[str, dict[str, Any]]:
-    every = [each["Properties"] for each in of_type("AWS::CloudWatch::Alarm").values()]
-    return {each["AlarmName"].removeprefix(PREFIX): each for each in every}
+def prod(templates: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return templates["prod"]
 
 
 @pytest.fixture
-def runbook() -> str:
-    return (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+def alarms(prod: dict[str, Any]) -> Resources:
+    return {each["AlarmName"].split(" ", 1)[1]: each for each in of("AWS::CloudWatch::Alarm", prod).values()}
 
 
 def metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:
@@ -32,45 +41,43 @@ def metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     return [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
 
 
-def test_alarms_and_the_alarm_headings_of_the_runbook_are_the_same(
-    alarms: dict[str, dict[str, Any]], runbook: str
-) -> None:
-    chapter = re.split(r"^# ", runbook, flags=re.MULTILINE)
-    (part,) = [each for each in chapter if each.startswith("Alarms\n")]
-    assert set(re.findall(r"^## (.+)$", part, flags=re.MULTILINE)) == {heading(name) for name in alarms}
-    assert len(alarms) >= 30
-
-
 def heading(name: str) -> str:
     """Of an alarm on one function of several, without the function."""
     return re.sub(r" \(\w+\)$", "", name)
 
 
-def test_every_alarm_heading_says_how_soon_what_it_means_where_to_look_and_what_to_do(
-    alarms: dict[str, dict[str, Any]], runbook: str
+def test_alarms_and_the_alarm_headings_of_the_runbook_are_the_same(alarms: Resources) -> None:
+    (part,) = [each for each in re.split(r"^# ", RUNBOOK, flags=re.MULTILINE) if each.startswith("Alarms\n")]
+    assert set(re.findall(r"^## (.+)$", part, flags=re.MULTILINE)) == {heading(name) for name in alarms}
+    assert len(alarms) >= 30
+    for section in part.split("\n## ")[1:]:
+        assert re.findall(r"^\*\*(\w+)\.\*\*", section, flags=re.MULTILINE) == ["Rings", "Means", "Look", "Do"], section
+
+
+def test_every_alarm_leads_to_its_heading_and_reaches_every_topic(
+    templates: dict[str, Any], everything: dict[str, Any]
 ) -> None:
-    for name in alarms:
-        section = runbook.split(f"\n## {heading(name)}\n", 1)[1].split("\n## ", 1)[0]
-        parts = re.findall(r"^\*\*(\w+)\.\*\*", section, flags=re.MULTILINE)
-        assert parts == ["Rings", "Means", "Look", "Do"], name
+    for template, more in (
+        (everything, ["arn:aws:sns:eu-central-1:123456789012:pager"]),
+        *((t, []) for t in templates.values()),
+    ):
+        (topic,) = of("AWS::SNS::Topic", template)
+        assert template["Outputs"]["AlarmTopic"]["Value"] == {"Ref": topic}
+        for alarm in of("AWS::CloudWatch::Alarm", template).values():
+            name = heading(alarm["AlarmName"].split(" ", 1)[1])
+            assert alarm["AlarmDescription"] == f"docs/runbook.md#{name.lower().replace(' ', '-')}"
+            assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}, *more]
 
 
-def test_every_alarm_leads_to_its_heading_and_reaches_a_person(
-    alarms: dict[str, dict[str, Any]], of_type: Callable[[str], Resources]
-) -> None:
-    (topic,) = of_type("AWS::SNS::Topic")
-    for name, alarm in alarms.items():
-        assert alarm["AlarmDescription"] == f"docs/runbook.md#{heading(name).lower().replace(' ', '-')}"
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
-
-
-def test_alarms_of_this_account_may_publish_to_the_topic(of_type: Callable[[str], Resources]) -> None:
-    # A topic's policy replaces the default one: with a Deny alone no alarm reaches anybody.
-    (topic,) = of_type("AWS::SNS::Topic")
-    (policy,) = of_type("AWS::SNS::TopicPolicy").values()
-    allowed = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
-    assert allowed == [publishing_of_alarms({"Ref": topic}, {"Ref": "AWS::AccountId"})]
-    assert policy["Properties"]["Topics"] == [{"Ref": topic}]
+def test_the_first_ok_of_a_new_alarm_is_not_mailed(everything: dict[str, Any]) -> None:
+    (mail,) = [each for each in of("AWS::SNS::Subscription", everything).values() if each["Protocol"] == "email"]
+    assert (mail["FilterPolicy"], mail["FilterPolicyScope"]) == (NO_FIRST_OKS, "MessageBody")
+    assert json.dumps(NO_FIRST_OKS) in RUNBOOK, "for whoever subscribes another topic"
+    for old, new, mailed in (
+        ("INSUFFICIENT_DATA", "OK", False), ("INSUFFICIENT_DATA", "ALARM", True), ("OK", "ALARM", True), ("ALARM", "OK", True),
+    ):  # fmt: skip
+        said = {"OldStateValue": old, "NewStateValue": new}
+        assert mailed is any(said[name] in each[name] for each in NO_FIRST_OKS["$or"] for name in each)
 
 
 def publishing_of_alarms(topic: dict[str, str], account: str | dict[str, str]) -> dict[str, Any]:
@@ -91,113 +98,120 @@ def publishing_of_alarms(topic: dict[str, str], account: str | dict[str, str]) -
     }
 
 
+def test_alarms_of_this_account_may_publish_to_the_topic(prod: dict[str, Any], everything: dict[str, Any]) -> None:
+    # A topic's policy replaces the default one: with a Deny alone no alarm reaches anybody.
+    for template, account in ((prod, {"Ref": "AWS::AccountId"}), (everything, "123456789012")):
+        (topic,) = of("AWS::SNS::Topic", template)
+        (policy,) = of("AWS::SNS::TopicPolicy", template).values()
+        allowed = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+        assert allowed == [publishing_of_alarms({"Ref": topic}, account)]
+        assert policy["Topics"] == [{"Ref": topic}]
+
+
 def test_with_a_key_of_its_own_the_key_too_lets_alarms_publish(everything: dict[str, Any]) -> None:
     """Without this right CloudWatch cannot write to an encrypted topic, and nobody learns of it."""
-    (name, topic), *_ = of("AWS::SNS::Topic", everything).items()
-    (policy,) = of("AWS::SNS::TopicPolicy", everything).values()
-    allowed = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
-    assert allowed == [publishing_of_alarms({"Ref": name}, "123456789012")]
-    (key_name, key), *_ = of("AWS::KMS::Key", everything).items()
-    assert topic["Properties"]["KmsMasterKeyId"] == {"Fn::GetAtt": [key_name, "Arn"]}
+    (topic,) = of("AWS::SNS::Topic", everything).values()
+    ((name, key),) = of("AWS::KMS::Key", everything).items()
+    assert topic["KmsMasterKeyId"] == {"Fn::GetAtt": [name, "Arn"]}
     (statement,) = [
-        each
-        for each in key["Properties"]["KeyPolicy"]["Statement"]
-        if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        each for each in key["KeyPolicy"]["Statement"] if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     ]
     assert statement["Effect"] == "Allow"
     assert {"kms:Decrypt", "kms:GenerateDataKey"} <= {each.removesuffix("*") for each in statement["Action"]}
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
-def test_each_alarm_tells_the_topics_of_the_environment_too(everything: dict[str, Any]) -> None:
-    (own,) = of("AWS::SNS::Topic", everything)
-    for alarm in of("AWS::CloudWatch::Alarm", everything).values():
-        actions = [{"Ref": own}, "arn:aws:sns:eu-central-1:123456789012:pager"]
-        assert alarm["Properties"]["AlarmActions"] == alarm["Properties"]["OKActions"] == actions
+def test_only_silence_of_the_heartbeats_is_an_alarm(alarms: Resources) -> None:
+    for name, alarm in alarms.items():
+        assert (alarm["TreatMissingData"] == "breaching") is (name in BREACHES_WHEN_MISSING), name
+    for name, metric in BREACHES_WHEN_MISSING.items():
+        assert [each["MetricName"] for each in metrics(alarms[name])] == [metric]
+        assert alarms[name]["ComparisonOperator"] == "LessThanThreshold"
 
 
-def test_an_output_names_the_topic(template: dict[str, Any], of_type: Callable[[str], Resources]) -> None:
-    (topic,) = of_type("AWS::SNS::Topic")
-    assert template["Outputs"]["AlarmTopic"]["Value"] == {"Ref": topic}
-
-
-def of(kind: str, template: dict[str, Any]) -> Resources:
-    return {name: each for name, each in template["Resources"].items() if each["Type"] == kind}
-
-
-def test_silence_of_the_heartbeat_is_an_alarm_and_silence_of_anything_else_is_not(
-    alarms: dict[str, dict[str, Any]],
-) -> None:
-    breaching = {heading for heading, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
-    assert breaching == {"Settling has stopped"}
-    assert [each["MetricName"] for each in metrics(alarms["Settling has stopped"])] == ["SettleRun"]
-    assert alarms["Settling has stopped"]["ComparisonOperator"] == "LessThanThreshold"
-
-
-def test_webhooks_that_fall_silent_while_voids_go_out_are_an_alarm(alarms: dict[str, dict[str, Any]]) -> None:
-    alarm = alarms["Webhooks silent"]
-    assert {each["MetricName"] for each in metrics(alarm)} == {
-        "VoidVoided",
-        "WebhookApplied",
-        "WebhookStored",
-        "WebhookDuplicate",
-    }
-
-
-def test_every_business_metric_that_is_watched_is_emitted_by_a_function(
-    alarms: dict[str, dict[str, Any]], of_type: Callable[[str], Resources]
-) -> None:
+def test_every_business_metric_that_is_watched_or_shown_is_emitted(prod: dict[str, Any], alarms: Resources) -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "functions").rglob("*.py"))
-    from_log = {
-        each["Properties"]["MetricTransformations"][0]["MetricName"]
-        for each in of_type("AWS::Logs::MetricFilter").values()
-    }
-    assert from_log == FROM_LOG
-    (dashboard,) = of_type("AWS::CloudWatch::Dashboard").values()
-    shown = set(re.findall(r'"VoidService/test","(\w+)"', json.dumps(dashboard).replace("\\", "")))
-    watched = {
-        each["MetricName"]
-        for alarm in alarms.values()
-        for each in metrics(alarm)
-        if each.get("Namespace") == "VoidService/test"
-    }
-    assert len(watched) >= 8
+    (dashboard,) = of("AWS::CloudWatch::Dashboard", prod).values()
+    shown = set(re.findall(r'"VoidService/prod","(\w+)"', json.dumps(dashboard).replace("\\", "")))
+    watched = [each for alarm in alarms.values() for each in metrics(alarm) if each["Namespace"] == "VoidService/prod"]
     assert shown
-    emitted = set(re.findall(r"\b[A-Z]\w+\b", source)) | from_log
-    assert sorted((watched | shown) - emitted) == []
+    assert len(watched) >= 20
+    known = {each["MetricName"] for each in watched} | shown
+    by_outcome = {f"Webhook{outcome.value.capitalize()}" for outcome in WebhookOutcome}
+    assert sorted(known - set(re.findall(r"\b[A-Z]\w+\b", source)) - FROM_LOG - by_outcome) == []
+    for metric in watched:
+        of_a_function = metric["MetricName"] not in FROM_LOG
+        assert metric.get("Dimensions", []) == ([{"Name": "service", "Value": "void-service"}] if of_a_function else [])
 
 
-def test_business_metrics_have_the_dimension_that_the_functions_emit(alarms: dict[str, dict[str, Any]]) -> None:
-    for alarm in alarms.values():
-        for metric in metrics(alarm):
-            if metric.get("Namespace") == "VoidService/test" and metric["MetricName"] not in FROM_LOG:
-                assert metric["Dimensions"] == [{"Name": "service", "Value": "void-service"}]
-
-
-def test_the_access_log_has_what_its_metric_filters_read(of_type: Callable[[str], Resources]) -> None:
-    (stage,) = of_type("AWS::ApiGateway::Stage").values()
-    log = stage["Properties"]["AccessLogSetting"]
-    written = json.loads(log["Format"])
-    filters = of_type("AWS::Logs::MetricFilter").values()
-    assert {each["Properties"]["MetricTransformations"][0]["MetricName"] for each in filters} == FROM_LOG
+def test_the_access_log_has_what_its_metric_filters_read(prod: dict[str, Any]) -> None:
+    (stage,) = of("AWS::ApiGateway::Stage", prod).values()
+    log = stage["AccessLogSetting"]
+    filters = of("AWS::Logs::MetricFilter", prod).values()
+    assert {each["MetricTransformations"][0]["MetricName"] for each in filters} == FROM_LOG
     for each in filters:
-        assert log["DestinationArn"] == {"Fn::GetAtt": [each["Properties"]["LogGroupName"]["Ref"], "Arn"]}
-        assert set(re.findall(r"\$\.(\w+)", each["Properties"]["FilterPattern"])) <= set(written)
+        assert log["DestinationArn"] == {"Fn::GetAtt": [each["LogGroupName"]["Ref"], "Arn"]}
+        assert set(re.findall(r"\$\.(\w+)", json.dumps(each["FilterPattern"]))) <= set(json.loads(log["Format"]))
+
+
+def test_only_accounts_of_callers_count_when_a_request_is_refused(
+    everything: dict[str, Any], every_option: Environment
+) -> None:
+    patterns = {
+        each["MetricTransformations"][0]["MetricName"]: each["FilterPattern"]
+        for each in of("AWS::Logs::MetricFilter", everything).values()
+    }
+    named = re.findall(r'\$\.account = "(\d+)"', patterns["CallersRefused"])
+    assert named == sorted({caller.split(":")[4] if ":" in caller else caller for caller in every_option.callers})
+    assert len(patterns["CallersRefused"]) <= LONGEST_PATTERN
+
+
+def test_nothing_is_paid_for_that_nobody_reads(templates: dict[str, Any]) -> None:
+    for name, template in templates.items():
+        assert len(of("AWS::CloudWatch::Dashboard", template)) == (name == "prod")
+        (stage,) = of("AWS::ApiGateway::Stage", template).values()
+        assert not any(each.get("MetricsEnabled") for each in stage["MethodSettings"])
+        assert not any(
+            "DefaultValue" in each["MetricTransformations"][0]
+            for each in of("AWS::Logs::MetricFilter", template).values()
+        )
+
+
+def test_each_saved_query_finds_lines_of_a_recorded_log_that_have_its_fields(prod: dict[str, Any]) -> None:
+    service = Service(prod, 60)
+    service.tell("""1 posts loses-answers; 1 void lost; 1.5 posts unreachable; 1.5 void refused; 2 posts refuses; 2 void refused; 2 queries strange; 3 webhook lost
+        3 malformed; 4 webhook lost pos_id=11111111-0000-4000-8000-000000000000; 5 put_secret {}; 6 spoil refused; 9 put_secret; 11 table_refuses Timeout
+        12 void lost; 14 table_refuses nothing; 15 release read_voids lacks-a-setting share=1; 15 read lost""")
+    service.run()
+    lines = [json.loads(line) for line in service.functions.log.splitlines() if '"level"' in line]
+    filters: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "OneOrder": lambda line: line.get("order_id") in ("lost", "refused"),
+        "Causes": lambda line: line.get("cause") is not None,
+        "Errors": lambda line: line["level"] == "ERROR",
+        "OneRequest": lambda line: line.get("request_id") is not None,
+    }
+    queries = {
+        each["Name"].split("/")[1]: each["QueryString"] for each in of("AWS::Logs::QueryDefinition", prod).values()
+    }
+    assert queries.keys() == filters.keys()
+    for name, query in queries.items():
+        assert f"`{name}`" in RUNBOOK
+        found = [line for line in lines if filters[name](line)]
+        fields = set(re.findall(r"\w+", query.split("|")[0].removeprefix("fields @timestamp")))
+        assert sorted(fields - {key for line in found for key in line}) == [], name
 
 
 def test_the_same_alarms_watch_each_environment(templates: dict[str, dict[str, Any]]) -> None:
     watched = {
-        name: {each["Properties"]["AlarmName"].split(" ", 1)[1] for each in of("AWS::CloudWatch::Alarm", each).values()}
-        for name, each in templates.items()
+        name: {each["AlarmName"].split(" ", 1)[1] for each in of("AWS::CloudWatch::Alarm", template).values()}
+        for name, template in templates.items()
     }
     assert watched["test"] == watched["prod"]
-    assert watched["test"] - watched["local"] == {"Outcomes held up"}  # the engine has no pipe
+    assert watched["test"] - watched["local"] == {"Outcomes held up", "Outcomes have stopped"}  # the engine has no pipe
 
 
-def test_the_topic_and_the_queues_refuse_plain_http(of_type: Callable[[str], Resources]) -> None:
+def test_the_topic_and_the_queues_refuse_plain_http(prod: dict[str, Any]) -> None:
     for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
-        policies = of_type(kind).values()
-        assert policies
-        for policy in policies:
-            denied = [s for s in policy["Properties"]["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+        for policy in of(kind, prod).values():
+            denied = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]
             assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

@@ -13,8 +13,9 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from infra import deploy, environments, restore, versions
+from infra import deploy, environments, restore
 from infra.synth import ROOT
+from payments.reviews import Reason
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -45,6 +46,18 @@ def test_nothing_is_a_command_that_is_not_checked_here() -> None:
     assert {command.split()[0] for command, whole in EVERY if whole} <= set(PROGRAMS)
     assert len(EVERY) > 40
     assert all(len(of(program)) > 0 for program in PROGRAMS)
+
+
+# ---- reviews ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_review_is_a_heading_that_says_what_to_look_at_and_what_to_decide() -> None:
+    sections = dict(re.findall(r"^### Review: (\S+)\n(.*?)(?=^#)", RUNBOOK, re.DOTALL | re.MULTILINE))
+    assert set(sections) == {*Reason}
+    for reason, text in sections.items():
+        assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Means", "Look", "Decide"], reason
+        decided = re.findall(r"`(reviewed|not-voided|voided)`", text.split("**Decide.**")[1])
+        assert decided or "ends by itself" in text, reason
 
 
 # ---- aws -------------------------------------------------------------------------------------------------------------
@@ -141,7 +154,7 @@ def test_the_projects_own_command_takes_these_arguments(
 
         parser = parser_of_ops()
     else:
-        parser = {"infra.deploy": deploy, "infra.restore": restore, "infra.versions": versions}[module].parser()
+        parser = {"infra.deploy": deploy, "infra.restore": restore}[module].parser()
     try:
         parser.parse_args(words)
     except SystemExit:

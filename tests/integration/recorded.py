@@ -24,3 +24,14 @@ def vector(name: str) -> Vector:
 def vectors(*names: str) -> pytest.MarkDecorator:
     """Runs a test with each of these as its argument `recorded`."""
     return pytest.mark.parametrize("recorded", [pytest.param(BY_ID[name], id=name) for name in names])
+
+
+def result_of(name: str) -> Any:
+    return vector(name)["result"]
+
+
+def within(expected: Any, actual: Any) -> bool:
+    """Is everything that was recorded there? What a recording leaves out may be anything."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        return all(name in actual and within(value, actual[name]) for name, value in expected.items())
+    return bool(expected == actual)

@@ -1,259 +1,66 @@
-"""What each client makes of every answer: the contract's problems, a gateway's and a proxy's words, and broken lines.
-
-The packages are called by their drivers, in one table for all languages; curl.sh is run as the program that it is.
-"""
+"""What each client makes of every answer: tests/vectors/client-cases.json, for all languages, and for curl.sh as it runs."""
 
 import json
-import os
 import re
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
-from tests.integration.clients.packages import PACKAGES, PROGRAMS, Merchant, installed, quick_sleep
-from tests.integration.clients.raw_server import API, HANG_UP, RESET, SILENCE, Answer, RawServer, answer, raw_server
+from tests.integration.clients.packages import PACKAGES, PROGRAMS, QUICK_SLEEP, ROOT, Merchant, installed
+from tests.integration.clients.raw_server import GONE, WORDS, Answer, RawServer, answer, raw_server, wrong_tls
 
-CONTRACT = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text(), parse_float=Decimal)
+CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text(), parse_float=Decimal)
+TABLE = json.loads((ROOT / "tests" / "vectors" / "client-cases.json").read_text())
+RECORD: dict[str, Any] = TABLE["record"]
+CASES: list[dict[str, Any]] = TABLE["cases"]
 URN = "urn:void-service:problem:"
-GROUPS = {
-    "RepeatLater": ["in-progress", "throttled", "provider-credentials", "not-sent", "outcome-unknown"],
-    "Refused": ["not-voidable", "too-many-attempts"],
-    "Misuse": [
-        "invalid-request", "unauthenticated", "not-found", "too-large", "unsupported-media-type", "idempotency-mismatch",
-        "currency-mismatch",
-    ],
-}  # fmt: skip
-GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
-EXIT_CODES = {"Refused": 1, "RepeatLater": 2, "Misuse": 3, "VoidError": 3}
-VOIDED, LATER = 0, 2
-
-
-def class_of(name: str) -> str:
-    """The exception of a problem type: not-sent is NotSent."""
-    return "".join(part.capitalize() for part in name.split("-"))
-
-
-def examples() -> dict[str, Any]:
-    """The contract's example of each problem."""
-    found: dict[str, Any] = {}
-
-    def look(node: Any) -> None:
-        if isinstance(node, dict):
-            if str(node.get("type", "")).startswith(URN) and "status" in node:
-                found.setdefault(node["type"].removeprefix(URN), node)
-            for child in node.values():
-                look(child)
-        elif isinstance(node, list):
-            for child in node:
-                look(child)
-
-    look(CONTRACT)
-    return found
-
-
-PROBLEMS = examples()
-SUBMIT = CONTRACT["paths"]["/voids"]["post"]["responses"]
-VOIDED_RECORD = SUBMIT["200"]["content"]["application/json"]["examples"]["voided"]["value"]
-PENDING = SUBMIT["202"]["content"]["application/json"]["examples"]["pending"]["value"]
-UNKNOWN = SUBMIT["202"]["content"]["application/json"]["examples"]["unknown"]["value"]
-VOID = answer(200, VOIDED_RECORD)
-
-
-def failed(reason: str) -> Any:
-    return UNKNOWN | {"state": "failed", "reason": reason}
-
-
-def not_voidable(reason: str) -> bytes:
-    return answer(409, PROBLEMS["not-voidable"] | {"void": failed(reason)})
-
-
-def accepted(record: Any, seconds: str = "5") -> bytes:
-    return answer(202, record, Retry_After=seconds, Location=f"{API}/voids/123")
-
-
-def page(status: int) -> bytes:
-    """What a proxy says in its own words."""
-    return answer(status, "<html><body>sorry</body></html>", Content_Type="text/html")
-
-
-@dataclass(frozen=True)
-class Case:
-    """Answers, and what must come of them; `raised` "" is a voided record."""
-
-    answers: list[Answer]
-    raised: str
-    label: str = ""
-    says: str = ""  # what the message must match
-    waits: list[int] | None = None  # seconds of each pause
-    requests: str = "P"  # P for each POST, G for each GET
-    wait: int = 0  # the patience
-    timeout: float = 35
-
-
-def broken(*answers: Answer, timeout: float = 35) -> Case:
-    return Case(list(answers), "OutcomeUnknown", "outcome-unknown", "repeat the same request", timeout=timeout)
-
-
-CASES = {
-    **{
-        f"problem-{name}": Case(
-            [answer(document["status"], document, Retry_After="7")],
-            class_of(name),
-            f"not-voidable ({document['void']['reason']})" if name == "not-voidable" else name,
-            re.escape(document["detail"]),
-        )
-        for name, document in PROBLEMS.items()
-    },
-    **{
-        f"reason-{reason}": Case([not_voidable(reason)], "NotVoidable", f"not-voidable ({reason})", says)
-        for reason, says in {
-            "refused": "new decision, with a new key",
-            "already-captured": "refund, which is another operation",
-            "order-not-found": "ask with a new key",
-            "not-executed": "ask with a new key",
-            "a-new-reason": "see the reason",
-        }.items()
-    },
-    # What this version does not know, and what is not the service's own.
-    "unknown-type-409": Case(
-        [answer(409, PROBLEMS["in-progress"] | {"type": f"{URN}not-yet-invented"})], "UnknownProblem", "unknown-problem"
-    ),
-    "unknown-type-507": Case(
-        [answer(507, PROBLEMS["not-sent"] | {"type": f"{URN}not-yet-invented"})], "OutcomeUnknown", "outcome-unknown"
-    ),
-    "foreign-problem": Case(
-        [answer(400, {"type": "https://example.com/probs/x", "title": "Bad", "status": 400, "errors": {"a": ["b"]}})],
-        "UnknownProblem", "unknown-problem", "HTTP 400",
-    ),
-    "gateway-403-capital": Case(
-        [answer(403, {"Message": "User: anonymous is not authorized to perform: execute-api:Invoke"})],
-        "Unauthenticated", "unauthenticated", "execute-api:Invoke",
-    ),
-    "gateway-403-small": Case([answer(403, {"message": "Forbidden"})], "Unauthenticated", "unauthenticated", "Forbidden"),
-    "gateway-413-text": Case(
-        [answer(413, "HTTP content length exceeded 10485760 bytes.", Content_Type="text/plain")], "TooLarge", "too-large"
-    ),
-    "gateway-429": Case([answer(429, {"message": "Limit Exceeded"})], "Throttled", "throttled", "Limit Exceeded"),
-    "gateway-502": Case([answer(502, {"message": "Internal server error"})], "OutcomeUnknown", "outcome-unknown"),
-    "gateway-504": Case(
-        [answer(504, PROBLEMS["outcome-unknown"] | {"status": 504})], "OutcomeUnknown", "outcome-unknown"
-    ),
-    "proxy-404": Case([page(404)], "UnknownProblem", "unknown-problem", "check the URL"),
-    "proxy-409": Case([page(409)], "UnknownProblem", "unknown-problem"),
-    "proxy-502": broken(page(502)),
-    "proxy-503": broken(page(503)),  # unlike the service's own 503, it does not say that nothing was sent
-    "redirect": Case(
-        [answer(307, "", Location="/redirect/v1/elsewhere")], "UnknownProblem", "unknown-problem", "HTTP 307"
-    ),
-    # Successes that are none.
-    "portal-200": broken(page(200)),
-    "empty-200": broken(answer(200)),
-    "no-content": broken(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"),
-    "null-200": broken(answer(200, None)),
-    "list-200": broken(answer(200, [VOIDED_RECORD])),
-    "nan-200": broken(answer(200, VOIDED_RECORD["order_id"].join(['{"order_id": "', '", "state": "voided", "a": NaN}']))),
-    "deep-200": broken(answer(200, "[" * 100_000 + "]" * 100_000)),
-    "another-order": broken(answer(200, VOIDED_RECORD | {"order_id": "1234"})),
-    "failed-200": broken(answer(200, failed("refused"))),
-    "cut-json": broken(answer(200, json.dumps(VOIDED_RECORD)[:-40])),
-    # Broken lines.
-    "short-200": broken(VOID[:-40]),
-    "short-409": broken(not_voidable("refused")[:-40]),
-    "short-chunks": broken(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-        b"40\r\n" + json.dumps(VOIDED_RECORD).encode()[:64] + b"\r\n"
-    ),
-    "half-a-head": broken(b"HTTP/1.1 200 OK\r\nContent-Le"),
-    "not-http": broken(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "reset": broken(RESET),
-    "hang-up": broken(HANG_UP),
-    "silence": broken(SILENCE, timeout=1),
-    # Waiting.
-    "voided-at-once": Case([VOID], "", waits=[]),
-    "pending-then-voided": Case(
-        [accepted(PENDING), answer(200, PENDING), VOID], "", waits=[5, 10], requests="PGG", wait=120
-    ),
-    "everything-then-voided": Case(
-        [
-            answer(503, PROBLEMS["not-sent"], Retry_After="2"),
-            answer(409, PROBLEMS["in-progress"], Retry_After="3"),
-            RESET,
-            page(502),
-            accepted(PENDING, "4"),
-            answer(429, PROBLEMS["throttled"], Retry_After="1"),
-            HANG_UP,
-            answer(200, UNKNOWN),
-            VOID,
-        ],
-        "", waits=[2, 3, 6, 12, 4, 1, 5, 10], requests="PPPPPGGGG", wait=120,
-    ),
-    "credentials-with-patience": Case(
-        [answer(502, PROBLEMS["provider-credentials"]), answer(502, PROBLEMS["provider-credentials"]), VOID],
-        "", waits=[60, 60], requests="PPP", wait=170,
-    ),
-    "credentials-for-long": Case(
-        [answer(502, PROBLEMS["provider-credentials"])],
-        "ProviderCredentials", "provider-credentials", "operators are alarmed", [60], "PP", wait=110,
-    ),
-    "pending-for-long": Case(
-        [accepted(PENDING), answer(200, PENDING)],
-        "NotSettledYet", "not-settled-yet (pending)", "repeat the same request later, or read", [5, 10, 20, 40], "PGGGG",
-        wait=120,
-    ),
-    "no-patience": Case(
-        [accepted(PENDING)], "NotSettledYet", "not-settled-yet (pending)", waits=[]
-    ),
-    "longer-than-the-patience": Case(
-        [answer(429, PROBLEMS["throttled"], Retry_After="600")], "Throttled", "throttled", waits=[], wait=120
-    ),
-    "review": Case([accepted(UNKNOWN | {"review": True})], "NotSettledYet", "not-settled-yet (unknown)", "operators must"),
-    # What a read says of a failure is asked again with the key, because the key's own attempt is what counts.
-    "refused-meanwhile": Case(
-        [accepted(PENDING), answer(200, failed("refused")), not_voidable("refused")],
-        "NotVoidable", "not-voidable (refused)", "new key", [5], "PGP", wait=120,
-    ),
-    "not-sent-meanwhile": Case(
-        [accepted(PENDING), answer(200, failed("not-sent")), VOID], "",
-        waits=[5], requests="PGP", wait=120,
-    ),
-    # Another key is another decision: it is never taken here.
-    "resend-allowed": Case(
-        [accepted(UNKNOWN), answer(200, UNKNOWN | {"resend_allowed": True})],
-        "NotSettledYet", "not-settled-yet (unknown)", "ask with a new key", [5], "PG", wait=120,
-    ),
-    "resend-allowed-at-once": Case(
-        [accepted(UNKNOWN | {"resend_allowed": True})],
-        "NotSettledYet", "not-settled-yet (unknown)", "ask with a new key", [], "P", wait=120,
-    ),
-    "gone-meanwhile": Case(
-        [accepted(PENDING), answer(404, PROBLEMS["not-found"])], "NotFound", "not-found",
-        waits=[5], requests="PG", wait=120,
-    ),
-    # Retry-After as it may come.
-    **{
-        f"retry-after-{number}": Case(
-            [answer(503, PROBLEMS["not-sent"], Retry_After=given), VOID], "", waits=[seconds], requests="PP", wait=120
-        )
-        for number, (given, seconds) in enumerate(
-            [("0", 1), ("Wed, 21 Oct 2026 07:28:00 GMT", 5), ("-5", 5), ("5.5", 5), ("²", 5), ("9" * 30, 5), ("007", 7), ("", 5)]
-        )
-    },
-    "escape-sequence": Case(
-        [answer(409, PROBLEMS["not-voidable"] | {"provider_message": "a\x1b[2Jb\x9bc"})],
-        "NotVoidable", f"not-voidable ({PROBLEMS['not-voidable']['void']['reason']})", re.escape("a?[2Jb?c"),
-    ),
-}  # fmt: skip
-UNFIT_FOR_CURL = {
-    "silence": "curl.sh waits 35 seconds for an answer",
-    "nan-200": "jq takes NaN for JSON",
-}
-CUT_SHORT = ("credentials-for-long", "pending-for-long")  # curl.sh does not count the seconds that it does not wait
+EXIT_CODES = {"NotVoided": 1, "RepeatLater": 2, "WrongCall": 3}
+VOIDED, LATER, WRONG = 0, 2, 3
 ORDER = {"call": "void", "order_id": "123", "order_currency": "UAH", "key": "k"}
+NOBODY = ("nobody", "no such host", "unknown CA", "no TLS")
+PROGRAM = (
+    "problem not-voidable",
+    "problem not-sent",
+    "202, then gateway 403",
+    "Retry-After 0",
+    "a refused token is fetched again",
+)
+SECRET = "s/e cret"
+
+
+def body_of(given: dict[str, Any]) -> Any:
+    if "problem" in given:
+        more = {name: RECORD | member if name == "void" else member for name, member in given.get("with", {}).items()}
+        name, status = given["problem"], given["status"]
+        problem = {
+            "type": URN + name,
+            "title": name,
+            "status": status,
+            "detail": f"said of {name}.",
+            "request_id": "req-1",
+        }
+        return problem | more
+    if given.get("body") == "deep":
+        return "[" * 100_000 + "]" * 100_000
+    return RECORD | given["record"] if "record" in given else given["body"]
+
+
+def bytes_of(given: Any) -> Answer:
+    """An answer of the table on the wire."""
+    if isinstance(given, str):
+        return given if given in WORDS else bytes_of(TABLE["answers"][given])
+    if "raw" in given:
+        return str(given["raw"]).encode()
+    headers = {name.replace("-", "_"): value for name, value in given.get("headers", {}).items()}
+    whole = answer(given["status"], body_of(given), **headers)
+    return whole[: -given["cut"]] if "cut" in given else whole
 
 
 @pytest.fixture(scope="module")
@@ -262,200 +69,159 @@ def server() -> Iterator[RawServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def unreachable() -> Iterator[dict[str, str]]:
+    """APIs to which no request gets."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with wrong_tls(context) as unknown_ca, wrong_tls(None) as no_tls:
+        urls = ("http://127.0.0.1:9/v1", "http://no-such-host.invalid/v1", unknown_ca, no_tls)
+        yield dict(zip(NOBODY, urls, strict=True))
+
+
 @pytest.fixture(params=PACKAGES)
 def package(request: pytest.FixtureRequest) -> Merchant:
     return Merchant(installed(request.param), "")
 
 
-def test_every_problem_of_the_contract_is_here() -> None:
-    types = CONTRACT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
-    assert {kind.removeprefix(URN) for kind in types} == set(GROUP_OF) == set(PROBLEMS)
+def test_the_table_has_every_problem_of_the_contract_and_its_record_is_one() -> None:
+    schemas = CONTRACT["components"]["schemas"]
+    assert {URN + name for name in TABLE["problems"]} == set(schemas["Problem"]["properties"]["type"]["enum"])
+    assert list(RECORD) == schemas["Void"]["required"]
 
 
-def methods(server: RawServer, name: str) -> str:
-    return "".join(request.method[0] for request in server.received(name))
+class Row:
+    """A case of the table, played by a server."""
 
+    def __init__(self, case: dict[str, Any], stack: ExitStack, server: RawServer, unreachable: dict[str, str]) -> None:
+        self.case, self.name = case, f"case-{CASES.index(case)}"
+        first = str(case["answers"][0])
+        self.server = stack.enter_context(raw_server()) if GONE in case["answers"] else server
+        self.url = self.server.script(self.name, *([] if first in NOBODY else map(bytes_of, case["answers"])))
+        self.url = unreachable[first] if first in NOBODY else self.url
+        self.call: dict[str, Any] = {"url": self.url, "wait": case.get("wait", 0)} | ORDER
+        if "tokens" in case:
+            issuer = self.server.script(f"issuer-{self.name}", *map(bytes_of, case["tokens"]))
+            self.call |= {"region": None, "tokens": {"url": issuer, "id": "shop", "secret": SECRET}}
+        self.call |= {name: case[name] for name in ("timeout",) if name in case} | case.get("call", {})
 
-def test_a_package_and_every_answer(package: Merchant, server: RawServer) -> None:
-    given = [
-        {"url": server.script(name, *case.answers), "wait": case.wait, "timeout": case.timeout} | ORDER
-        for name, case in CASES.items()
-    ]
-    seen = dict(zip(CASES, package.call(*given), strict=True))
-    wrong = {}
-    for name, case in CASES.items():
-        got = seen[name]
-        expected = {"raised": case.raised, "label": case.label, "requests": case.requests, "waits": case.waits}
-        found = {
-            "raised": got.get("raised", ""),
-            "label": got.get("label", ""),
-            "requests": methods(server, name),
-            "waits": None if case.waits is None else [seconds for _, seconds in got["waits"]],
+    def wanted(self) -> dict[str, Any]:
+        known = ("waits", "status", "retry_after", "request_id", "hint", "record", "cause", "document", "ids", "targets",
+                 "bearers", "sent", "requests")  # fmt: skip
+        told = {name: self.case[name] for name in known if name in self.case}
+        alone = not {"waits", "requests", "call", "tokens"} & self.case.keys()
+        return {"requests": "P"} | told if alone else told
+
+    def received(self) -> dict[str, Any]:
+        sent, letters = self.server.received(self.name), {("POST", False): "P", ("GET", True): "r", ("GET", False): "G"}
+        bodies = [json.loads(request.body) for request in sent if request.body]
+        assert len({request.headers["idempotency-key"] for request in sent if request.target.endswith("/voids")}) <= 1
+        return {
+            "requests": "".join(letters[each.method, "refresh=true" in each.target] for each in sent),
+            "targets": [each.target.removeprefix(f"/{self.name}/v1") for each in sent],
+            "bearers": [each.headers["authorization"].removeprefix("Bearer ") for each in sent],
+            "sent": bodies[-1] if bodies and all(body == bodies[0] for body in bodies) else None,
         }
-        if found != expected or not re.search(case.says, got.get("message", "")):
-            wrong[name] = (found, got.get("message"))
+
+
+def test_a_package_and_every_answer(package: Merchant, server: RawServer, unreachable: dict[str, str]) -> None:
+    with ExitStack() as stack:
+        rows = [Row(case, stack, server, unreachable) for case in CASES]
+        seen = package.call(*(row.call for row in rows))
+        wrong = {}
+        for row, got in zip(rows, seen, strict=True):
+            if got.get("raised") == "TypeError":  # PHP's own types say so
+                got |= {"raised": "WrongCall", "label": "invalid-argument", "message": ""}
+            returned, message = got.get("returned"), got.get("message", "")
+            states = [
+                void["state"] for void in (returned if isinstance(returned, list) else [returned or {"state": ""}])
+            ]
+            found = got | row.received() | {
+                "is": f"{got['raised']}: {got['label']}" if "raised" in got else " ".join(states),
+                "waits": [seconds for _, seconds in got.get("waits", [])],
+                "record": (got.get("record") or {}).get("state"),
+                "document": (got.get("document") or {}).get("title"),
+                "unsaid": [text for text in row.case.get("says", []) if text not in message],
+            }  # fmt: skip
+            wanted = row.wanted() | {"is": row.case["is"], "unsaid": []}
+            if (found := {key: found[key] for key in wanted}) != wanted or SECRET in message:
+                wrong[row.case["name"]] = (found, wanted, message)
     assert wrong == {}
 
 
-def test_a_package_sends_one_body_and_one_key_whatever_happens(package: Merchant, server: RawServer) -> None:
-    case = CASES["everything-then-voided"]
-    url = server.script("one-key", *case.answers)
-    (got,) = package.call({"url": url, "wait": 120, "comment": "Привіт"} | ORDER)
-    assert got["returned"]["state"] == "voided"
-    sent = [request for request in server.received("one-key") if request.method == "POST"]
-    assert {request.headers["idempotency-key"] for request in sent} == {"k"}
-    assert {request.body for request in sent} == {sent[0].body}
-    assert json.loads(sent[0].body) == {"order_id": "123", "order_currency": "UAH", "comment": "Привіт"}
-    assert {request.target for request in sent} == {"/one-key/v1/voids"}
-    assert all("idempotency-key" not in request.headers for request in server.received("one-key")[5:])
-
-
-def as_text(value: Any) -> Any:
-    """Amounts as the drivers show them."""
-    if isinstance(value, dict):
-        return {
-            key: str(item) if key == "amount" and item is not None else as_text(item) for key, item in value.items()
-        }
-    return [as_text(item) for item in value] if isinstance(value, list) else value
-
-
-def test_an_exception_carries_the_problem_the_record_and_the_time_to_wait(package: Merchant, server: RawServer) -> None:
-    names = list(PROBLEMS)
-    given = [{"url": server.script(name, *CASES[f"problem-{name}"].answers), "wait": 0} | ORDER for name in names]
-    for name, got in zip(names, package.call(*given), strict=True):
-        document = as_text(PROBLEMS[name])
-        carried = (got["group"], got["status"], got["retry_after"], got["problem"], got["record"])
-        assert carried == (GROUP_OF[name], document["status"], 7, document, document.get("void")), name
-    (pending,) = package.call(
-        {"url": server.script("carried", answer(202, PENDING, Retry_After="5")), "wait": 0} | ORDER
-    )
-    assert (pending["problem"], pending["record"], pending["retry_after"]) == (None, as_text(PENDING), 5)
-    (page_,) = package.call({"url": server.script("page", page(502)), "wait": 0} | ORDER)
-    assert (page_["problem"], page_["record"], page_["status"]) == (None, None, 502)
-
-
-@pytest.mark.parametrize(
-    "digits", ["100", "100.00", "0.1", "1E+2", "-0.00", "12345678901234567890.12345678901234567890"]
-)
+@pytest.mark.parametrize("digits", ["100", "100.00", "1E+2", "-0.00", "12345678901234567890.12345678901234567890"])
 def test_a_package_keeps_the_digits_of_amounts(package: Merchant, server: RawServer, digits: str) -> None:
     comment = 'say "amount": 1.10 and \\"fee\\": 2.20'
-    text = json.dumps(VOIDED_RECORD | {"comment": comment}).replace('"amount": 100', f'"amount" : {digits}')
-    assert digits in text
+    text = json.dumps(RECORD | {"comment": comment}).replace('"amount": 100', f'"amount" : {digits}')
     (got,) = package.call({"url": server.script("digits", answer(200, text))} | ORDER)
-    assert got["returned"]["provider"]["amount"] == digits
-    assert got["returned"]["comment"] == comment
+    assert (got["returned"]["provider"]["amount"], got["returned"]["comment"]) == (digits, comment)
     assert got["returned"]["attempt"] == 1
-
-
-# A place to read that is not of this API gets no signed request.
-@pytest.mark.parametrize(("location", "follows"), [
-    ("/location/v1/voids/%31%32%33", True),
-    ("", False),
-    ("/location/v1/elsewhere", False),
-    ("/location/v1/voids/../secrets", False),
-    ("/location/v1/voids/..", False),
-    ("/location/v1/voids/123?x=1", False),
-    ("//127.0.0.1:9/location/v1/voids/123", False),
-    ("https://127.0.0.1:9/location/v1/voids/123", False),
-])  # fmt: skip
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_a_void_is_read_where_the_service_says(name: str, server: RawServer, location: str, follows: bool) -> None:
-    merchant = Merchant(installed(name), "")
-    url = server.script(
-        "location", answer(202, PENDING, Retry_After="1", Location=location), answer(200, PENDING), VOID
-    )
-    if name == "curl":
-        found = merchant.run("123", "UAH", wait=30, more={"VOID_SERVICE_URL": url, **quick_sleep()})[0] == VOIDED
-    else:
-        found = "returned" in merchant.call({"url": url} | ORDER)[0]
-    assert found
-    otherwise = "/location/v1/voids" if name == "curl" else "/location/v1/voids/123"  # curl.sh asks again
-    place = location if follows else otherwise
-    assert [request.target for request in server.received("location")] == ["/location/v1/voids", place, place]
-
-
-def test_a_list_is_read_to_its_end(package: Merchant, server: RawServer) -> None:
-    pages = [answer(200, {"voids": [PENDING], "cursor": "ab_-9"}), answer(200, {"voids": [UNKNOWN], "cursor": None})]
-    (got,) = package.call({"url": server.script("list", *pages), "call": "voids", "state": "review"})
-    assert [record["state"] for record in got["returned"]] == ["pending", "unknown"]
-    queries = [sorted(request.target.partition("?")[2].split("&")) for request in server.received("list")]
-    assert queries == [["limit=100", "state=review"], ["cursor=ab_-9", "limit=100", "state=review"]]
-
-
-def test_what_can_be_no_request_is_refused_before_it_is_sent(package: Merchant, server: RawServer) -> None:
-    url = server.script("unsent", VOID)
-    keys = ["", "a\nb", "a\r\nX-Injected: 1", "ключ", "k" * 256, "k\n"]
-    given: list[dict[str, Any]] = [{"url": url} | ORDER | {"key": key} for key in keys]
-    given.append({"url": url, "wait": -1} | ORDER)
-    given += [{"url": url, "call": "read", "order_id": order_id} for order_id in ("", ".", "..")]
-    given += [{"url": wrong} | ORDER for wrong in ("", "ftp://x", "https://", "/v1", f"{url}?x=1")]
-    assert package.call(*given) == [{"refused_before_sending": True}] * len(given)
-    assert server.received("unsent") == []
 
 
 # ---- the programs ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_the_exit_code_and_the_last_line_say_what_became_of_it(name: str, server: RawServer) -> None:
+def test_a_program_s_code_and_last_line_say_what_became_of_it(
+    name: str, server: RawServer, unreachable: dict[str, str], tmp_path: Path
+) -> None:
     """curl.sh has a mind of its own and meets every answer; the others print what their package raised."""
+    fits = [case for case in CASES if "not_curl" not in case and "call" not in case]
     merchant = Merchant(installed(name), "")
-    some = {
-        "problem-not-voidable",
-        "problem-not-sent",
-        "problem-not-found",
-        "proxy-404",
-        "escape-sequence",
-        "voided-at-once",
-    }
-    names = CASES.keys() - UNFIT_FOR_CURL if name == "curl" else some
-    chosen, quick = {key: CASES[key] for key in sorted(names)}, quick_sleep()
 
-    def outcome(item: tuple[str, Case]) -> tuple[int, str, str]:
-        key, case = item
-        url = server.script(f"{name}-{key}", *case.answers)
-        wait = 0 if key in CUT_SHORT else case.wait
-        return merchant.run("123", "UAH", wait=wait, more={"VOID_SERVICE_URL": url, **quick})
+    def wrong(case: dict[str, Any]) -> Any:
+        with ExitStack() as stack:
+            row = Row(case, stack, server, unreachable)
+            tokens = row.call.get("tokens", {"url": "", "id": "", "secret": ""})
+            more = {f"VOID_{word}": tokens[key] for word, key in
+                    (("TOKEN_URL", "url"), ("CLIENT_ID", "id"), ("CLIENT_SECRET", "secret"))}  # fmt: skip
+            more |= {"VOID_SERVICE_URL": row.url, "TMPDIR": str(tmp_path), **QUICK_SLEEP}
+            code, out, err = merchant.run("123", "UAH", wait=row.call["wait"], more=more)
+            group, _, label = case["is"].partition(": ")
+            last = (err.splitlines() or [""])[-1]
+            pauses = [int(pause) for pause in re.findall(r": again in (\d+) s$", err, re.MULTILINE)]
+            found = row.received() | {"waits": pauses, "code": code, "out": out and json.loads(out)["state"]}
+            wanted: dict[str, Any] = {
+                key: case[key] for key in ("requests", "targets", "bearers", "waits") if key in case
+            }
+            wanted |= {"code": EXIT_CODES[group] if label else VOIDED, "out": "" if label else group}
+            unsaid = [
+                text for text in [label, *case.get("says", []), case.get("cause", "")] if label and text not in last
+            ]
+            found = {key: found[key] for key in wanted}
+            return (found, wanted, unsaid, err) if found != wanted or unsaid or SECRET in err else None
 
+    chosen = [case for case in fits if name == "curl" or case["name"] in PROGRAM]
     with ThreadPoolExecutor(4) as pool:
-        seen = dict(zip(chosen, pool.map(outcome, chosen.items()), strict=True))
-    wrong = {}
-    for key, case in chosen.items():
-        code, out, err = seen[key]
-        last = (err.splitlines() or [""])[-1]
-        group = "RepeatLater" if case.raised == "NotSettledYet" else GROUP_OF.get(case.label.split(" ")[0], "VoidError")
-        pauses = [int(found) for found in re.findall(r": again in (\d+) s$", err, re.MULTILINE)]
-        as_it_should = (
-            code == (EXIT_CODES[group] if case.raised else VOIDED),
-            last.startswith(case.label) and re.search(case.says, last)
-            if case.raised
-            else json.loads(out)["state"] == "voided",
-            key in CUT_SHORT or methods(server, f"{name}-{key}") == case.requests,
-            key in CUT_SHORT or case.waits in (None, pauses),
-        )
-        if not all(as_it_should):
-            wrong[key] = (as_it_should, seen[key])
-    assert wrong == {}
+        assert {case["name"]: fault for case, fault in zip(chosen, pool.map(wrong, chosen), strict=True) if fault} == {}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_without_a_key_makes_one_and_says_it_before_it_sends(name: str, server: RawServer) -> None:
-    merchant = Merchant(installed(name), server.script(f"key-{name}", RESET, VOID))
-    running = merchant.start("123", "UAH", wait=30, more=quick_sleep())
+def test_a_program_makes_a_key_says_it_before_it_sends_and_reads_no_proxy_variables(
+    name: str, server: RawServer
+) -> None:
+    merchant = Merchant(installed(name), server.script(f"key-{name}", "reset", answer(200, RECORD)))
+    proxies = {variable: "http://127.0.0.1:9" for word in ("http", "https", "all") for variable in (f"{word}_proxy", f"{word}_PROXY".upper())}  # fmt: skip
+    running = merchant.start("123", "UAH", wait=30, more={**QUICK_SLEEP, **proxies})
     assert running.stderr is not None
     first = running.stderr.readline()
     out = running.communicate(timeout=30)[0]
     assert (running.returncode, json.loads(out)["state"]) == (VOIDED, "voided")
     (key,) = {request.headers["idempotency-key"] for request in server.received(f"key-{name}")}
-    assert first == f"IDEMPOTENCY_KEY={key}\n"
-    assert len(key) >= 32
+    assert (first, len(key) >= 32) == (f"IDEMPOTENCY_KEY={key}\n", True)
 
 
-def test_curl_sh_that_breaks_off_says_later_and_never_refused(server: RawServer, tmp_path: Path) -> None:
-    broken_sleep = tmp_path / "sleep"
-    broken_sleep.write_text("#!/bin/sh\nexit 1\n")
-    broken_sleep.chmod(0o755)
-    merchant = Merchant(installed("curl"), server.script("breaks-off", RESET))
-    code, out, err = merchant.run("123", "UAH", wait=30, more={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"})
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_credentials_that_cannot_be_loaded_are_no_unknown_outcome(name: str, server: RawServer) -> None:
+    merchant = Merchant(installed(name), server.script(f"login-{name}", answer(200, RECORD)))
+    more = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "gone"}
+    code, out, err = merchant.run("123", "UAH", more=more)
+    assert (code, out, "nothing was sent" in err) == (WRONG, "", True), err
+    assert server.received(f"login-{name}") == []
+
+
+def test_curl_sh_that_breaks_off_says_later_and_never_refused(server: RawServer) -> None:
+    merchant = Merchant(installed("curl"), server.script("breaks-off", "reset"))
+    code, out, err = merchant.run("123", "UAH", wait=30, more={"BASH_FUNC_sleep%%": "() { return 1; }"})
     assert (code, out) == (LATER, "")
     assert err.splitlines()[-1].startswith("ended early: it may be voided or not")

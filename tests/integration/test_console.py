@@ -11,7 +11,7 @@ import pytest
 import urllib3
 
 from local.merchant import Caller, Reply, send
-from local.sandbox.ledger import FAULTS
+from local.sandbox.desk import FAULTS
 from local.service import Service
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from local.merchant import Caller, send
-from local.sandbox.ledger import DEFAULTS
+from local.sandbox.desk import DEFAULTS
 from local.service import CREDENTIALS, Service
 from tests.integration.axe_core import axe_core
 from tests.integration.browser import Browser, Page, chromium

@@ -20,7 +20,7 @@ from tests.integration.clients.packages import CLIENTS, installed, run
 from tests.integration.clients.raw_server import RawServer, Request, answer, raw_server
 from tests.integration.test_clients import ORDER_IDS, an_order, place_hold
 
-SORTS_QUERIES, ENCODES_PATHS = (8, 3), (8, 14)
+SORTS_QUERIES, ENCODES_PATHS, ALWAYS = (8, 3), (8, 14), (7, 86)
 README = (CLIENTS / "README.md").read_text()
 
 
@@ -53,27 +53,27 @@ def rightly_signed(request: Request, monkeypatch: pytest.MonkeyPatch) -> bool:
     signed = re.search(r"SignedHeaders=([^,]+)", request.headers["authorization"])
     assert signed is not None
     own = {name: request.headers[name] for name in signed[1].split(";") if name not in ("host", "x-amz-date")}
-    again = AWSRequest(
-        request.method, f"http://{request.headers['host']}{request.target}", headers=own, data=request.body
-    )
+    url = f"http://{request.headers['host']}{request.target}"
+    again = AWSRequest(request.method, url, headers=own, data=request.body)
     SigV4Auth(Credentials("local", "local-secret"), "execute-api", "eu-central-1").add_auth(again)
     signature = again.headers["Authorization"].partition("Signature=")[2]
     return request.headers["authorization"].endswith(f"Signature={signature}")
 
 
-@pytest.mark.parametrize("query", ["limit=5", "limit=5&state=review", "cursor=ab-_9&limit=5&state=review", "state="])
-def test_a_sorted_query_is_signed_rightly(
-    query: str, server: RawServer, curl_version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert rightly_signed(sent_by_curl(server, f"/curl/v1/voids?{query}"), monkeypatch)
+HEADERS = ("-H", "Content-Type: application/json", "-H", "Idempotency-Key: k-1", "-H", "X-Amz-Security-Token: FQoG/+=")
 
 
-@pytest.mark.parametrize("query", ["state=review&limit=5", "state"])
-def test_another_query_is_signed_rightly_since_8_3(
-    query: str, server: RawServer, curl_version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    right = rightly_signed(sent_by_curl(server, f"/curl/v1/voids?{query}"), monkeypatch)
-    assert right is (curl_version >= SORTS_QUERIES)
+@pytest.mark.parametrize(("since", "target", "arguments"), [
+    *((ALWAYS, f"voids?{query}", ()) for query in ("limit=5", "cursor=ab-_9&limit=5&state=review", "state=")),
+    *((SORTS_QUERIES, f"voids?{query}", ()) for query in ("state=review&limit=5", "state")),
+    (ALWAYS, "voids", (*HEADERS, "-d", '{"order_id": "é /%+"}')),
+])  # fmt: skip
+def test_a_request_is_signed_rightly_since_a_version(
+    since: tuple[int, int], target: str, arguments: tuple[str, ...], server: RawServer, curl_version: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    right = rightly_signed(sent_by_curl(server, f"/curl/v1/{target}", *arguments), monkeypatch)
+    assert right is (curl_version >= since)
 
 
 @pytest.mark.parametrize("order_id", ORDER_IDS)
@@ -83,24 +83,9 @@ def test_an_encoded_path_is_signed_rightly_since_8_14_and_before_by_another_way(
     path = f"/curl/v1/voids/{quote(order_id, safe='')}"
     new = curl_version >= ENCODES_PATHS or "%" not in path
     assert rightly_signed(sent_by_curl(server, path), monkeypatch) is new
-    told = sent_by_curl(server, path.replace("%", "%25"), "--request-target", path)
-    assert told.target == path
-    assert rightly_signed(told, monkeypatch) is (curl_version < ENCODES_PATHS or "%" not in path)
-
-
-def test_posts_are_signed_rightly(
-    server: RawServer, curl_version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    headers = [
-        "-H",
-        "Content-Type: application/json",
-        "-H",
-        "Idempotency-Key: k-1",
-        "-H",
-        "X-Amz-Security-Token: FQoG/+=",
-    ]
-    request = sent_by_curl(server, "/curl/v1/voids", *headers, "-d", '{"order_id": "é /%+"}')
-    assert rightly_signed(request, monkeypatch)
+    other = sent_by_curl(server, path.replace("%", "%25"), "--request-target", path)
+    assert other.target == path
+    assert rightly_signed(other, monkeypatch) is (curl_version < ENCODES_PATHS or "%" not in path)
 
 
 def test_the_readme_s_way_around_reads_the_void(

@@ -324,7 +324,7 @@ def test_the_engine_still_resolves_ref_of_a_secret_to_its_name(service: Service)
     assert not values["Ref"].startswith("arn:")
 
 
-def test_only_alarms_are_left_out_locally() -> None:
+def test_only_alarms_and_the_pipe_are_left_out_locally() -> None:
     declared = template(assembly(print))
     left_out = {declared["Resources"][name]["Type"] for name in aws.refused_by_the_engine(declared)}
-    assert left_out <= {"AWS::CloudWatch::Alarm"}
+    assert left_out <= {"AWS::CloudWatch::Alarm", "AWS::Pipes::Pipe"}

@@ -263,7 +263,7 @@ def test_every_order_id_goes_there_and_back(
 
 
 def smoke(*arguments: str) -> Done:
-    command = [sys.executable, "-m", "ops.smoke", *arguments]
+    command = [sys.executable, "-m", "acceptance.smoke", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 

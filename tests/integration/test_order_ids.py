@@ -137,7 +137,7 @@ def test_ops_shows_the_void(client: Client, ending: str) -> None:
 
 
 def test_smoke_sees_that_an_id_comes_through_the_path(service: Service) -> None:
-    command = [sys.executable, "-m", "ops.smoke", f"{service.url}/v1", "--environment", "local"]
+    command = [sys.executable, "-m", "acceptance.smoke", f"{service.url}/v1", "--environment", "local"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
     assert "ok   an order's id comes through the path as it is\n" in done.stdout, done.stdout + done.stderr
 

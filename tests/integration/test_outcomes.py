@@ -164,7 +164,7 @@ def test_the_event_goes_over_the_deployed_bus_to_whoever_asked_for_it(service: S
 
 
 def test_the_engines_pipes_still_neither_filter_nor_fill_in_templates_nor_reach_a_bus(service: Service) -> None:
-    """When this fails, take AWS::Pipes::Pipe off NOT_DEPLOYED_LOCALLY and let the tests above wait for the bus."""
+    """When this fails, deploy AWS::Pipes::Pipe locally (`local.aws.refused_by_the_engine`) and let the tests above wait for the bus."""
     name = f"pipe-{uuid4().hex}"
     dynamodb, sns, sqs, pipes, bus = (service.client(each) for each in ("dynamodb", "sns", "sqs", "pipes", "events"))
     stream = dynamodb.create_table(

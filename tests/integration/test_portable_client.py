@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from local import aws, runtime
+from local.instance import FunctionFailed
 from local.processes import Children
-from local.runtime import FunctionFailed, Runtime
+from local.runtime import Runtime
 from local.service import Service
 
 ECHO = """

@@ -17,8 +17,8 @@ import trustme
 
 from infra.trust import subject_hash
 from payments import provider as module
+from payments.deadline import Deadline
 from payments.messages import AnswerKind
-from payments.outside import Deadline
 from payments.provider import NotConnected, Provider
 from payments.secret import Credentials
 from payments.settings import ProviderSettings

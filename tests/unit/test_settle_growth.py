@@ -12,16 +12,16 @@ from copy import replace
 from typing import Any
 
 import pytest
-
-from payments import settling, voids
-from payments.items import partition, shards, write_order
-from payments.messages import OrderView
-from payments.outside import Deadline, Storage
 from payments.record import Order, Request, State, Void
-from payments.secret import Credentials, Secret
-from payments.store import Store
 from payments.voids import Result
 from payments.webhooks import WebhookOutcome, receive
+
+from payments import settling, voids
+from payments.deadline import Deadline, Storage
+from payments.items import partition, shards, write_order
+from payments.messages import OrderView
+from payments.secret import Credentials, Secret
+from payments.store import Store
 from tests.fakes import scene as make
 from tests.fakes.provider import Provider
 from tests.fakes.scene import Scene

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterator
 
-import pytest
-
 import clients
+import pytest
 import storage
+
 import systems
-from payments.outside import Storage, Systems
+from payments.deadline import Storage, Systems
 from payments.secret import SecretError
 from tests.fakes.scene import ORDER, POS_ID, Scene
 from tests.unit.conftest import Counted

@@ -82,7 +82,7 @@ function draw(id, record, notice, ledger) {
       ledger?.voids_received > 0 && h("button", { type: "button", "data-key": "again", click: () => sendAgain(id) }, "Send the last webhook again"),
     ),
     (record || ledger || journals.has(id)) && [h("h3", null, "Timeline"), timeline(id, record, ledger)],
-    record?.events_truncated && h("p.quiet", null, "Only the newest 100 webhooks are shown."),
+    record?.webhooks_truncated && h("p.quiet", null, "Only the newest 100 webhooks are shown."),
     record && h("div.panels", null, facts("Record", recordFacts(record)), record.provider && facts("Evidence of Financial Line", record.provider)),
     ledger && sandboxPanel(ledger),
     record && h("details", { "data-key": "json" }, h("summary", null, "JSON of the API"), h("pre", { tabindex: 0 }, JSON.stringify(record, null, 2))),

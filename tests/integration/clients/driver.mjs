@@ -5,66 +5,90 @@ import { readFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import timers from "node:timers/promises";
 
-const { cases, pace, skew } = JSON.parse(readFileSync(0, "utf8"));
+const { cases, pace, skew, together } = JSON.parse(readFileSync(0, "utf8"));
 
 let ahead = 0;
 const { setTimeout: really } = timers;
-timers.setTimeout = async (milliseconds) => {
-  await really(milliseconds * pace);
+timers.setTimeout = async (milliseconds, value, options) => {
+  await really(milliseconds * pace, value, options);
   ahead += milliseconds * (1 - pace);
 };
 syncBuiltinESMExports();
 const now = performance.now.bind(performance);
-Object.defineProperty(performance, "now", { value: () => now() + ahead });
+Object.defineProperty(performance, "now", { value: () => (pace ? now() : 0) + ahead });
 const RealDate = Date;
 globalThis.Date = class extends RealDate {
   constructor(...given) {
-    super(...(given.length ? given : [RealDate.now() + 1000 * skew]));
+    super(...(given.length ? given : [Date.now()]));
   }
   static now() {
-    return RealDate.now() + 1000 * skew;
+    return RealDate.now() + 1000 * skew + ahead;
   }
 };
 
-const { VoidClient, VoidError } = await import("void-service-client");
+const { ClientCredentials, VoidClient, VoidError, newest } = await import("void-service-client");
+
+const clients = new Map();
+function clientOf({ url, region, timeout, tokens }, log) {
+  const key = JSON.stringify({ url, region, timeout, tokens });
+  if (!clients.has(key)) {
+    const credentials = tokens && new ClientCredentials(tokens.url, tokens.id, tokens.secret, tokens.scope);
+    clients.set(key, new VoidClient(url, { region, timeout, tokens: credentials, log: (entry) => clients.get(key).log(entry) }));
+  }
+  const client = clients.get(key);
+  client.log = log;
+  return client;
+}
 
 async function outcome(given) {
-  const waits = [];
-  try {
-    const client = new VoidClient(given.url, given.region, {
-      timeout: given.timeout,
-      onWait: (error, seconds) => waits.push([error.label, seconds]),
-    });
-    return { returned: await returned(client, given), waits };
-  } catch (error) {
-    if (!(error instanceof VoidError)) {
-      if (error instanceof TypeError) return { refused_before_sending: true };
-      throw error;
+  ahead += 1000 * (given.later ?? 0);
+  if (given.call === "settled") {
+    try {
+      return { returned: [...newest(given.events).values()] };
+    } catch (error) {
+      return { raised: error instanceof TypeError ? "ValueError" : error.name };
     }
-    const group = Object.getPrototypeOf(error.constructor);
+  }
+  const waits = [];
+  const ids = [];
+  const log = (entry) => {
+    if (entry.event === "wait") waits.push([entry.label, Math.round(entry.seconds)]);
+    else ids.push(entry.requestId);
+  };
+  try {
+    return { returned: await returned(clientOf(given, log), given), waits, ids };
+  } catch (error) {
+    if (!(error instanceof VoidError)) throw error;
     return {
       raised: error.constructor.name,
-      group: group === VoidError ? "VoidError" : group.name,
       label: error.label,
       advice: error.advice,
       message: error.message,
       status: error.status,
-      problem: error.problem,
+      document: error.document,
       record: error.record,
       retry_after: error.retryAfter,
+      request_id: error.requestId,
+      hint: error.hint,
+      cause: error.cause instanceof VoidError ? error.cause.label : error.cause ? "foreign" : null,
       waits,
+      ids,
     };
   }
 }
 
-async function returned(client, { call, order_id, order_currency, key, comment, wait, refresh, state }) {
-  if (call === "void") return client.void(order_id, order_currency, { idempotencyKey: key, comment, wait });
+async function returned(client, given) {
+  const { call, order_id, order_currency, key, comment, wait, refresh, state, day, decision, revision, note, abort_after } = given;
+  const signal = abort_after === undefined ? undefined : AbortSignal.timeout(abort_after);
+  if (call === "void") return client.void(order_id, order_currency, { idempotencyKey: key, comment, wait, signal });
   if (call === "read") return client.read(order_id, { refresh });
+  if (call === "decide") return client.decide(order_id, decision, { revision, note });
   const found = [];
-  for await (const record of client.voids(state)) found.push(record);
+  for await (const record of client.voids(state, { day })) found.push(record);
   return found;
 }
 
 const outcomes = [];
-for (const given of cases) outcomes.push(await outcome(given));
+if (together) outcomes.push(...(await Promise.all(cases.map(outcome))));
+else for (const given of cases) outcomes.push(await outcome(given));
 process.stdout.write(JSON.stringify(outcomes));

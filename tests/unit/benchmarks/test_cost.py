@@ -42,7 +42,13 @@ MEASURED = Measured(
     },
     stored_bytes=dict.fromkeys(cost.SIDES, 2_000.0),
     access_log_bytes=400,
-    month=Month(alarm_metrics=28, custom_metrics=22, method_metrics=20, dashboards=1, secrets=1, keys=0),
+    month=Month(
+        alarm_metrics=28,
+        custom_metrics=22,
+        metric_months={cost.QUIET: 1.5, cost.THOUSAND: 4.0},
+        dashboards={"test": 0, "prod": 1},
+        secrets=1,
+    ),
 )
 
 
@@ -98,17 +104,36 @@ def test_what_is_kept_costs_each_month() -> None:
     assert logs == pytest.approx((written / 4 + 2 * (2 + 3 + 1) * 26) * 1e6 / 1e9)
 
 
-def test_a_month_has_its_fixed_part() -> None:
-    month = {each.what: each.usd for each in cost.fixed(MEASURED, UNIT)}
-    assert month["22 custom metrics"] == 22
-    assert month["alarms, over 28 metrics"] == 28
-    assert month["settle runs: reads"] == pytest.approx(43_800 / 1e6)
-    assert month["settle runs: Lambda and the schedule"] == pytest.approx(
-        43_800 * cost.billed_ms(SETTLE) / 1000 * 0.5 + 2 * 43_800 / 1e6
-    )
-    assert not [what for what in month if "key" in what]
-    with_key = replace(MEASURED, month=replace(MEASURED.month, keys=1))
-    assert cost.total(cost.fixed(with_key, UNIT)) == pytest.approx(sum(month.values()) + 1)
+def test_a_month_is_billed_by_the_hours_of_its_metrics() -> None:
+    month = cost.month(MEASURED, UNIT)
+    assert list(month["22 custom metrics, by the hours in which they are sent"]) == [1.5, 4, 22]
+    assert list(month["alarms, over 28 metrics"]) == [28, 28, 28]
+    runs = 43_800 * cost.billed_ms(SETTLE) / 1000 * 0.5 + 3 * 43_800 / 1e6  # and a schedule, a request, a read
+    logged = (1_000 + sum(map(len, cost.PLATFORM_LOG))) * 43_800 / 1e9
+    assert month["settle runs and heartbeats"][0] == pytest.approx(runs + logged + 2_920 * 3 / 1e6)
+    assert list(month["the voids themselves"]) == [0, cost.together(MEASURED, "ours", UNIT) / 1000, 0]
+    test, prod = (cost.months(MEASURED, name, UNIT) for name in ("test", "prod"))
+    assert prod == pytest.approx([one + 1 for one in test])
+    assert test[0] == pytest.approx(sum(line[0] for line in month.values()))
+
+
+def test_the_first_day_costs_what_the_table_says() -> None:
+    measured, prices = cost.load(), PRICES[REGION]
+    (test, _, _), (quiet, _, most) = (cost.months(measured, name, prices) for name in ("test", "prod"))
+    million = f"{cost.together(measured, 'ours', prices):.0f}"
+    wanted = [f"{test:.1f}", f"{quiet:.1f}", f"{most:.1f}", million]
+    for name in ("first-day.md", "first-day.uk.md"):
+        lines = [
+            line for line in (DOCUMENT.parent / name).read_text("utf-8").splitlines() if re.match(r"\| [37]\.", line)
+        ]
+        assert re.findall(r"\d+(?:\.\d+)?(?= (?:USD|to|до))", " ".join(line.split("|")[4] for line in lines)) == wanted
+
+
+def test_the_month_stays_within_its_ceilings() -> None:
+    measured, prices = cost.load(), PRICES[REGION]
+    for name, most in (("test", (5.4, 6.0, 12.3)), ("prod", (8.4, 9.0, 15.3))):
+        for sum_, limit in zip(cost.months(measured, name, prices), most, strict=True):
+            assert round(sum_, 1) <= limit
 
 
 def test_the_tables_add_up() -> None:

@@ -1,98 +1,156 @@
 """An order as it stands in the table: the names, types and texts that indexes, conditions, the stream and operators read."""
 
+import base64
 import json
 from copy import replace
 from typing import Any
 
 import pytest
 
-from payments import items
-from payments.items import read_order, timestamp, webhook_size, write_order, write_quarantine, write_webhook
-from payments.record import Attempt, Change, EarlierAttempt, Evidence, FailureReason, Order, State, StoredWebhook, Void
-from tests.fakes.scene import START, operation, submitting
+from payments import evidence, items
+from payments.cursors import BadCursor, read_cursor, write_cursor
+from payments.facts import Decision, Evidence, State, Word
+from payments.facts_text import read_webhook, write_webhook
+from payments.items import read_order, timestamp, write_order, write_quarantine
+from payments.orders import Order, Source, StoredWebhook, size_of
+from payments.reviews import Reason, Review
+from tests.fakes import pipe
+from tests.fakes.scene import ORDER, POS_ID, START, answer, operation, request, submitting, view
 
 AT = "2026-11-18T11:06:40.000Z"
-REFUSED = Void(
-    State.FAILED, "UAH", Attempt(2, "a", "k", "h", "UAH", None, START + 1, None, START + 2, START + 3),
-    earlier=(EarlierAttempt(1, None, "h1", START, None, FailureReason.NOT_SENT, START),),
-    reason=FailureReason.REFUSED, settled_at=START, provider={"status": "failure", "fee": None}, due_at=START + 86_400_000,
-    history=(Change(START, State.FAILED, Evidence.ANSWER),), under_way=frozenset({"z", "b"}),
-)  # fmt: skip
+DAY_MS = 86_400_000
 
 
-def item_of(void: Void | None, **more: Any) -> items.Item:
-    return write_order(Order("pos", "a/ї", void, version=3, write_id="w", **more))
+def size(item: items.Item) -> int:
+    """Bytes of an item, as DynamoDB counts them."""
+
+    def of(value: Any) -> int:
+        ((kind, content),) = value.items()
+        if kind == "M":
+            return 3 + sum(len(name.encode()) + of(each) + 1 for name, each in content.items())
+        return {"BOOL": 1, "N": (len(str(content)) + 1) // 2 + 1}.get(kind, len(str(content).encode()))
+
+    return sum(len(name.encode()) + of(value) for name, value in item.items())
+
+
+def voided() -> Order:
+    return pipe.order_in(State.VOIDED)
+
+
+def webhook(operation_: Any = None, digest: str = "digest") -> StoredWebhook:
+    return StoredWebhook(digest, START, "AWSCURRENT", operation_ if operation_ is not None else operation())
 
 
 def test_a_failed_void_is_written_flat_and_what_is_not_known_is_left_out() -> None:
-    item = item_of(REFUSED)
-    details = json.loads(item.pop("details")["S"])
+    item = pipe.image(replace(pipe.order_in(State.FAILED, "a/ї"), pos_id="pos"))
     shard = items.shard_of("pos#a/ї")
+    facts = json.loads(item.pop("facts")["S"])
     assert item == {
         "pk": {"S": "pos#a/ї"}, "sk": {"S": "ORDER"}, "pos_id": {"S": "pos"}, "order_id": {"S": "a/ї"},
-        "order_id_quoted": {"S": "a%2F%D1%97"}, "version": {"N": "3"}, "write_id": {"S": "w"},
-        "state": {"S": "failed"}, "reason": {"S": "refused"}, "order_currency": {"S": "UAH"}, "settled_at": {"S": AT},
-        "review": {"BOOL": False}, "corrected": {"BOOL": False}, "resend_allowed": {"BOOL": False},
-        "attempt": {"N": "2"}, "provider": {"S": '{"status":"failure"}'}, "webhooks": {"M": {}},
-        "webhook_bytes": {"N": "0"}, "due_pk": {"S": f"RECHECK#{shard}"}, "due_at": {"N": str(START + 86_400_000)},
+        "order_id_quoted": {"S": "a%2F%D1%97"}, "version": {"N": str(START // 1000)},
+        "write_id": {"S": f"write-{START // 1000}"}, "state": {"S": "failed"}, "reason": {"S": "refused"},
+        "order_currency": {"S": "UAH"}, "settled_at": {"S": AT}, "settled_by": {"S": "provider"},
+        "settled_pk": {"S": f"SETTLED#2026-11-18#{shard}"}, "event_id": item["event_id"], "settles": {"S": "void.settled"},
+        "review": {"BOOL": False}, "corrected": {"BOOL": False}, "attempt": {"N": "1"}, "webhooks": {"M": {}},
+        "webhook_bytes": {"N": "0"}, "due_pk": {"S": f"RECHECK#{shard}"}, "due_at": {"N": str(START + DAY_MS)},
     }  # fmt: skip
-    assert details == {
-        "attempt": {
-            "number": 2, "id": "a", "key": "k", "body_hash": "h", "currency": "UAH", "requested_at": START + 1,
-            "lease_until": START + 2, "absence_counts_from": START + 3,
-        },
-        "earlier": [
-            {"number": 1, "body_hash": "h1", "requested_at": START, "reason": "not-sent", "settled_at": START}
-        ],
-        "history": [[START, "failed", "answer"]], "under_way": ["b", "z"],
-    }  # fmt: skip
+    assert item["event_id"]["S"].endswith(f"-{START // 1000}")
+    assert facts.keys() == {
+        "attempts",
+        "looked",
+        "asked",
+        "payments",
+        "history",
+        "known_since",
+        "listed",
+        "clear",
+        "held",
+    }
 
 
-def test_an_attempt_without_a_comment_a_key_or_a_caller_comes_back_with_its_open_refusal() -> None:
-    attempt = Attempt(1, "a", None, "h", "UAH", None, START, None, 2, 3, refusal=FailureReason.ORDER_NOT_FOUND)
-    void = read_order(item_of(replace(submitting(), attempt=attempt))).void
-    assert void is not None
-    assert void.attempt == attempt
-    assert void.attempt.refusal is FailureReason.ORDER_NOT_FOUND  # the rules compare members, not texts
+def test_the_usual_order_is_not_larger_than_it_was() -> None:
+    """Before the facts there were flags: 1,379 bytes after the answer, 1,967 after its webhook."""
+    answered = pipe.image(voided())
+    assert size(answered) <= 1_600
+    assert size(pipe.image(voided().with_webhook(webhook(), 400))) - size(answered) <= 100
 
 
-def test_a_void_that_nobody_requested_here_has_no_attempt() -> None:
-    item = item_of(Void(State.VOIDED, None, settled_at=START))
-    assert item["attempt"] == {"N": "0"}
-    assert {"reason", "order_currency", "provider", "due_pk", "due_at", "review_pk"}.isdisjoint(item)
+def eventful() -> Order:
+    """An order with everything that can be written."""
+    order = pipe.order_in(State.FAILED).claimed(request("K2", comment="ї"), "attempt-2", START + 1_000)
+    facts = evidence.answered(order.facts, 2, answer("pending", "o2", amount="10.50"), START + 2_000)
+    other = operation("success", "reverse", None, transaction_id="t9")
+    facts = evidence.seen(facts, view(operation("pending", operation_id="o2"), other), START + 200_000, facts)
+    order = order.learnt(facts, Source(Evidence.QUERY, START + 200_000))
+    word = Decision(START + 300_000, "operator", Word.NOT_VOIDED, "note", "0" * 16, State.PENDING, None, 2)
+    order = order.decided(word).with_webhook(webhook(operation("pending", operation_id="o2")), 400)
+    return replace(order, reviews=(*order.reviews, Review(Reason.CORRECTED, "attempt 2", START, START + 1)))
+
+
+ORDERS = {
+    "webhooks only": Order(POS_ID, ORDER).with_webhook(webhook(operation("success", "auth", "hold")), 400),
+    "intent": submitting(),
+    **{state.value: pipe.order_in(state) for state in State},
+    "with its webhook": voided().with_webhook(webhook(), 400),
+    "with a webhook that says more": voided().with_webhook(webhook(operation(comment="other")), 400),
+    "eventful": eventful(),
+    "more webhooks": replace(voided(), more_webhooks=True),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_an_order_comes_back_as_it_was_written(order: Order) -> None:
+    stored = replace(order, version=7, write_id="w")
+    read = read_order(json.loads(json.dumps(write_order(stored))))
+    assert read == replace(stored, settles=False)
+    assert read.void == stored.void
 
 
 @pytest.mark.parametrize(
-    ("void", "at"),
-    [
-        (replace(submitting(), review=True), START + 25_000),
-        (replace(submitting(), review=True, due_at=None, settled_at=START + 7), START + 7),
-        (replace(submitting(), review=True, due_at=None), 0),
-    ],
+    "broken", [{"facts": None}, {"facts": {"S": "{"}}, {"provider": {"S": "[]"}}, {"webhooks": {"S": ""}}]
 )
-def test_a_review_is_listed_by_when_it_is_due_or_ended(void: Void, at: int) -> None:
-    item = item_of(void)
-    assert item["review"] == {"BOOL": True}
-    assert item["review_pk"] == {"S": f"REVIEW#{items.shard_of('pos#a/ї')}"}
+def test_another_form_is_unreadable_and_never_read_as_nothing_known(broken: items.Item) -> None:
+    item = {**pipe.image(voided()), **broken}
+    with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
+        read_order({name: value for name, value in item.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("order", "expires"),
+    [
+        (voided(), True),
+        (replace(voided(), reviews=(Review(Reason.CORRECTED, "attempt 1", START),)), False),
+        (replace(voided(), reviews=(Review(Reason.CORRECTED, "attempt 1", START, START),)), True),
+        (pipe.order_in(State.FAILED), False),  # it is re-checked for a week
+        (pipe.order_in(State.PENDING), False),
+        (pipe.order_in(State.UNKNOWN).decided(
+            Decision(START, None, Word.VOIDED, "n", "0" * 16, State.UNKNOWN, None, 1)), False),
+    ],
+    ids=["confirmed", "unread", "read", "re-checked", "open", "an operator's word"],
+)  # fmt: skip
+def test_only_what_is_settled_confirmed_and_read_expires(order: Order, expires: bool) -> None:
+    assert "expires_at" not in write_order(order)
+    assert write_order(order, 400).get("expires_at") == ({"N": str(START // 1000 + 400 * 86_400)} if expires else None)
+
+
+@pytest.mark.parametrize(("due", "at"), [(True, START + 25_000), (False, START)], ids=["open", "settled"])
+def test_a_review_is_listed_by_when_it_is_due_or_was_settled(due: bool, at: int) -> None:
+    order = submitting() if due else voided()
+    item = write_order(replace(order, reviews=(Review(Reason.SECOND_VOID, "order", START),)))
+    assert (item["review"], item["review_pk"]) == (
+        {"BOOL": True},
+        {"S": f"REVIEW#{items.shard_of(f'{POS_ID}#{ORDER}')}"},
+    )
     assert item["review_at"] == {"N": str(at)}
 
 
-def test_webhooks_are_one_text_each_and_those_that_did_not_fit_are_told() -> None:
-    webhook = StoredWebhook("digest", START, "AWSCURRENT", operation("pending", amount=None))
-    item = item_of(None, webhooks={"digest": webhook}, more_webhooks=True)
-    text = item["webhooks"]["M"]["digest"]["S"]
-    assert text.startswith(f'[[{START},"AWSCURRENT","void","pending"],{{"operation_id":')
-    assert "null" not in text
-    assert write_webhook(webhook) == {"S": text}
-    assert webhook_size(webhook.digest, write_webhook(webhook)) == len("digest") + len(text.encode())
-    assert item["more_webhooks"] == {"BOOL": True}
-    assert "more_webhooks" not in item_of(None)
-    assert read_order(item).webhooks == {"digest": webhook}
-
-
-def test_text_beyond_ascii_is_counted_in_bytes() -> None:
-    webhook = StoredWebhook("digest", START, "AWSCURRENT", operation(comment="їжак"))
-    assert webhook_size(webhook.digest, write_webhook(webhook)) == len("digest") + len(write_webhook(webhook)["S"]) + 4
+def test_a_webhook_that_says_what_its_operation_says_is_kept_by_its_name() -> None:
+    facts, same, other = voided().facts, webhook(), webhook(operation(comment="їжак"))
+    assert write_webhook(same, facts) == f'[[{START},"AWSCURRENT","void","success"],"00000000-own"]'
+    assert '"comment":"їжак"' in write_webhook(other, facts)
+    for each in (same, other):
+        assert read_webhook("digest", write_webhook(each, facts), facts) == each
+    assert size_of(other.operation.fields) == size_of(same.operation.fields) + len("їжак".encode()) - len("10101")
 
 
 def test_times_keep_their_milliseconds() -> None:
@@ -111,3 +169,46 @@ def test_quarantine_is_kept_by_day_and_forgotten_after_ninety() -> None:
         "received_at": {"S": "2026-11-18T11:06:40.007Z"}, "text": {"S": "text"},
         "expires_at": {"N": str(START // 1000 + 90 * 86_400)},
     }  # fmt: skip
+
+
+# ---- cursors ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("index", "kind", "at"),
+    [("due", "DUE", {"N": "1"}), ("review", "REVIEW", {"N": "7"}), ("settled", "SETTLED#2026-11-18", {"S": AT})],
+)
+@pytest.mark.parametrize("order_id", ["123", "a" * 32, "🙂" * 32], ids=["short", "long", "beyond the BMP"])
+def test_our_own_cursors_come_back(index: str, kind: str, at: items.Item, order_id: str) -> None:
+    orders = [f"{POS_ID}#{order_id[:-1]}{number}" for number in range(400)]
+    places: dict[str, items.Item | None] = {
+        f"{kind}#{items.shard_of(pk)}": {"pk": {"S": pk}, "sk": {"S": "ORDER"}, f"{index}_pk": {"S": f"{kind}#{items.shard_of(pk)}"},
+                                         f"{index}_at": at}
+        for pk in orders
+    }  # fmt: skip
+    assert len(places) == items.SHARDS
+    assert read_cursor(write_cursor(places, index), index, kind) == places
+
+
+PK = "p#1"
+SHARD = f"DUE#{items.shard_of(PK)}"
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {}, [], {"OTHER#0": None}, {SHARD: [PK]}, {SHARD: [PK, 1]}, {SHARD: [PK, "-1"]}, {SHARD: [PK, "1" * 16]}, {SHARD: [PK, "١"]},
+        {SHARD: ["", "1"]}, {SHARD: ["x" * 401, "1"]}, {SHARD: [PK, AT]}, {f"DUE#{(int(SHARD[-1]) + 1) % 8}": [PK, "1"]},
+        {f"DUE#{items.shard_of(chr(0xD800))}": ["\ud800", "1"]},
+    ],
+)  # fmt: skip
+def test_what_the_table_would_refuse_is_no_cursor(places: Any) -> None:
+    text = base64.urlsafe_b64encode(json.dumps(places).encode()).decode()
+    with pytest.raises(BadCursor):
+        read_cursor(text, "due", "DUE")
+
+
+@pytest.mark.parametrize("text", ["", "=", "a", "!", "é", "W10", "x" * 20_000, base64.b64encode(b"[" * 9_000).decode()])
+def test_what_is_no_text_of_ours_is_no_cursor(text: str) -> None:
+    with pytest.raises(BadCursor):
+        read_cursor(text, "due", "DUE")

@@ -78,7 +78,7 @@ def test_a_success_under_another_status_is_not_believed(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"order_id": "124"}, {"pos_id": "other"}, {"method": "capture"}, {"order_id": 123}, {"status": None}]
+    "change", [{"order_id": "124"}, {"pos_id": "other"}, {"method": "capture"}, {"order_id": 124}, {"status": None}]
 )
 def test_an_answer_about_something_else_is_unknown(change: dict[str, object]) -> None:
     assert said(200, {**fields(), **change}) is AnswerKind.UNKNOWN
@@ -302,7 +302,11 @@ class TestAnOrder:
     def test_is_read_from_an_array(self) -> None:
         view = read_order(200, body("order-query-auth-then-void"), POS_ID, ORDER)
         assert view is not None
-        assert (view.held, view.captured, [void.status for void in view.of("void")]) == (True, False, ["success"])
+        assert (view.shows_hold_alone, view.captured, [void.status for void in view.of("void")]) == (
+            False,
+            False,
+            ["success"],
+        )
 
     def test_is_read_from_one_object_too(self) -> None:
         view = read_order(200, body("void-success"), POS_ID, ORDER)
@@ -325,7 +329,7 @@ class TestAnOrder:
     def test_that_is_not_found_says_so(self) -> None:
         view = read_order(404, b'{"message": "no"}', POS_ID, ORDER)
         assert view is not None
-        assert (view.not_found, view.held) == (True, False)
+        assert (view.not_found, view.shows_hold_alone) == (True, False)
 
 
 def test_an_order_with_too_many_operations_is_not_trusted() -> None:

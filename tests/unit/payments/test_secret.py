@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from payments.outside import AWS_CALL_SECONDS
+from payments.deadline import AWS_CALL_SECONDS
 from payments.secret import Credentials, Secret, SecretError
 from tests.fakes.scene import Scene
 from tests.fakes.secret import PUBLISHED, SecretsManager
@@ -91,7 +91,7 @@ BROKEN = [
 def test_a_malformed_secret_is_named_so_and_not_quoted(value: str) -> None:
     secrets = SecretsManager()
     secrets.stages["AWSCURRENT"] = value
-    secret = Secret(secrets, "id", lambda: 0.0)
+    secret = Secret(secrets, "id", lambda: 0)
     with pytest.raises(SecretError) as raised:
         secret.current(Scene().deadline())
     assert raised.value.reason == "malformed"
@@ -241,7 +241,7 @@ def test_a_secret_of_bytes_has_no_value_for_us() -> None:
             return {"SecretBinary": b"{}"}
 
     scene = Scene()
-    secret = Secret(Binary(), "the-secret", lambda: 0.0)
+    secret = Secret(Binary(), "the-secret", lambda: 0)
     with pytest.raises(SecretError, match="^no-value$"):
         secret.current(scene.deadline())
 

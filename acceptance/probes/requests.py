@@ -1,0 +1,140 @@
+"""Requests that rows.toml describes: who signs each, what is sent, and which answer confirms. Voids nothing.
+
+What counts is that nobody gets in and that a refusal can be read; which of two harmless ways AWS goes is evidence.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import boto3
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError, ProfileNotFound
+
+from acceptance.rows import FACTS, Finding, Row, judged, not_seen
+from acceptance.site import JSON, NotGiven, Site
+from acceptance.wire import PROBLEM, NoAnswer, Reply, Signer
+
+STRANGER = "127.0.0.2"
+"""Where a local stranger calls from: loopback, and not among the addresses of the local environment."""
+TOKEN_ROUTE = "/oauth/"
+Request = Mapping[str, Any]
+
+
+def ask(site: Site, rows: Sequence[Row]) -> Iterator[Finding]:
+    """All requests of these rows, then what the access log says of them, then the rows."""
+    sent: dict[str, list[tuple[Request, Reply]]] = {}
+    for row in rows:
+        try:
+            sent[row.id] = [(request, send(site, request)) for request in row.requests]
+        except NoAnswer as error:
+            yield not_seen(row.id, str(error))
+    logs = logged(site, [reply for pairs in sent.values() for request, reply in pairs if "log" in request])
+    for row_id, pairs in sent.items():
+        shown = {str(request.get("name", "answer")): reply.evidence() | logs(reply) for request, reply in pairs}
+        unfit = [request["unfit"] for request, reply in pairs if "unfit" in request and wrong(site, request, reply, {})]
+        silent = [request for request, reply in pairs if "must_log" in request and not logs(reply)]
+        wrongs = [(request.get("name"), wrong(site, request, reply, logs(reply))) for request, reply in pairs]
+        why = "; ".join(f"{name}: {said}" if name else said for name, said in wrongs if said)
+        if unfit or silent:
+            yield not_seen(row_id, (*unfit, "the access log has no line of it yet, or may not be read")[0], shown)
+        else:
+            yield judged(row_id, not why, shown, why)
+
+
+def send(site: Site, request: Request) -> Reply:
+    """One of them. Raises NotGiven, NoAnswer."""
+    if TOKEN_ROUTE in request["path"] and "TokenApiUrl" not in site.outputs:
+        raise NotGiven("`token_issuers` of this environment is empty: nobody calls by token")
+    address = site.environment.webhook_addresses[0].partition("/")[0]
+    target = request["path"].format(base=site.base, nobody=site.nobody())
+    headers = {name: value.format(address=address) for name, value in request.get("headers", {}).items()}
+    body = request.get("body", "").encode("latin-1").replace(b"NOBODY", site.nobody()[:20].encode())
+    body = body or b" " * request.get("size", 0)
+    headers = (
+        (JSON if body else {}) | headers | ({"X-Padding": "x" * request["padding"]} if "padding" in request else {})
+    )
+    signer = _signer(site, request.get("by", "operator"))
+    if isinstance(signer, str):
+        headers["Authorization"] = f"Bearer {signer}"
+    source = STRANGER if site.local and "stranger" in request else None
+    by = signer if isinstance(signer, Signer) else None
+    return site.call(
+        request.get("method", "GET"), target, headers=headers, body=body, signer=by, unsigned=by is None, source=source
+    )
+
+
+def _signer(site: Site, who: str) -> Signer | str | None:
+    """Signs, or is a token; None for nobody. Raises NotGiven."""
+    if who == "nobody":
+        return None
+    mine = site.signer()
+    wrong = ReadOnlyCredentials(mine.credentials.access_key, "not-the-secret-of-this-key", mine.credentials.token)
+    signers = {
+        "operator": mine,
+        "unknown-key": replace(
+            mine, credentials=ReadOnlyCredentials("AKIAACCEPTANCENOBODY", "no-secret-of-anybody", None)
+        ),
+        "wrong-secret": replace(mine, credentials=wrong),
+        "wrong-region": replace(mine, region="us-east-1" if site.place.region != "us-east-1" else "eu-west-1"),
+        "wrong-service": replace(mine, service="s3"),
+        "late": replace(mine, at=site.now() - timedelta(minutes=6)),
+    }
+    if site.local:
+        signers["merchant-profile"] = mine
+    if who in signers:
+        return signers[who]
+    given: str | None = getattr(site.allowed, who.replace("-", "_"))
+    if given is None:
+        raise NotGiven(f"it needs {FACTS['needs'][who]}")
+    if who in ("token", "expired-token"):
+        return given
+    credentials = None
+    with suppress(ProfileNotFound):
+        credentials = boto3.Session(profile_name=given).get_credentials()
+    if credentials is None:
+        raise NotGiven(f"there is no AWS profile {given} on this machine")
+    return replace(mine, credentials=credentials.get_frozen_credentials())
+
+
+def logged(site: Site, replies: Sequence[Reply]) -> Callable[[Reply], dict[str, Any]]:
+    """Members of the access log's lines. Evidence only: without the log, or the right to read it, there are none."""
+    ids = [one for reply in replies if (one := reply.headers.get("x-amz-apigw-id"))]
+    entries: list[dict[str, Any]] = []
+    if not site.local and ids:
+        pattern, since = " || ".join(f'($.request_id = "{one}")' for one in ids), site.now() - timedelta(minutes=15)
+
+        def lines() -> list[dict[str, Any]]:
+            return site.access_log(f"{{ {pattern} }}", since)
+
+        with suppress(ClientError):
+            entries, _ = site.until("the access log", lines, lambda seen: len(seen) >= len(ids), site.patience.logs)
+    names = ("refused_as", "account", "client")
+    found = {str(entry.get("request_id")): {name: entry[name] for name in names if name in entry} for entry in entries}
+    return lambda reply: found.get(reply.headers.get("x-amz-apigw-id", ""), {})
+
+
+def wrong(site: Site, request: Request, reply: Reply, log: Mapping[str, Any]) -> str:
+    """What is wrong with an answer; empty if nothing is."""
+    status, document = request.get("status", "..."), reply.document
+    if not re.fullmatch(status, str(reply.status)):
+        return f"status {reply.status}, expected {status.replace('|', ' or ')}"
+    problem = request.get("problem")
+    if problem is not None and reply.content_type != PROBLEM:
+        return f"content type '{reply.content_type}', expected '{PROBLEM}'"
+    named = [str(one.get("pointer")) for one in document.get("errors", []) if isinstance(one, dict)]
+    checks = {
+        "the body is not the problem document of its status": problem is None or document.get("status") == reply.status,
+        f"the problem is not {problem}": not problem or reply.problem == problem,
+        "the request id is not that of the header": "own_id" not in request
+        or (bool(document) and document.get("request_id") == reply.headers.get("x-amz-apigw-id")),
+        "the header is missing": request.get("header", "content-type") in reply.headers,
+        "another member is named": not named or request.get("pointer") in (None, *named),
+        "the log does not say": "must_log" not in request or log.get(request["must_log"]) not in (None, "", "-"),
+        "the log has the token": site.allowed.token is None or site.allowed.token not in json.dumps(log),
+    }
+    return next((said for said, holds in checks.items() if not holds), "")

@@ -1,0 +1,175 @@
+"""The first hold is voided by the service; then answer, webhook and query are laid side by side, row by row."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from acceptance import line
+from acceptance.probes.holds import as_text, asked, shows_void, voided_by_service
+from acceptance.rows import FACTS, Finding, judged, not_seen
+from acceptance.site import Site
+
+FIELDS, MOVING, DOCUMENTED = (FACTS["void"][name] for name in ("fields", "moving", "statuses"))
+FINAL = ("success", "failure")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one void showed: sent and answered, webhooks and their answers, the query, the record at the end."""
+
+    sent: Mapping[str, Any]
+    webhooks: list[dict[str, Any]]
+    statuses: list[int]
+    listed: Mapping[str, Any] | None
+    record: Mapping[str, Any]
+    noted: Mapping[str, Any]
+    delay: float
+    late: bool
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        return self.sent["answer"].get("provider") or {}
+
+    @property
+    def hook(self) -> Mapping[str, Any]:
+        return (self.webhooks[-1].get("provider") or {}) if self.webhooks else {}
+
+    def each(self, name: str) -> dict[str, Any]:
+        """One field wherever something was shown."""
+        places = {"answer": self.told, "webhook": self.hook, "query": self.listed}
+        return {place: fields.get(name) for place, fields in places.items() if fields}
+
+    # Why a row cannot be judged; empty: it can.
+
+    @property
+    def unanswered(self) -> str:
+        return "" if self.told else "the service's answer shows nothing of the provider's"
+
+    @property
+    def silent(self) -> str:
+        return "" if self.webhooks or self.statuses else "no webhook came"
+
+    @property
+    def untaken(self) -> str:
+        return self.silent or ("" if self.webhooks else "no webhook was taken")
+
+    # What needs more than a line.
+
+    def stamps(self) -> tuple[bool, object]:
+        text = str(self.told.get("created_at") or self.told.get("processing_time") or "")
+        form = re.sub(r"\d", "9", text)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return False, {"form": form}
+        ahead = moment.replace(tzinfo=UTC) - datetime.fromisoformat(self.sent["sent_at"])
+        return moment.tzinfo is None, {"form": form, "hours_ahead_of_utc": round(ahead.total_seconds() / 900) / 4}
+
+    def fields_of_the_webhook(self) -> tuple[bool, object] | str:
+        hook = self.webhooks[0].get("provider") or {}
+        if self.told.get("status") != hook.get("status"):
+            return "answer and webhook are about different moments"
+        known = {name: value for name, value in self.told.items() if value is not None}
+        missing = [name for name in known if hook.get(name) is None]
+        other = [name for name in known if name not in missing and as_text(hook[name]) != known[name]]
+        return not missing and not set(other) - set(MOVING), {"missing": missing, "different": other}
+
+    def order_of_arrival(self) -> tuple[bool, object] | str:
+        """Which of the two reached the service first."""
+        history, received = self.record.get("history", []), str(self.webhooks[0].get("received_at"))
+        answered = [change["at"] for change in history if change.get("evidence") == "answer"]
+        if answered:
+            after = datetime.fromisoformat(received) - datetime.fromisoformat(answered[0])
+            return after.total_seconds() >= 0, {"seconds_after_the_answer": after.total_seconds()}
+        if any(change.get("evidence") == "webhook" for change in history):
+            return False, {"settled_by": "webhook", "webhook": received}
+        return "the record has no answer of the provider"
+
+
+def _number(amount: Any) -> Decimal | None:
+    try:
+        return Decimal(str(amount))
+    except InvalidOperation:
+        return None
+
+
+def _same_amounts(amounts: Mapping[str, Any]) -> tuple[bool, object]:
+    numbers = {_number(amount) for amount in amounts.values() if amount is not None}
+    return len(numbers) == 1 and None not in numbers, {name: str(amount) for name, amount in amounts.items()}
+
+
+def _is_fee(fee: Any) -> bool:
+    return fee is None or (isinstance(fee, dict) and {"amount", "currency"} <= fee.keys())
+
+
+def _as_answered(ids: dict[str, Any]) -> tuple[bool, object]:
+    mine = ids["answer"]
+    shown = {
+        place: "missing" if one is None else "as answered" if one == mine else "another" for place, one in ids.items()
+    }
+    return mine is not None and set(ids.values()) <= {None, mine}, shown
+
+
+# What each row needs, what must hold, and what is shown.
+ROWS: Mapping[str, Callable[[Seen], tuple[bool, object] | str]] = {
+    "answer-fields": lambda s: s.unanswered or (
+        all(s.told.get(name) is not None for name in FIELDS), [name for name in FIELDS if s.told.get(name) is None]),
+    "at-once": lambda s: s.unanswered or (s.told.get("status") in FINAL, s.told.get("status")),
+    "success-code": lambda s: "the void was not answered with success" if s.told.get("status") != "success" else (
+        s.told.get("status_code") == "1009", s.told.get("status_code")),
+    "timestamps": lambda s: s.unanswered or s.stamps(),
+    "operation-id": lambda s: s.unanswered or _as_answered(s.each("operation_id")),
+    "statuses": lambda s: (all(str(one) in DOCUMENTED for one in s.each("status").values()), s.each("status")),
+    "fee": lambda s: (
+        all(map(_is_fee, s.each("fee").values())), {place: type(fee).__name__ for place, fee in s.each("fee").items()}),
+    "amount": lambda s: _same_amounts({"hold": s.sent.get("amount")} | s.each("amount")),
+    "webhook-arrives": lambda s: (not s.silent, s.statuses),
+    "webhook-address": lambda s: s.silent or (bool(s.webhooks) or 403 not in s.statuses, s.statuses),
+    "webhook-secret": lambda s: s.silent or (
+        "the gateway refused it by its address" if 403 in s.statuses and not s.webhooks
+        else (bool(s.webhooks) or 401 not in s.statuses, s.statuses)),
+    "webhook-number": lambda s: s.untaken or (
+        max(len(s.webhooks), s.statuses.count(200)) == 1, {"stored": len(s.webhooks), "answered": s.statuses}),
+    "webhook-fields": lambda s: s.untaken or s.fields_of_the_webhook(),
+    "webhook-order": lambda s: s.untaken or s.order_of_arrival(),
+    "query-delay": lambda s: (bool(s.listed), {"seconds": round(s.delay, 1)}),
+    "query-lag": lambda s: "no list shows it yet: run this row again in an hour" if not s.listed and not s.late else (
+        bool(s.listed), {"seconds": round(s.delay, 1)}),
+    "query-steady": lambda s: (s.noted["lost"] == 0, {"queries": s.noted["queries"], "not_found": s.noted["lost"]}),
+}  # fmt: skip
+
+
+def void(site: Site) -> Iterator[Finding]:
+    """The first hold is voided by the service; then answer, webhook and query are compared."""
+    seen = look(site, site.hold(0))
+    for row, judge in ROWS.items():
+        found = judge(seen)
+        if isinstance(found, str):
+            yield not_seen(f"provider-{row}", found, {"status": seen.sent["status"]})
+        else:
+            yield judged(f"provider-{row}", found[0], {"seen": found[1]})
+
+
+def look(site: Site, order: str) -> Seen:
+    """Void it, and wait for what comes."""
+    sent = voided_by_service(site, order)
+    since = datetime.fromisoformat(sent["sent_at"])
+    queried, delay = site.until("a list with the void", lambda: asked(site, order), shows_void, site.patience.query)
+    webhooks, _ = site.until("the webhook", lambda: _webhooks(site, order), bool, site.patience.webhook)
+    if webhooks:
+        site.wait("for more webhooks", site.patience.more_webhooks)
+        webhooks = _webhooks(site, order)
+    for _ in range(4):
+        asked(site, order)
+    listed = next(iter(line.operations(queried, "void")), None) if shows_void(queried) else None
+    late = (site.now() - since).total_seconds() >= site.patience.lag
+    statuses, record, noted = site.deliveries(order, since), site.read(order).document, site.state.noted(order)
+    return Seen(sent, webhooks, statuses, listed, record, noted, delay, late)
+
+
+def _webhooks(site: Site, order: str) -> list[dict[str, Any]]:
+    """The stored webhooks of the void."""
+    return [one for one in site.read(order).document.get("webhooks", []) if one.get("method") == "void"]

@@ -1,0 +1,127 @@
+"""What was found, for people (Markdown) and for scripts (JSON): the same rows, with date, versions and evidence.
+
+Promises that nothing is in it that the redactor has not seen.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore
+
+from acceptance.redact import masked_account
+from acceptance.rows import Finding, Row, Verdict
+from acceptance.run import ROWS
+from acceptance.site import Site
+from acceptance.state import write_whole
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_ASKED = "not examined in this run"
+LOCAL = "the local run, in which ministack plays AWS and the sandbox plays the provider: no word about either of them"
+DEPLOYED = "AWS and the provider's project, as they answered"
+
+Document = dict[str, Any]
+
+
+def of_row(row: Row) -> Document:
+    """A row's texts for scripts."""
+    shown = asdict(row)
+    names = {"otherwise": "if_contradicted", "observed": "observed_by"}
+    return {names.get(name, name): value for name, value in shown.items() if name not in ("smoke", "requests")}
+
+
+def document(site: Site, wanted: list[str]) -> Document:
+    """The whole report."""
+    rows = [_row(row, *site.state.findings.get(row.id, (None, None))) for row in ROWS if row.id in wanted]
+    return {
+        "what": "acceptance of the void service",
+        "about": LOCAL if site.local else DEPLOYED,
+        "at": site.timestamp(),
+        "environment": site.environment.name,
+        "stack": site.place.stack,
+        "region": site.place.region,
+        "account": masked_account(site.account),
+        "versions": _versions(site),
+        "counts": {verdict.value: sum(row["verdict"] == verdict for row in rows) for verdict in Verdict},
+        "rows": rows,
+        "left_behind": [site.redact.text(one) for one in site.left_behind],
+    }
+
+
+def _row(row: Row, finding: Finding | None, at: str | None) -> Document:
+    found = finding or Finding(row.id, Verdict.NOT_SEEN, why=NOT_ASKED)
+    shown = {"verdict": found.verdict.value, "why": found.why, "evidence": dict(found.evidence), "at": at}
+    return of_row(row) | shown
+
+
+def _versions(site: Site) -> dict[str, str | None]:
+    """What was accepted, and by what; the project's commit is None outside of git."""
+    updated = site.stack.get("LastUpdatedTime") or site.stack.get("CreationTime")
+    commit = None
+    if (git := shutil.which("git")) is not None:
+        describe = [git, "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+        commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603 fixed
+    versions = {"python": sys.version.split()[0], "boto3": boto3.__version__, "botocore": botocore.__version__}
+    return {"project": commit or None, "stack_updated": str(updated) if updated else None} | versions
+
+
+def write(folder: Path, report: Document) -> tuple[Path, Path]:
+    """Both files, each as a whole."""
+    markdown, data = folder / "report.md", folder / "report.json"
+    write_whole(markdown, "\n".join(lines(report)) + "\n")
+    write_whole(data, json_of(report) + "\n")
+    return markdown, data
+
+
+def json_of(report: Document) -> str:
+    """The report as one JSON document."""
+    return json.dumps(report, ensure_ascii=False, indent=2, default=str)
+
+
+def counted(report: Document) -> str:
+    """So many of each verdict, in words."""
+    return ", ".join(f"{number} {name}" for name, number in report["counts"].items())
+
+
+def lines(report: Document) -> Iterator[str]:
+    """The report for people: what is contradicted first, because somebody must act on it."""
+    yield from (f"# Acceptance of {report['stack']}", "", f"This is about {report['about']}.", "")
+    found = report["versions"]
+    yield f"- **{counted(report)}**"
+    yield f"- {report['at']}, account `{report['account']}`, region {report['region']}"
+    yield f"- stack last changed {found['stack_updated']}; project {found['project']}"
+    yield f"- Python {found['python']}, boto3 {found['boto3']}, botocore {found['botocore']}"
+    contradicted = [row for row in report["rows"] if row["verdict"] == Verdict.CONTRADICTED]
+    if contradicted:
+        yield from ("", "## Contradicted: somebody must act", "")
+    for row in contradicted:
+        yield from (f"### `{row['id']}`: {_text(row['question'])}", "", f"- assumed: {_text(row['assumed'])}")
+        yield f"- depends on it: {', '.join(f'`{file}`' for file in row['depends'])} ({_text(row['rule'])})"
+        yield f"- do: {_text(row['if_contradicted'])}"
+        yield from (f"- setting: `{row['setting']}`", "") if row["setting"] else ("",)
+    if report["left_behind"]:
+        yield from ("", "## Left behind: run the same command with --clean", "")
+        yield from (f"- {_text(one)}" for one in report["left_behind"])
+    yield from ("", "## All rows", "", "| row | question | assumed | verdict |", "|---|---|---|---|")
+    for row in report["rows"]:
+        verdict = f"**{row['verdict']}**" if row in contradicted else row["verdict"]
+        question, assumed = (_text(row[name]).replace("|", "\\|") for name in ("question", "assumed"))
+        yield f"| `{row['id']}` | {question} | {assumed} | {verdict} |"
+    yield from ("", "## Evidence")
+    for row in report["rows"]:
+        yield from ("", f"### {row['id']}: {row['verdict']}", "")
+        yield from (_text(row["why"]), "") if row["why"] else ()
+        yield f"Observed by: {_text(row['observed_by'])}" + (f" At {row['at']}." if row["at"] else "")
+        if row["evidence"]:
+            shown = json.dumps(row["evidence"], ensure_ascii=False, indent=1, default=str).replace("`", "'")
+            yield from ("", "```json", shown, "```")
+
+
+def _text(text: str) -> str:
+    return text.replace("*", "\\*").replace("<", "&lt;")

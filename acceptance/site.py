@@ -1,0 +1,297 @@
+"""The deployment that is examined: its stack, its API, the provider's project behind it, and what the team allows.
+
+Promises that everything is read from the deployed stack, and one clear sentence where the stack is not as this version
+deploys it. Never sends a void by itself.
+"""
+
+import functools
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from botocore.exceptions import ClientError
+
+from acceptance import wire
+from acceptance.limits import Allowed, Patience
+from acceptance.line import Line
+from acceptance.redact import Redactor
+from acceptance.state import State
+from acceptance.wire import Reply, Signer
+from infra.environment import Environment
+from ops import systems
+from ops.places import OpsError, Place
+from payments import settings
+from payments.secret import Credentials
+
+WEBHOOK_ROUTE = "/webhooks/financial-line"
+JSON = {"Content-Type": "application/json"}
+MOST_LINES = 20_000
+"""Of one log group: more would take minutes and say no more."""
+HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids", "decide")
+_ORDINALS = ("one", "a second", "a third", "a fourth")
+
+
+class AnotherVersion(OpsError):
+    """The stack is not what this checkout deploys."""
+
+
+class NotGiven(OpsError):
+    """The row needs something that nobody gave: a hold, a flag, a profile, a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One deployed function."""
+
+    stem: str
+    name: str
+    role: str
+    memory: int
+    variables: Mapping[str, str]
+
+
+@dataclass
+class Site:
+    """One deployment under acceptance. `sandbox_url` is the control side of the sandbox, of a local run only;
+    `say` is called with what is being waited for, `left_behind` names what could not be taken back, and why.
+    """
+
+    place: Place
+    environment: Environment
+    state: State
+    allowed: Allowed
+    redact: Redactor
+    sandbox_url: str | None = None
+    patience: Patience = field(default_factory=Patience)
+    say: Callable[[str], None] = lambda _: None
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    left_behind: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.client: Callable[[str], Any] = functools.cache(self.place.client)
+        """A client with the operator's own rights, made once."""
+
+    @property
+    def local(self) -> bool:
+        return self.environment.local
+
+    @property
+    def temporary(self) -> str:
+        """The name of whatever is made for minutes; `--clean` searches for it."""
+        return f"{self.place.stack}-acceptance"
+
+    # ---- AWS ---------------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def account(self) -> str:
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    @functools.cached_property
+    def stack(self) -> dict[str, Any]:
+        """The stack's own description. Raises OpsError."""
+        try:
+            found: dict[str, Any] = self.client("cloudformation").describe_stacks(StackName=self.place.stack)["Stacks"][
+                0
+            ]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ValidationError":
+                raise
+            raise OpsError(
+                f"there is no stack {self.place.stack} in {self.place.region}: make deploy ENVIRONMENT="
+                f"{self.environment.name}, or name another region or profile"
+            ) from None
+        return found
+
+    @functools.cached_property
+    def outputs(self) -> dict[str, str]:
+        return {one["OutputKey"]: one["OutputValue"] for one in self.stack.get("Outputs", [])}
+
+    def output(self, name: str) -> str:
+        """One output of the stack. Raises AnotherVersion."""
+        if name not in self.outputs:
+            raise self._other_version(f"output {name}")
+        return self.outputs[name]
+
+    @functools.cached_property
+    def resources(self) -> list[dict[str, Any]]:
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.place.stack)
+        return [resource for page in pages for resource in page["StackResourceSummaries"]]
+
+    def resource(self, kind: str, logical: str = "") -> str:
+        """The physical name of a resource; `logical` begins its name in the template. Raises AnotherVersion."""
+        for one in self.resources:
+            if one["ResourceType"] == kind and one["LogicalResourceId"].startswith(logical):
+                return str(one["PhysicalResourceId"])
+        raise self._other_version(f"{kind} {logical}".strip())
+
+    def _other_version(self, what: str) -> AnotherVersion:
+        return AnotherVersion(
+            f"{self.place.stack} has no {what}: it was deployed from another version of this project. Deploy this one "
+            f"(make deploy ENVIRONMENT={self.environment.name}), or run the acceptance of the version that is deployed"
+        )
+
+    @functools.cached_property
+    def functions(self) -> dict[str, Function]:
+        """The functions by the stem of their file. Raises AnotherVersion."""
+        found = {}
+        for one in self.resources:
+            if one["ResourceType"] == "AWS::Lambda::Function":
+                name = one["PhysicalResourceId"]
+                deployed = self.client("lambda").get_function_configuration(FunctionName=name)
+                stem, variables = (
+                    deployed["Handler"].partition(".")[0],
+                    deployed.get("Environment", {}).get("Variables", {}),
+                )
+                found[stem] = Function(stem, name, deployed["Role"], deployed["MemorySize"], variables)
+        for stem in HANDLERS:
+            if stem not in found:
+                raise self._other_version(f"function {stem}")
+        return found
+
+    @functools.cached_property
+    def api_id(self) -> str:
+        return self.resource("AWS::ApiGateway::RestApi")
+
+    @functools.cached_property
+    def table(self) -> dict[str, Any]:
+        """The table's own description."""
+        name = self.resource("AWS::DynamoDB::Table")
+        found: dict[str, Any] = self.client("dynamodb").describe_table(TableName=name)["Table"]
+        return found | {"TableName": name}
+
+    # ---- the API -----------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def api_url(self) -> str:
+        """With its stage, without a slash at the end."""
+        return (self.place.api_url or self.output("ApiUrl")).rstrip("/")
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.api_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def base(self) -> str:
+        return urlsplit(self.api_url).path
+
+    def signer(self) -> Signer:
+        """Signs as the operator does, with the credentials of now: a session may have been renewed meanwhile."""
+        mine = self.place.caller if self.local else self.place.session.get_credentials().get_frozen_credentials()
+        return Signer(mine, self.place.region)
+
+    def call(
+        self, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"",
+        signer: Signer | None = None, unsigned: bool = False, source: str | None = None,
+    ) -> Reply:  # fmt: skip
+        """One request to the API, signed unless told otherwise; `target` is the whole path as sent. Raises NoAnswer."""
+        sent = dict(headers or {})
+        if not unsigned:
+            sent = (signer or self.signer()).headers(method, self.origin + target, sent, body)
+        return wire.send(self.origin, method, target, sent, body, source=source)
+
+    def submit(self, order: str, currency: str, *, key: str, comment: str | None = None) -> Reply:
+        """Ask the service for a void, as a merchant does. Only for an order that was given, or that nobody has."""
+        document = {"order_id": order, "order_currency": currency} | ({"comment": comment} if comment else {})
+        return self.call(
+            "POST", f"{self.base}/voids", headers=JSON | {"Idempotency-Key": key}, body=wire.compact(document)
+        )
+
+    def read(self, order: str) -> Reply:
+        """The service's record of an order."""
+        return self.call("GET", f"{self.base}/voids/{quote(order, safe='')}")
+
+    # ---- the provider ------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def credentials(self) -> Credentials:
+        """What the functions use. Raises SecretError, OpsError; hidden in all that is written from now on."""
+        found = systems.secret(self.place, self.functions["submit_void"].variables).current(systems.deadline())
+        self.redact.learn(found.api_key, found.api_secret, found.endpoints_key)
+        return found
+
+    @functools.cached_property
+    def line(self) -> Line:
+        """The provider itself, with this deployment's credentials. Raises OpsError if they are not a test project's."""
+        self.refuse_a_live_project()
+        provider = settings.provider(self.functions["submit_void"].variables)
+        return Line(provider.url, provider.ca_file, self.credentials, provider.scheme)
+
+    def refuse_a_live_project(self) -> None:
+        """Test and live differ by the project only, so nothing else can tell them apart. Raises OpsError."""
+        where, expected = f"{self.environment.name}.pos_id in infra/environments.py", self.environment.pos_id
+        if expected is None:
+            raise OpsError(f"nobody can say that these credentials are a test project's: set {where}")
+        if self.credentials.pos_id.lower() != expected:
+            raise OpsError(f"the secret holds another project than {where} names: no hold of it is touched")
+
+    def hold(self, number: int) -> str:
+        """One of the holds that were given. Raises NotGiven."""
+        given = self.allowed.holds
+        if number < len(given):
+            return given[number]
+        given_too_few = f"{len(given) or 'none'} was given: HOLDS=…"
+        raise NotGiven(f"it needs {_ORDINALS[number]} hold of the test project, and {given_too_few}")
+
+    def nobody(self, letters: str = "") -> str:
+        """An order that nobody has, so that a request for its void moves nothing."""
+        return f"acc-{uuid.uuid4().hex[: 28 - len(letters)]}{letters}"
+
+    # ---- time --------------------------------------------------------------------------------------------------------
+
+    def until[T](self, what: str, look: Callable[[], T], ready: Callable[[T], bool], seconds: float) -> tuple[T, float]:
+        """Look until it is ready or the time is over; what was seen last, and after how long."""
+        began = self.monotonic()
+        self.say(f"waiting for {what}, at most {seconds:.0f} s")
+        while True:
+            seen, passed = look(), self.monotonic() - began
+            if ready(seen) or passed >= seconds:
+                self.say("")
+                return seen, passed
+            self.sleep(min(self.patience.every, max(seconds - passed, 0.01)))
+
+    def wait(self, what: str, seconds: float) -> None:
+        """Wait all that time."""
+        if seconds > 0:
+            self.say(f"waiting {seconds:.0f} s: {what}")
+            self.sleep(seconds)
+            self.say("")
+
+    def timestamp(self) -> str:
+        return self.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    # ---- what the logs and the sandbox say ---------------------------------------------------------------------------
+
+    def deliveries(self, order: str, since: datetime) -> list[int]:
+        """The statuses that the provider's webhooks got: of this order locally, of the route since then in AWS."""
+        if self.sandbox_url is not None:
+            return [sent["status"] for sent in self.control("GET", f"orders/{quote(order, safe='')}")["webhooks"]]
+        return [int(entry["status"]) for entry in self.access_log(f'{{ $.route = "{WEBHOOK_ROUTE}" }}', since)]
+
+    def access_log(self, pattern: str, since: datetime) -> list[dict[str, Any]]:
+        """Lines of the API's access log, oldest first."""
+        stage = self.client("apigateway").get_stage(restApiId=self.api_id, stageName=self.base.strip("/"))
+        group = stage["accessLogSettings"]["destinationArn"].partition(":log-group:")[2].removesuffix(":*")
+        return [json.loads(message) for message in self.log_messages(group, pattern, since)]
+
+    def log_messages(self, group: str, pattern: str, since: datetime) -> Iterable[str]:
+        """Messages of one log group."""
+        what = {"logGroupName": group, "filterPattern": pattern, "startTime": int(since.timestamp() * 1000)}
+        pages = self.client("logs").get_paginator("filter_log_events")
+        found = pages.paginate(**what, PaginationConfig={"MaxItems": MOST_LINES})
+        return [event["message"] for page in found for event in page["events"]]
+
+    def control(self, method: str, path: str, document: object = None) -> Any:
+        """One call of the sandbox's control side. Raises OpsError."""
+        body = b"" if document is None else wire.compact(document)
+        reply = wire.send(self.sandbox_url or "", method, f"/sandbox/{path}", JSON, body)
+        if reply.status != 200:
+            raise OpsError(f"the sandbox answered {reply.status} to {method} /sandbox/{path}")
+        return reply.json

@@ -1,0 +1,184 @@
+"""POST /v1/voids/{order_id}/decisions: an operator ends what evidence cannot.
+
+Promises that a decision is about the record that the operator saw, that the provider's success stands above it, and
+that nothing is ever sent to the provider because of it but a query.
+"""
+
+from typing import NamedTuple
+
+import cold_start  # first: it turns the garbage collector off
+from answers import ANSWERS, revision_of, void_record, with_webhooks
+from lambda_http import (
+    BadRequest,
+    GatewayEvent,
+    JsonCall,
+    Response,
+    Unavailable,
+    json_call,
+    lambda_handler,
+    order_id,
+    problem,
+    respond,
+    unknown_fields,
+    violations,
+)
+from payments import exact_json
+from payments.claims import Result, may_decide
+from payments.deadline import Deadline
+from payments.facts import Decision, Word
+from payments.orders import Order, Void
+from payments.secret import SecretError
+from payments.store import Merged, StoreError
+from queries import find, query
+from systems import Systems, systems
+from telemetry import count, count_changes, logger, report_crash
+
+DECIDE_SECONDS = 19.0
+LARGEST_BODY = 8_192
+LONGEST_NOTE = 500
+REVISION_DIGITS = 16
+FIELDS = {"decision", "revision", "note"}
+
+
+class Wanted(NamedTuple):
+    """What an operator wants to decide, and about what."""
+
+    word: Word
+    revision: str
+    note: str
+    by: str | None
+
+
+class Decided(NamedTuple):
+    """The end of a decision, and the writes that led to it."""
+
+    result: Result
+    order: Order
+    writes: tuple[Merged, ...] = ()
+    replayed: bool = False
+
+
+@lambda_handler(Unavailable("not-sent", "Nothing was decided; the same decision may be repeated.", retry_after=5))
+def handler(event: GatewayEvent) -> Response:
+    """Lambda's entry point."""
+    name, wanted = order_id(event), read_decision(json_call(event, LARGEST_BODY))
+    outside = systems()
+    deadline = outside.deadline(DECIDE_SECONDS)
+    order = find(outside, name, deadline)
+    if order is None:
+        return problem(event, "not-found", "No void was requested or reported for this order.", order_id=name)
+    decided = decide(outside, order, wanted, deadline)
+    _observe(decided, wanted)
+    return _respond(event, decided, outside.now())
+
+
+def read_decision(call: JsonCall) -> Wanted:
+    """Validate a decision. Raises BadRequest with all violations at once."""
+    value, note, revision = call.value, call.value.get("note"), call.value.get("revision")
+    words = [word.value for word in Word]
+    is_revision = (
+        isinstance(revision, str) and len(revision) == REVISION_DIGITS and set(revision) <= set("0123456789abcdef")
+    )
+    rules = {
+        "decision": None if value.get("decision") in words else f"must be {', '.join(words)}",
+        "revision": None if is_revision else "must be the `revision` of the record that was read",
+        "note": None if _is_note(note) else f"must be text of 1 to {LONGEST_NOTE} characters",
+        **unknown_fields(value, FIELDS),
+    }
+    errors = violations(rules)
+    if errors:
+        raise BadRequest("invalid-request", "The decision breaks the rules listed in `errors`.", errors)
+    return Wanted(Word(value["decision"]), value["revision"], value["note"], call.caller)
+
+
+def _is_note(note: object) -> bool:
+    is_text = isinstance(note, str) and note.strip() != "" and note == exact_json.without_surrogates(note)
+    return is_text and len(str(note)) <= LONGEST_NOTE
+
+
+def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -> Decided:
+    """Query the provider once, then write the decision if the record is still the one that it is about.
+
+    Raises SecretError, StoreError.
+    """
+    if _is_repeated(order, wanted):
+        return Decided(Result.DECIDED, order, replayed=True)
+    if revision_of(order, outside.now()) != wanted.revision:
+        return Decided(Result.CHANGED, order)
+    order, writes = _queried(outside, order, deadline)
+    end: Result | None = Result.DECIDED
+
+    def apply(current: Order) -> Order:
+        nonlocal end
+        end = _refused(current, wanted, outside.now())
+        return current if end is not None else _with_decision(current, wanted, outside.now())
+
+    merged = outside.store.merge(order, apply, outside.new_id, deadline)
+    return Decided(end or Result.DECIDED, merged.after, (*writes, merged))
+
+
+def _queried(outside: Systems, order: Order, deadline: Deadline) -> tuple[Order, tuple[Merged, ...]]:
+    """What the provider shows now. One that does not answer forbids nothing."""
+    try:
+        queried = query(outside, order, deadline, scheduled=False)
+    except (SecretError, StoreError):
+        return order, ()
+    if queried.error is not None:
+        report_crash(queried.error)
+    return queried.after, queried.writes
+
+
+def _is_repeated(order: Order, wanted: Wanted) -> bool:
+    return any(
+        (each.word, each.revision, each.note, each.by) == (wanted.word, wanted.revision, wanted.note, wanted.by)
+        for each in order.facts.decisions
+    )
+
+
+def _refused(order: Order, wanted: Wanted, now: int) -> Result | None:
+    if order.void is None or revision_of(order, now) != wanted.revision:
+        return Result.CHANGED
+    return may_decide(order.void, wanted.word, now)
+
+
+def _with_decision(order: Order, wanted: Wanted, now: int) -> Order:
+    void: Void | None = order.void
+    if void is None:
+        return order
+    return order.decided(
+        Decision(
+            now, wanted.by, wanted.word, wanted.note, wanted.revision, void.state, void.reason, order.facts.number
+        )
+    )  # fmt: skip
+
+
+def _respond(event: GatewayEvent, decided: Decided, now: int) -> Response:
+    if decided.result is Result.DECIDED:
+        extra = {"Idempotency-Replayed": "true"} if decided.replayed else {}
+        return respond(200, with_webhooks(decided.order, now), extra)
+    answer, extra = ANSWERS[decided.result], {}
+    newest, detail = decided.order.facts.newest, answer.detail
+    if decided.result is Result.IN_PROGRESS and newest is not None:
+        extra["Retry-After"] = str(max(1, -(-(newest.window_until - now) // 1000)))
+        detail = "The void that was requested may still arrive at the provider. Decide when its window is over."
+    return problem(event, answer.problem, detail, record=void_record(decided.order, now), extra=extra)
+
+
+def _observe(decided: Decided, wanted: Wanted) -> None:
+    void = decided.order.void
+    logger.info(
+        "void decided",
+        order_id=decided.order.order_id,
+        decision=wanted.word.value,
+        by=wanted.by,
+        result=decided.result.value,
+        replayed=decided.replayed,
+        state=void.state.value if void is not None else None,
+    )
+    for write in decided.writes:
+        count_changes(write.before.void, write.after.void)
+    if not decided.replayed:
+        count("DecisionTaken" if decided.result is Result.DECIDED else "DecisionRefused")
+
+
+cold_start.finish(systems)

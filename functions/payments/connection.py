@@ -1,0 +1,234 @@
+"""A connection to the provider: opened in time and verified, used for one request, its whole answer by a deadline.
+
+Promises that nobody waits longer than they said, whatever the peer does, and that an error never quotes what was sent.
+"""
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Buffer, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPSConnection
+from urllib3.response import BaseHTTPResponse
+
+from payments.deadline import Deadline
+
+CONNECT_SECONDS = 2.0
+"""For the resolver, all addresses and the handshake together."""
+LARGEST_ANSWER = 1_048_576
+ROOTS = Path(__file__).resolve().parent.parent / "trust" / "roots"
+
+# What urllib3 and the socket below it raise when the network misbehaves.
+_FAILURES = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+
+
+class NotConnected(Exception):
+    """No connection could be opened in time: nothing was sent. The text is the kind of failure."""
+
+
+class _DeadlineSocket(ssl.SSLSocket):
+    """A socket whose whole conversation ends at one moment.
+
+    A socket's timeout restarts at every piece, so a peer that drips its answer could hold it open for ever.
+    """
+
+    ends: float | None = None
+    """Seconds of the monotonic clock; None: each piece has the usual timeout."""
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """Send one piece. Raises TimeoutError at the end."""
+        self._wait_no_longer()
+        return super().send(data, flags)
+
+    def read(self, size: int = 1024, buffer: Buffer | None = None) -> bytes:
+        """Receive one piece, for every way to receive. Raises TimeoutError at the end."""
+        self._wait_no_longer()
+        return super().read(size, buffer)
+
+    def keep_session(self) -> None:
+        """Let the next connections resume this session; under TLS 1.3 there is one once the peer has answered.
+
+        A resumed session is not stored again: the stored one works until the peer asks for a full handshake, and
+        reading a session costs as much as setting one.
+        """
+        if isinstance(self.context, Trust) and not self.session_reused:
+            self.context.session = self.session
+
+    def _wait_no_longer(self) -> None:
+        if self.ends is None:
+            return
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+
+
+class Trust(ssl.SSLContext):
+    """Whom we trust. Resumes the TLS session of the last whole handshake, whose certificates it verified."""
+
+    session: ssl.SSLSession | None = None
+
+    def wrap_socket(self, *arguments: Any, **more: Any) -> ssl.SSLSocket:
+        """A socket under TLS. Raises OSError; a session whose handshake failed is not tried again."""
+        session, self.session = self.session, None
+        wrapped = super().wrap_socket(*arguments, **{**more, "session": session})
+        self.session = session
+        return wrapped
+
+
+def trust(ca_file: str | None) -> Trust:
+    context = Trust(ssl.PROTOCOL_TLS_CLIENT)  # which verifies the certificate and the host's name
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _DeadlineSocket
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    elif ROOTS.is_dir():
+        # The asset has its authorities in a directory, from which OpenSSL reads the one that it needs.
+        context.load_verify_locations(capath=ROOTS)
+    else:
+        context.load_default_certs()
+    return context
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """A response behind those that only announce it (102, 103), which http.client takes for the answer itself."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        read: Callable[[], tuple[str, int, str]] = super()._read_status  # type: ignore[misc]
+        version, status, reason = read()
+        while status in (102, 103):
+            http.client.parse_headers(self.fp)
+            version, status, reason = read()
+        return version, status, reason
+
+
+class Connection(HTTPSConnection):
+    """A connection that opens within one time, however many addresses the host has."""
+
+    response_class = _FinalResponse
+
+    def _new_conn(self) -> socket.socket:
+        ends = time.monotonic() + CONNECT_SECONDS
+        addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        error: OSError = OSError("no address")
+        for place, (family, kind, protocol, _, address) in enumerate(addresses):
+            # Each address gets its share of what is left, so that one that swallows everything does not use it up.
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            opening = socket.socket(family, kind, protocol)
+            try:
+                opening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                opening.settimeout(left / min(2, len(addresses) - place))
+                opening.connect(address)
+            except OSError as failed:
+                error = failed
+                opening.close()
+            else:
+                # The handshake that follows gets the rest: it ends within the timeout of its socket.
+                opening.settimeout(max(ends - time.monotonic(), 0.001))
+                return opening
+        raise error
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """A whole answer as it came."""
+
+    status: int
+    body: bytes
+
+
+class OpeningConnection:
+    """A connection that is being opened in a thread while the intent is written."""
+
+    def __init__(self, connect: Callable[[], HTTPSConnection]) -> None:
+        self._connect = connect
+        self._connection: HTTPSConnection | None = None
+        self._failure = "time-out"
+        self._given_up = False
+        self._ended, self._lock = threading.Event(), threading.Lock()
+        threading.Thread(target=self._open, name="opening connection", daemon=True).start()
+
+    def _open(self) -> None:
+        try:
+            connection = self._connect()
+        except _FAILURES as error:
+            self._failure = kind_of(error)  # whoever waits finds no connection
+        else:
+            with self._lock:
+                self._connection = connection
+            if self._given_up:
+                self.close()
+        self._ended.set()
+
+    def wait(self, deadline: Deadline) -> HTTPSConnection:
+        """The open connection. Raises NotConnected, also when the deadline is over before it is open."""
+        self._ended.wait(deadline.left())
+        with self._lock:
+            if self._connection is None or deadline.over:
+                raise NotConnected(self._failure)
+            return self._connection
+
+    def close(self) -> None:
+        """Close the connection now or, if it is still being opened, then; nobody waits for it here."""
+        self._given_up = True
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+
+
+def connected(host: str, port: int, trusted: Trust) -> HTTPSConnection:
+    """A fresh connection. Raises OSError and whatever else a network does."""
+    resumes = trusted.session is not None
+    connection = Connection(host, port, timeout=CONNECT_SECONDS, ssl_context=trusted)
+    try:
+        connection.connect()
+    except ssl.SSLError:
+        if not resumes:
+            raise
+        connection.close()
+        connection.connect()  # the peer has answered a resumption with an alert: once more from the beginning
+    return connection
+
+
+def exchange(
+    connection: HTTPSConnection, method: str, path: str, body: bytes | None, headers: dict[str, str], deadline: Deadline
+) -> RawResponse | str:
+    """One request and its whole answer by `deadline`; without a complete answer the kind of failure."""
+    sock = connection.sock
+    if deadline.over or not isinstance(sock, _DeadlineSocket):
+        return "time-out"
+    sock.ends = time.monotonic() + deadline.left()
+    try:
+        connection.request(method, path, body=body, headers=headers, preload_content=False)
+        response = connection.getresponse()
+        sock.keep_session()
+        return RawResponse(response.status, _read_whole(response))
+    except _FAILURES as error:
+        return kind_of(error)
+
+
+def kind_of(error: BaseException) -> str:
+    """The kind of a failed connection or answer, for the log: the text of an error may quote what was sent."""
+    kinds: tuple[tuple[type[BaseException], str], ...] = (
+        (socket.gaierror, "resolver"), (TimeoutError, "time-out"), (urllib3.exceptions.TimeoutError, "time-out"),
+        (ssl.SSLError, "TLS"), (urllib3.exceptions.SSLError, "TLS"), (ConnectionRefusedError, "refused"),
+        (ConnectionError, "reset"), (OSError, "network"),
+    )  # fmt: skip
+    return next((name for kind, name in kinds if isinstance(error, kind)), "no whole answer")
+
+
+def _read_whole(response: BaseHTTPResponse) -> bytes:
+    body = response.read(LARGEST_ANSWER + 1, decode_content=False)
+    if len(body) > LARGEST_ANSWER:
+        raise ValueError("answer too large")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ValueError("answer encoded")  # we asked for none: not to be unpacked, it might be a bomb
+    return body

@@ -1,0 +1,44 @@
+"""The ground of the domain: the moment by which something must have ended, and how a client of AWS is called.
+
+Promises that a deadline covers everything that is done under it, however many calls that is.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+AWS_CALL_SECONDS = 3.0
+"""The longest that one call of the table or of Secrets Manager may take, its retry within the SDK included."""
+
+
+class Deadline:
+    """A moment of our clock (ms) at which something must have ended."""
+
+    __slots__ = ("_now", "at")
+
+    def __init__(self, at: int, now: Callable[[], int]) -> None:
+        self.at, self._now = at, now
+
+    def left(self) -> float:
+        """Seconds until then, 0 once it is over."""
+        return max(0, self.at - self._now()) / 1000
+
+    @property
+    def over(self) -> bool:
+        """Is it too late?"""
+        return self._now() >= self.at
+
+    def earlier_by(self, seconds: float) -> "Deadline":
+        """This deadline minus `seconds`, which stay free for what follows."""
+        return Deadline(self.at - round(seconds * 1000), self._now)
+
+    def within(self, seconds: float) -> "Deadline":
+        """The earlier one of this deadline and `seconds` from now."""
+        return Deadline(min(self.at, self._now() + round(seconds * 1000)), self._now)
+
+
+class AwsClient(Protocol):
+    """A client of AWS whose every call ends in time."""
+
+    def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
+        """Call one operation. Raises ClientError and BotoCoreError, the latter also when `seconds` are over."""
+        ...

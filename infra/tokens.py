@@ -1,0 +1,77 @@
+"""The same routes once more under /oauth, for callers outside AWS, who prove themselves by a token of their own issuer.
+
+API Gateway checks signature, issuer, audience, times and scope; the functions check that the client is a known one.
+Made only where an environment sets `token_issuers`. Never a route for decisions, and never a token in a log.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from constructs import Construct
+
+from infra.environment import Environment, TokenIssuer
+from infra.nag import accept
+
+
+class Tokens(Construct):
+    def __init__(self, scope: Construct, name: str, rest: apigateway.RestApi, environment: Environment) -> None:
+        super().__init__(scope, name)
+        self.issuers = environment.token_issuers
+        self.configuration = configuration(self.issuers)
+        self.authorizer = apigateway.CfnAuthorizer(
+            self,
+            "Authorizer",
+            rest_api_id=rest.rest_api_id,
+            name="tokens",
+            type="JWT",
+            identity_source="method.request.header.Authorization",
+        )
+        # The CDK has no property for it yet, and the linters' schemas have not either: until they do, they must not
+        # refuse it. cfn-lint reads its excuse from the resource.
+        self.authorizer.add_property_override("JwtConfiguration", self.configuration)
+        self.authorizer.add_metadata("cfn-lint", {"config": {"ignore_checks": ["E3002"]}})
+
+    def protect(self, method: apigateway.Method, right: str) -> None:
+        """`right`: submit or read.
+
+        A method has one authorizer, so that these routes are others than the signed ones.
+        """
+        resource = method.node.default_child
+        if not isinstance(resource, apigateway.CfnMethod):
+            raise TypeError(f"{method.node.path} is not a method")
+        resource.authorization_type = "JWT"
+        resource.authorizer_id = self.authorizer.ref
+        resource.authorization_scopes = sorted({issuer.scopes[right] for issuer in self.issuers})
+        accept(method, "proved by a token")
+
+
+def configuration(issuers: tuple[TokenIssuer, ...]) -> Mapping[str, Any]:
+    return {
+        "DefaultAlgorithms": list(issuers[0].algorithms),  # the same of each issuer
+        "Issuers": [
+            {
+                "Issuer": issuer.url,
+                "Audiences": list(issuer.audiences),
+                # Without it nobody could say whose token it is.
+                "AdditionalClaims": [{"ClaimName": issuer.caller_claim, "Format": "SINGLE_STRING", "Required": True}],
+            }
+            for issuer in issuers
+        ],
+    }
+
+
+def caller_in_log(environment: Environment) -> dict[str, str]:
+    """A field of the access log: the client, as far as API Gateway tells."""
+    claims = [f"$context.authorizer.claims.{issuer.caller_claim}" for issuer in environment.token_issuers]
+    return {"client": claims[0]} if claims else {}
+
+
+def tell(stack: cdk.Stack, url: str) -> None:
+    cdk.CfnOutput(
+        stack,
+        "TokenApiUrl",
+        value=f"{url}/oauth",
+        description="Where callers with a token send voids: {TokenApiUrl}/voids",
+    )

@@ -1,0 +1,171 @@
+"""Callers by token: what API Gateway's JWT authorizer checks, with PyJWT. Never says or keeps a token.
+
+Where AWS is not documented, `Readings` chooses: how an expired token is refused, where the claims stand in the event.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jwt
+import urllib3
+
+from local.gateway.exchange import Request
+from local.refusal import GatewayError
+
+Claims = Mapping[str, Any]
+KEPT = 3600.0  # seconds that keys are kept, as API Gateway does
+NOT_AGAIN_FOR = 1.0  # seconds: an unknown key is a reason to fetch, but not each time that somebody makes one up
+BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True)
+class Readings:
+    expired: Literal["UNAUTHORIZED", "EXPIRED_TOKEN"] = "UNAUTHORIZED"
+    """The response type of a token that was one: 401 as for no token, or 403 as for old credentials."""
+    claims_in: Literal["claims", "jwt"] = "claims"
+    """`authorizer.claims`, as with a user pool's authorizer, or `authorizer.jwt.claims`, as in an HTTP API."""
+
+    def authorizer(self, claims: Claims) -> dict[str, Any]:
+        """What the event says of a token. AWS gives every claim as text."""
+        said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in claims.items()}
+        return {"claims": said} if self.claims_in == "claims" else {"jwt": {"claims": said, "scopes": None}}
+
+
+class Keys:
+    """The public keys of an issuer, by its discovery document. Safe for several threads."""
+
+    def __init__(self, address: str, fetch: Callable[[str], Any] | None = None) -> None:
+        self._address, self._fetch = address, fetch or _fetched
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._at = float("-inf")
+        self._lock = threading.Lock()
+
+    def get(self, name: object) -> jwt.PyJWK:
+        """Raises jwt.PyJWKSetError for a key that the issuer does not publish."""
+        with self._lock:
+            age = time.monotonic() - self._at
+            if age > KEPT or (name not in self._keys and age > NOT_AGAIN_FOR):
+                discovered = self._fetch(f"{self._address}/.well-known/openid-configuration")
+                published = self._fetch(discovered["jwks_uri"])
+                self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(published).keys if key.key_id}
+                self._at = time.monotonic()
+            if not isinstance(name, str) or name not in self._keys:
+                raise jwt.PyJWKSetError("unknown key")
+            return self._keys[name]
+
+
+def _fetched(url: str) -> Any:
+    try:
+        return urllib3.request("GET", url, timeout=5, retries=False).json()
+    except (urllib3.exceptions.HTTPError, ValueError):
+        raise GatewayError("AUTHORIZER_FAILURE", "Internal server error") from None
+
+
+@dataclass(frozen=True)
+class TrustedIssuer:
+    url: str  # as it stands in `iss`
+    audiences: list[str]
+    keys: Keys
+    claims: tuple[tuple[str, bool, tuple[str, ...]], ...] = ()  # name, required, what it may say (nothing: anything)
+
+
+@dataclass(frozen=True)
+class Authorizer:
+    issuers: Mapping[str, TrustedIssuer]
+    algorithms: list[str]
+
+    def check(self, request: Request, scopes: tuple[str, ...], readings: Readings) -> Claims:
+        """The claims of the request's token. Raises GatewayError: 401 for a token that is none, 403 for its scopes."""
+        sent = [value for name, value in request.headers if name.lower() == "authorization"]
+        found = BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
+        if found is None:
+            raise _refused("UNAUTHORIZED", "no single bearer token")
+        try:
+            claims = self._claims(found[1])
+        except jwt.ExpiredSignatureError:
+            raise _refused(readings.expired, "the token has expired") from None
+        except (
+            jwt.PyJWTError,
+            TypeError,
+            ValueError,
+            OverflowError,
+        ) as wrong:  # the last three: of a time that is none
+            raise _refused("UNAUTHORIZED", type(wrong).__name__) from None  # its text may quote the token
+        held = claims.get("scope", claims.get("scp"))
+        has = held.split() if isinstance(held, str) else held if isinstance(held, list) else []
+        if scopes and not any(scope in has for scope in scopes):
+            raise _refused("ACCESS_DENIED", f"the token needs one of the scopes {', '.join(scopes)}")
+        return claims
+
+    def _claims(self, token: str) -> Claims:
+        said = jwt.decode_complete(token, options={"verify_signature": False})
+        trusted = self.issuers.get(str(said["payload"].get("iss")))
+        if trusted is None:
+            raise jwt.InvalidIssuerError
+        claims: Claims = jwt.decode(
+            token,
+            trusted.keys.get(said["header"].get("kid")),
+            self.algorithms,
+            audience=trusted.audiences,
+            issuer=trusted.url,
+            options={"require": ["exp", "iss", "aud"]},
+        )
+        for name, required, expected in trusted.claims:
+            if (required or name in claims) and not _is_expected(claims.get(name), expected):
+                raise jwt.InvalidTokenError(name)
+        return claims
+
+
+def _is_expected(value: object, expected: tuple[str, ...]) -> bool:
+    return isinstance(value, str) and (not expected or value in expected)
+
+
+def _refused(kind: str, why: str) -> GatewayError:
+    message = "Unauthorized" if kind == "UNAUTHORIZED" else "The incoming token is refused"
+    return GatewayError(kind, message, hint=f"Bearer token: {why}")
+
+
+def read_authorizers(
+    names: Mapping[str, str], template: Mapping[str, Any], parameters: Mapping[str, str], discovery: Mapping[str, str]
+) -> dict[str, Authorizer]:
+    """By id. `names`: id -> name, as deployed; `discovery`: an issuer that is served elsewhere -> where."""
+    declared = {
+        resource["Properties"]["Name"]: _plain(resource["Properties"]["JwtConfiguration"], parameters)
+        for resource in template.get("Resources", {}).values()
+        if resource["Type"] == "AWS::ApiGateway::Authorizer" and resource["Properties"]["Type"] == "JWT"
+    }
+    return {identity: _authorizer(declared[name], discovery) for identity, name in names.items() if name in declared}
+
+
+def _authorizer(declared: Any, discovery: Mapping[str, str]) -> Authorizer:
+    issuers = [
+        TrustedIssuer(
+            url=each["issuer"],
+            audiences=each["audiences"],
+            keys=Keys(discovery.get(each["issuer"], each["issuer"]).rstrip("/")),
+            claims=tuple(
+                (claim["claimName"], claim.get("required", False), tuple(claim.get("expectedValues", ())))
+                for claim in each.get("additionalClaims", ())
+            ),
+        )
+        for each in declared["issuers"]
+    ]
+    return Authorizer({each.url: each for each in issuers}, declared["defaultAlgorithms"])
+
+
+def _plain(node: Any, parameters: Mapping[str, str]) -> Any:
+    """Names as the API spells them, and what the stack's parameters fill in."""
+    match node:
+        case {"Ref": str(name)}:
+            return parameters[name]
+        case dict():
+            return {name[:1].lower() + name[1:]: _plain(value, parameters) for name, value in node.items()}
+        case list():
+            return [_plain(value, parameters) for value in node]
+        case _:
+            return node

@@ -1,0 +1,132 @@
+"""The local run's own issuer of tokens: discovery, keys that rotate, `POST /oauth2/token` for client credentials.
+
+The gateway trusts it by the stack's authorizer only and fetches its keys over HTTP. Its clients' secrets are public:
+good for this machine and for nothing else.
+"""
+
+import base64
+import binascii
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from jwt.algorithms import RSAAlgorithm
+
+URL = "https://tokens.invalid"  # stands in tokens and template, which ask for https; served at the sandbox
+AUDIENCE = "void-service"
+CLIENTS = {"shop": ("shop-secret", ("submit", "read")), "reader": ("reader-secret", ("read",))}
+"""Client id -> secret, scopes."""
+LIFETIME = 3600  # seconds of a token, and of a key: so the newest two keys verify every token that still lives
+UNAUTHENTICATED = {"WWW-Authenticate": 'Basic realm="token"'}
+
+type Reply = tuple[int, dict[str, Any], dict[str, str]]
+"""Status, JSON document, headers besides Content-Type."""
+
+
+class Denied(Exception):
+    """An error of RFC 6749, 5.2; its text is the `error`."""
+
+
+@dataclass(frozen=True)
+class Key:
+    name: str
+    private: RSAPrivateKey
+    made_at: float
+
+    @property
+    def public(self) -> dict[str, Any]:
+        document: dict[str, Any] = RSAAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+        return document | {"kid": self.name, "use": "sig", "alg": "RS256"}
+
+
+class Issuer:
+    """`url`: as it stands in `iss`; `at`: where it is served, if that is another address."""
+
+    def __init__(self, url: str, audience: str = AUDIENCE, at: str | None = None) -> None:
+        self.url, self._audience, self._at = url, audience, (at or url).rstrip("/")
+        self._keys: list[Key] = []
+        self.rotate()
+
+    def rotate(self) -> None:
+        """From now on another key signs; the one before is still published."""
+        key = Key(secrets.token_hex(8), generate_private_key(65537, 2048), time.time())
+        self._keys = [key, *self._keys[:1]]
+
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply | None:
+        """None for what is not the issuer's. `headers` are looked up without regard to case, as a server's are."""
+        match method, path:
+            case "GET", "/.well-known/openid-configuration":
+                return 200, self._discovery(), {}
+            case "GET", "/oauth2/jwks":
+                return 200, {"keys": [key.public for key in self._keys]}, {}
+            case "POST", "/oauth2/token":
+                try:
+                    return 200, self._token(headers, body), {"Cache-Control": "no-store"}
+                except Denied as denied:
+                    unknown = str(denied) == "invalid_client"
+                    return 401 if unknown else 400, {"error": str(denied)}, UNAUTHENTICATED if unknown else {}
+        return None
+
+    def token(self, client: str, scopes: tuple[str, ...], **changes: Any) -> str:
+        """A signed token; `changes` replace claims."""
+        if time.time() - self._keys[0].made_at > LIFETIME:
+            self.rotate()
+        now = int(time.time())
+        claims = {
+            "iss": self.url, "sub": client, "client_id": client, "aud": self._audience, "scope": " ".join(scopes),
+            "iat": now, "exp": now + LIFETIME, "jti": secrets.token_hex(8),
+        }  # fmt: skip
+        return jwt.encode(claims | changes, self._keys[0].private, "RS256", {"kid": self._keys[0].name})
+
+    def _discovery(self) -> dict[str, Any]:
+        return {
+            "issuer": self.url, "token_endpoint": f"{self._at}/oauth2/token", "jwks_uri": f"{self._at}/oauth2/jwks",
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "grant_types_supported": ["client_credentials"], "id_token_signing_alg_values_supported": ["RS256"],
+            "scopes_supported": sorted({scope for _, scopes in CLIENTS.values() for scope in scopes}),
+        }  # fmt: skip
+
+    def _token(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        try:
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
+        except ValueError:
+            raise Denied("invalid_request") from None
+        form = dict(pairs)
+        if len(form) != len(pairs):
+            raise Denied("invalid_request")
+        client = _client(headers.get("Authorization"), form)
+        if form.get("grant_type") != "client_credentials":
+            raise Denied("unsupported_grant_type" if "grant_type" in form else "invalid_request")
+        may = CLIENTS[client][1]
+        wanted = tuple(form.get("scope", "").split()) or may
+        if not set(wanted) <= set(may):
+            raise Denied("invalid_scope")
+        token = self.token(client, wanted)
+        return {"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME, "scope": " ".join(wanted)}
+
+
+def _client(authorization: str | None, form: Mapping[str, str]) -> str:
+    """Who asks, by one of the two ways and not by both."""
+    if authorization is None:
+        name, secret = form.get("client_id", ""), form.get("client_secret", "")
+    elif "client_secret" in form:
+        raise Denied("invalid_request")
+    else:
+        try:
+            scheme, _, encoded = authorization.partition(" ")
+            name, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, ValueError):
+            raise Denied("invalid_client") from None
+        if scheme.lower() != "basic":
+            raise Denied("invalid_client")
+        name, secret = unquote_plus(name), unquote_plus(secret)
+    known = CLIENTS.get(name)
+    if known is None or not hmac.compare_digest(known[0].encode(), secret.encode()):
+        raise Denied("invalid_client")
+    return name

@@ -1,0 +1,166 @@
+"""What leaves on this machine: the table's stream through the template's own pipe, which the engine cannot run.
+
+Promises that filter and template are the deployed ones. What leaves is kept for the console, printed if that is wanted,
+and posted to a merchant's endpoint as EventBridge posts it. Never holds up a void.
+"""
+
+import json
+import re
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import urllib3
+
+from local.aws import ACCOUNT, REGION
+
+type Record = dict[str, Any]
+type Take = Callable[[Sequence[Record]], None]
+
+POLL_SECONDS = 0.2
+AGAIN = (401, 407, 409, 429)  # what EventBridge repeats besides each 5xx
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # seconds; EventBridge goes on for a day
+MOST_KEPT = 1000
+ENVELOPE = {"source": "", "detail-type": "", "account": "", "region": "", "time": "", "resources": [], "id": ""}
+
+
+class Stream:
+    """What happens to the table from now on."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        (stream,) = client.list_streams(TableName=table)["Streams"]
+        arn = stream["StreamArn"]
+        shards = client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        latest = {"StreamArn": arn, "ShardIteratorType": "LATEST"}
+        self._iterators = [
+            client.get_shard_iterator(**latest, ShardId=shard["ShardId"])["ShardIterator"] for shard in shards
+        ]
+
+    def read(self) -> list[Record]:
+        """The changes since the last time."""
+        found: list[Record] = []
+        for place, iterator in enumerate(self._iterators):
+            answer = self._client.get_records(ShardIterator=iterator)
+            found += answer["Records"]
+            self._iterators[place] = answer.get("NextShardIterator", iterator)
+        return found
+
+
+class Follower:
+    """Gives each change to whoever takes them, in a thread of its own until it is stopped."""
+
+    def __init__(self, stream: Stream, takers: Sequence[Take]) -> None:
+        self._stream, self._takers = stream, takers
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True, name="stream")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """After a last look."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        last = False
+        while not last:
+            last = self._stopping.wait(POLL_SECONDS)
+            records = self._stream.read()
+            for take in self._takers:
+                take(records)
+
+
+class Outcomes:
+    """The events of the template's pipes. `show`: prints one; `url`: where void.settled is posted to."""
+
+    def __init__(
+        self, template: dict[str, Any], bus: Any, show: Callable[[str], None] | None = None, url: str | None = None
+    ) -> None:
+        self._bus, self._show, self._url = bus, show, url
+        self._pipes = [
+            each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::Pipes::Pipe"
+        ]
+        self._events: deque[dict[str, Any]] = deque(maxlen=MOST_KEPT)
+        self._dead: deque[Any] = deque(maxlen=MOST_KEPT)
+
+    def latest(self) -> dict[str, list[Any]]:
+        """Events, the newest last, each with what its posts came to; and by its key what no template could hold."""
+        return {"events": list(self._events), "dead_letters": list(self._dead)}
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Changes of the table, oldest first."""
+        for record in records:
+            for event in self._leaving(json.loads(json.dumps(record, default=str))):
+                entry: dict[str, Any] = {"event": event, "posts": []}
+                self._events.append(entry)
+                if self._show:
+                    self._show(json.dumps(event, ensure_ascii=False))
+                if self._url and event["detail-type"] == "void.settled":
+                    threading.Thread(target=self._post, args=(self._url, entry), daemon=True, name="outcome").start()
+
+    def _leaving(self, record: Record) -> Iterator[dict[str, Any]]:
+        for pipe in self._pipes:
+            patterns = [each["Pattern"] for each in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
+            if any(self._matches(pattern, record) for pattern in patterns):
+                bus = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
+                try:
+                    detail = json.loads(filled(pipe["TargetParameters"]["InputTemplate"], record))
+                except ValueError:
+                    self._dead.append(record["dynamodb"]["Keys"])
+                    continue
+                yield {
+                    "version": "0",
+                    "id": str(uuid.uuid4()),
+                    "detail-type": said(bus["DetailType"], record),
+                    "source": said(bus["Source"], record),
+                    "account": ACCOUNT,
+                    "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "region": REGION,
+                    "resources": [],
+                    "detail": detail,
+                }
+
+    def _matches(self, pattern: str, record: Record) -> bool:
+        """By the engine's own matcher."""
+        answer = self._bus.test_event_pattern(EventPattern=pattern, Event=json.dumps(ENVELOPE | record))
+        return bool(answer["Result"])
+
+    def _post(self, url: str, entry: dict[str, Any]) -> None:
+        body = json.dumps(entry["event"]).encode()
+        # In AWS the header is what the merchant's own secret says.
+        headers = {"Content-Type": "application/json", "Authorization": "local"}
+        for pause in (0.0, *PAUSES):
+            threading.Event().wait(pause)
+            with urllib3.PoolManager(retries=False, timeout=5) as pool:
+                try:
+                    said: int | str = pool.request("POST", url, body=body, headers=headers, redirect=False).status
+                except (urllib3.exceptions.HTTPError, ValueError) as problem:
+                    said = f"{type(problem).__name__}: {problem}"
+            entry["posts"].append(said)
+            if isinstance(said, int) and said not in AGAIN and said < 500:
+                return
+
+
+def said(value: str, record: Record) -> Any:
+    """A text as it stands, or what is found at a path."""
+    found: Any = record if value.startswith("$.") else value
+    for name in value.split(".")[1:] if found is record else ():
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def filled(template: str, record: Record) -> str:
+    """Each path by its value, as it is: a pipe escapes nothing, and puts quotes around a text if there are none."""
+
+    def put(match: re.Match[str]) -> str:
+        quote, path = match.groups()
+        found = said(path, record)
+        if found is None:
+            return quote * 2
+        written = found if isinstance(found, str) else json.dumps(found)
+        return f'"{written}"' if quote or isinstance(found, str) else written
+
+    return re.sub(r'("?)<(\$\.[\w.]+)>\1', put, template)

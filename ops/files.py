@@ -17,10 +17,10 @@ from ops.places import OpsError
 @contextmanager
 def whole_file(path: str, encoding: str = "utf-8") -> Iterator[TextIO]:
     """A text file that gets its name when it is complete: half of it is not taken for the whole. Raises OpsError."""
-    target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        through = os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
+        target = Path(os.path.realpath(path))
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        through = target.is_dir() or (os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode))
         # By its own name: what a pipe's real path would be is no file. A folder refuses by itself.
         out = (Path(path) if through else part).open("w" if through else "x", encoding=encoding, newline="")
     except (OSError, ValueError) as error:

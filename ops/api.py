@@ -39,6 +39,10 @@ class Reply(NamedTuple):
     body: bytes
 
 
+class Changed(OpsError):
+    """The record is no longer the one that a decision was about."""
+
+
 def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:
     """The record of one order with its webhooks; `refresh` has the service ask the provider first."""
     return _document(send(place, "GET", void_path(order_id) + ("?refresh=true" if refresh else "")))
@@ -106,7 +110,9 @@ def _document(reply: Reply) -> Document:
         why = document.get("detail") or document.get("title") or "refused"
         again = reply.headers.get("Retry-After")
         message = f"{reply.status} {name}: {why}{_violations(document)}" + (f" Again in {again} s." if again else "")
-        raise NotFound(message, document.get("order_id")) if name == "not-found" else OpsError(message)
+        if name == "not-found":
+            raise NotFound(message, document.get("order_id"))
+        raise Changed(message) if name == "changed-meanwhile" else OpsError(message)
     return document
 
 

@@ -149,7 +149,18 @@ def _record_or_none(place: Place, order: str) -> api.Document | None:
 
 
 def decide(place: Place, chosen: Arguments, screen: Screen) -> None:
-    """Show both sides, ask, and tell the service: about the record that was shown, or about none."""
+    """Show both sides, ask, and give the service the decision: about the record that was shown, or about none."""
+    while True:
+        try:
+            decided = _ask_and_decide(place, chosen, screen)
+        except api.Changed:
+            print("The record has changed meanwhile. Once more:", file=sys.stderr)
+            continue
+        _print_void(decided, screen)
+        return
+
+
+def _ask_and_decide(place: Place, chosen: Arguments, screen: Screen) -> api.Document:
     record = api.read_void(place, chosen.order, refresh=True)
     seen = Screen(out=sys.stderr) if screen.as_json else screen
     _print_void(record, seen)
@@ -161,7 +172,7 @@ def decide(place: Place, chosen: Arguments, screen: Screen) -> None:
     question = f"Order {chosen.order} in {place.environment}: {chosen.decision}, because: {chosen.note}"
     if not confirmed(question):
         raise OpsError("nothing was decided")
-    _print_void(api.decide(place, chosen.order, chosen.decision, record["revision"], chosen.note), screen)
+    return api.decide(place, chosen.order, chosen.decision, record["revision"], chosen.note)
 
 
 def confirmed(question: str) -> bool:

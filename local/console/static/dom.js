@@ -93,7 +93,7 @@ export function moment(at) {
 }
 
 /** The day and the time of day, in UTC: as the API writes it, for reading. */
-export const utc = (at) => (typeof at === "string" ? at.replace("T", " ").replace(/\.\d+Z$/, " UTC") : null);
+export const utc = (at) => (typeof at === "string" ? at.replace("T", " ").replace(/(\.\d+)?Z$/, " UTC") : null);
 
 /** `5 min`, `3 h` or `12 d`. */
 export function age(at) {

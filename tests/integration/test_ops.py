@@ -69,7 +69,7 @@ def quarantined(ops: Callable[..., Done], needle: str) -> Any:
 def test_shows_an_order_with_its_webhooks_as_a_timeline(ops: Callable[..., Done], merchant: Caller, order: str) -> None:
     voided(merchant, order)
     give_up = time.monotonic() + 10
-    while not (shown := read(ops("show", order, "--json")))["events"] and time.monotonic() < give_up:
+    while not (shown := read(ops("show", order, "--json")))["webhooks"] and time.monotonic() < give_up:
         time.sleep(0.1)
     assert shown["state"] == "voided"
     page = ops("show", order)

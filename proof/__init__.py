@@ -1,0 +1,1 @@
+"""What is proven about the service beside its tests."""

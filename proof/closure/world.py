@@ -172,7 +172,11 @@ def answered(world: World, kind: str, space: Space) -> Facts:
     reply = world.reply
     if reply is None:
         return world.facts
-    named = operation(reply.name, space.ids[0], kind) if reply.name is not None and kind in ("success", "pending", "failure") else None
+    named = (
+        operation(reply.name, space.ids[0], kind)
+        if reply.name is not None and kind in ("success", "pending", "failure")
+        else None
+    )
     return evidence.answered(world.facts, reply.attempt, Answer(KINDS[kind], named), world.now)
 
 

@@ -19,12 +19,12 @@ class Found(NamedTuple):
     """What is wrong, and a shortest path to it."""
 
 
-def search(space: Space, most: int = 5_000_000, seconds: float = 1e9) -> Found:
-    """All states of the space, or as many as the limits allow. `seconds` of this process's CPU."""
+def search(space: Space, most: int = 5_000_000, seconds: float = 1e9, *, first: bool = False) -> Found:
+    """All states of the space, or as many as the limits allow: `seconds` of CPU; `first`: until something is wrong."""
     start, until = World(), time.process_time() + seconds
     parents: dict[World, tuple[str, World] | None] = {start: None}
     todo, findings = deque([start]), dict[str, str]()
-    while todo and len(parents) < most and time.process_time() < until:
+    while todo and len(parents) < most and time.process_time() < until and not (first and findings):
         world = todo.popleft()
         for name, then in steps(world, space):
             if then is None:

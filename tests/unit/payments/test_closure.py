@@ -23,8 +23,7 @@ def test_one_attempt_is_closed_and_nothing_is_wrong() -> None:
 
 MUTANTS = {
     "a void's success is not voided": (verdict, "_executed", lambda facts: []),
-    "nothing is under way": (verdict, "under_way", lambda facts: []),
-    "a refusal counts without a list": (verdict, "_refused", lambda facts, newest: None),
+    "a refusal is forgotten": (verdict, "_refused", lambda facts, newest: None),
     "sent again without a late list": (
         verdict, "may_be_sent_again", lambda facts, state: state in (State.SUBMITTING, State.UNKNOWN)
     ),
@@ -39,7 +38,7 @@ def test_notices(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, what, other)
     if what == "may_be_sent_again":
         monkeypatch.setattr("payments.orders.may_be_sent_again", other)
-    assert search(Space(attempts=2), most=6_000).findings
+    assert search(Space(attempts=2), most=12_000, first=True).findings
     world.void_of.cache_clear()
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from infra import environments
-from infra.environment import CustomDomain, Environment, ReservedConcurrency, Throttle
+from infra.environment import CustomDomain, Environment, ReservedConcurrency, Throttle, TokenIssuer
 from infra.environments import ENVIRONMENTS
+
+ISSUER = TokenIssuer(url="https://id.example.com/", audiences=("voids",), scopes={"submit": "void", "read": "see"})
 
 
 @pytest.mark.parametrize(
@@ -37,8 +39,18 @@ from infra.environments import ENVIRONMENTS
         ("settle_workers", 65),
         ("settle_workers", True),
         ("settle_workers", "8"),
-        ("backup_days", 0),
-        ("fixed_egress", "yes"),
+        ("operators", ("*",)),
+        ("operators", ("123456789012",) * 2),
+        ("callers", ("123456789012",) * 2),
+        ("keep_settled_days", 399),
+        ("keep_settled_days", True),
+        ("close_default_address", True),  # without a domain nothing would be open
+        ("settled_events", "no"),
+        ("table_stream_arn", "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-11-24T10:10:10.100"),
+        ("table_stream_arn", "arn:aws:dynamodb:eu-central-1:123456789012:table/orders"),
+        ("outcome_secret_version", "AWSCURRENT-0000000000000000000000000"),  # without a secret
+        ("token_callers", ("shop",)),  # without an issuer
+        ("token_issuers", (ISSUER,)),  # without a client of it
         ("production", None),
         ("alarm_topic_arns", ("arn:aws:sns:us-east-1:123456789012:pager",)),
         ("alarm_topic_arns", ("arn:aws:sns:eu-central-1:123456789012:pager.fifo",)),
@@ -47,7 +59,6 @@ from infra.environments import ENVIRONMENTS
         ("log_retention_days", 45),
         ("alarm_email", "nobody"),
         ("canary", "yes"),
-        ("snap_start", None),
         ("own_key", 1),
         ("tracing", "on"),
         ("web_acl_arn", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/front/0a-1b"),
@@ -63,6 +74,47 @@ def test_a_wrong_value_fails_with_its_name(setting: str, value: Any) -> None:
     settings = {"name": "prod", setting: value}
     with pytest.raises(ValueError, match=rf"^{settings['name']}\.{setting} = "):
         Environment(**settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"url": "http://id.example.com"}, "a url with https"),
+        ({"url": "https://user@id.example.com"}, "a url with https"),
+        ({"url": "https://id.example.com?tenant=1"}, "a url with https"),
+        ({"audiences": ()}, "at least one audience"),
+        ({"audiences": ("voids", "")}, "at least one audience"),
+        ({"algorithms": ("HS256",)}, "neither HMAC nor none"),
+        ({"algorithms": ("RS256", "none")}, "neither HMAC nor none"),
+        ({"algorithms": ()}, "neither HMAC nor none"),
+        ({"scopes": {"submit": "void", "read": "void"}}, "each named once"),
+        ({"scopes": {"submit": "void"}}, "each named once"),
+        ({"scopes": {"submit": "void it", "read": "see"}}, "each named once"),
+        ({"caller_claim": "client-id"}, "a caller_claim"),
+    ],
+)
+def test_a_wrong_issuer_fails_by_name(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=rf"^prod\.token_issuers = .*: expected .*{expected}"):
+        Environment(name="prod", token_issuers=(replace(ISSUER, **changes),), token_callers=("shop",))
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ((ISSUER,), "each url once"),
+        ((replace(ISSUER, url="https://two.example.com", algorithms=("ES256",)),), "the same algorithms"),
+        ((replace(ISSUER, url="https://two.example.com", caller_claim="azp"),), "the same algorithms"),
+    ],
+)
+def test_issuers_that_do_not_go_together_fail_by_name(others: tuple[TokenIssuer, ...], expected: str) -> None:
+    with pytest.raises(ValueError, match=rf"^prod\.token_issuers = .*: expected {expected}"):
+        Environment(name="prod", token_issuers=(ISSUER, *others), token_callers=("shop",))
+
+
+@pytest.mark.parametrize("callers", [("shop", "shop"), ("*",), ("a,b",), ("",), ("shop#1",)])
+def test_a_wrong_client_fails_by_name(callers: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^prod\.token_callers = "):
+        Environment(name="prod", token_issuers=(ISSUER,), token_callers=callers)
 
 
 def test_right_values_are_accepted() -> None:
@@ -83,7 +135,7 @@ def test_right_values_are_accepted() -> None:
 @pytest.mark.parametrize("secret", [None, "shop", "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop-AbCdEf"])
 def test_an_endpoint_for_outcomes_needs_a_secret_of_the_same_region(secret: str | None) -> None:
     with pytest.raises(
-        ValueError, match=r"^prod\.outcome_secret_arn = .*: expected the ARN of a secret in eu-central-1"
+        ValueError, match=r"^prod\.outcome_secret_arn = .*: expected .*secret"
     ):
         Environment(name="prod", outcome_url="https://shop.example.com/hook", outcome_secret_arn=secret)
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from infra import settled_event
+from infra.environment import Environment
 from infra.synth import ROOT
-from payments.record import FailureReason, State
+from payments.facts import FailureReason, State
 from tests.fakes import pipe, scene
 
 Resources = dict[str, dict[str, Any]]
@@ -39,27 +41,28 @@ def documented() -> tuple[dict[str, Any], dict[str, Any]]:
         (old, new)
         for old in (None, pipe.WEBHOOKS_ONLY, *State)
         for new in (pipe.WEBHOOKS_ONLY, *State)
-        if old is not State.VOIDED or new is old  # it never changes
+        if old is not State.VOIDED or new is old  # only an operator takes one back
         if new != pipe.WEBHOOKS_ONLY or old in (None, new)  # a void never goes away
     ],
 )
 def test_a_change_leaves_if_it_settles_and_is_another_state(old: pipe.Was, new: State | str) -> None:
-    selected = [pipe.matches(each, pipe.record(old, new)) for each in settled_event.FILTERS]
-    assert sum(selected) == (new in SETTLED and new is not old), "by one filter, so that they stay readable"
+    assert pipe.matches(settled_event.FILTER, pipe.record(old, new)) == (new in SETTLED and new is not old)
 
 
-def test_what_is_no_order_never_leaves() -> None:
-    for sk in ("0a1b", "ORDERS"):
-        record = pipe.record(None, State.VOIDED)
-        record["dynamodb"]["Keys"]["sk"]["S"] = sk
-        assert not any(pipe.matches(each, record) for each in settled_event.FILTERS)
+def test_what_is_removed_or_says_anything_else_never_leaves() -> None:
     expired = pipe.record(State.FAILED, State.VOIDED) | {"eventName": "REMOVE"}
-    del expired["dynamodb"]["NewImage"]
-    assert not any(pipe.matches(each, expired) for each in settled_event.FILTERS)
+    assert not pipe.matches(settled_event.FILTER, expired)
+    record = pipe.record(None, State.VOIDED)
+    record["dynamodb"]["NewImage"]["settles"]["S"] = "yes"
+    assert not pipe.matches(settled_event.FILTER, record)
 
 
-def test_a_pipe_has_no_more_filters_than_aws_allows() -> None:
-    assert len(settled_event.FILTERS) <= 5
+def test_the_heartbeat_goes_the_same_way_and_is_json() -> None:
+    beat = pipe.heartbeat()
+    assert pipe.matches(settled_event.FILTER, beat)
+    assert beat["dynamodb"]["NewImage"]["settles"]["S"] == settled_event.HEARTBEAT
+    detail = pipe.filled(settled_event.TEMPLATE, beat)
+    assert {name for name, value in detail.items() if value} == {"settled_at"}
 
 
 # ---- what it says ----------------------------------------------------------------------------------------------------
@@ -69,7 +72,7 @@ def test_schema_template_and_example_have_the_same_fields() -> None:
     example, schema = documented()
     fields = re.findall(r'^  "(\w+)": ', settled_event.TEMPLATE, re.MULTILINE)
     assert fields == schema["required"] == list(schema["properties"]) == list(example["detail"])
-    assert (example["source"], example["detail-type"]) == (settled_event.SOURCE, settled_event.DETAIL_TYPE)
+    assert (example["source"], example["detail-type"]) == (settled_event.SOURCE, settled_event.SETTLED)
     Draft202012Validator.check_schema(schema)
     Draft202012Validator(schema).validate(example["detail"])
 
@@ -141,7 +144,7 @@ def test_an_order_without_a_currency_is_an_event_too() -> None:
 def test_nothing_personal_leaves() -> None:
     paths = set(re.findall(r"<\$\.dynamodb\.NewImage\.(\w+)\.", settled_event.TEMPLATE))
     assert paths == {
-        "write_id", "order_id_quoted", "state", "reason", "attempt", "version", "settled_at", "review", "corrected",
+        "event_id", "settled_by", "order_id_quoted", "state", "reason", "attempt", "version", "settled_at", "review", "corrected",
         "order_currency",
     }  # fmt: skip
     everything_known = pipe.record(State.UNKNOWN, State.VOIDED)
@@ -174,14 +177,14 @@ def test_the_pipe_goes_from_the_stream_to_the_bus_with_this_filter_and_this_temp
     assert properties["Target"] == {"Fn::GetAtt": [bus, "Arn"]}
     assert "Enrichment" not in properties
     patterns = [json.loads(each["Pattern"]) for each in properties["SourceParameters"]["FilterCriteria"]["Filters"]]
-    assert patterns == list(settled_event.FILTERS)
+    assert patterns == [settled_event.FILTER]
     stream = properties["SourceParameters"]["DynamoDBStreamParameters"]
     assert stream["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue, "Arn"]}}
     assert stream["StartingPosition"] == "TRIM_HORIZON"
     assert stream["MaximumRecordAgeInSeconds"] < 86_400, "or the stream forgets first, and the queue never hears of it"
     assert properties["TargetParameters"] == {
         "InputTemplate": settled_event.TEMPLATE,
-        "EventBridgeEventBusParameters": {"Source": "void-service", "DetailType": "void.settled"},
+        "EventBridgeEventBusParameters": {"Source": "void-service", "DetailType": "$.dynamodb.NewImage.settles.S"},
     }
 
 
@@ -206,7 +209,7 @@ def test_the_pipe_may_read_the_stream_put_onto_the_bus_and_give_up_into_the_queu
         "dynamodb:DescribeStream": stream,
         "dynamodb:GetRecords": stream,
         "dynamodb:GetShardIterator": stream,
-        "dynamodb:ListStreams": stream,
+        "dynamodb:ListStreams": "*",  # knows no narrower resource
         "events:PutEvents": {"Fn::GetAtt": [bus, "Arn"]},
         "sqs:SendMessage": {"Fn::GetAtt": [queue, "Arn"]},
     }
@@ -239,7 +242,7 @@ def test_an_endpoint_gets_each_event_with_the_header_from_the_merchants_own_secr
     secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf"
     assert connection["Properties"]["AuthParameters"]["ApiKeyAuthParameters"] == {
         "ApiKeyName": "Authorization",
-        "ApiKeyValue": f"{{{{resolve:secretsmanager:{secret}:SecretString:authorization::}}}}",
+        "ApiKeyValue": f"{{{{resolve:secretsmanager:{secret}:SecretString:authorization::0b7cf1b3-f0c1-4a6e-9d6f-0c6d5a3c7e21}}}}",
     }
     (rule,) = of(everything, "AWS::Events::Rule").values()
     assert rule["Properties"]["EventPattern"] == {"source": ["void-service"], "detail-type": ["void.settled"]}
@@ -250,3 +253,18 @@ def test_an_endpoint_gets_each_event_with_the_header_from_the_merchants_own_secr
     arn = {"Fn::GetAtt": [name, "Arn"]}
     assert target["Arn"] == arn
     assert rights(everything, "events.amazonaws.com") == {"events:InvokeApiDestination": arn}
+
+
+def test_while_a_lost_table_is_brought_back_nothing_stands_on_its_stream(synthesised: Callable[..., Path]) -> None:
+    # First without the pipe, then with the stream of the table that was brought back.
+    stream = "arn:aws:dynamodb:eu-central-1:123456789012:table/orders/stream/2026-11-24T10:10:10.100"
+    for environment, sources in (
+        (Environment(name="test", settled_events=False), []),
+        (Environment(name="test", table_stream_arn=stream), [stream]),
+    ):
+        (path,) = synthesised(environment).glob("*.template.json")
+        template = json.loads(path.read_text("utf-8"))
+        assert [each["Properties"]["Source"] for each in of(template, "AWS::Pipes::Pipe").values()] == sources
+        assert of(template, "AWS::Events::EventBus"), "who subscribes to the bus must not lose it"
+        rest = {name: each for name, each in template["Resources"].items() if name != "OrdersTable"}
+        assert "StreamArn" not in json.dumps(rest)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.environment import MOST_SETTLE_WORKERS, Environment
+from infra.environment import Environment
 from infra.environments import NOT_DEPLOYED_LOCALLY
+from infra.wrong_settings import MOST_SETTLE_WORKERS
 from payments import settings
 
 Resources = dict[str, dict[str, Any]]
@@ -84,9 +85,11 @@ ALWAYS = {
                 TABLE: {"dynamodb:GetItem", "dynamodb:PutItem"},
                 f"{TABLE}/index/due": {"dynamodb:Query"},
                 f"{TABLE}/index/review": {"dynamodb:Query"},
+                f"{TABLE}/index/settled": {"dynamodb:Query"},
             },
         ),
         ("receive_webhook", {TABLE: {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}}),
+        ("decide", {TABLE: {"dynamodb:GetItem", "dynamodb:PutItem"}}),
         (
             "settle_voids",
             {
@@ -106,7 +109,7 @@ def test_a_function_may_do_exactly_this(
 
 def test_each_function_has_its_own_role_and_no_managed_policy(template: dict[str, Any]) -> None:
     roles = [function["Role"]["Fn::GetAtt"][0] for function in functions(template).values()]
-    assert len(set(roles)) == 4
+    assert len(set(roles)) == 5
     assert all("ManagedPolicyArns" not in template["Resources"][role]["Properties"] for role in roles)
 
 
@@ -125,6 +128,7 @@ def test_nobody_is_allowed_everything_scans_or_deletes(templates: dict[str, Any]
         ("submit_void", EVERY | PROVIDER | {"WEBHOOK_URL"}),
         ("read_voids", EVERY | PROVIDER),
         ("receive_webhook", EVERY),
+        ("decide", EVERY | PROVIDER),
         ("settle_voids", EVERY | PROVIDER | {"SETTLE_WORKERS"}),
     ],
 )
@@ -137,7 +141,8 @@ def test_a_function_knows_exactly_what_it_needs(templates: dict[str, Any], modul
 
 @pytest.mark.parametrize(
     ("module", "seconds", "memory"),
-    [("submit_void", 20, 1024), ("read_voids", 20, 512), ("receive_webhook", 10, 512), ("settle_voids", 55, 1769)],
+    [("submit_void", 20, 1024), ("read_voids", 20, 512), ("receive_webhook", 10, 512), ("settle_voids", 55, 1769),
+     ("decide", 20, 512)],
 )
 def test_a_function_runs_on_arm64_and_python_3_13_for_so_long(
     template: dict[str, Any], module: str, seconds: int, memory: int
@@ -163,11 +168,19 @@ def test_what_may_be_set_the_function_accepts(workers: int) -> None:
     assert settings.MOST_WORKERS == MOST_SETTLE_WORKERS
 
 
+def test_what_expires_and_which_clients_may_come_in_the_functions_know(everything: dict[str, Any]) -> None:
+    variables = {name: each["Environment"]["Variables"] for name, each in functions(everything).items()}
+    assert {each["KEEP_SETTLED_DAYS"] for each in variables.values()} == {"400"}
+    by_token = {name: each.get("TOKEN_CALLERS") for name, each in variables.items() if "TOKEN_CALLERS" in each}
+    assert by_token == {"submit_void": "shop,desk", "read_voids": "shop,desk"}
+    assert {variables[name]["TOKEN_CALLER_CLAIM"] for name in by_token} == {"azp"}
+
+
 def test_concurrency_is_reserved_where_it_is_set_and_nowhere_else(
     templates: dict[str, Any], everything: dict[str, Any]
 ) -> None:
     reserved = {name: each.get("ReservedConcurrentExecutions") for name, each in functions(everything).items()}
-    assert reserved == {"submit_void": 50, "read_voids": 20, "receive_webhook": 30, "settle_voids": 5}
+    assert reserved == {"submit_void": 50, "read_voids": 20, "receive_webhook": 30, "settle_voids": 5, "decide": 5}
     for environment in ("test", "prod", "local"):
         for each in functions(templates[environment]).values():
             assert "ReservedConcurrentExecutions" not in each
@@ -188,13 +201,13 @@ def test_what_must_exist_before_a_function_is_its_rights_and_nothing_that_it_ref
 def test_all_functions_share_one_asset_and_none_a_log_group(template: dict[str, Any]) -> None:
     every = functions(template).values()
     assert len({str(function["Code"]) for function in every}) == 1
-    assert len({str(function["LoggingConfig"]["LogGroup"]) for function in every}) == 4
+    assert len({str(function["LoggingConfig"]["LogGroup"]) for function in every}) == 5
 
 
 @pytest.mark.parametrize(("environment", "days"), [("test", 90), ("prod", 400)])
 def test_every_log_group_forgets_in_the_end(templates: dict[str, Any], environment: str, days: int) -> None:
     groups = [each for each in templates[environment]["Resources"].values() if each["Type"] == "AWS::Logs::LogGroup"]
-    assert len(groups) == 5
+    assert len(groups) == 6
     assert {group["Properties"]["RetentionInDays"] for group in groups} == {days}
 
 
@@ -218,7 +231,7 @@ def test_lambda_does_not_retry_settling_either(of_type: Callable[[str], Resource
 
 def test_the_local_engine_lacks_only_what_no_void_depends_on(templates: dict[str, Any]) -> None:
     # Pinned: a longer list means that less of the real stack is proved locally.
-    assert {"AWS::Logs::QueryDefinition"} == NOT_DEPLOYED_LOCALLY
+    assert {"AWS::Logs::QueryDefinition", "AWS::Pipes::Pipe"} == NOT_DEPLOYED_LOCALLY
     types = {
         name: sorted(resource["Type"] for resource in template["Resources"].values())
         for name, template in templates.items()
@@ -230,7 +243,7 @@ def test_the_local_engine_lacks_only_what_no_void_depends_on(templates: dict[str
     assert Counter(types["test"]) - Counter(types["prod"]) == Counter()
     lacking = Counter(types["test"]) - Counter(types["local"])
     assert lacking == {
-        "AWS::Logs::QueryDefinition": 3,
+        "AWS::Logs::QueryDefinition": 4,
         "AWS::Pipes::Pipe": 1,
         "AWS::CloudWatch::Alarm": 1,
     }  # the pipe's

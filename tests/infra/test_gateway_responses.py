@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import representations
+import answers
 from infra import gateway_responses
 from infra.synth import ROOT
 
@@ -61,6 +61,21 @@ def test_the_gateways_own_answer_is_a_problem_document(
     assert headers.get("gatewayresponse.header.Retry-After") == retry_after
 
 
+def test_where_tokens_are_taken_their_refusals_keep_awss_status_and_say_how_to_come_in(
+    of_type: Callable[[str], Resources], everything: dict[str, Any]
+) -> None:
+    by_token = by_cause(lambda kind: {n: each for n, each in everything["Resources"].items() if each["Type"] == kind})
+    for cause, answer in by_token.items():
+        without = by_cause(of_type)[cause]
+        if cause in ("UNAUTHORIZED", "EXPIRED_TOKEN"):
+            assert "StatusCode" not in answer
+            assert "status" not in document(answer)
+            assert answer["ResponseParameters"]["gatewayresponse.header.WWW-Authenticate"] == "'Bearer'"
+        else:
+            assert answer.keys() == without.keys()
+            assert answer["ResponseParameters"] == without["ResponseParameters"]
+
+
 def test_no_other_answer_of_the_gateway_is_put(of_type: Callable[[str], Resources]) -> None:
     assert set(by_cause(of_type)) == {each.cause for each in gateway_responses.RESPONSES}
     # AWS documents that one for this has no effect: the answer is a line of plain text.
@@ -76,14 +91,14 @@ def test_an_unknown_key_is_never_told_that_its_request_is_malformed(of_type: Cal
 
 
 def test_a_type_has_one_title_whoever_answers(of_type: Callable[[str], Resources]) -> None:
-    titles = {f"{TYPE}{name}": problem.title for name, problem in representations.PROBLEMS.items()}
+    titles = {f"{TYPE}{name}": problem.title for name, problem in answers.PROBLEMS.items()}
     for cause, answer in by_cause(of_type).items():
         problem = document(answer)
         assert problem["title"] == titles[problem["type"]], cause
 
 
 def test_the_contract_shows_each_type_with_its_title() -> None:
-    titles = {f"{TYPE}{name}": problem.title for name, problem in representations.PROBLEMS.items()}
+    titles = {f"{TYPE}{name}": problem.title for name, problem in answers.PROBLEMS.items()}
     shown = list(problems(json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))))
     assert {each["type"] for each in shown} <= set(titles)
     assert len(shown) > 10

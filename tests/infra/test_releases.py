@@ -17,7 +17,7 @@ def of(template: dict[str, Any], kind: str) -> Resources:
 def test_whatever_calls_a_function_calls_its_alias(templates: dict[str, Any], environment: str) -> None:
     template = templates[environment]
     aliases = of(template, "AWS::Lambda::Alias")
-    assert [each["Properties"]["Name"] for each in aliases.values()] == ["live"] * 4
+    assert [each["Properties"]["Name"] for each in aliases.values()] == ["live"] * 5
     for permission in of(template, "AWS::Lambda::Permission").values():
         assert permission["Properties"]["FunctionName"]["Ref"] in aliases
     (schedule,) = of(template, "AWS::Scheduler::Schedule").values()
@@ -72,21 +72,11 @@ def test_settling_moves_at_once(templates: dict[str, Any]) -> None:
 @pytest.mark.parametrize("environment", ["test", "prod", "local"])
 def test_the_version_before_is_there_to_go_back_to(templates: dict[str, Any], environment: str) -> None:
     versions = of(templates[environment], "AWS::Lambda::Version").values()
-    assert len(versions) == 4
+    assert len(versions) == 5
     for version in versions:
         # The next release drops it from the template. One that a failed deployment made is deleted: Lambda makes no
         # second version of the same code, so the same release could not be tried again.
         assert version["DeletionPolicy"] == "RetainExceptOnCreate"
-
-
-def test_snapshots_are_of_published_versions_where_they_are_switched_on(
-    everything: dict[str, Any], templates: dict[str, Any]
-) -> None:
-    for function in of(everything, "AWS::Lambda::Function").values():
-        assert function["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
-    assert not any(
-        "SnapStart" in each["Properties"] for each in of(templates["prod"], "AWS::Lambda::Function").values()
-    )
 
 
 def test_a_key_of_ones_own_covers_table_secret_variables_logs_and_topic(everything: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The operators' command line: `python -m ops --local list`, `python -m ops --environment prod show 123`.
 
-Promises one clear line on standard error and exit code 1 for whatever goes wrong, and never a traceback. Never sends a
-void: all it may change is what a question to the provider or a message from the provider proves.
+Promises one clear line on standard error and exit code 1 for whatever goes wrong, and never a traceback. Sends no void
+by itself: it changes what a question to the provider or a message of it proves, and what an operator decides.
 """
 
 import io
@@ -20,8 +20,7 @@ def main(arguments: list[str]) -> int:
         return 2
 
     def work() -> int:
-        chosen.run(place(chosen), chosen, Screen(chosen.json))
-        return 0
+        return chosen.run(place(chosen), chosen, Screen(chosen.json)) or 0
 
     return exit_code(work)
 

@@ -1,36 +1,53 @@
-"""What each command of `python -m ops` does: looks at one place, and prints what it found to one screen."""
+"""What each command about one order, the list and the quarantine does: looks at one place, prints to one screen."""
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, TextIO
-
-from botocore.exceptions import ClientError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from typing import Any
 
 from ops import api, compare, export, places, quarantine, systems
 from ops.places import OpsError, Place
-from ops.screen import Screen, progress_console
+from ops.screen import Screen, clean
 
 Arguments = argparse.Namespace
+TITLES = {"unsettled": "unsettled", "review": "in review", "settled": "settled"}
+PARTS = ("provider", "history", "reviews", "attempts", "operations", "decisions", "webhooks", "webhooks_truncated")
 
 
 def list_voids(place: Place, chosen: Arguments, screen: Screen) -> None:
-    voids = api.list_voids(place, chosen.state)
+    if chosen.day and chosen.state != "settled":
+        raise OpsError("--day is for --state settled")
+    day = (chosen.day or _today()) if chosen.state == "settled" else None
+    voids = api.list_voids(place, chosen.state, export.day(day).isoformat() if day else None)
     if screen.as_json:
         for void in voids:
             screen.document(void)
         return
-    listed = list(voids)
-    columns = ["order_id", "state", "reason", "review", "resend_allowed", "requested_at", "comment"]
-    if len({void.get("pos_id") for void in listed}) > 1:
+    listed, now = list(voids), datetime.now(UTC)
+    columns = ["order_id", "state", "reason", "reviews", "age", "resend_allowed", "comment"]
+    if chosen.state == "settled":
+        columns[4:6] = ["settled_at"]
+    if len({void["pos_id"] for void in listed}) > 1:
         columns.append("pos_id")  # the list has the voids of all projects
-    rows = [[void.get(name) for name in columns] for void in listed]
+    rows = [[{**void, **_ages(void, now)}[name] for name in columns] for void in listed]
     if rows:
         screen.table([name.replace("_", " ") for name in columns], rows)
-    screen.line(f"{len(rows)} {chosen.state if chosen.state == 'unsettled' else 'in review'}")
+    screen.line(f"{len(rows)} {TITLES[chosen.state]}" + (f" on {day}" if day else ""))
+
+
+def _ages(void: api.Document, now: datetime) -> dict[str, str]:
+    """How long it is known, and what must be looked at since when."""
+    since = (f"{one['reason']} {age(one['since'], now)}" for one in void["reviews"] if one["read_at"] is None)
+    return {"age": age(void["requested_at"] or void["history"][0]["at"], now), "reviews": ", ".join(since)}
+
+
+def age(at: str, now: datetime) -> str:
+    """`5 min`, `3 h` or `12 d`."""
+    seconds = max(0, (now - datetime.fromisoformat(at)).total_seconds())
+    units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), units[-1])
+    return f"{seconds // size:.0f} {unit}"
 
 
 def show(place: Place, chosen: Arguments, screen: Screen) -> None:
@@ -45,56 +62,83 @@ def _print_void(void: api.Document, screen: Screen) -> None:
     if screen.as_json:
         screen.document(void)
         return
-    parts = ("provider", "history", "events", "events_truncated")
     screen.heading(f"Order {void['order_id']}")
-    screen.fields({name: value for name, value in void.items() if name not in parts})
+    screen.fields({name: value for name, value in void.items() if name not in PARTS})
     if void["provider"]:
         screen.heading("As the provider says", above=True)
         screen.fields(void["provider"])
+    for name in ("reviews", "decisions", "attempts", "operations"):
+        if void[name]:
+            screen.heading(name.capitalize(), above=True)
+            screen.table([column.replace("_", " ") for column in void[name][0]], [_cells(one) for one in void[name]])
     screen.heading("Timeline", above=True)
     screen.table(("at", "what", "state", "by", "operation"), list(timeline(void)))
-    if void["events_truncated"]:
+    if void["webhooks_truncated"]:
         screen.line("Older webhooks are left out.")
+
+
+def _cells(one: api.Document) -> list[object]:
+    return [", ".join(value) if isinstance(value, list) else value for value in one.values()]
 
 
 def timeline(void: api.Document) -> Iterator[list[object]]:
     """The record's changes and the webhooks, in the order of our clock; of one moment the webhook is the cause."""
     changes = [(one["at"], 1, ["state", one["state"], one["evidence"], None]) for one in void["history"]]
-    events = [
-        (
-            one["received_at"],
-            0,
-            ["webhook", one["status"], one["method"], (one["provider"] or {}).get("operation_id")],
-        )
-        for one in void["events"]
+    webhooks = [
+        (one["received_at"], 0, ["webhook", one["status"], one["method"], (one["provider"] or {}).get("operation_id")])
+        for one in void["webhooks"]
     ]
-    for at, _, what in sorted(changes + events, key=lambda line: line[:2]):
+    for at, _, what in sorted(changes + webhooks, key=lambda line: line[:2]):
         yield [at, *what]
+
+
+# ---- beside the provider's own list ----------------------------------------------------------------------------------
 
 
 def compare_order(place: Place, chosen: Arguments, screen: Screen) -> None:
     record = _record_or_none(place, chosen.order)
-    variables = places.configuration(place)
-    secret, provider = systems.secret(place, variables), systems.provider(variables)
-    said = record["provider"] if record else None
-    view = compare.ask(secret, provider, chosen.order, said["pos_id"] if said else None)
+    view = _view(place, chosen.order, record)
     if record is None and view.not_found:
         raise OpsError("neither we nor the provider know this order")
     found = compare.differences(record, view)
-    listed = [dict(operation.fields) for operation in view.operations]
     if screen.as_json:
-        known = not view.not_found
-        screen.document(
-            {"order_id": chosen.order, "agrees": not found, "differences": found, "known_to_provider": known,
-             "record": record, "operations": listed}
-        )  # fmt: skip
+        screen.document({
+            "order_id": chosen.order,
+            "agrees": all(one.kind == compare.DECIDED for one in found),
+            "differences": [one.says for one in found],
+            "kinds": [one.kind for one in found],
+            "known_to_provider": not view.not_found,
+            "record": record,
+            "operations": [dict(operation.fields) for operation in view.operations],
+        })  # fmt: skip
         return
-    state = record["state"] if record else None
-    screen.heading(f"Order {chosen.order}: our record is {state or 'missing'}")
-    columns = ("method", "status", "amount", "currency", "operation_id", "status_description")
-    screen.table([name.replace("_", " ") for name in columns], [[one[name] for name in columns] for one in listed])
-    for line in found or ["Both agree."]:
-        screen.line(line)
+    screen.heading(f"Order {chosen.order}: our record is {record['state'] if record else 'missing'}")
+    _print_view(view, screen)
+    for says in [one.says for one in found] or ["Both agree."]:
+        screen.line(says)
+
+
+def _view(place: Place, order: str, record: api.Document | None) -> Any:
+    variables = places.configuration(place)
+    secret, provider = systems.secret(place, variables), systems.provider(variables)
+    return compare.ask(secret, provider, order, record["pos_id"] if record else None)
+
+
+def _print_view(view: Any, screen: Screen) -> None:
+    columns = (
+        "method",
+        "status",
+        "amount",
+        "currency",
+        "operation_id",
+        "payment_id",
+        "status_code",
+        "status_description",
+    )
+    screen.table(
+        [name.replace("_", " ") for name in columns],
+        [[operation.fields[name] for name in columns] for operation in view.operations],
+    )
 
 
 def _record_or_none(place: Place, order: str) -> api.Document | None:
@@ -104,8 +148,44 @@ def _record_or_none(place: Place, order: str) -> api.Document | None:
         return None
 
 
+def decide(place: Place, chosen: Arguments, screen: Screen) -> None:
+    """Show both sides, ask, and give the service the decision: about the record that was shown, or about none."""
+    while True:
+        try:
+            decided = _ask_and_decide(place, chosen, screen)
+        except api.Changed:
+            print("The record has changed meanwhile. Once more:", file=sys.stderr)
+            continue
+        _print_void(decided, screen)
+        return
+
+
+def _ask_and_decide(place: Place, chosen: Arguments, screen: Screen) -> api.Document:
+    record = api.read_void(place, chosen.order, refresh=True)
+    seen = Screen(out=sys.stderr) if screen.as_json else screen
+    _print_void(record, seen)
+    seen.heading("The provider's own list, of this minute", above=True)
+    try:
+        _print_view(_view(place, chosen.order, record), seen)
+    except OpsError as error:
+        seen.line(f"{error}. That forbids no decision.")
+    question = f"Order {chosen.order} in {place.environment}: {chosen.decision}, because: {chosen.note}"
+    if not confirmed(question):
+        raise OpsError("nothing was decided")
+    return api.decide(place, chosen.order, chosen.decision, record["revision"], chosen.note)
+
+
+def confirmed(question: str) -> bool:
+    """Does whoever sits there type yes?"""
+    print(f"\n{clean(question)}\nType yes to go on: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() == "yes"
+
+
+# ---- quarantine ------------------------------------------------------------------------------------------------------
+
+
 def quarantine_list(place: Place, chosen: Arguments, screen: Screen) -> None:
-    day = export.day(chosen.date) if chosen.date else datetime.now(UTC).date()
+    day = export.day(chosen.date or _today())
     client, where = place.client("dynamodb"), places.storage(place)
     messages = list(quarantine.on_day(client, where.table_name, day))
     if screen.as_json:
@@ -132,42 +212,5 @@ def quarantine_apply(place: Place, chosen: Arguments, screen: Screen) -> None:
         screen.line(f"{received.outcome}: order {order}, record {state or 'unchanged'}")
 
 
-def export_period(place: Place, chosen: Arguments, screen: Screen) -> None:
-    wanted = export.period(chosen.first, chosen.last)
-    if chosen.excel and not chosen.out:
-        raise OpsError("--excel is for a file: give --out")
-    client, table = place.client("dynamodb"), places.storage(place).table_name
-    quiet = chosen.out is None and sys.stdout.isatty()  # the rows themselves are the progress
-    with _progress(_total(client, table), quiet) as passed:
-        rows = (export.row(void) for void in export.records(client, table, wanted, passed))
-
-        def write(out: TextIO) -> int:
-            if screen.as_json:
-                return export.write_json_lines(out, rows)
-            return export.write_csv(out, rows, out.isatty())
-
-        if chosen.out is None:
-            count = write(sys.stdout)
-        else:
-            with export.whole_file(chosen.out, chosen.excel) as out:
-                count = write(out)
-    print(f"{count} records", file=sys.stderr)
-
-
-def _total(client: Any, table: str) -> int | None:
-    try:
-        return export.items_in_table(client, table) or None
-    except ClientError:
-        return None  # a bar without an end is no reason not to export
-
-
-@contextmanager
-def _progress(total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
-    console = progress_console()
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("items read", total=total)
-        yield lambda count: bar.advance(task, count)
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

@@ -1,10 +1,11 @@
 """Our record of an order against the provider's own list of it. Reads only, on both sides.
 
-Promises that "the provider could not be asked" is never shown as "the provider has nothing".
+Promises that "the provider could not be asked" is never shown as "the provider has nothing", and that what an operator
+has decided is no difference.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ops import systems
 from ops.places import OpsError
@@ -14,7 +15,17 @@ from payments.provider import Provider
 from payments.secret import Secret
 
 _IDS = ("operation_id", "transaction_id", "payment_id")
-_EQUAL = ("amount", "currency", *_IDS)
+_OPEN = ("submitting", "unknown", "pending")
+DECIDED = "decided"
+
+Document = Mapping[str, Any]
+
+
+class Difference(NamedTuple):
+    """What does not agree: its kind, as `reconcile` counts it, and a sentence."""
+
+    kind: str
+    says: str
 
 
 def ask(secret: Secret, provider: Provider, order_id: str, pos_id: str | None) -> OrderView:
@@ -24,46 +35,70 @@ def ask(secret: Secret, provider: Provider, order_id: str, pos_id: str | None) -
     if credentials is None:
         raise OpsError(f"the record belongs to project {pos_id}, and the secret has no credentials of it")
     view = provider.get_order(credentials, order_id, deadline)
-    if view is None:
+    if view is None or view.partial:
         raise OpsError("the provider gave no answer that may be trusted: nothing can be said; try again later")
     return view
 
 
-def differences(record: dict[str, Any] | None, view: OrderView) -> list[str]:
-    """What does not agree, in words; nothing if all does."""
-    return list(_differences(record, view))
-
-
-def _differences(record: dict[str, Any] | None, view: OrderView) -> Iterator[str]:
-    voids = view.of("void")
-    released = [operation for operation in voids if operation.succeeded]
+def differences(record: Document | None, view: OrderView) -> list[Difference]:
+    """What does not agree; nothing if all does. What a decision explains has the kind `decided`."""
     if record is None:
-        if voids:
-            yield f"the provider lists {len(voids)} void(s), and we have no record"
-        return
-    state, evidence = record["state"], record["provider"] or {}
+        return list(_without_record(view))
+    return [_decided(record, one) for one in _differences(record, view)]
+
+
+def _without_record(view: OrderView) -> Iterator[Difference]:
+    voids = [operation for operation in view.of("void") if not operation.failed]
+    if voids:
+        yield Difference("unknown-here", f"the provider lists {len(voids)} void(s), and we have no record")
+
+
+def _differences(record: Document, view: OrderView) -> Iterator[Difference]:
+    state, released = record["state"], [operation for operation in view.of("void") if operation.succeeded]
     if view.not_found:
-        yield "the provider does not know the order (this may also be a delay)"
+        if state != "failed":  # nothing was voided: on that both agree
+            kind = "voided-here-not-there" if state == "voided" else "open"
+            yield Difference(kind, "the provider does not know the order (this may also be a delay)")
         return
     if len(released) > 1:
-        yield f"the provider executed {len(released)} voids of this order"
+        yield Difference("second-void", f"the provider executed {len(released)} voids of this order")
     if state == "voided" and not released:
-        yield "our record is voided, and the provider lists no successful void"
-    if state != "voided" and released:
-        yield f"the provider lists a successful void, and our record is {state}: `refresh` takes it over"
-    if state == "failed" and any(operation.under_way for operation in voids):
-        yield "the provider has a void under way, and our record is failed"
-    if state == "voided" and released:
-        yield from _contradictions(evidence, released)
+        yield Difference("voided-here-not-there", "our record is voided, and the provider lists no successful void")
+    elif state == "voided":
+        yield from _contradictions(record, view, released)
+    elif released:
+        says = f"the provider lists a successful void, and our record is {state}: `refresh` takes it over"
+        yield Difference("voided-there-not-here", says)
+    elif state in _OPEN:
+        yield Difference("open", f"our record is {state}")
+    elif any(operation.under_way for operation in view.of("void")):
+        yield Difference("open", "the provider has a void under way, and our record is failed")
 
 
-def _contradictions(evidence: dict[str, Any], released: list[Operation]) -> Iterator[str]:
-    same = next((one for one in released if _shared(evidence, one)), released[0])
-    for name in _EQUAL:
-        ours, theirs = evidence.get(name), same.fields[name]
+def _contradictions(record: Document, view: OrderView, released: list[Operation]) -> Iterator[Difference]:
+    said = record["provider"] or {}
+    same = next((one for one in released if _shared(said, one)), released[0])
+    for name in ("amount", "currency", *_IDS):
+        ours, theirs = said.get(name), same.fields[name]
         if ours is not None and theirs is not None and ours != theirs:
-            yield f"{name}: ours {shown(ours)}, theirs {shown(theirs)}"
+            kind = name if name in ("amount", "currency") else "ids"
+            yield Difference(kind, f"{name}: ours {shown(ours)}, theirs {shown(theirs)}")
+    payment = said.get("payment_id") or same.fields["payment_id"]
+    others = {auth.fields["payment_id"] for auth in view.of("auth") if auth.succeeded} - {payment, None}
+    if payment is not None and others:
+        names = ", ".join(sorted(map(str, others)))
+        yield Difference("another-hold", f"the void released payment {payment}, and another hold may stand: {names}")
 
 
-def _shared(evidence: dict[str, Any], operation: Operation) -> bool:
-    return any(evidence.get(name) and evidence.get(name) == operation.fields[name] for name in _IDS[:2])
+def _shared(said: Document, operation: Operation) -> bool:
+    return any(said.get(name) and said.get(name) == operation.fields[name] for name in _IDS[:2])
+
+
+def _decided(record: Document, found: Difference) -> Difference:
+    """An operator's newest word stands for what the provider does not show, and for what it still shows under way."""
+    requested = record["requested_at"] or ""
+    words = [one for one in record["decisions"] if one["decision"] != "reviewed" and one["at"] >= requested]
+    explained = {("voided", "voided"): "voided-here-not-there", ("not-voided", "failed"): "open"}
+    if words and explained.get((words[-1]["decision"], record["state"])) == found.kind:
+        return Difference(DECIDED, f"{found.says}; decided by {shown(words[-1]['by'])}: {words[-1]['note']}")
+    return found

@@ -1,17 +1,16 @@
 """Void records of a period as CSV for finance, streamed from the table.
 
-Promises exact amounts and cells that no spreadsheet takes for a formula. Reads by a paginated scan with the operator's
-own rights: the functions have none, because a request must never cost a scan, and a period has no index on purpose.
+Promises exact amounts, cells that no spreadsheet takes for a formula, and each record in exactly one month. Reads by a
+paginated scan with the operator's own rights: the functions have none, because a request must never cost a scan, and
+what is open has no index by day.
 """
 
 import csv
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any, TextIO
 
 from ops import items
@@ -24,7 +23,7 @@ _PARTS = re.compile(r"(?<=[;\t\r\n])")
 _SIGN_NAMES = re.compile(r"PLUS SIGN|MINUS|EQUALS SIGN|HYPHEN|COMMERCIAL AT")
 _OWN = (
     "order_id", "state", "reason", "review", "corrected", "attempt", "requested_at", "requested_by", "settled_at",
-    "order_currency", "comment",
+    "order_currency", "comment", "provider_code", "provider_message",
 )  # fmt: skip
 _FIELDS = (
     "operation_id", "payment_id", "transaction_id", "pos_id", "method", "amount", "currency", "status", "status_code",
@@ -34,13 +33,17 @@ COLUMNS = (
     *_OWN, *(f"provider_{name}" for name in _FIELDS), "provider_fee_amount", "provider_fee_currency", "pos_id",
 )  # fmt: skip
 
+LONGEST_LITERAL = 120
+"""Excel takes 255 characters of text in a formula, and each quote twice."""
+_BOOLEANS = frozenset({"true", "false", "істина", "хибність"})
+
 Row = Mapping[str, object]
 Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Whole days in UTC, both ends included. A void belongs to the day on which it was settled, or else requested."""
+    """Whole days in UTC, both ends included. A void belongs to one of them: see `dated`."""
 
     first: date
     last: date
@@ -55,8 +58,14 @@ class Period:
         return _midnight(self.last + timedelta(days=1))
 
     def holds(self, void: Document) -> bool:
-        at = void["settled_at"] or void["requested_at"]
-        return at is not None and self.begin <= at < self.end
+        """Is it a void of these days?"""
+        return self.begin <= dated(void) < self.end
+
+
+def dated(void: Document) -> str:
+    """When it was settled, or else requested; what the portal alone has announced: when we first heard of it."""
+    at: str = void["settled_at"] or void["requested_at"] or void["history"][0]["at"]
+    return at
 
 
 def _midnight(day: date) -> str:
@@ -81,6 +90,14 @@ def period(first: str, last: str) -> Period:
     if found.last < found.first:
         raise OpsError("the period ends before it begins")
     return found
+
+
+def month(text: str) -> Period:
+    """The days of `2026-11`. Raises OpsError."""
+    if not re.fullmatch(r"\d{4}-\d{2}", text):
+        raise OpsError("a month is written as 2026-11")
+    first = day(f"{text}-01")
+    return Period(first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1))
 
 
 def items_in_table(client: Any, table: str) -> int:
@@ -112,15 +129,28 @@ def row(void: Document) -> Row:
     }
 
 
-def write_csv(out: TextIO, rows: Iterator[Row], to_terminal: bool) -> int:
+def write_csv(out: TextIO, rows: Iterator[Row], to_terminal: bool = False, excel: bool = False) -> int:
     """Write the rows as they come; how many. On a terminal line breaks inside a cell go, too."""
-    writer = csv.DictWriter(out, COLUMNS)
+    writer, count = csv.DictWriter(out, COLUMNS), 0
     writer.writeheader()
-    count = 0
     for one in rows:
-        writer.writerow({name: cell(value, to_terminal) for name, value in one.items()})
+        writer.writerow(
+            {name: spreadsheet(value) if excel else cell(value, to_terminal) for name, value in one.items()}
+        )
         count += 1
     return count
+
+
+def spreadsheet(value: object) -> str:
+    """A cell whose text stays text: a spreadsheet would make numbers and days of `00123`, `1E5` and `3-4`.
+
+    It is the one form that Excel and LibreOffice both show as the text alone: a formula that is nothing but that text.
+    """
+    text = cell(value)
+    guessed = isinstance(value, str) and (any(map(str.isnumeric, text)) or text.casefold() in _BOOLEANS)
+    if not guessed or text.startswith("'") or set(text) & set("\t\r\n"):
+        return text
+    return f'="{text.replace('"', '""')}"' if len(text) <= LONGEST_LITERAL else f"'{text}"
 
 
 def write_json_lines(out: TextIO, rows: Iterator[Row]) -> int:
@@ -173,16 +203,3 @@ def _is_invisible(character: str) -> bool:
 
 def _name(character: str) -> str:
     return unicodedata.name(character, "")
-
-
-@contextmanager
-def whole_file(path: str, excel: bool) -> Iterator[TextIO]:
-    """A file that gets its name when it is complete: half an export must not be taken for a whole one."""
-    part = Path(f"{path}.part")
-    try:
-        # Excel takes UTF-8 for something else unless it begins with a mark.
-        with part.open("w", encoding="utf-8-sig" if excel else "utf-8", newline="") as out:
-            yield out
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

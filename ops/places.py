@@ -5,12 +5,14 @@ functions cannot mean different ones. Promises that the credentials of one place
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
@@ -18,15 +20,22 @@ from botocore.exceptions import ClientError
 from local.scratch import is_locked
 from payments import settings
 
+STACK = "VoidService-"
 LOCAL_REGION = "eu-central-1"
-LOCAL_CALLER = ("local", "local-secret")
-"""What `make run` prints."""
+LOCAL_CALLER = ("operator", "operator-secret")
+"""Whose key `make run` prints: it may read and decide."""
 LOCAL_OWNER = ("test", "test")
 """The root of ministack's only account."""
 NOT_FOUND = "not found"
 """The local engine's address when no run says it: its API may be used all the same."""
 READER = "read_voids.handler"
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
+# Whoever's profile and files this shell is set up for, the local run is another account.
+_OF_NOBODY: Any = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -41,18 +50,33 @@ class Place:
     stack: str
     region: str
     session: Any
-    caller: ReadOnlyCredentials
+    local_caller: ReadOnlyCredentials | None = None
+    """Who signs locally; None: the session's own role."""
     api_url: str | None = None
     """None: the stack's output says it."""
     aws_endpoint: str | None = None
     """None: AWS itself."""
+
+    @property
+    def environment(self) -> str:
+        """The environment's name."""
+        return self.stack.removeprefix(STACK)
+
+    @property
+    def caller(self) -> ReadOnlyCredentials:
+        """Who signs now: credentials of a role are renewed while a command runs. Raises OpsError."""
+        found = self.local_caller or self.session.get_credentials()
+        if found is None:
+            raise OpsError("no AWS credentials: log in, give --profile, or use --local for the service of `make run`")
+        return found if isinstance(found, ReadOnlyCredentials) else found.get_frozen_credentials()
 
     def client(self, service: str) -> Any:
         """A client with the operator's own rights. Raises OpsError."""
         if self.aws_endpoint == NOT_FOUND:
             raise no_local_run(self)
         try:
-            return self.session.client(service, region_name=self.region, endpoint_url=self.aws_endpoint, config=_CONFIG)
+            config = _CONFIG if self.aws_endpoint is None else _CONFIG.merge(Config(proxies={}))  # loopback needs none
+            return self.session.client(service, region_name=self.region, endpoint_url=self.aws_endpoint, config=config)
         except ValueError as error:  # an address that is none
             raise OpsError(str(error)) from None
 
@@ -67,11 +91,12 @@ def no_local_run(place: Place) -> OpsError:
 
 def local(port: int, aws_endpoint: str | None) -> Place:
     """The service that `make run` started on this machine."""
-    session = boto3.Session(*LOCAL_OWNER, region_name=LOCAL_REGION)
+    core = botocore.session.Session(session_vars=_OF_NOBODY)
+    session = boto3.Session(*LOCAL_OWNER, region_name=LOCAL_REGION, botocore_session=core)
     caller = ReadOnlyCredentials(*LOCAL_CALLER, None)
     url = f"http://127.0.0.1:{port}"
     return Place(
-        "VoidService-local", LOCAL_REGION, session, caller, f"{url}/v1", aws_endpoint or _engine_of(url) or NOT_FOUND
+        f"{STACK}local", LOCAL_REGION, session, caller, f"{url}/v1", aws_endpoint or _engine_of(url) or NOT_FOUND
     )
 
 
@@ -80,10 +105,9 @@ def deployed(environment: str, region: str | None, profile: str | None) -> Place
     session = boto3.Session(profile_name=profile, region_name=region)
     if session.region_name is None:
         raise OpsError("no region: give --region, or set AWS_REGION")
-    credentials = session.get_credentials()
-    if credentials is None:
-        raise OpsError("no AWS credentials: log in, give --profile, or use --local for the service of `make run`")
-    return Place(f"VoidService-{environment}", session.region_name, session, credentials.get_frozen_credentials())
+    place = Place(f"{STACK}{environment}", session.region_name, session)
+    _ = place.caller
+    return place
 
 
 def _engine_of(url: str) -> str | None:

@@ -1,6 +1,6 @@
 """Webhooks that were genuine and could not be used: looked at, and applied again after their cause is gone.
 
-Applies by the functions' own code (`payments.webhooks`), with the operator's rights. Promises to refuse what is still
+Applies by the functions' own code (`receive_webhook`), with the operator's rights. Promises to refuse what is still
 unreadable, not ours, or was masked where it matters. Never deletes: the copy in quarantine expires by itself.
 """
 
@@ -8,17 +8,17 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ops import items, systems
 from ops.places import OpsError
-from payments import webhooks
-from payments.messages import Operation
-from payments.outside import Storage
-from payments.record import wrong_order_id
+from payments.messages import Operation, wrong_order_id
 from payments.secret import Credentials, Secret
 from payments.signatures import sign_webhook
-from payments.webhooks import Received, WebhookOutcome
+
+if TYPE_CHECKING:
+    from receive_webhook import Received
+    from systems import Storage
 
 KEPT_DAYS = 90
 SHORTEST_DIGEST = 8
@@ -49,16 +49,18 @@ def find(client: Any, table: str, digest: str, day: date | None) -> Message:
     return found[0]
 
 
-def apply(storage: Storage, message: Message) -> Received:
+def apply(storage: "Storage", message: Message) -> "Received":
     """Take the message again, as if the provider had sent it again. Raises OpsError, SecretError, StoreError."""
+    import receive_webhook  # here: it sets up what a function stands on
+
     data = base64.urlsafe_b64encode(message["text"].encode())
-    operation = webhooks.decode(data)
+    operation = receive_webhook.decode(data)
     _refuse(operation)
     # It was proven when it came, but only a masked text was kept: signed with our own secret it takes the way of every
     # message, and once more it is recognised as the same.
     signature = sign_webhook(_credentials(storage.secret, operation).api_secret, data)
-    received = webhooks.receive(storage, data, signature)
-    if received.outcome is WebhookOutcome.QUARANTINED and received.before == received.after:
+    received = receive_webhook.receive(storage, data, signature)
+    if received.outcome is receive_webhook.WebhookOutcome.QUARANTINED and received.before == received.after:
         raise OpsError(f"it still cannot be stored, as when it came ({message['why']}): the record stays as it is")
     return received
 

@@ -75,6 +75,10 @@ class Screen:
         """One JSON document on one line."""
         self._out.write(json_text(value) + "\n")
 
+    def flush(self) -> None:
+        """What was printed is seen now."""
+        self._out.flush()
+
     def heading(self, text: str, above: bool = False) -> None:
         """A line that names what follows; `above` sets it apart from what stands above it."""
         if above:
@@ -109,9 +113,15 @@ def progress_console() -> Console:
     return _console(sys.stderr)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever reads, `head` perhaps, has enough: see ops/errors.py. Rich itself would end the command with 1."""
+        raise BrokenPipeError
+
+
 def _console(out: TextIO) -> Console:
     # No markup, no emoji codes, no highlighting: "[red]" in somebody's comment is text.
-    return Console(file=out, markup=False, emoji=False, highlight=False, width=None if out.isatty() else PIPED_WIDTH)
+    return _Console(file=out, markup=False, emoji=False, highlight=False, width=None if out.isatty() else PIPED_WIDTH)
 
 
 def _cell(value: object) -> Text:

@@ -6,13 +6,18 @@ The same code as in Lambda, but no merchant waits here: the clients' own timeout
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ops import places
 from ops.places import Place
 from payments import settings
 from payments.deadline import Deadline
 from payments.provider import Provider
 from payments.secret import Secret
+from payments.store import Store
+
+if TYPE_CHECKING:
+    from systems import Storage
 
 SECONDS = 60.0
 """More than any of these commands needs of its systems."""
@@ -33,7 +38,7 @@ class PatientClient:
 def secret(place: Place, variables: Mapping[str, str]) -> Secret:
     """The provider's credentials. Raises OpsError, SettingsError."""
     client = PatientClient(place.client("secretsmanager"))
-    return Secret(client, settings.storage(variables).secret_id, _now)
+    return Secret(client, settings.storage(variables).secret_id, now)
 
 
 def provider(variables: Mapping[str, str]) -> Provider:
@@ -41,14 +46,29 @@ def provider(variables: Mapping[str, str]) -> Provider:
     return Provider(settings.provider(variables))
 
 
+def store(place: Place) -> Store:
+    """The table, for whole orders: written under the functions' own conditions. Raises OpsError, SettingsError."""
+    where = places.storage(place)
+    return Store(PatientClient(place.client("dynamodb")), where.table_name, where.keep_settled_days)
+
+
+def storage(place: Place) -> "Storage":
+    """The table and the secret, as a function has them. Raises OpsError, SettingsError."""
+    from systems import Storage  # here: it sets up what a function stands on
+
+    return Storage(store(place), secret(place, places.configuration(place)), now, new_id)
+
+
 def deadline() -> Deadline:
     """For what begins now."""
-    return Deadline(_now() + round(SECONDS * 1000), _now)
+    return Deadline(now() + round(SECONDS * 1000), now)
 
 
-def _now() -> int:
+def now() -> int:
+    """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """A fresh identifier."""
     return uuid.uuid4().hex

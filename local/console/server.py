@@ -2,15 +2,16 @@
 
 Promises that only the files of static/, docs/openapi.json and two of Swagger UI are served, and that only the sandbox's
 own calls are passed on. Never answers a page of another site: what config.json holds is for this machine's user.
+ops/console.py serves the same pages over a deployed API, with a configuration that holds no credentials.
 """
 
 import importlib.util
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import urllib3
 
@@ -51,34 +52,55 @@ DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
+class Page(NamedTuple):
+    """What a browser is answered, whoever serves it."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:
     """Answers what is the console's, and None for everything else, which is the API's. `events`: what has left."""
     pool = urllib3.PoolManager(retries=False, timeout=40)
 
     def answer(request: Request) -> Answer | None:
-        path = request.path
-        passed_on = path.startswith(f"{PROXY}/")
-        if not passed_on and not (request.method in ("GET", "HEAD") and _is_page(path)):
+        path, passed_on = request.path, request.path.startswith(f"{PROXY}/")
+        if not passed_on and not (request.method in ("GET", "HEAD") and is_page(path)):
             return None
-        if not _is_own_page(request):
-            return _refused(HTTPStatus.FORBIDDEN, "only for pages of this address")
-        if passed_on:
-            return _pass_on(pool, sandbox_url, request)
-        if path == "/console/config.json":
-            return _answer(HTTPStatus.OK, ".json", json.dumps(_config(sandbox_url)).encode())
+        headers = {name.lower(): value for name, value in request.headers}
+        host = headers.get("host", "")
+        if LOOPBACK.fullmatch(host) is None or not is_own_page(request.method, path, headers, host):
+            return Answer(*refused(HTTPStatus.FORBIDDEN, "only for pages of this address"))
         if path == "/console/events.json":
-            return _answer(HTTPStatus.OK, ".json", json.dumps(events()).encode())
-        file = _pages().get(path)
-        if file is None:
-            return _refused(HTTPStatus.NOT_FOUND, "no such page")
-        policy = POLICY_OF_THE_REFERENCE if path == "/reference" else POLICY
-        return _answer(HTTPStatus.OK, file.suffix, file.read_bytes(), policy)
+            return Answer(*ok(".json", json.dumps(events()).encode()))
+        return Answer(*(_pass_on(pool, sandbox_url, request) if passed_on else page(path, _config(sandbox_url))))
 
     return answer
 
 
-def _is_page(path: str) -> bool:
+def page(path: str, config: Mapping[str, object]) -> Page:
+    """One file of the console; `config` is what its scripts are told."""
+    if path == "/console/config.json":
+        return ok(".json", json.dumps(config).encode())
+    file = _pages().get(path)
+    if file is None:
+        return refused(HTTPStatus.NOT_FOUND, "no such page")
+    policy = POLICY_OF_THE_REFERENCE if path == "/reference" else POLICY
+    return ok(file.suffix, file.read_bytes(), policy=policy)
+
+
+def is_page(path: str) -> bool:
+    """Is it the console's? Everything else is the API's."""
     return path in ("/", "/reference") or path.startswith("/console/")
+
+
+def is_own_page(method: str, path: str, headers: Mapping[str, str], host: str) -> bool:
+    """Does a page of this address ask? One of another site gets nothing; a link of it may lead here."""
+    leads_here = method == "GET" and headers.get("sec-fetch-mode") == "navigate" and path in ("/", "/reference")
+    return headers.get("origin", f"http://{host}") == f"http://{host}" and (
+        headers.get("sec-fetch-site", "none") in ("same-origin", "none") or leads_here
+    )
 
 
 def _pages() -> dict[str, Path]:
@@ -102,50 +124,39 @@ def _swagger_ui() -> Path:
 
 def _config(sandbox_url: str) -> dict[str, object]:
     return {
+        "environment": "local",
+        "live": False,
+        "decides": True,
+        "voids": True,
         "region": aws.REGION,
         "access_key": signature.ACCESS_KEY,
         "secret_key": signature.SECRET_KEY,
+        "operator": [signature.OPERATOR_KEY, signature.OPERATOR_SECRET],
         "sandbox_url": sandbox_url,
         "faults": FAULTS,
         "defaults": DEFAULTS,
     }
 
 
-def _is_own_page(request: Request) -> bool:
-    """Another name for this address (DNS rebinding) or another site's page gets neither credentials nor the sandbox."""
-    headers = {name.lower(): value for name, value in request.headers}
-    host = headers.get("host", "")
-    return (
-        LOOPBACK.fullmatch(host) is not None
-        and headers.get("origin", f"http://{host}") == f"http://{host}"
-        # A link on another site may lead here; a script of another site may not.
-        and (headers.get("sec-fetch-site", "none") in ("same-origin", "none") or _is_navigation(headers, request))
-    )
-
-
-def _is_navigation(headers: dict[str, str], request: Request) -> bool:
-    return (
-        request.method == "GET" and headers.get("sec-fetch-mode") == "navigate" and request.path in ("/", "/reference")
-    )
-
-
-def _pass_on(pool: urllib3.PoolManager, sandbox_url: str, request: Request) -> Answer:
+def _pass_on(pool: urllib3.PoolManager, sandbox_url: str, request: Request) -> Page:
     path = request.target.removeprefix(PROXY)
     if not CONTROL.fullmatch(f"{request.method} {path}") or DOTS.search(path) or "?" in path or "#" in path:
-        return _refused(HTTPStatus.NOT_FOUND, "not a control call of the sandbox")
+        return refused(HTTPStatus.NOT_FOUND, "not a control call of the sandbox")
     headers = {"Content-Type": "application/json"}
     try:
         # Not through the pool's URL parser, which would rewrite the path.
         connection = pool.connection_from_url(sandbox_url)
         reply = connection.urlopen(request.method, path, body=request.body, headers=headers, retries=False)
     except urllib3.exceptions.HTTPError:
-        return _refused(HTTPStatus.BAD_GATEWAY, "the sandbox does not answer")
-    return _answer(reply.status, ".json", reply.data)
+        return refused(HTTPStatus.BAD_GATEWAY, "the sandbox does not answer")
+    return ok(".json", reply.data, reply.status)
 
 
-def _refused(status: HTTPStatus, why: str) -> Answer:
-    return _answer(status, ".json", json.dumps({"error": why}).encode())
+def refused(status: HTTPStatus, why: str) -> Page:
+    """An answer that says no, and why."""
+    return ok(".json", json.dumps({"error": why}).encode(), status)
 
 
-def _answer(status: int, suffix: str, body: bytes, policy: str = POLICY) -> Answer:
-    return Answer(status, [("Content-Type", TYPES[suffix]), ("Content-Security-Policy", policy), *HEADERS], body)
+def ok(suffix: str, body: bytes, status: int = HTTPStatus.OK, policy: str = POLICY) -> Page:
+    """A body of the type that this suffix has, under the policy of our pages."""
+    return Page(status, [("Content-Type", TYPES[suffix]), ("Content-Security-Policy", policy), *HEADERS], body)

@@ -19,6 +19,8 @@ from infra.environments import ENVIRONMENTS
 
 # The certificate and the web ACL are other stacks' or hand-made: their ARNs are settings.
 ARN_IS_A_SETTING = ("W9002", "W9013")
+# Its schema does not know JwtConfiguration yet; only the environment with every option has one.
+NOT_KNOWN_YET = "'JwtConfiguration' was unexpected"
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +56,7 @@ def test_cloudformation_validate_finds_nothing(checked: dict[str, Path]) -> None
         for name, assembly in checked.items()
         for each in engine.validate_template(str(template_of(assembly))).diagnostics
         if each.severity != Severity.INFO and each.rule_id not in ARN_IS_A_SETTING
+        if NOT_KNOWN_YET not in each.message
     ]
     assert found == []
 
@@ -66,7 +69,7 @@ def packs(assembly: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", ["test", "prod", "every option"])
 def test_the_rule_packs_find_nothing_that_is_not_accepted(checked: dict[str, Path], name: str) -> None:
     reports = packs(checked[name])
-    assert {each["pluginName"] for each in reports} == {"AwsSolutions"}
+    assert [each["pluginName"] for each in reports] == ["AwsSolutions"]
     assert [(found["ruleName"], found["violatingConstructs"]) for each in reports for found in each["violations"]] == []
 
 
@@ -110,7 +113,7 @@ def test_no_star_is_left_unexplained(checked: dict[str, Path], name: str) -> Non
         if "*" in action or ("*" in listed(statement.get("Resource", [])) and kind != "AWS::KMS::Key")  # there: itself
     }
     explained = {("AWS::IAM::Policy", f"xray:Put{what}") for what in ("TraceSegments", "TelemetryRecords")}
-    explained.add(("AWS::IAM::Policy", "dynamodb:ListStreams"))  # knows no narrower resource
+    explained.add(("AWS::IAM::Policy", "dynamodb:ListStreams"))
     if name == "every option":
         explained.add(("AWS::KMS::Key", "kms:*"))  # AWS's own default: the account's IAM decides about its key
     assert stars == explained

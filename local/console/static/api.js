@@ -1,7 +1,11 @@
-// Calls the API as a merchant does, signed with SigV4 by WebCrypto, and the sandbox through the page's own address.
+// Calls the API. In the local run as a merchant does, signed with SigV4 by WebCrypto, and the sandbox through the page's own
+// address; over a deployed API unsigned: the command that serves this page signs with the operator's role.
 // Whatever goes wrong on the way is an Unanswered whose message is a sentence for the page.
 
-const AWAY = "The local service does not answer. Is `make run` still running?";
+const away = () =>
+  config && !config.access_key
+    ? "The console's command does not answer. Is `python -m ops console` still running?"
+    : "The local service does not answer. Is `make run` still running?";
 
 const encoder = new TextEncoder();
 const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -18,7 +22,7 @@ async function send(path, options) {
     const text = await answer.text();
     return { status: answer.status, ok: answer.ok, headers: answer.headers, text, json: parse(text), ms: Math.round(performance.now() - began) };
   } catch {
-    throw new Unanswered(AWAY);
+    throw new Unanswered(away());
   }
 }
 
@@ -37,7 +41,7 @@ async function configuration() {
   try {
     const answer = await send("/console/config.json");
     if (answer.ok) return answer.json;
-    throw new Unanswered("This page is for the address that `make run` prints.");
+    throw new Unanswered("This page is for the address that was printed, by `make run` or `python -m ops console`.");
   } catch (problem) {
     // Nothing else of the page runs without it.
     const place = document.querySelector("#trouble");
@@ -46,7 +50,11 @@ async function configuration() {
   }
 }
 
-export const config = await configuration();
+export let config = null; // until it is read
+config = await configuration();
+
+/** Over a deployed API there is no sandbox, and nothing is signed here. */
+export const isLocal = Boolean(config.access_key);
 
 async function hmac(key, text) {
   const imported = await crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
@@ -61,7 +69,7 @@ export const encode = (text) =>
   );
 
 /** The headers of a signed request. `path` is as sent: encoded once, and once more for the signature. */
-export async function sign(method, path, body, headers = {}) {
+export async function sign(method, path, body, headers = {}, [access, secret] = [config.access_key, config.secret_key]) {
   const now = new Date().toISOString().replace(/[-:]|\.\d{3}/g, "");
   const [route, query = ""] = path.split("?");
   const signed = { host: location.host, "x-amz-date": now };
@@ -77,18 +85,18 @@ export async function sign(method, path, body, headers = {}) {
     await sha256(body ?? ""),
   ].join("\n");
   const scope = `${now.slice(0, 8)}/${config.region}/execute-api/aws4_request`;
-  let key = encoder.encode(`AWS4${config.secret_key}`);
+  let key = encoder.encode(`AWS4${secret}`);
   for (const part of scope.split("/")) key = await hmac(key, part);
   const signature = hex(await hmac(key, ["AWS4-HMAC-SHA256", now, scope, await sha256(canonical)].join("\n")));
   return {
     ...headers,
     "X-Amz-Date": now,
-    Authorization: `AWS4-HMAC-SHA256 Credential=${config.access_key}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`,
+    Authorization: `AWS4-HMAC-SHA256 Credential=${access}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`,
   };
 }
 
-async function call(method, path, { body, headers = {} } = {}) {
-  return send(path, { method, body, headers: await sign(method, path, body, headers) });
+async function call(method, path, { body, headers = {}, who } = {}) {
+  return send(path, { method, body, headers: isLocal ? await sign(method, path, body, headers, who) : headers });
 }
 
 /** What is wrong with an order id, or null. The rest of the contract's rule is the API's to tell. */
@@ -101,9 +109,29 @@ export function wrongWith(id) {
 
 export const readVoid = (id, refresh = false) => call("GET", `/v1/voids/${encode(id)}${refresh ? "?refresh=true" : ""}`);
 
-export function listVoids(state, limit, cursor) {
-  const next = cursor === null ? "" : `cursor=${encode(cursor)}&`;
-  return call("GET", `/v1/voids?${next}limit=${limit}&state=${state}`);
+export function listVoids(state, limit, cursor, day) {
+  const query = { cursor, day: state === "settled" ? day : null, limit, state }; // sorted, as it is signed
+  const parts = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  return call("GET", `/v1/voids?${parts.map(([name, value]) => `${name}=${encode(String(value))}`).join("&")}`);
+}
+
+/** All voids of one state, up to so many pages: [{records, isWhole}, null] or [null, the answer that was none]. */
+export async function listAll(state, most, day, keep = () => true) {
+  let [records, cursor] = [[], null];
+  for (let page = 0; page < most; page += 1) {
+    const answer = await listVoids(state, 100, cursor, day);
+    if (!answer.ok) return [null, answer];
+    records = records.concat(answer.json.voids.filter(keep));
+    cursor = answer.json.cursor;
+    if (cursor === null) break;
+  }
+  return [{ records, isWhole: cursor === null }, null];
+}
+
+/** An operator's decision about the record of this revision. */
+export function decideVoid(id, decision, revision, note) {
+  const body = JSON.stringify({ decision, revision, note });
+  return call("POST", `/v1/voids/${encode(id)}/decisions`, { body, headers: { "Content-Type": "application/json" }, who: config.operator });
 }
 
 export function submitVoid(document_, key) {

@@ -1,48 +1,57 @@
-// The console: the list of voids, one void, and the form, each in its own file. Here: which of them is shown, how often
-// it is read, and what is said while the service does not answer.
+// The console: the list of voids, one void, the overview and the form, each in its own file. Here: which of them is shown,
+// how often it is read, and what is said while the service does not answer.
 
-import { Unanswered, wrongWith } from "./api.js";
+import { Unanswered, config, isLocal, wrongWith } from "./api.js";
+import { startDeciding } from "./decide.js";
 import { isBusy, refreshDetail, show, startDetail } from "./detail.js";
 import { $, moment, tell } from "./dom.js";
 import { buildForm, propose } from "./form.js";
-import { linkTo, refreshList, select, startList } from "./list.js";
+import { refreshList, showPlace, startList } from "./list.js";
+import { showOverview } from "./overview.js";
 import { remember } from "./remembered.js";
+import { linkTo, linkToList, read } from "./route.js";
 
-let order = null; // {id, project} that is shown; null: the form
+let place = { view: "start", order: null, project: null };
 let lastAnswer = null;
 
 // ---- which page -----------------------------------------------------------------------------------------------
 
-/** `#order=…&project=…` -> {id, project}; anything else is null. */
-function orderOf(hash) {
-  const found = /^#order=([^&]*)(?:&project=([^&]*))?$/.exec(hash);
-  if (!found) return null;
-  try {
-    return { id: decodeURIComponent(found[1]), project: found[2] ? decodeURIComponent(found[2]) : null };
-  } catch {
-    return null; // not an encoded id
-  }
+const NAME = config.live ? config.environment.toUpperCase() : config.environment;
+
+function nameThePlace() {
+  $("environment").textContent = config.live ? `${NAME}: real money` : NAME;
+  document.body.dataset.live = String(Boolean(config.live));
+  $("to-new").hidden = !config.voids;
+  $("to-reference").hidden = !isLocal;
 }
 
 function route() {
   if (location.hash === "#detail") return $("detail").focus();
-  const next = orderOf(location.hash);
-  const moved = JSON.stringify(next) !== JSON.stringify(order);
-  order = next;
-  document.body.dataset.view = order ? "order" : location.hash === "#new" ? "new" : "list";
-  $("new").hidden = order !== null;
-  $("void").hidden = order === null;
-  document.title = order ? `Order ${order.id} · Voids` : "Voids";
-  select(order?.id, order?.project);
-  if (!order) {
-    show(null);
-    propose();
-    if (location.hash === "#new") $("new-title").focus();
-  } else if (moved) {
-    show(order.id, order.project);
-    $("detail").focus();
+  const next = read();
+  const moved = next.order !== place.order || next.project !== place.project || next.view !== place.view;
+  place = next;
+  document.body.dataset.view = place.view;
+  const isForm = place.view === "new" || (place.view === "list" && config.voids && isLocal);
+  const parts = { new: isForm && config.voids, void: place.view === "order", overview: place.view === "overview" };
+  for (const [id, isShown] of Object.entries(parts)) $(id).hidden = !isShown;
+  $("start").hidden = Object.values(parts).includes(true);
+  document.title = `${isLocal ? "" : `${NAME} · `}${place.view === "order" ? `Order ${place.order} · Voids` : place.view === "overview" ? "Overview · Voids" : "Voids"}`;
+  $("back").href = linkToList();
+  for (const [id, isHere] of [["to-overview", place.view === "overview"], ["to-list", place.view !== "overview"]]) {
+    if (isHere) $(id).setAttribute("aria-current", "page");
+    else $(id).removeAttribute("aria-current");
   }
+  showPlace(place);
+  if (moved) enter();
   readNow();
+}
+
+function enter() {
+  show(place.view === "order" ? place.order : null, place.project);
+  showOverview(place.view === "overview");
+  if (place.view === "order") $("detail").focus();
+  if (["new", "list"].includes(place.view)) propose();
+  if (place.view === "new") $("new-title").focus();
 }
 
 function find(event) {
@@ -67,9 +76,10 @@ function readNow() {
 
 /** Often while something can still happen, seldom otherwise, never while nobody looks. */
 function pause() {
+  const calm = isLocal ? [600, 3000] : [3000, 10_000];
   return new Promise((resolve) => {
     wake = resolve;
-    setTimeout(resolve, isDue ? 0 : isBusy() ? 600 : 3000);
+    setTimeout(resolve, isDue ? 0 : calm[isBusy() ? 0 : 1]);
   });
 }
 
@@ -86,7 +96,7 @@ let listIsDue = true;
 async function refresh(turn) {
   try {
     await refreshDetail();
-    if (listIsDue || turn % 3 === 0 || !order) {
+    if (listIsDue || turn % 3 === 0 || place.view !== "order") {
       listIsDue = false;
       await refreshList();
     }
@@ -107,8 +117,10 @@ function connection(state, sentence) {
 
 // ---- start ----------------------------------------------------------------------------------------------------
 
+nameThePlace();
 buildForm();
 startDetail(readNow);
+startDeciding(readNow);
 startList(() => {
   listIsDue = true;
   readNow();

@@ -1,13 +1,14 @@
 // One void: what is known of it, as a timeline and as facts.
 
-import { explain, readVoid, sandbox, wrongWith } from "./api.js";
-import { $, badge, clock, copyButton, h, moment, prose, replace, since } from "./dom.js";
+import { explain, isLocal, readVoid, sandbox, wrongWith } from "./api.js";
+import { forgetDecision, offer } from "./decide.js";
+import { $, age, badge, clock, copyButton, h, moment, prose, replace, since, table, utc } from "./dom.js";
 import { badges, listed, update } from "./list.js";
-import { BECAME, EVIDENCE, MEANING, OPEN, REASONS, STATES } from "./words.js";
+import { BECAME, EVIDENCE, MEANING, OPEN, REASONS, REVIEWS, STATES } from "./words.js";
 
 const journals = new Map(); // order id -> what this page did: [{at, text, tone}]
 let wanted = null; // {id, project}
-let known = null; // {record, at} of the order that is wanted, as last read
+let latest = null; // {record, at} of the order that is wanted, as last read
 let drawn = ""; // what is shown, to redraw only what changed
 let announced = "";
 let wake = () => {};
@@ -15,15 +16,20 @@ let wake = () => {};
 /** The order to show from now on; null: none. */
 export function show(id, project) {
   wanted = id === null ? null : { id, project };
-  known = null;
+  latest = null;
   drawn = "";
-  if (wanted) replace($("void"), h("h2", { id: "void-title" }, h("span.quiet", null, "Order "), id));
+  forgetDecision();
+  offer(null);
+  if (wanted) replace($("void"), h("h2", { id: "void-title" }, h("span.quiet", null, "Order "), id), h("p.quiet", null, "Loading…"));
 }
+
+/** The record of the order that is shown, as last read. */
+export const known = () => latest?.record ?? null;
 
 /** Something can still happen to it, so that it is worth looking often. */
 export function isBusy() {
   if (!wanted || wrongWith(wanted.id)) return false;
-  const record = known?.record;
+  const record = latest?.record;
   return !record || OPEN.has(record.state) || Date.now() - Date.parse(record.settled_at ?? 0) < 10_000;
 }
 
@@ -42,11 +48,11 @@ export async function refreshDetail() {
   const { id, project } = asked;
   const wrong = wrongWith(id);
   if (wrong) return draw(id, null, wrong, null);
-  const [answer, ledger] = await Promise.all([readVoid(id), sandbox("GET", ["orders", id]).catch(() => null)]);
+  const [answer, ledger] = await Promise.all([readVoid(id), isLocal ? sandbox("GET", ["orders", id]).catch(() => null) : null]);
   if (asked !== wanted) return;
   const others = listed(id, project);
   if (answer.ok && !(project && others && answer.json.pos_id && answer.json.pos_id !== project)) {
-    known = { record: answer.json, at: Date.now() };
+    latest = { record: answer.json, at: Date.now() };
     update(answer.json);
     announce(`Order ${id}: ${answer.json.state}`);
     draw(id, answer.json, null, ledger);
@@ -57,7 +63,7 @@ export async function refreshDetail() {
   } else if (answer.status === 400) {
     draw(id, null, `This is not an order id. ${explain(answer)}`, null);
   } else {
-    draw(id, known?.record ?? null, `The record could not be read. ${explain(answer)}${known ? ` What is shown is from ${moment(known.at)}.` : ""}`, ledger);
+    draw(id, known(), `The record could not be read. ${explain(answer)}${latest ? ` What is shown is from ${moment(latest.at)}.` : ""}`, ledger);
   }
 }
 
@@ -70,12 +76,14 @@ function draw(id, record, notice, ledger) {
   if (now === drawn) return;
   drawn = now;
   const open = record && OPEN.has(record.state);
+  offer(record);
   replace(
     $("void"),
     h("div.title", null, h("h2", { id: "void-title" }, h("span.quiet", null, "Order "), id), copyButton(id, "order id"), record && badges(record)),
     notice && h(record ? "p.notice" : "p", { id: "notice" }, notice),
     record && h("p", { id: "meaning" }, MEANING[record.state] ?? "", record.reason && ` ${REASONS[record.reason] ?? record.reason}`),
-    record?.review && h("p.notice", null, "A person should look at this void."),
+    said(record),
+    record?.reviews?.length > 0 && reviewsOf(record.reviews),
     record?.resend_allowed && h("p.notice", null, "Financial Line shows no void: a request with a new key, or none, sends it again."),
     h("div.actions", null,
       open && h("button", { type: "button", "data-key": "refresh", click: () => askNow(id) }, "Ask Financial Line now"),
@@ -84,16 +92,39 @@ function draw(id, record, notice, ledger) {
     (record || ledger || journals.has(id)) && [h("h3", null, "Timeline"), timeline(id, record, ledger)],
     record?.webhooks_truncated && h("p.quiet", null, "Only the newest 100 webhooks are shown."),
     record && h("div.panels", null, facts("Record", recordFacts(record)), record.provider && facts("Evidence of Financial Line", record.provider)),
+    record && tables(record),
     ledger && sandboxPanel(ledger),
     record && h("details", { "data-key": "json" }, h("summary", null, "JSON of the API"), h("pre", { tabindex: 0 }, JSON.stringify(record, null, 2))),
   );
+}
+
+/** The provider's own words about a void that is not voided. */
+function said(record) {
+  const words = [record?.provider_code, record?.provider_message].filter(Boolean);
+  return record && record.state !== "voided" && words.length > 0 && h("p", { id: "said" }, "Financial Line said: ", h("strong", null, words.join(": ")));
+}
+
+function reviewsOf(reviews) {
+  return h("ul.reviews", null, reviews.map((one) =>
+    h(one.read_at ? "li.quiet" : "li.notice", null, h("strong", null, one.reason), ` (${one.subject}), since ${utc(one.since)}. `, REVIEWS[one.reason] ?? "",
+      one.read_at ? ` Read ${utc(one.read_at)}.` : ` An operator must look: ${age(one.since)}.`)));
+}
+
+/** What was tried, what the provider has shown, and what operators have decided. */
+function tables(record) {
+  const parts = [
+    ["Attempts", record.attempts, ["number", "requested", "by", "key", "end", "ended"], (one) => [one.number, utc(one.requested_at), one.requested_by, one.with_key ? "yes" : "no", one.end ?? "in flight, or lost", utc(one.ended_at)]],
+    ["Operations at Financial Line", record.operations, ["method", "status", "operation id", "transaction id", "first reported", "last reported", "by"], (one) => [one.method, one.status, one.operation_id, one.transaction_id, utc(one.first_reported_at), utc(one.last_reported_at), one.reported_by.join(", ")]],
+    ["Decisions", record.decisions, ["at", "by", "decision", "before", "note"], (one) => [utc(one.at), one.by, one.decision, [one.state, one.reason].filter(Boolean).join(", "), one.note]],
+  ];
+  return parts.filter(([, rows]) => rows?.length > 0).map(([title, rows, columns, cells]) => h("section", null, h("h3", null, title), table(title, columns, rows.map(cells))));
 }
 
 // ---- the timeline ---------------------------------------------------------------------------------------------
 
 /** Everything known, in order of time: what this page did, the record's history, the webhooks. */
 function timeline(id, record, ledger) {
-  const entries = [...ofThisPage(id), ...ofHistory(record?.history ?? []), ...ofWebhooks(record?.events ?? [])];
+  const entries = [...ofThisPage(id), ...ofHistory(record?.history ?? []), ...ofWebhooks(record?.webhooks ?? [])];
   // A webhook and what it changed carry one time: the cause comes first.
   entries.sort((one, other) => one.at.localeCompare(other.at) || Number(other.tone === "event") - Number(one.tone === "event"));
   const refused = (ledger?.webhooks ?? []).filter((sent) => sent.status !== 200);
@@ -150,6 +181,7 @@ function recordFacts(record) {
     Currency: record.order_currency, Comment: record.comment, Attempt: record.attempt, "Requested at": record.requested_at,
     "Requested by": record.requested_by, "Settled at": record.settled_at, Review: yes(record.review),
     Corrected: yes(record.corrected), "Resend allowed": yes(record.resend_allowed),
+    "Provider's code": record.provider_code, "Provider's message": record.provider_message, Version: record.version, Revision: record.revision,
   };
 }
 
@@ -179,12 +211,8 @@ function sandboxPanel(ledger) {
 }
 
 function operations(items) {
-  const columns = ["operation", "status", "amount", "code", "created at", "id"];
   const cells = (item) => [item.method, item.status, `${item.amount} ${item.currency}`, item.status_code, item.created_at, item.operation_id ?? item.payment_id];
-  return h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Operations" },
-    h("table", null,
-      h("thead", null, h("tr", null, columns.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", null, items.map((item) => h("tr", null, cells(item).map((cell) => h("td", null, cell)))))));
+  return table("Operations", ["operation", "status", "amount", "code", "created at", "id"], items.map(cells));
 }
 
 // ---- actions --------------------------------------------------------------------------------------------------

@@ -19,6 +19,14 @@ export function h(tag, attributes, ...children) {
   return element;
 }
 
+/** The same for a drawing. */
+export function drawing(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.append(...children.flat());
+  return element;
+}
+
 /** Replaces what is in `parent`, and keeps the focus on the element with the same data-key. */
 export function replace(parent, ...children) {
   const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
@@ -60,6 +68,14 @@ export function copyButton(text, label) {
   return button;
 }
 
+/** Rows under headings, in a part that scrolls by itself. */
+export function table(label, columns, rows) {
+  return h("div.scroll", { tabindex: 0, role: "region", "aria-label": label },
+    h("table", null,
+      h("thead", null, h("tr", null, columns.map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", null, rows.map((row) => h("tr", null, row.map((cell) => h("td", null, cell ?? "–")))))));
+}
+
 // ---- times ----------------------------------------------------------------------------------------------------
 
 /** The time of day with milliseconds, or the text if it is no time. */
@@ -74,6 +90,16 @@ export function moment(at) {
   if (Number.isNaN(then.getTime())) return String(at);
   const time = then.toLocaleTimeString("en-GB");
   return then.toDateString() === new Date().toDateString() ? time : `${then.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" })} ${time}`;
+}
+
+/** The day and the time of day, in UTC: as the API writes it, for reading. */
+export const utc = (at) => (typeof at === "string" ? at.replace("T", " ").replace(/(\.\d+)?Z$/, " UTC") : null);
+
+/** `5 min`, `3 h` or `12 d`. */
+export function age(at) {
+  const seconds = Math.max(0, (Date.now() - Date.parse(at)) / 1000);
+  const [size, unit] = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size], last) => seconds >= 2 * size || last === 3);
+  return `${Math.floor(seconds / size)} ${unit}`;
 }
 
 export function since(ms) {

@@ -39,10 +39,13 @@ function fillForm(form) {
 
 // ---- what is sent ---------------------------------------------------------------------------------------------
 
+/** Decisions are an operator's, everything else a merchant may call. */
+const whoSigns = (path) => (path.endsWith("/decisions") ? config.operator : [config.access_key, config.secret_key]);
+
 async function signed(request) {
   const { origin, pathname, search } = new URL(request.url, location.origin);
   if (origin !== location.origin || unsigned.has(`${request.method} ${pathname}`)) return request;
-  request.headers = await sign(request.method, pathname + search, request.body, request.headers);
+  request.headers = await sign(request.method, pathname + search, request.body, request.headers, whoSigns(pathname));
   return request;
 }
 
@@ -55,7 +58,7 @@ function asCurl(request) {
   const body = request.get("body");
   const parts = ["curl -sS -i"];
   if (!unsigned.has(`${method} ${new URL(url).pathname}`)) {
-    parts.push(`--aws-sigv4 'aws:amz:${config.region}:execute-api' --user ${quoted(`${config.access_key}:${config.secret_key}`)}`);
+    parts.push(`--aws-sigv4 'aws:amz:${config.region}:execute-api' --user ${quoted(whoSigns(new URL(url).pathname).join(":"))}`);
   }
   parts.push(`-X ${method} ${quoted(url)}`);
   for (const [name, value] of request.get("headers")?.entries() ?? []) parts.push(`-H ${quoted(`${name}: ${value}`)}`);

@@ -26,6 +26,7 @@ export const EVIDENCE = {
   answer: "answer to the void",
   webhook: "webhook",
   query: "order query",
+  operator: "operator",
 };
 
 export const BECAME = {
@@ -34,4 +35,27 @@ export const BECAME = {
   pending: "Financial Line works on it",
   unknown: "The outcome is not known",
   submitting: "Sent",
+};
+
+/** What an operator has to look at. The runbook has a heading for each. */
+export const REVIEWS = {
+  "open-for-a-day": "It is open for more than a day.",
+  vanished: "The provider's list no longer shows what was under way.",
+  "unknown-operation": "The provider lists an operation of a kind that the service does not know.",
+  "undocumented-status": "An operation has a status that the provider does not document.",
+  "other-project": "Its messages name another project.",
+  "other-currency": "It was voided in another currency.",
+  "fields-contradict": "Two statements of the provider about one operation differ.",
+  "second-void": "The provider shows more than one executed void.",
+  "another-hold": "It was voided, and another hold of the same order may stand.",
+  corrected: "It was reported as failed, and was executed after all.",
+  "decision-contradicted": "The provider's list contradicts the operator's decision.",
+  "attempts-used-up": "A request was refused because the order has used up its attempts.",
+  "too-many-webhooks": "There were more webhooks than a record keeps.",
+};
+
+export const DECISIONS = {
+  reviewed: "Reviewed: what had to be looked at was",
+  "not-voided": "Not voided: the hold was not released",
+  voided: "Voided: the hold was released",
 };

@@ -1,0 +1,138 @@
+"""The browser console over a deployed API: served on 127.0.0.1 only, each request signed with the operator's own role.
+
+Promises that nobody but the browser that opened the printed address is answered: another `Host`, a page of another site
+or a request without the token is refused. Passes on reads, and what `--decide` and `--void` allow; no credential leaves
+this process.
+"""
+
+import hmac
+import re
+import secrets
+from copy import replace
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from local.console.server import HEADERS, POLICY, Page, is_own_page, is_page, page, refused
+from ops import api
+from ops.commands import Arguments
+from ops.errors import told
+from ops.places import OpsError, Place, api_url
+from ops.screen import Screen
+
+LOOPBACK = "127.0.0.1"
+HARMLESS = ("local", "test")
+"""Environments whose voids release nobody's money; every other one is shown as live."""
+LARGEST_BODY = 65_536
+_PASSED = ("Content-Type", "Retry-After", "Idempotency-Replayed", "X-Amzn-RequestId")
+_READ = re.compile(r"GET /v1/voids(/[^/?#]+)?(\?[^#]*)?")
+_DECISION = re.compile(r"POST /v1/voids/[^/?#]+/decisions")
+_VOID = re.compile(r"POST /v1/voids")
+_DOTS = re.compile(r"/(\.|%2e){1,2}(/|\?|$)", re.IGNORECASE)
+
+
+class Console:
+    """What is answered to whom; `token` is in the first address and then in a cookie of that browser."""
+
+    def __init__(self, place: Place, decides: bool, voids: bool) -> None:
+        self._place, self.token, self.port = place, secrets.token_urlsafe(32), 0
+        self._allowed = [_READ, *([_DECISION] if decides else []), *([_VOID] if voids else [])]
+        name = place.environment
+        self._config = {"environment": name, "live": name not in HARMLESS, "decides": decides, "voids": voids}
+
+    @property
+    def url(self) -> str:
+        """The address to open."""
+        return f"http://{LOOPBACK}:{self.port}/?token={self.token}"
+
+    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Page:
+        """One request of a browser; names of headers are in lower case."""
+        path, _, query = target.partition("?")
+        host = f"{LOOPBACK}:{self.port}"
+        if headers.get("host") != host or not is_own_page(method, path, headers, host):
+            return refused(HTTPStatus.FORBIDDEN, "only for pages of this address")
+        cookie = f"void-console-{self.port}"
+        if method == "GET" and path == "/" and self._is_token(query.removeprefix("token=")):
+            kept = f"{cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
+            return Page(HTTPStatus.SEE_OTHER, [("Location", "/"), ("Set-Cookie", kept), *HEADERS], b"")
+        known = dict(pair.strip().partition("=")[::2] for pair in headers.get("cookie", "").split(";"))
+        if not self._is_token(known.get(cookie, "")):
+            return refused(HTTPStatus.FORBIDDEN, "open the address that `python -m ops console` has printed")
+        if is_page(path) and path != "/reference":
+            return page(path, self._config)
+        return self._pass_on(method, target, headers, body)
+
+    def _is_token(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode(), self.token.encode())
+
+    def _pass_on(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Page:
+        if _DOTS.search(target) or not any(one.fullmatch(f"{method} {target}") for one in self._allowed):
+            return refused(HTTPStatus.NOT_FOUND, "not a call that this console passes on")
+        if method == "POST" and (headers.get("content-type") != "application/json" or "origin" not in headers):
+            return refused(HTTPStatus.FORBIDDEN, "only from this console's own forms")
+        sent = {"Idempotency-Key": headers["idempotency-key"]} if "idempotency-key" in headers else {}
+        try:
+            reply = api.send(self._place, method, target.removeprefix("/v1"), body, sent)
+        except Exception as error:  # noqa: BLE001 its text may hold data, and a page must be answered
+            return refused(HTTPStatus.BAD_GATEWAY, told(error))
+        passed = [(name, reply.headers[name]) for name in _PASSED if name in reply.headers]
+        return Page(reply.status, [*passed, ("Content-Security-Policy", POLICY), *HEADERS], reply.body)
+
+
+def start(console: Console, port: int) -> ThreadingHTTPServer:
+    """Listen; whoever calls it lets it serve. Raises OpsError for a port that is taken."""
+
+    class Door(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 75
+
+        def do_GET(self) -> None:
+            length = self.headers.get("Content-Length", "0")
+            self.close_connection = not (length.isascii() and length.isdecimal() and int(length) <= LARGEST_BODY)
+            if self.close_connection or "Transfer-Encoding" in self.headers:
+                return self._send(refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large"))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            # From the request line: the server's own `path` folds leading slashes.
+            target, body = self.requestline.split(" ")[1], self.rfile.read(int(length))
+            return self._send(console.answer(self.command, target, headers, body))
+
+        do_POST = do_GET
+
+        def _send(self, found: Page) -> None:
+            self.send_response_only(found.status)
+            for name, value in [*found.headers, ("Content-Length", str(len(found.body)))]:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(found.body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass  # an address names an order
+
+    try:
+        server = ThreadingHTTPServer((LOOPBACK, port), Door)
+    except (OSError, OverflowError) as error:
+        raise OpsError(f"port {port} cannot be used: {getattr(error, 'strerror', None) or error}") from None
+    console.port = server.server_address[1]
+    return server
+
+
+def serve(place: Place, chosen: Arguments, screen: Screen) -> None:
+    """Until Ctrl-C."""
+    found = replace(place, api_url=api_url(place))  # once, and before anybody opens a page
+    console = Console(found, chosen.decide, chosen.void)
+    with start(console, chosen.console_port) as server:
+        if screen.as_json:
+            screen.document({"url": console.url})
+        else:
+            rights = [
+                "reads",
+                *(["takes decisions"] if chosen.decide else []),
+                *(["SENDS VOIDS"] if chosen.void else []),
+            ]
+            screen.line(f"The console of {place.environment} {', '.join(rights)}. Ctrl-C stops it. Open:")
+            screen.line(console.url)
+        screen.flush()
+        try:
+            server.serve_forever(0.1)
+        except KeyboardInterrupt:
+            return

@@ -29,7 +29,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def asset(assembly: Path) -> Path:
-    """What is zipped and deployed as the code of all functions."""
+    """What is zipped and deployed as the code of all four functions."""
     (asset,) = (assembly / "test").glob("asset.*")
     return asset
 
@@ -65,20 +65,8 @@ def every_option() -> Environment:
         production=True,
         account="123456789012",
         callers=("arn:aws:iam::123456789012:role/orders",),
-        operators=("arn:aws:iam::123456789012:role/desk",),
-        token_issuers=(
-            TokenIssuer(
-                url="https://id.example.com/",
-                audiences=("voids",),
-                caller_claim="azp",
-                scopes={"submit": "voids/submit", "read": "voids/read"},
-            ),
-        ),
-        token_callers=("shop", "desk"),
-        keep_settled_days=400,
-        outcome_secret_version="0b7cf1b3-f0c1-4a6e-9d6f-0c6d5a3c7e21",
         pos_id="0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667",
-        reserved_concurrency=ReservedConcurrency(submit_void=50, read_voids=20, receive_webhook=30, settle_voids=5, decide=5),
+        reserved_concurrency=ReservedConcurrency(submit_void=50, read_voids=20, receive_webhook=30, settle_voids=5),
         settle_workers=32,
         canary=True,
         own_key=True,

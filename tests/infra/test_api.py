@@ -56,10 +56,6 @@ def api_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Environ
     return resources
 
 
-def deployment_of(resources: Resources) -> str:
-    return next(name for name, each in resources.items() if each["Type"] == "AWS::ApiGateway::Deployment")
-
-
 @pytest.fixture
 def policy(of_type: Callable[[str], Resources]) -> dict[str, dict[str, Any]]:
     (api,) = of_type("AWS::ApiGateway::RestApi").values()
@@ -205,7 +201,8 @@ def test_locally_webhooks_come_from_loopback(templates: dict[str, Any]) -> None:
 def test_another_policy_is_another_deployment(api_of: Callable[[Environment], Resources]) -> None:
     # API Gateway applies a changed policy only when the API is deployed again.
     def deployment(addresses: tuple[str, ...]) -> str:
-        return deployment_of(api_of(Environment(name="test", webhook_addresses=addresses)))
+        resources = api_of(Environment(name="test", webhook_addresses=addresses))
+        return next(name for name, each in resources.items() if each["Type"] == "AWS::ApiGateway::Deployment")
 
     assert deployment(("192.0.2.1/32",)) == deployment(("192.0.2.1/32",)) != deployment(("192.0.2.2/32",))
 
@@ -292,7 +289,7 @@ def test_the_webhook_url_is_the_stacks_own_route(template: dict[str, Any]) -> No
     assert template["Outputs"]["ApiUrl"]["Value"] == {"Fn::Join": ["", [*address, "/v1"]]}
 
 
-def test_the_operator_reads_what_to_do_next(template: dict[str, Any]) -> None:
+def test_the_operator_is_told_what_to_do_next(template: dict[str, Any]) -> None:
     assert set(template["Outputs"]) == {
         "ApiUrl", "WebhookUrl", "SecretName", "FillSecretCommand", "CallerPolicy", "OperatorPolicy", "OutcomeBus",
         "AlarmTopic",

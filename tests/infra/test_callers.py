@@ -99,9 +99,7 @@ def listed(value: Any) -> list[Any]:
 
 def test_a_policy_that_aws_would_refuse_for_its_length_fails_with_the_settings_names() -> None:
     def of(number: int) -> Environment:
-        return Environment(
-            name="prod", callers=tuple(f"arn:aws:iam::{ACCOUNT}:role/{n:022}" for n in range(number))
-        )
+        return Environment(name="prod", callers=tuple(f"arn:aws:iam::{ACCOUNT}:role/{n:022}" for n in range(number)))
 
     assert len(json.dumps(callers.resource_policy(of(40), "aws", ACCOUNT), separators=(",", ":"))) < callers.LONGEST
     with pytest.raises(ValueError, match=r"^prod\.callers and operators: expected a policy of at most 8192 characters"):

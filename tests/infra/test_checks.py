@@ -1,4 +1,4 @@
-"""What independent rule sets say of the synthesised stack, offline; each exception is on its resource.
+"""What three independent rule sets say of the synthesised stack, offline; each exception is on its resource.
 
 Checked are our environments and one with every option switched on.
 """

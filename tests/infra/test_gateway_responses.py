@@ -61,21 +61,6 @@ def test_the_gateways_own_answer_is_a_problem_document(
     assert headers.get("gatewayresponse.header.Retry-After") == retry_after
 
 
-def test_where_tokens_are_taken_their_refusals_keep_awss_status_and_say_how_to_come_in(
-    of_type: Callable[[str], Resources], everything: dict[str, Any]
-) -> None:
-    by_token = by_cause(lambda kind: {n: each for n, each in everything["Resources"].items() if each["Type"] == kind})
-    for cause, answer in by_token.items():
-        without = by_cause(of_type)[cause]
-        if cause in ("UNAUTHORIZED", "EXPIRED_TOKEN"):
-            assert "StatusCode" not in answer
-            assert "status" not in document(answer)
-            assert answer["ResponseParameters"]["gatewayresponse.header.WWW-Authenticate"] == "'Bearer'"
-        else:
-            assert answer.keys() == without.keys()
-            assert answer["ResponseParameters"] == without["ResponseParameters"]
-
-
 def test_no_other_answer_of_the_gateway_is_put(of_type: Callable[[str], Resources]) -> None:
     assert set(by_cause(of_type)) == {each.cause for each in gateway_responses.RESPONSES}
     # AWS documents that one for this has no effect: the answer is a line of plain text.

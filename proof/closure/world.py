@@ -72,7 +72,9 @@ class Travelling(NamedTuple):
 class Query(NamedTuple):
     """A query under way: what the provider showed, when it began, and the order as it was leased."""
 
-    view: OrderView
+    done: tuple[Done, ...]
+    hold: str
+    other: str | None
     began: int
     leased: Facts
 
@@ -301,7 +303,10 @@ def _queries(world: World, options: Options) -> Iterator[tuple[str, World]]:
     if options.late_queries:
         if world.query is None:
             leased = Facts(attempts=facts.attempts[-1:], known_since=facts.known_since)
-            yield "query begins", world._replace(query=Query(view, now, canonical(leased)))
+            yield (
+                "query begins",
+                world._replace(query=Query(world.done, world.hold, world.other, now, canonical(leased))),
+            )
         else:
             yield (
                 "query ends",

@@ -308,10 +308,9 @@ def _queries(world: World, options: Options) -> Iterator[tuple[str, World]]:
                 world._replace(query=Query(world.done, world.hold, world.other, now, canonical(leased))),
             )
         else:
-            yield (
-                "query ends",
-                look(world._replace(query=None), facts, world.query.view, world.query.began, world.query.leased),
-            )
+            done, hold, other, began, leased = world.query
+            view = view_of(done, hold, other, options.names[1])
+            yield "query ends", look(world._replace(query=None), facts, view, began, leased)
 
 
 def _clock(world: World) -> Iterator[tuple[str, World]]:

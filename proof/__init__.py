@@ -1,1 +1,1 @@
-"""What is proven about the service beside its tests."""
+"""What takes long: the closure, mutants; each night and before a release."""

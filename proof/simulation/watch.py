@@ -1,0 +1,279 @@
+"""The harm that a schedule may do: a double void, a lost operation, a false word, a disagreement at rest, and what leaks.
+
+Each is seen from outside: the provider's ledger, the table, the answers, the logs. None repeats a rule of the service.
+"""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from play.ledger import Operation
+from play.webhooks import READABLE
+from proof.simulation.runtime import Actor
+
+if TYPE_CHECKING:
+    from proof.simulation.world import Simulation
+
+DAY_MS, WEEK_MS, CACHED_MS = 86_400_000, 604_800_000, 61_000
+MOST_RUNS = 40
+MOST_REQUESTS = 8
+NOTHING_DONE = ("not-sent", "throttled", "provider-credentials")
+FINAL = ("refused", "not-executed", "order-not-found")
+
+
+class Watch:
+    """What one schedule violated: `harm: what happened`."""
+
+    def __init__(self, sim: "Simulation") -> None:
+        self.sim = sim
+        self.violations: list[str] = []
+        self.decided: list[str] = []
+        """Reviews that an operator's decision had to end."""
+
+    def violation(self, harm: str, what: str) -> None:
+        """Harm was done."""
+        self.violations.append(f"{harm}: {what}")
+
+    # ---- while it runs -----------------------------------------------------------------------------------------------
+
+    def escaped(self, actor: Actor, error: Exception) -> None:
+        """An exception that nobody caught."""
+        self.violation("crash", f"{type(error).__name__} escaped from {actor.name}")
+
+    def written(self, old: dict[str, Any] | None, new: dict[str, Any]) -> None:
+        """The table changed."""
+        actor = self.sim.runtime.current
+        delivery = actor.invocation.about.get("delivery") if actor is not None else None
+        if delivery is not None and delivery.forged:
+            self.violation("false", "a forged webhook changed the table")
+        if old is not None and new["sk"]["S"] == "ORDER" and not old["webhooks"]["M"].keys() <= new["webhooks"]["M"].keys():
+            self.violation("lost", "a stored webhook is gone")
+
+    def voids(self, order: str, project: Any = None) -> list[Operation]:
+        """The order's voids that are done or may still be."""
+        return [each for each in self.sim.bank.of(project or self.sim.project, order, "void") if each.live]
+
+    def sends(self, actor: Actor) -> None:
+        """The first byte of a POST leaves."""
+        sim, order = self.sim, actor.about["order"]
+        if actor.about.get("sent"):
+            self.violation("double void", f"two POSTs of one request for {order}")
+        actor.about["sent"] = True
+        late = [post for post in sim.posts if post.actor.about["order"] == order]
+        if late:
+            self.violation("double void", f"a second POST for {order} while the first may still land")
+        if any(each.attempt_id is not None for each in self.voids(order)):
+            self.violation("double void", f"a second POST for {order} beside a live void of ours")
+        known = [each for each in self.voids(order) if each.told_at is not None and each.told_at < actor.started]
+        if known:
+            self.violation("double void", f"a POST for {order} beside a void that a webhook reported")
+        if sim.runtime.now - actor.started > 4_500:
+            self.violation("time", "a POST left later than 4 s after its request: it may end after the function")
+        credentials = sim.stages["AWSCURRENT"]["pos_id"]
+        if sim.changed_at and sim.runtime.now > sim.changed_at + CACHED_MS and actor.started > sim.changed_at + CACHED_MS:
+            actor.about["pos_id"] = credentials
+
+    def ended(self, actor: Actor) -> None:
+        """An invocation has ended with an answer."""
+        for name in ("UnexpectedError",):
+            if actor.counted[name]:
+                self.violation("crash", f"{name} in {actor.function}")
+        result = actor.result
+        if actor.function == "settle" or result is None:
+            return
+        body = json.loads(result["body"]) if result.get("body") else {}
+        status, problem = result["statusCode"], str(body.get("type", "")).rpartition("/")[2].rpartition(":")[2]
+        if actor.function == "webhook":
+            self._webhook(actor, status)
+        elif actor.function == "submit":
+            self._submitted(actor, status, problem, body)
+        if isinstance(void := body.get("void", body), dict) and "state" in void:
+            self._told(actor, void)
+
+    def _webhook(self, actor: Actor, status: int) -> None:
+        delivery, sim = actor.about["delivery"], self.sim
+        if delivery.forged:
+            if status == 200:
+                self.violation("false", "a forged webhook was answered 200")
+            return
+        secrets = {each["api_secret"] for each in sim.stages.values()}
+        project = delivery.operation.project
+        signed = actor.about["signed"]
+        if status in (400, 401) and signed in secrets:
+            self.violation("lost", f"a genuine webhook was answered {status}")
+        if status != 200:
+            return
+        digest = hashlib.sha256(actor.about["data"]).hexdigest()
+        kept = [item for item in sim.table.items.values() if digest in json.dumps(item)]
+        if not kept:
+            self.violation("lost", "a webhook was answered 200 and is stored nowhere")
+        if delivery.form in READABLE and signed in secrets:
+            own = [item for item in kept if item["pk"]["S"] == f"{project.pos_id}#{delivery.operation.order}"]
+            if not own and len(sim.stages) and kept:
+                self.violation("lost", f"a webhook ({delivery.form}) is not at its own order")
+
+    def _submitted(self, actor: Actor, status: int, problem: str, body: dict[str, Any]) -> None:
+        sim, order = self.sim, actor.about["order"]
+        if status == 200 and not self._released(order) and not self.decided:
+            self.violation("false", f"200 voided, and the hold of {order} stands")
+        mine = [each for each in sim.bank.operations if each.attempt_id == actor.name and each.live]
+        if problem in NOTHING_DONE and mine:
+            self.violation("false", f"{problem}, and the void was made")
+        if "pos_id" in actor.about and status in (200, 202) and actor.about.get("sent"):
+            if body.get("pos_id") != actor.about["pos_id"]:
+                self.violation("false", "the void went to the project of the old credentials")
+        if problem == "provider-credentials" and sim.changed_at and actor.started > sim.changed_at + CACHED_MS and not sim.injected["net"]:
+            if "bad credentials" not in " ".join(sim.injected):
+                self.violation("disagreement", "refused credentials are still used a minute after their rotation")
+
+    def _released(self, order: str) -> bool:
+        return any(each.status == "success" for project in self.sim.projects for each in self.sim.bank.of(project, order, "void"))
+
+    def _told(self, actor: Actor, void: dict[str, Any]) -> None:
+        """A record that somebody was shown."""
+        project = next((each for each in self.sim.projects if each.pos_id == void.get("pos_id")), None)
+        if project is None or self.decided:
+            return
+        own = [each for each in self.voids(void["order_id"], project) if each.attempt_id and each.made_at < actor.started]
+        if void["state"] == "failed" and void["reason"] in (*FINAL, "already-captured") and own and actor.function != "read":
+            self.violation("false", f"failed ({void['reason']}) beside a live void of ours")
+        success = [each for each in self.sim.bank.of(project, void["order_id"], "void") if each.status == "success"]
+        if void["state"] == "voided" and not success:
+            self.violation("false", f"voided, and the provider has released nothing of {void['order_id']}")
+        if void["provider"] is not None and "sentinel" in json.dumps(void):
+            self.violation("leak", "a record holds what is not allowed")
+
+    # ---- at rest -----------------------------------------------------------------------------------------------------
+
+    def come_to_rest(self) -> None:
+        """Nothing goes wrong any more: settle runs find the truth, an operator decides the rest, all is compared."""
+        sim = self.sim
+        sim.quiet = True
+        sim.finish()
+        for operation in [] if sim.config.stuck else sim.under_way():
+            sim.bank.resolve(operation, "success")
+        sim.finish()
+        sim.forward(sim.runtime.now + CACHED_MS)
+        self._settle_all()
+        for check in (self._compare, self._lists, self._operator, self._lockout):
+            if not self.violations:
+                check()
+        self._secrets()
+
+    def _settle_all(self) -> None:
+        """Until nothing is due within nine days."""
+        sim, began = self.sim, self.sim.runtime.now
+        for _ in range(MOST_RUNS):
+            due = sim.next_due()
+            if due is None or due > began + 9 * DAY_MS or self.violations:
+                return
+            sim.settle(due)
+            sim.finish()
+
+    def _projects(self) -> list[Any]:
+        known = {each["pos_id"] for each in self.sim.stages.values()}
+        return [each for each in self.sim.projects if each.pos_id in known]
+
+    def _compare(self) -> None:
+        """The records against the ledger."""
+        sim, records = self.sim, self.sim.records()
+        for project in self._projects():
+            for order in sim.orders:
+                item = records.get((project.pos_id, order))
+                voids = sim.bank.of(project, order, "void")
+                done = [each for each in voids if each.status == "success"]
+                ours = [each for each in voids if each.attempt_id is not None or each.told_at is not None]
+                if item is None:
+                    if ours and (done or any(each.attempt_id for each in voids)):
+                        self.violation("lost", f"{order} was voided, and there is no record")
+                    continue
+                state = item["state"]["S"]
+                if done and state != "voided":
+                    self.violation("lost", f"{order} was voided, and its record says {state} ({item.get('reason')})")
+                elif state == "voided" and not done:
+                    self.violation("false", f"{order} is voided in the record alone")
+                elif state not in ("voided", "failed"):
+                    self._open(order, item)
+                if state == "failed" and not sim.config.errs and any(each.live for each in voids):
+                    self.violation("disagreement", f"{order} failed, and a void of it is under way")
+
+    def _open(self, order: str, item: dict[str, Any]) -> None:
+        """What stays open must have been reviewed, and an operator must be able to end it: `_operator`."""
+        if not item["review"]["BOOL"]:
+            self.violation("lost", f"{order} stays {item['state']['S']}, and no operator was notified")
+
+    def _lists(self) -> None:
+        """What is open or in review is in its list."""
+        sim = self.sim
+        for state, holds in (("unsettled", lambda item: item["state"]["S"] not in ("voided", "failed")), ("review", lambda item: item["review"]["BOOL"])):
+            wanted = {key[1] for key, item in sim.records().items() if holds(item)}
+            if not wanted:
+                continue
+            actor = sim.list(state)
+            sim.finish()
+            shown = {each["order_id"] for each in json.loads(actor.result["body"])["voids"]}
+            if not shown or not shown <= wanted:
+                self.violation("disagreement", f"the list {state} shows {sorted(shown)}, not {sorted(wanted)}")
+
+    def _read(self, order: str) -> dict[str, Any] | None:
+        actor = self.sim.read(order, refresh=False)
+        self.sim.finish()
+        return json.loads(actor.result["body"]) if actor.result and actor.result["statusCode"] == 200 else None
+
+    def _operator(self) -> None:
+        """An operator ends what evidence cannot; what that must end is counted with its review."""
+        sim = self.sim
+        for order in sim.orders:
+            record = self._read(order)
+            if record is None or record["state"] in ("voided", "failed"):
+                continue
+            sim.forward(sim.runtime.now + 200_000)
+            truth = "voided" if self._released(order) else "not-voided"
+            word = {"voided": "not-voided", "not-voided": "voided"}[truth] if sim.config.errs else truth
+            self.decided += [each["reason"] for each in record["reviews"]]
+            actor = sim.decide(order, word, record["revision"])
+            sim.finish()
+            after = self._read(order)
+            if actor.result is None or actor.result["statusCode"] != 200 or after is None or after["state"] not in ("voided", "failed"):
+                self.violation("lost", f"an operator cannot end {order}: {actor.result and actor.result['statusCode']}")
+            elif sim.config.errs:
+                self._corrected(order)
+
+    def _corrected(self, order: str) -> None:
+        """The provider's success is above every word."""
+        sim = self.sim
+        for operation in sim.under_way():
+            sim.bank.resolve(operation, "success")
+        sim.finish()
+        after = self._read(order)
+        if self._released(order) and (after is None or after["state"] != "voided"):
+            self.violation("lost", f"an operator erred about {order}, and the provider's success did not correct it")
+
+    def _lockout(self) -> None:
+        """Where a hold stands, a merchant with a new key gets it released."""
+        sim = self.sim
+        if self.decided or sim.config.errs:
+            return
+        from proof.simulation.configurations import Ask
+
+        for order in sim.orders:
+            if not sim.bank.stands(sim.project, order) or any(each.method not in ("auth", "capture", "void") for each in sim.bank.of(sim.project, order)):
+                continue
+            answers = []
+            for number in range(MOST_REQUESTS):
+                actor = sim.request(Ask(f"late-{number}", None, order))
+                sim.finish()
+                answers.append(actor.result["statusCode"] if actor.result else 0)
+                if self._released(order) or self.violations:
+                    break
+                sim.forward(sim.runtime.now + DAY_MS)
+                self._settle_all()
+            else:
+                record = self._read(order)
+                if record is None or not record["review"]:
+                    self.violation("lost", f"the hold of {order} stands, and nobody can release it: {answers}")
+
+    def _secrets(self) -> None:
+        """No word that was logged or answered holds what is secret."""
+        if "sentinel" in json.dumps(self.sim.heard, default=str) or "sentinel" in json.dumps(list(self.sim.table.items.values())):
+            self.violation("leak", "a secret, a signature or cardholder data in an answer, a log or the table")

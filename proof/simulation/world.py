@@ -1,0 +1,455 @@
+"""One schedule: what can happen now, and what happens when it does. A chooser picks; choice 0 is the ordinary course."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import decide
+import read_voids
+import receive_webhook
+import settle_voids
+import submit_void
+import telemetry
+from payments.secret import Secret
+from payments.store import Store
+from play import answers, requests, views, webhooks
+from play.ledger import EVERY_NAME, Ledger, Operation, Project
+from play.requests import Request
+from play.words import LATE, told
+from proof.simulation import aws, wire
+from proof.simulation.configurations import Ask, Config
+from proof.simulation.runtime import OK, STEP_MS, TIME_OVER, Actor, Instance, Runtime
+from proof.simulation.watch import Watch
+from systems import Storage, Systems
+from tests.fakes.scene import gateway_event, webhook_event
+from tests.fakes.table import Table
+
+MOST_STEPS, MOST_TRIES = 250, 3
+LANDS_MS, WINDOW_MS, CACHED_MS, DAY_MS = 100_000, 145_000, 60_000, 86_400_000
+Choose = Callable[[int], int]
+SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Signature=sentinel-signature", "X-Amz-Security-Token": "sentinel-token"}
+
+
+@dataclass(slots=True, eq=False)
+class Post:
+    """A void's POST between its first byte and the provider."""
+
+    actor: Actor
+    request: Request
+    lands_by: int
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """A webhook that is on its way."""
+
+    operation: Operation
+    status: str
+    form: str = "as documented"
+    forged: bool = False
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Something that can happen. `costs`: which budget pays for it."""
+
+    says: str
+    happen: Callable[[], object]
+    costs: str | None = None
+
+
+class Simulation:
+    """One schedule of one configuration, from its first step to rest."""
+
+    def __init__(self, config: Config, choose: Choose, trace: bool = False) -> None:
+        self.config, self._choose = config, choose
+        self.watch = Watch(self)
+        self.runtime = Runtime(self._ended, self.watch.escaped)
+        self.table = Table()
+        self.table.on_write = self.watch.written
+        self.projects = [self._project("test"), self._project("live")]
+        self.project = self.projects[0]
+        self.stages: dict[str, dict[str, str]] = {}
+        self.deliveries: list[Delivery] = []
+        self.accepted: list[Delivery] = []
+        self.posts: list[Post] = []
+        self.instances: list[Instance] = []
+        self.heard: list[object] = []
+        self.left, self.injected = dict(config.may), Counter[str]()
+        self.place, self.refreshes, self.quiet, self.changed_at = 0, 0, False, 0
+        self.lines: list[str] | None = [] if trace else None
+        self.path: list[int] = []
+        self._ids = 0
+        self.orders = tuple(dict.fromkeys(ask.order for ask in config.asks))
+        self.bank = Ledger(lambda: self.runtime.now, lambda kind, number: f"{kind}-{number}", self._changed, executes_twice=config.executes_twice, ids={**EVERY_NAME, **config.ids})  # type: ignore[dict-item]
+        for project in self.projects:
+            for order in self.orders if not config.without_hold else ():
+                self.bank.hold(project, order)
+        self._store("AWSCURRENT")
+        if config.previous:
+            self.rotate()
+
+    @staticmethod
+    def _project(name: str) -> Project:
+        pos_id = {"test": "dc728de1-51ef-4ef1-80f7-3b44b07b5667", "live": "9f1c2d3e-aaaa-4bbb-8ccc-0123456789ab"}[name]
+        return Project(pos_id, f"{name}-key", f"sentinel-secret-{name}", f"sentinel-endpoints-{name}")
+
+    def _store(self, stage: str) -> None:
+        each = self.project
+        self.stages[stage] = {"pos_id": each.pos_id, "api_key": each.api_key, "api_secret": each.api_secret, "endpoints_key": each.endpoints_key}  # fmt: skip
+
+    def monotonic(self) -> float:
+        """The clock of an instance that is frozen between its invocations, in seconds."""
+        actor = self.runtime.current
+        return (self.runtime.now - (actor.instance.frozen_ms if actor is not None else 0)) / 1000
+
+    # ---- the whole schedule ------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """What it violates is in `watch.violations`."""
+        before = wire.run_in(self)
+        try:
+            for _ in range(MOST_STEPS):
+                options = self.options()
+                if not options or self.watch.violations:
+                    break
+                choice = self._choose(len(options))
+                self.path.append(choice)
+                self.perform(options[choice])
+            else:
+                self.injected["cut off"] += 1
+            if not self.watch.violations:
+                self.watch.come_to_rest()
+        finally:
+            for actor in [each for each in self.runtime.actors if each.parent is None]:
+                self.runtime.kill(actor)
+            wire.run_in(before)
+
+    def perform(self, choice: Choice) -> None:
+        """Make it happen; what goes wrong is counted and paid for."""
+        if self.lines is not None:
+            self.lines.append(f"{(self.runtime.now - 1_795_000_000_123) / 1000:12.3f}  {choice.says}")
+        if choice.costs is not None:
+            self.left[choice.costs] -= 1
+            self.injected[choice.says.partition(": ")[2] or choice.says] += 1
+        choice.happen()
+
+    def options(self) -> list[Choice]:
+        """First what happens by default, then the others' turns, then what goes wrong."""
+        ready = [each for each in self.runtime.actors if not each.waiting]
+        usual = [Choice(f"{each.name} goes on at {each.point}", lambda each=each: self.go_on(each, OK)) for each in ready]  # type: ignore[misc]
+        first = self.runtime.actors[0] if self.runtime.actors else None
+        if not usual and first is not None:
+            usual = [Choice("time passes", self.wait)]
+        if first is None:
+            usual = self._next()
+        if not usual or self.quiet:
+            return usual
+        if len(usual) > 1 and not self.left.get("overlap") and not self.left.get("order"):
+            usual = usual[:1]
+        return usual + [choice for choice in self._wrong(ready) if self.left.get(choice.costs or "", 0)]
+
+    def _next(self) -> list[Choice]:
+        """What begins when nobody runs."""
+        found = [Choice("a late POST lands", lambda post=post: self.land(post, "success")) for post in self.posts]  # type: ignore[misc]
+        found += [Choice(f"webhook {each.operation} {each.status}", lambda each=each: self.deliver(each)) for each in self.deliveries]  # type: ignore[misc]
+        if self.place < len(self.config.asks) and not self.quiet:
+            found.append(Choice("the merchant asks", self.request))
+        due = self.next_due()
+        if due is not None and due <= self.runtime.now + WINDOW_MS and not self.quiet and self.injected["runs"] < 4:
+            found.append(Choice("settle_voids runs", lambda: self.settle(due)))
+        return found
+
+    def _wrong(self, ready: list[Actor]) -> Iterator[Choice]:
+        for actor in ready:
+            yield from self._at(actor)
+        for actor in [each for each in self.runtime.actors if each.parent is None]:
+            yield Choice(f"{actor.function} dies", lambda actor=actor: self.die(actor), "die")  # type: ignore[misc]
+        if self.runtime.actors and self.place < len(self.config.asks):
+            yield Choice("another request overlaps", self.request, "overlap")
+        if self.runtime.actors and (due := self.next_due()) is not None:
+            yield Choice("a settle run overlaps", lambda: self.settle(due), "overlap")
+        if self.runtime.actors and self.deliveries:
+            yield Choice("a webhook overlaps", lambda: self.deliver(self.deliveries[-1]), "order")
+        yield from self._of_webhooks()
+        yield from self._of_the_outside()
+
+    def _at(self, actor: Actor) -> Iterator[Choice]:
+        """How the call that an actor waits for may go otherwise."""
+        config, point = self.config, actor.point
+        kinds: dict[str, tuple[str, ...]] = {}
+        if point == "the answer":
+            kinds = {"answer": config.answers, "late": ("late", "never lands")}
+        elif point == "the view":
+            kinds = {"view": config.views}
+        elif point.startswith("table") and not point.endswith("silent"):
+            kinds = {"table": (aws.THROTTLED, aws.HANGS, *((aws.STALE,) if "query" in point else ()), *((aws.LOST, aws.REPEATED) if "put" in point or "update" in point else ()))}  # fmt: skip
+        elif point == "secret":
+            kinds = {"secret": (aws.HANGS, aws.THROTTLED)}
+        elif point == "the resolver":
+            kinds = {"net": (wire.SLOW,)}
+        elif point in ("the connection", "the handshake"):
+            kinds = {"net": (wire.REFUSED, wire.RESET, TIME_OVER)}
+        for costs, ways in kinds.items():
+            for way in ways:
+                yield Choice(f"{actor.name}, {point}: {way}", lambda way=way: self.go_on(actor, way), costs)  # type: ignore[misc]
+
+    def _of_webhooks(self) -> Iterator[Choice]:
+        for each in self.deliveries[:1]:
+            for form in self.config.forms:
+                yield Choice(f"webhook: {form}", lambda each=each, form=form: self.deliver(each, form), "form")  # type: ignore[misc]
+            yield Choice("webhook: none comes", lambda each=each: self.deliveries.remove(each), "silence")
+        for each in (self.accepted or self.deliveries)[:2]:
+            again = Delivery(each.operation, each.status, each.form)
+            yield Choice("webhook: again", lambda again=again: self.deliver(again), "again")  # type: ignore[misc]
+        for operation in self.bank.of(self.project, self.orders[0])[-1:]:
+            forged = Delivery(operation, "success", forged=True)
+            yield Choice("webhook: forged", lambda forged=forged: self.deliver(forged), "forged")  # type: ignore[misc]
+
+    def _of_the_outside(self) -> Iterator[Choice]:
+        order, project = self.orders[0], self.project
+        if self.bank.refuses("void", project, order) is None:
+            for status in ("success", "pending"):
+                yield Choice(f"in the portal: void {status}", lambda status=status: self.bank.operate("void", status, project, order), "portal")  # type: ignore[misc]
+            yield Choice("in the portal: capture", lambda: self.bank.operate("capture", "success", project, order), "portal")
+            for method in ("refund", "reverse", "auto_void"):
+                yield Choice(f"a row: {method}", lambda method=method: self.bank.operate(method, "success", project, order), "rows")  # type: ignore[misc]
+        for operation in self.under_way()[:1]:
+            yield Choice("what was under way: failed", lambda: self.bank.resolve(operation, "failure"), "portal")
+        yield Choice("the secret: new keys", self.rotate, "rotate")
+        if project is self.projects[0]:
+            yield Choice("the secret: of the live project", self.go_live, "live")
+        if not self.runtime.actors:
+            yield Choice("all instances: frozen for a while", lambda: self.forward(self.runtime.now + 16 * 60_000), "freeze")
+        known = self.records().get((project.pos_id, order)) is not None
+        if known and not self.runtime.actors:
+            yield Choice("a reader: refresh", lambda: self.read(order, refresh=True), "refresh")
+
+    # ---- time and turns ----------------------------------------------------------------------------------------------
+
+    def go_on(self, actor: Actor, how: str) -> None:
+        """An outside call takes a moment and goes so; if the moment was too long, it has been ended."""
+        pauses = actor.pauses
+        self.forward(self.runtime.now + STEP_MS)
+        if actor.alive and actor.pauses == pauses:
+            self.runtime.resume(actor, how)
+
+    def forward(self, to: int) -> None:
+        """Time passes."""
+        self.runtime.forward(to, self._out_of_time)
+
+    def wait(self) -> None:
+        """Until the first limit of those that wait."""
+        limit = self.runtime.next_limit()
+        self.forward(limit if limit is not None else self.runtime.now)
+
+    def _out_of_time(self, actor: Actor) -> None:
+        self.watch.violation("time", f"{actor.function} ran out of its time at {actor.point}")
+        self.die(actor)
+
+    def die(self, actor: Actor) -> None:
+        """Its process is gone."""
+        self.runtime.kill(actor)
+        self.instances.remove(actor.instance)
+        self._over(actor, None)
+
+    def next_due(self) -> int | None:
+        """When a settle run has something to do."""
+        moments = [int(item["due_at"]["N"]) for item in self.records().values() if "due_at" in item]
+        return min(moments, default=None)
+
+    def records(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The items that hold a void, by project and order."""
+        found = ((pk, item) for (pk, sk), item in self.table.items.items() if sk == "ORDER" and "state" in item)
+        return {(pk.partition("#")[0], pk.partition("#")[2]): item for pk, item in found}
+
+    def under_way(self) -> list[Operation]:
+        """Voids that have not ended."""
+        return [each for each in self.bank.operations if each.method == "void" and each.status not in ("success", "failure")]
+
+    # ---- the provider ------------------------------------------------------------------------------------------------
+
+    def first_byte(self, piece: bytes) -> None:
+        """The first byte of a request leaves."""
+        if piece.startswith(b"POST"):
+            self.watch.sends(self.runtime.actor.invocation)
+
+    def exchange(self, raw: bytes, seconds: float | None) -> bytes | None:
+        """A whole request: the bytes of its answer; None: the connection is reset. Raises TimeoutError."""
+        request, actor = Request.parse(raw), self.runtime.actor
+        if request.method == "GET":
+            return self._shown(request, self.runtime.pause("the view", seconds), seconds)
+        post = Post(actor.invocation, request, self.runtime.now + LANDS_MS)
+        self.posts.append(post)
+        how = self.runtime.pause("the answer", seconds)
+        if how in ("never lands", TIME_OVER, "late"):
+            if how == "never lands":
+                self.posts.remove(post)
+            self._hang(how, seconds)
+        answer = self.land(post, "success" if how == OK else how)
+        return self._whole(answer, seconds)
+
+    def _hang(self, how: str, seconds: float | None) -> None:
+        if how != TIME_OVER:
+            self.runtime.pause("the silence of the provider", seconds, waiting=True)
+        raise TimeoutError
+
+    def _whole(self, answer: bytes | None, seconds: float | None) -> bytes | None:
+        if answer is not None and answer.startswith(LATE):
+            self._hang("late", seconds)
+        return answer
+
+    def land(self, post: Post, name: str) -> bytes | None:
+        """The POST reaches the provider."""
+        if post in self.posts:
+            self.posts.remove(post)
+        void = requests.read_void(self.projects, post.request)
+        if isinstance(void, requests.Invalid):
+            return answers.refusal(void.why) if void.why in answers.REFUSALS else None
+        return answers.land(self.bank, void, name, post.actor.name)[0]
+
+    def _shown(self, request: Request, how: str, seconds: float | None) -> bytes | None:
+        if how == TIME_OVER:
+            raise TimeoutError
+        found = requests.read_query(self.projects, request)
+        if isinstance(found, requests.Invalid):
+            return answers.refusal(found.why)
+        project, order, method = found
+        query = views.Query(self.bank, project, order, method, projects=tuple(self.projects))
+        return self._whole(views.show(query, "whole" if how == OK else how), seconds)
+
+    def _changed(self, operation: Operation) -> None:
+        if operation.method == "void":
+            self.deliveries.append(Delivery(operation, operation.status))
+
+    def rotate(self) -> None:
+        """The project's secret is replaced, at the provider and in Secrets Manager."""
+        self._store("AWSPREVIOUS")
+        self.project.rotate(f"sentinel-secret-{self.runtime.now}-{len(self.path)}")
+        self._store("AWSCURRENT")
+        self.changed_at = self.runtime.now
+
+    def go_live(self) -> None:
+        """The credentials are replaced by those of another project."""
+        self._store("AWSPREVIOUS")
+        self.project = self.projects[1]
+        self._store("AWSCURRENT")
+        self.changed_at = self.runtime.now
+
+    # ---- invocations -------------------------------------------------------------------------------------------------
+
+    def _instance(self, function: str) -> Instance:
+        for instance in self.instances:
+            if instance.function == function and not instance.busy:
+                return instance
+        instance = Instance(function, self.runtime.now)
+        now: Callable[[], int] = lambda: self.runtime.now  # noqa: E731 read by three
+        store = Store(aws.TableClient(self), "t")  # type: ignore[arg-type]
+        secret = Secret(aws.SecretClient(self), "s", self.secret_clock, lambda: telemetry.count_once("SecretOutOfReach"))  # type: ignore[arg-type]
+        instance.systems = (  # type: ignore[assignment]
+            Storage(store, secret, now, self._new_id) if function == "webhook"
+            else Systems(store, secret, now, self._new_id, wire.provider_of(function == "submit"))
+        )  # fmt: skip
+        self.instances.append(instance)
+        return instance
+
+    def secret_clock(self) -> int:
+        """The wall clock runs on while an instance is frozen."""
+        return self.runtime.now
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"id-{self._ids}"
+
+    def invoke(self, function: str, work: Callable[[Actor], Any], **about: Any) -> Actor:
+        """Begin an invocation."""
+        self.injected["runs"] += function == "settle"
+        actor = Actor(f"{function} {len(self.path)}", function, self.runtime.now, self._instance(function))
+        actor.about = about
+        self.runtime.start(actor, lambda: work(actor))
+        return actor
+
+    def start_thread(self, name: str, work: Callable[[], Any]) -> Actor:
+        """A thread of whoever runs now."""
+        parent = self.runtime.actor
+        thread = Actor(f"{parent.name}, {name}", "thread", self.runtime.now, parent.instance)
+        self.runtime.start(thread, work, parent)
+        return thread
+
+    def request(self, ask: Ask | None = None) -> Actor:
+        """The merchant asks for a void."""
+        if ask is None:
+            ask = self.config.asks[self.place]
+            self.place += 1
+        body = {"order_id": ask.order, "order_currency": "UAH"} | ({"comment": ask.comment} if ask.comment else {})
+        headers = SIGNED | {"Content-Type": "application/json"} | ({"Idempotency-Key": ask.key} if ask.key else {})
+        event = gateway_event(json.dumps(body), headers)
+        return self.invoke("submit", lambda _: submit_void.handler(event, None), ask=ask, order=ask.order)  # type: ignore[arg-type]
+
+    def deliver(self, delivery: Delivery, form: str | None = None) -> Actor:
+        """A webhook arrives."""
+        if delivery in self.deliveries:
+            self.deliveries.remove(delivery)
+        delivery.form = form or delivery.form
+        fields = told(self.bank, delivery.operation, "webhook", delivery.status)
+        data = webhooks.data(fields, delivery.form)
+        project = delivery.operation.project
+        secret = project.previous_secret if self.config.previous and project.previous_secret else project.api_secret
+        signed = webhooks.signed(webhooks.ANOTHER_SECRET if delivery.forged else secret, data)
+        event = webhook_event(data, signed["signature"].encode())
+        about = {"delivery": delivery, "data": data, "signed": secret, "order": delivery.operation.order}
+        return self.invoke("webhook", lambda _: receive_webhook.handler(event, None), **about)  # type: ignore[arg-type]
+
+    def settle(self, at: int) -> Actor:
+        """The minute's run."""
+        self.forward(max(self.runtime.now, at))
+
+        def left(actor: Actor) -> Any:
+            return SimpleNamespace(get_remaining_time_in_millis=lambda: actor.ends - self.runtime.now)
+
+        return self.invoke("settle", lambda actor: settle_voids.handler({}, left(actor)))
+
+    def read(self, order: str, *, refresh: bool) -> Actor:
+        """Somebody reads an order."""
+        query = {"refresh": "true"} if refresh else None
+        event = gateway_event(None, SIGNED, pathParameters={"order_id": order}, queryStringParameters=query)
+        return self.invoke("read", lambda _: read_voids.handler(event, None), order=order)  # type: ignore[arg-type]
+
+    def list(self, state: str) -> Actor:
+        """Somebody reads a list."""
+        event = gateway_event(None, SIGNED, queryStringParameters={"state": state, "limit": "1"})
+        return self.invoke("read", lambda _: read_voids.handler(event, None), order="")  # type: ignore[arg-type]
+
+    def decide(self, order: str, word: str, revision: str) -> Actor:
+        """An operator decides."""
+        body = json.dumps({"decision": word, "revision": revision, "note": "asked the provider"})
+        event = gateway_event(body, SIGNED | {"Content-Type": "application/json"}, pathParameters={"order_id": order})
+        return self.invoke("decide", lambda _: decide.handler(event, None), order=order)  # type: ignore[arg-type]
+
+    def finish(self) -> None:
+        """Without faults, until nobody moves."""
+        for _ in range(600):
+            options = self.options()
+            if not options or self.watch.violations:
+                return
+            self.perform(options[0])
+
+    def _ended(self, actor: Actor) -> None:
+        self.heard.append(actor.result)
+        self.watch.ended(actor)
+        self._over(actor, actor.result)
+
+    def _over(self, actor: Actor, result: Any) -> None:
+        delivery = actor.about.get("delivery")
+        if delivery is None or delivery.forged:
+            return
+        if result is not None and result["statusCode"] == 200:
+            self.accepted.append(delivery)
+            delivery.operation.told_at = delivery.operation.told_at or self.runtime.now
+        elif delivery.tries < MOST_TRIES and webhooks.READABLE >= {delivery.form}:
+            delivery.tries += 1
+            self.deliveries.append(delivery)

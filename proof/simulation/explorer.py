@@ -1,6 +1,7 @@
 """Schedules: at random, breadth first, shortened, and replayed from the line that names them."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ import receive_webhook
 import settle_voids
 import submit_void
 import telemetry
+from payments import items
 from proof.simulation import wire
 from proof.simulation.configurations import CONFIGURATIONS, Config
 from proof.simulation.world import Simulation
@@ -39,7 +41,7 @@ class _Metrics:
     @property
     def metric_set(self) -> Any:
         actor = wire.simulation().runtime.current
-        return actor.invocation.counted if actor is not None else {}
+        return actor.invocation.counted if actor is not None else Counter()
 
     def add_metric(self, name: str, unit: Any, value: float) -> None:
         self.metric_set[name] += round(value)
@@ -61,7 +63,7 @@ def installed() -> Iterator[None]:
         (submit_void, "systems_that_send", systems), (read_voids, "systems", systems), (decide, "systems", systems),
         (settle_voids, "systems", systems), (receive_webhook, "storage", systems),
         (settle_voids, "now", lambda: wire.simulation().runtime.now), (settle_voids, "ThreadPoolExecutor", wire.Workers),
-        *wire.replacements(),
+        (items, "SHARDS", 2), *wire.replacements(),
     ]  # fmt: skip
     with ExitStack() as stack:
         for target, name, value in replaced:

@@ -36,6 +36,8 @@ class Config:
     executes_twice: bool = False
     stuck: bool = False
     """What is under way never ends."""
+    settles_first: int = 0
+    """So many settle runs come before the next request, and a late POST lands as late as it can."""
     errs: bool = False
     """The operator decides wrongly."""
     previous: bool = False
@@ -77,6 +79,10 @@ CONFIGURATIONS = {
         Config("stuck", {"answer": 1, "silence": 1, "view": 1}, (SAME, OTHER_KEY), ("pending", "antifraud"), stuck=True),
         Config("operator errs", {"answer": 1, "late": 1, "silence": 1}, (SAME, OTHER_KEY), ("pending",), stuck=True, errs=True),
         Config("two orders", LOSES | {"table": 1, "view": 2, "order": 2}, (SAME, Ask("key-2", order="order-2")), QUIET, views=("with an absurd amount", "500", "never")),
+        Config("lands late", {"late": 1, "answer": 1}, (SAME, OTHER_KEY), QUIET, settles_first=1),
+        Config("one object", {"answer": 1, "silence": 1, "view": 3}, (SAME, OTHER_KEY), ("500, executed",), ("one object: the hold",), settles_first=3),
+        Config("lost at go-live", {"answer": 1, "live": 1, "silence": 1}, (SAME,), ("500, executed",)),
+        Config("silent twice", {"answer": 1, "view": 1, "silence": 1}, (SAME, OTHER_KEY), tuple(SILENT), ("500",)),
         Config("no hold", {"answer": 1, "table": 1}, (SAME, OTHER_KEY), ("no such order",), without_hold=True),
         Config("everything", {"answer": 2, "late": 1, "view": 2, "table": 2, "secret": 1, "net": 1, "die": 2, "overlap": 2, "order": 2, "again": 1, "forged": 1, "portal": 1, "refresh": 1, "freeze": 1, "rotate": 1, "silence": 1},
                (SAME, OTHER_KEY, NO_KEY), tuple(DOCUMENTED | SILENT | ODD), forms=tuple(FORMS), opening=True),

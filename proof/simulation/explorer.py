@@ -85,7 +85,7 @@ def run(config: Config, schedule: Schedule, trace: bool = False) -> Simulation:
 
 def walk(config: Config, seed: str) -> tuple[Simulation, Schedule]:
     """A schedule at random."""
-    dice = random.Random(seed)  # noqa: S311 to be repeated, not to be unguessable
+    dice = random.Random(seed)
     taken: Schedule = {}
     step = iter(range(10_000))
     often = dice.choice((0.05, DEVIATES, 0.35))
@@ -135,4 +135,6 @@ def written(config: Config, schedule: Schedule) -> str:
 def read(line: str) -> tuple[Config, Schedule]:
     """What such a line says."""
     name, _, steps = line.partition(":")
-    return CONFIGURATIONS[name], {int(step): int(choice) for step, _, choice in (each.partition("=") for each in steps.split(",") if each)}
+    return CONFIGURATIONS[name], {
+        int(step): int(choice) for step, _, choice in (each.partition("=") for each in steps.split(",") if each)
+    }

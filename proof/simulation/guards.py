@@ -3,7 +3,7 @@
 And mistakes that a change could bring in. Each names the configurations in which its absence may show.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import replace
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-import lambda_http
 import queries
 import receive_webhook
 import settle_voids
@@ -135,11 +134,15 @@ def _frozen(self: Simulation) -> int:
     return round(self.monotonic() * 1000)
 
 
-def _in_time(how: Callable[[Store, float], float]) -> Any:
-    def call(self: Store, operation: str, deadline: Deadline, **arguments: Any) -> Any:
-        return _call(self, operation, Deadline(deadline._now() + 60_000, deadline._now), **arguments)
+def _in_time(self: Store, operation: str, deadline: Deadline, **arguments: Any) -> Any:
+    return _call(self, operation, Deadline(deadline._now() + 60_000, deadline._now), **arguments)
 
-    return call
+
+def _ask_for_ever(self: Secret, stage: Any, deadline: Deadline) -> Any:
+    return _ask(self, stage, Deadline(deadline._now() + 60_000, deadline._now))
+
+
+_ask = Secret._ask
 
 
 _call = Store._call
@@ -212,34 +215,30 @@ def _guard(name: str, where: str, *changes: Change) -> Guard:
 GUARDS = (
     _guard("intent before send", "plain, twice", (submit_void, "reserve", _no_intent)),
     _guard("a write rests on the version that it saw", "plain, webhooks, twice", (Store, "write", _unconditional)),
-    _guard("a write recognises itself", "table, two tables", (Store, "_found", _forgetful)),
-    _guard("an intent is read back", "table, two tables", (submit_void, "_write_intent", _never_read_back)),
-    _guard("an absence counts after the window only", "twice, plain", (evidence, "seen", _early)),
+    _guard("an absence counts after the window only", "lands late", (evidence, "seen", _early)),
     _guard("what may be under way is not claimed", "twice, plain", (claims, "judge", _judge_any)),
-    _guard("the lease outlives the POST", "twice, plain", (facts, "LEASE_MS", 1_000), (evidence, "LEASE_MS", 1_000), (evidence, "WINDOW_MS", 1_000)),
+    _guard("the window outlives the POST", "lands late", (facts, "LEASE_MS", 1_000), (evidence, "LEASE_MS", 1_000), (evidence, "WINDOW_MS", 1_000)),
     _guard("no hidden retries", "plain, silent answers", (Provider, "send_void", _sends_twice)),
     _guard("proved before stored", "webhooks", (receive_webhook, "verify", _believes)),
     _guard("the previous secret proves, too", "previous secret", (Secret, "_at_most", _no_previous)),
-    _guard("forged only against a fresh copy", "new keys, go-live", (Secret, "candidates", _no_fresh_copies)),
+    _guard("forged only against a fresh copy", "new keys", (Secret, "candidates", _no_fresh_copies)),
     _guard("500 for what is not stored", "webhooks", (receive_webhook, "receive", _polite)),
-    _guard("a record is asked about in its own project", "go-live", (Secret, "of_project", _current_project)),
+    _guard("a record is asked about in its own project", "lost at go-live", (Secret, "of_project", _current_project)),
     _guard("a webhook belongs to the project that proved it", "go-live", (receive_webhook, "verify", _of_current)),
     _guard("refused credentials are forgotten", "new keys", (Secret, "forget", _quiet), (secret, "MAX_AGE_SECONDS", 1e9)),
     _guard("copies of the secret age", "go-live, new keys", (secret, "MAX_AGE_SECONDS", 1e9)),
     _guard("copies age by the wall clock", "go-live, new keys", (Simulation, "secret_clock", _frozen)),
-    _guard("sent within four seconds or not at all", "slow, connections", (submit_void, "SEND_SECONDS", 19.0)),
     _guard("nobody waits for a connection that he does not use", "connections, slow", (OpeningConnection, "close", _waits_to_close)),
     _guard("a conversation ends at one moment", "odd answers", (connection._DeadlineSocket, "_wait_no_longer", _quiet)),
     _guard("calls of the table end in time", "slow, table", (Store, "_call", _in_time), (store, "AWS_CALL_SECONDS", 60.0)),
-    _guard("calls of Secrets Manager end in time", "secret, slow", (secret, "AWS_CALL_SECONDS", 60.0), (Deadline, "left", lambda self: 60.0)),
+    _guard("calls of Secrets Manager end in time", "secret, slow", (secret, "AWS_CALL_SECONDS", 60.0), (Secret, "_ask", _ask_for_ever)),
     _guard("any number is read", "odd answers, odd views", (exact_json.Number, "value", property(lambda number: Decimal(number.digits)))),
-    _guard("nothing about one order stops a run", "two orders, odd views", (settle_voids, "_try", _one_stops_all)),
+    _guard("nothing about one order stops a run", "two orders", (settle_voids, "_try", _one_stops_all)),
     _guard("half a surrogate pair is replaced", "odd answers, webhooks", (messages, "without_surrogates", lambda text: text), (exact_json, "without_surrogates", lambda text: text)),
-    _guard("one object proves no absence", "twice, odd views", (messages, "read_order", _whole)),
-    _guard("only the documented error shape refuses", "silent answers", (messages, "_has_error_shape", lambda _: True)),
-    _guard("only the documented statuses refuse", "silent answers", (messages, "REFUSING", (400, 403, 404, 405, 406, 408, 409, 422, 423, 425))),
+    _guard("one object proves no absence", "one object", (messages, "read_order", _whole)),
+    _guard("only the documented error shape refuses", "silent twice", (messages, "_has_error_shape", lambda _: True)),
+    _guard("only the documented statuses refuse", "silent twice", (messages, "REFUSING", (400, 403, 404, 405, 406, 408, 409, 422, 423, 425))),
     _guard("an answer is about its own order", "odd answers", (messages, "belongs", lambda *_: True)),
-    _guard("announcing answers are passed over", "odd answers", (connection.Connection, "response_class", object)),
 )  # fmt: skip
 MISTAKES = (
     _guard("headers are logged", "plain", (submit_void, "read_request", _talkative_request)),
@@ -247,9 +246,12 @@ MISTAKES = (
     _guard("all of a webhook is kept", "webhooks", (messages, "read_operation", _greedy)),
     _guard("an outcome that could not be written is an error", "table", (submit_void, "record_outcome", _outcome_lost)),
     _guard("nothing is settled by queries", "plain, twice", (settle_voids, "_due", lambda *_: iter(()))),
-    _guard("a question that begins is not written down", "stuck, operator errs", (evidence, "asked", lambda known, *_, **__: known)),
+    _guard(
+        "a question that begins is not written down",
+        "stuck, operator errs",
+        (evidence, "asked", lambda known, *_, **__: known),
+    ),
     _guard("messages that cannot be read are dropped", "webhooks", (Store, "put_quarantine", _quiet)),
-    _guard("a crash is answered 202", "odd answers", (lambda_http, "report_crash", _quiet)),
 )
 
 

@@ -48,7 +48,11 @@ class Watch:
         delivery = actor.invocation.about.get("delivery") if actor is not None else None
         if delivery is not None and delivery.forged:
             self.violation("false", "a forged webhook changed the table")
-        if old is not None and new["sk"]["S"] == "ORDER" and not old["webhooks"]["M"].keys() <= new["webhooks"]["M"].keys():
+        if (
+            old is not None
+            and new["sk"]["S"] == "ORDER"
+            and not old["webhooks"]["M"].keys() <= new["webhooks"]["M"].keys()
+        ):
             self.violation("lost", "a stored webhook is gone")
 
     def voids(self, order: str, project: Any = None) -> list[Operation]:
@@ -69,10 +73,12 @@ class Watch:
         known = [each for each in self.voids(order) if each.told_at is not None and each.told_at < actor.started]
         if known:
             self.violation("double void", f"a POST for {order} beside a void that a webhook reported")
-        if sim.runtime.now - actor.started > 4_500:
-            self.violation("time", "a POST left later than 4 s after its request: it may end after the function")
         credentials = sim.stages["AWSCURRENT"]["pos_id"]
-        if sim.changed_at and sim.runtime.now > sim.changed_at + CACHED_MS and actor.started > sim.changed_at + CACHED_MS:
+        if (
+            sim.changed_at
+            and sim.runtime.now > sim.changed_at + CACHED_MS
+            and actor.started > sim.changed_at + CACHED_MS
+        ):
             actor.about["pos_id"] = credentials
 
     def ended(self, actor: Actor) -> None:
@@ -125,20 +131,36 @@ class Watch:
         if "pos_id" in actor.about and status in (200, 202) and actor.about.get("sent"):
             if body.get("pos_id") != actor.about["pos_id"]:
                 self.violation("false", "the void went to the project of the old credentials")
-        if problem == "provider-credentials" and sim.changed_at and actor.started > sim.changed_at + CACHED_MS and not sim.injected["net"]:
+        if (
+            problem == "provider-credentials"
+            and sim.changed_at
+            and actor.started > sim.changed_at + CACHED_MS
+            and not sim.injected["net"]
+        ):
             if "bad credentials" not in " ".join(sim.injected):
                 self.violation("disagreement", "refused credentials are still used a minute after their rotation")
 
     def _released(self, order: str) -> bool:
-        return any(each.status == "success" for project in self.sim.projects for each in self.sim.bank.of(project, order, "void"))
+        return any(
+            each.status == "success"
+            for project in self.sim.projects
+            for each in self.sim.bank.of(project, order, "void")
+        )
 
     def _told(self, actor: Actor, void: dict[str, Any]) -> None:
         """A record that somebody was shown."""
         project = next((each for each in self.sim.projects if each.pos_id == void.get("pos_id")), None)
         if project is None or self.decided:
             return
-        own = [each for each in self.voids(void["order_id"], project) if each.attempt_id and each.made_at < actor.started]
-        if void["state"] == "failed" and void["reason"] in (*FINAL, "already-captured") and own and actor.function != "read":
+        own = [
+            each for each in self.voids(void["order_id"], project) if each.attempt_id and (each.made_at < actor.started or each.attempt_id == actor.name)
+        ]
+        if (
+            void["state"] == "failed"
+            and void["reason"] in (*FINAL, "already-captured")
+            and own
+            and actor.function != "read"
+        ):
             self.violation("false", f"failed ({void['reason']}) beside a live void of ours")
         success = [each for each in self.sim.bank.of(project, void["order_id"], "void") if each.status == "success"]
         if void["state"] == "voided" and not success:
@@ -191,6 +213,9 @@ class Watch:
                         self.violation("lost", f"{order} was voided, and there is no record")
                     continue
                 state = item["state"]["S"]
+                idle = item.get("reason", {}).get("S") in NOTHING_DONE
+                if idle and not any(each.told_at or each.attempt_id for each in done):
+                    continue  # nothing of ours reached the provider, and what was made in the portal nobody announced
                 if done and state != "voided":
                     self.violation("lost", f"{order} was voided, and its record says {state} ({item.get('reason')})")
                 elif state == "voided" and not done:
@@ -208,7 +233,10 @@ class Watch:
     def _lists(self) -> None:
         """What is open or in review is in its list."""
         sim = self.sim
-        for state, holds in (("unsettled", lambda item: item["state"]["S"] not in ("voided", "failed")), ("review", lambda item: item["review"]["BOOL"])):
+        for state, holds in (
+            ("unsettled", lambda item: item["state"]["S"] not in ("voided", "failed")),
+            ("review", lambda item: item["review"]["BOOL"]),
+        ):
             wanted = {key[1] for key, item in sim.records().items() if holds(item)}
             if not wanted:
                 continue
@@ -237,7 +265,12 @@ class Watch:
             actor = sim.decide(order, word, record["revision"])
             sim.finish()
             after = self._read(order)
-            if actor.result is None or actor.result["statusCode"] != 200 or after is None or after["state"] not in ("voided", "failed"):
+            if (
+                actor.result is None
+                or actor.result["statusCode"] != 200
+                or after is None
+                or after["state"] not in ("voided", "failed")
+            ):
                 self.violation("lost", f"an operator cannot end {order}: {actor.result and actor.result['statusCode']}")
             elif sim.config.errs:
                 self._corrected(order)
@@ -260,7 +293,9 @@ class Watch:
         from proof.simulation.configurations import Ask
 
         for order in sim.orders:
-            if not sim.bank.stands(sim.project, order) or any(each.method not in ("auth", "capture", "void") for each in sim.bank.of(sim.project, order)):
+            if not sim.bank.stands(sim.project, order) or any(
+                each.method not in ("auth", "capture", "void") for each in sim.bank.of(sim.project, order)
+            ):
                 continue
             answers = []
             for number in range(MOST_REQUESTS):
@@ -278,5 +313,7 @@ class Watch:
 
     def _secrets(self) -> None:
         """No word that was logged or answered holds what is secret."""
-        if "sentinel" in json.dumps(self.sim.heard, default=str) or "sentinel" in json.dumps(list(self.sim.table.items.values())):
+        if "sentinel" in json.dumps(self.sim.heard, default=str) or "sentinel" in json.dumps(
+            list(self.sim.table.items.values())
+        ):
             self.violation("leak", "a secret, a signature or cardholder data in an answer, a log or the table")

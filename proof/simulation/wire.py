@@ -18,7 +18,7 @@ from payments.provider import Provider
 from payments.settings import ProviderSettings
 from payments.signatures import Scheme
 from play.words import DRIP, STALL
-from proof.simulation.runtime import OK, TIME_OVER, Actor
+from proof.simulation.runtime import TIME_OVER, Actor
 
 if TYPE_CHECKING:
     from proof.simulation.world import Simulation
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOST = "api.finline.invalid"
 WEBHOOK_URL = "https://void.example/v1/webhooks/financial-line"
 REFUSED, RESET, SLOW = "refused", "reset", "slow"
-SLOW_MS = 9_000
+SLOW_MS = 30_000
 """What a resolver takes that asks a dead server first."""
 
 

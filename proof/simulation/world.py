@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -85,7 +86,13 @@ class Simulation:
         self.path: list[int] = []
         self._ids = 0
         self.orders = tuple(dict.fromkeys(ask.order for ask in config.asks))
-        self.bank = Ledger(lambda: self.runtime.now, lambda kind, number: f"{kind}-{number}", self._changed, executes_twice=config.executes_twice, ids={**EVERY_NAME, **config.ids})  # type: ignore[dict-item]
+        self.bank = Ledger(
+            lambda: self.runtime.now,
+            lambda kind, number: f"{kind}-{number}",
+            self._changed,
+            executes_twice=config.executes_twice,
+            ids={**EVERY_NAME, **config.ids},
+        )  # type: ignore[dict-item]
         for project in self.projects:
             for order in self.orders if not config.without_hold else ():
                 self.bank.hold(project, order)
@@ -141,7 +148,9 @@ class Simulation:
     def options(self) -> list[Choice]:
         """First what happens by default, then the others' turns, then what goes wrong."""
         ready = [each for each in self.runtime.actors if not each.waiting]
-        usual = [Choice(f"{each.name} goes on at {each.point}", lambda each=each: self.go_on(each, OK)) for each in ready]  # type: ignore[misc]
+        usual = [
+            Choice(f"{each.name} goes on at {each.point}", lambda each=each: self.go_on(each, OK)) for each in ready
+        ]  # type: ignore[misc]
         first = self.runtime.actors[0] if self.runtime.actors else None
         if not usual and first is not None:
             usual = [Choice("time passes", self.wait)]
@@ -155,14 +164,16 @@ class Simulation:
 
     def _next(self) -> list[Choice]:
         """What begins when nobody runs."""
-        found = [Choice("a late POST lands", lambda post=post: self.land(post, "success")) for post in self.posts]  # type: ignore[misc]
-        found += [Choice(f"webhook {each.operation} {each.status}", lambda each=each: self.deliver(each)) for each in self.deliveries]  # type: ignore[misc]
-        if self.place < len(self.config.asks) and not self.quiet:
-            found.append(Choice("the merchant asks", self.request))
-        due = self.next_due()
-        if due is not None and due <= self.runtime.now + WINDOW_MS and not self.quiet and self.injected["runs"] < 4:
-            found.append(Choice("settle_voids runs", lambda: self.settle(due)))
-        return found
+        late = [Choice("a late POST lands", partial(self.land, post, "success")) for post in self.posts]
+        hooks = [Choice(f"webhook {each.operation} {each.status}", partial(self.deliver, each)) for each in self.deliveries]
+        asks, runs, due = self.place < len(self.config.asks), self.injected["runs"], self.next_due()
+        if self.quiet:
+            return late + hooks
+        request = [Choice("the merchant asks", self.request)] if asks else []
+        settle = [Choice("settle_voids runs", partial(self.settle, due))] if due is not None and due <= self.runtime.now + WINDOW_MS and runs < 4 else []
+        if self.config.settles_first:
+            return hooks + (settle if runs < self.config.settles_first else []) + request + late
+        return late + hooks + request + settle
 
     def _wrong(self, ready: list[Actor]) -> Iterator[Choice]:
         for actor in ready:
@@ -214,17 +225,30 @@ class Simulation:
         order, project = self.orders[0], self.project
         if self.bank.refuses("void", project, order) is None:
             for status in ("success", "pending"):
-                yield Choice(f"in the portal: void {status}", lambda status=status: self.bank.operate("void", status, project, order), "portal")  # type: ignore[misc]
-            yield Choice("in the portal: capture", lambda: self.bank.operate("capture", "success", project, order), "portal")
+                yield Choice(
+                    f"in the portal: void {status}",
+                    lambda status=status: self.bank.operate("void", status, project, order),
+                    "portal",
+                )  # type: ignore[misc]
+            yield Choice(
+                "in the portal: capture", lambda: self.bank.operate("capture", "success", project, order), "portal"
+            )
             for method in ("refund", "reverse", "auto_void"):
-                yield Choice(f"a row: {method}", lambda method=method: self.bank.operate(method, "success", project, order), "rows")  # type: ignore[misc]
+                yield Choice(
+                    f"a row: {method}",
+                    lambda method=method: self.bank.operate(method, "success", project, order),
+                    "rows",
+                )  # type: ignore[misc]
         for operation in self.under_way()[:1]:
-            yield Choice("what was under way: failed", lambda: self.bank.resolve(operation, "failure"), "portal")
+            yield Choice("what was under way: failed", partial(self.bank.resolve, operation, "failure"), "portal")
         yield Choice("the secret: new keys", self.rotate, "rotate")
         if project is self.projects[0]:
             yield Choice("the secret: of the live project", self.go_live, "live")
         if not self.runtime.actors:
-            yield Choice("all instances: frozen for a while", lambda: self.forward(self.runtime.now + 16 * 60_000), "freeze")
+            yield Choice(
+                "all instances: frozen for a while", lambda: self.forward(self.runtime.now + 16 * 60_000), "freeze"
+            )
+            yield Choice("all instances: frozen for ten seconds", lambda: self.forward(self.runtime.now + 10_000), "freeze")
         known = self.records().get((project.pos_id, order)) is not None
         if known and not self.runtime.actors:
             yield Choice("a reader: refresh", lambda: self.read(order, refresh=True), "refresh")
@@ -239,7 +263,10 @@ class Simulation:
             self.runtime.resume(actor, how)
 
     def forward(self, to: int) -> None:
-        """Time passes."""
+        """Time passes. The provider is slow, not dead: a POST lands before its last moment."""
+        for post in [each for each in self.posts if each.lands_by < to and not each.actor.alive]:
+            self.runtime.forward(post.lands_by, self._out_of_time)
+            self.land(post, "success")
         self.runtime.forward(to, self._out_of_time)
 
     def wait(self) -> None:
@@ -269,7 +296,9 @@ class Simulation:
 
     def under_way(self) -> list[Operation]:
         """Voids that have not ended."""
-        return [each for each in self.bank.operations if each.method == "void" and each.status not in ("success", "failure")]
+        return [
+            each for each in self.bank.operations if each.method == "void" and each.status not in ("success", "failure")
+        ]
 
     # ---- the provider ------------------------------------------------------------------------------------------------
 
@@ -349,7 +378,9 @@ class Simulation:
         instance = Instance(function, self.runtime.now)
         now: Callable[[], int] = lambda: self.runtime.now  # noqa: E731 read by three
         store = Store(aws.TableClient(self), "t")  # type: ignore[arg-type]
-        secret = Secret(aws.SecretClient(self), "s", self.secret_clock, lambda: telemetry.count_once("SecretOutOfReach"))  # type: ignore[arg-type]
+        secret = Secret(
+            aws.SecretClient(self), "s", self.secret_clock, lambda: telemetry.count_once("SecretOutOfReach")
+        )  # type: ignore[arg-type]
         instance.systems = (  # type: ignore[assignment]
             Storage(store, secret, now, self._new_id) if function == "webhook"
             else Systems(store, secret, now, self._new_id, wire.provider_of(function == "submit"))
@@ -450,6 +481,6 @@ class Simulation:
         if result is not None and result["statusCode"] == 200:
             self.accepted.append(delivery)
             delivery.operation.told_at = delivery.operation.told_at or self.runtime.now
-        elif delivery.tries < MOST_TRIES and webhooks.READABLE >= {delivery.form}:
+        elif delivery.tries < MOST_TRIES and {delivery.form} <= webhooks.READABLE:
             delivery.tries += 1
             self.deliveries.append(delivery)

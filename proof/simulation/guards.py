@@ -225,7 +225,7 @@ GUARDS = (
     _guard("500 for what is not stored", "webhooks", (receive_webhook, "receive", _polite)),
     _guard("a record is asked about in its own project", "lost at go-live", (Secret, "of_project", _current_project)),
     _guard("a webhook belongs to the project that proved it", "go-live", (receive_webhook, "verify", _of_current)),
-    _guard("refused credentials are forgotten", "new keys", (Secret, "forget", _quiet), (secret, "MAX_AGE_SECONDS", 1e9)),
+    _guard("refused credentials are forgotten", "new keys", (Secret, "forget", _quiet)),
     _guard("copies of the secret age", "go-live, new keys", (secret, "MAX_AGE_SECONDS", 1e9)),
     _guard("copies age by the wall clock", "go-live, new keys", (Simulation, "secret_clock", _frozen)),
     _guard("nobody waits for a connection that he does not use", "connections, slow", (OpeningConnection, "close", _waits_to_close)),

@@ -21,6 +21,8 @@ class Instance:
         self.function, self.systems, self.busy = function, None, False
         self.frozen_ms, self.idle_since = 0, now
         """For so long its monotonic clock stood still."""
+        self.refused_at = 0
+        """When the provider last refused its credentials."""
 
 
 class Actor:

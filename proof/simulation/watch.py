@@ -131,14 +131,16 @@ class Watch:
         if "pos_id" in actor.about and status in (200, 202) and actor.about.get("sent"):
             if body.get("pos_id") != actor.about["pos_id"]:
                 self.violation("false", "the void went to the project of the old credentials")
-        if (
-            problem == "provider-credentials"
-            and sim.changed_at
-            and actor.started > sim.changed_at + CACHED_MS
-            and not sim.injected["net"]
-        ):
-            if "bad credentials" not in " ".join(sim.injected):
-                self.violation("disagreement", "refused credentials are still used a minute after their rotation")
+        if problem == "provider-credentials" and actor.about.get("sent") and sim.changed_at:
+            self._refused(actor)
+
+    def _refused(self, actor: Actor) -> None:
+        """The provider refused the credentials of a project whose secret has been replaced."""
+        sim, instance = self.sim, actor.instance
+        injected = "bad credentials" in " ".join(sim.injected) or sim.injected["secret"]
+        if instance.refused_at > sim.changed_at and actor.started > sim.changed_at and not injected:
+            self.violation("disagreement", "an instance sends the credentials again that were refused a moment ago")
+        instance.refused_at = sim.runtime.now
 
     def _released(self, order: str) -> bool:
         return any(
@@ -153,7 +155,9 @@ class Watch:
         if project is None or self.decided:
             return
         own = [
-            each for each in self.voids(void["order_id"], project) if each.attempt_id and (each.made_at < actor.started or each.attempt_id == actor.name)
+            each
+            for each in self.voids(void["order_id"], project)
+            if each.attempt_id and (each.made_at < actor.started or each.attempt_id == actor.name)
         ]
         if (
             void["state"] == "failed"

@@ -165,12 +165,18 @@ class Simulation:
     def _next(self) -> list[Choice]:
         """What begins when nobody runs."""
         late = [Choice("a late POST lands", partial(self.land, post, "success")) for post in self.posts]
-        hooks = [Choice(f"webhook {each.operation} {each.status}", partial(self.deliver, each)) for each in self.deliveries]
+        hooks = [
+            Choice(f"webhook {each.operation} {each.status}", partial(self.deliver, each)) for each in self.deliveries
+        ]
         asks, runs, due = self.place < len(self.config.asks), self.injected["runs"], self.next_due()
         if self.quiet:
             return late + hooks
         request = [Choice("the merchant asks", self.request)] if asks else []
-        settle = [Choice("settle_voids runs", partial(self.settle, due))] if due is not None and due <= self.runtime.now + WINDOW_MS and runs < 4 else []
+        settle = (
+            [Choice("settle_voids runs", partial(self.settle, due))]
+            if due is not None and due <= self.runtime.now + WINDOW_MS and runs < 4
+            else []
+        )
         if self.config.settles_first:
             return hooks + (settle if runs < self.config.settles_first else []) + request + late
         return late + hooks + request + settle
@@ -248,7 +254,9 @@ class Simulation:
             yield Choice(
                 "all instances: frozen for a while", lambda: self.forward(self.runtime.now + 16 * 60_000), "freeze"
             )
-            yield Choice("all instances: frozen for ten seconds", lambda: self.forward(self.runtime.now + 10_000), "freeze")
+            yield Choice(
+                "all instances: frozen for ten seconds", lambda: self.forward(self.runtime.now + 10_000), "freeze"
+            )
         known = self.records().get((project.pos_id, order)) is not None
         if known and not self.runtime.actors:
             yield Choice("a reader: refresh", lambda: self.read(order, refresh=True), "refresh")

@@ -1,8 +1,10 @@
 """What a schedule is about: who asks, what else happens, and what may go wrong how often."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from play.answers import DOCUMENTED, ODD, SILENT
+from play.ledger import Channel
 from play.views import HARMLESS
 from play.webhooks import FORMS
 
@@ -34,6 +36,10 @@ class Config:
     opening: bool = False
     """Resolver, addresses and handshake are moments of their own."""
     executes_twice: bool = False
+    usual: str = "success"
+    """How a POST is answered when nothing goes wrong."""
+    together: bool = False
+    """A settle run waits until all orders are due."""
     stuck: bool = False
     """What is under way never ends."""
     settles_first: int = 0
@@ -43,7 +49,7 @@ class Config:
     previous: bool = False
     """Webhooks are signed with the secret before the newest."""
     without_hold: bool = False
-    ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ids: Mapping[Channel, Sequence[str]] = field(default_factory=dict)
     """Which names each channel gives of an operation."""
 
 
@@ -78,7 +84,7 @@ CONFIGURATIONS = {
         Config("webhooks without names", {"answer": 1, "again": 1}, (SAME,), ("pending",), ids={"webhook": ()}),
         Config("stuck", {"answer": 1, "silence": 1, "view": 1}, (SAME, OTHER_KEY), ("pending", "antifraud"), stuck=True),
         Config("operator errs", {"answer": 1, "late": 1, "silence": 1}, (SAME, OTHER_KEY), ("pending",), stuck=True, errs=True),
-        Config("two orders", {"late": 2, "table": 2, "view": 1, "freeze": 1}, (SAME, Ask("key-2", order="order-2")), views=("with an absurd amount", "500", "never")),
+        Config("two orders", {"late": 2, "table": 2, "view": 1, "freeze": 1}, (SAME, Ask("key-2", order="order-2")), usual="500, not executed", together=True, views=("with an absurd amount", "500", "never")),
         Config("lands late", {"late": 1, "answer": 1}, (SAME, OTHER_KEY), QUIET, settles_first=1),
         Config("one object", {"answer": 1, "silence": 1, "view": 3}, (SAME, OTHER_KEY), ("500, executed",), ("one object: the hold",), settles_first=3),
         Config("lost at go-live", {"answer": 1, "live": 1, "silence": 1}, (SAME,), ("500, executed",)),

@@ -165,7 +165,7 @@ def _greedy(value: Any) -> Any:
 
 def _secret_logged(received: Any) -> None:
     outside = wire.simulation().runtime.actor.instance.systems
-    telemetry.logger.info("proved", by=outside.secret.current(outside.deadline(3)).api_secret)  # type: ignore[attr-defined]
+    telemetry.logger.info("proved", by=outside.secret.current(outside.deadline(3)).api_secret)
 
 
 _record = submit_void.record_outcome

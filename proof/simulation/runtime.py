@@ -18,7 +18,8 @@ class Instance:
     """One instance of a function: its systems, and with them its caches, live over many invocations."""
 
     def __init__(self, function: str, now: int) -> None:
-        self.function, self.systems, self.busy = function, None, False
+        self.function, self.busy = function, False
+        self.systems: Any = None
         self.frozen_ms, self.idle_since = 0, now
         """For so long its monotonic clock stood still."""
         self.refused_at = 0

@@ -128,9 +128,9 @@ class Watch:
         mine = [each for each in sim.bank.operations if each.attempt_id == actor.name and each.live]
         if problem in NOTHING_DONE and mine:
             self.violation("false", f"{problem}, and the void was made")
-        if "pos_id" in actor.about and status in (200, 202) and actor.about.get("sent"):
-            if body.get("pos_id") != actor.about["pos_id"]:
-                self.violation("false", "the void went to the project of the old credentials")
+        wanted = actor.about.get("pos_id") if status in (200, 202) else None
+        if wanted is not None and body.get("pos_id") != wanted:
+            self.violation("false", "the void went to the project of the old credentials")
         if problem == "provider-credentials" and actor.about.get("sent") and sim.changed_at:
             self._refused(actor)
 

@@ -92,7 +92,7 @@ class Simulation:
             self._changed,
             executes_twice=config.executes_twice,
             ids={**EVERY_NAME, **config.ids},
-        )  # type: ignore[dict-item]
+        )
         for project in self.projects:
             for order in self.orders if not config.without_hold else ():
                 self.bank.hold(project, order)
@@ -148,9 +148,7 @@ class Simulation:
     def options(self) -> list[Choice]:
         """First what happens by default, then the others' turns, then what goes wrong."""
         ready = [each for each in self.runtime.actors if not each.waiting]
-        usual = [
-            Choice(f"{each.name} goes on at {each.point}", lambda each=each: self.go_on(each, OK)) for each in ready
-        ]  # type: ignore[misc]
+        usual = [Choice(f"{each.name} goes on at {each.point}", partial(self.go_on, each, OK)) for each in ready]
         first = self.runtime.actors[0] if self.runtime.actors else None
         if not usual and first is not None:
             usual = [Choice("time passes", self.wait)]
@@ -185,7 +183,7 @@ class Simulation:
         for actor in ready:
             yield from self._at(actor)
         for actor in [each for each in self.runtime.actors if each.parent is None]:
-            yield Choice(f"{actor.function} dies", lambda actor=actor: self.die(actor), "die")  # type: ignore[misc]
+            yield Choice(f"{actor.function} dies", partial(self.die, actor), "die")
         if self.runtime.actors and self.place < len(self.config.asks):
             yield Choice("another request overlaps", self.request, "overlap")
         if self.runtime.actors and (due := self.next_due()) is not None:
@@ -213,19 +211,19 @@ class Simulation:
             kinds = {"net": (wire.REFUSED, wire.RESET, TIME_OVER)}
         for costs, ways in kinds.items():
             for way in ways:
-                yield Choice(f"{actor.name}, {point}: {way}", lambda way=way: self.go_on(actor, way), costs)  # type: ignore[misc]
+                yield Choice(f"{actor.name}, {point}: {way}", partial(self.go_on, actor, way), costs)
 
     def _of_webhooks(self) -> Iterator[Choice]:
         for each in self.deliveries[:1]:
             for form in self.config.forms:
-                yield Choice(f"webhook: {form}", lambda each=each, form=form: self.deliver(each, form), "form")  # type: ignore[misc]
-            yield Choice("webhook: none comes", lambda each=each: self.deliveries.remove(each), "silence")
+                yield Choice(f"webhook: {form}", partial(self.deliver, each, form), "form")
+            yield Choice("webhook: none comes", partial(self.deliveries.remove, each), "silence")
         for each in (self.accepted or self.deliveries)[:2]:
             again = Delivery(each.operation, each.status, each.form)
-            yield Choice("webhook: again", lambda again=again: self.deliver(again), "again")  # type: ignore[misc]
+            yield Choice("webhook: again", partial(self.deliver, again), "again")
         for operation in self.bank.of(self.project, self.orders[0])[-1:]:
             forged = Delivery(operation, "success", forged=True)
-            yield Choice("webhook: forged", lambda forged=forged: self.deliver(forged), "forged")  # type: ignore[misc]
+            yield Choice("webhook: forged", partial(self.deliver, forged), "forged")
 
     def _of_the_outside(self) -> Iterator[Choice]:
         order, project = self.orders[0], self.project
@@ -233,18 +231,18 @@ class Simulation:
             for status in ("success", "pending"):
                 yield Choice(
                     f"in the portal: void {status}",
-                    lambda status=status: self.bank.operate("void", status, project, order),
+                    partial(self.bank.operate, "void", status, project, order),
                     "portal",
-                )  # type: ignore[misc]
+                )
             yield Choice(
                 "in the portal: capture", lambda: self.bank.operate("capture", "success", project, order), "portal"
             )
             for method in ("refund", "reverse", "auto_void"):
                 yield Choice(
                     f"a row: {method}",
-                    lambda method=method: self.bank.operate(method, "success", project, order),
+                    partial(self.bank.operate, method, "success", project, order),
                     "rows",
-                )  # type: ignore[misc]
+                )
         for operation in self.under_way()[:1]:
             yield Choice("what was under way: failed", partial(self.bank.resolve, operation, "failure"), "portal")
         yield Choice("the secret: new keys", self.rotate, "rotate")
@@ -295,7 +293,7 @@ class Simulation:
     def next_due(self) -> int | None:
         """When a settle run has something to do."""
         moments = [int(item["due_at"]["N"]) for item in self.records().values() if "due_at" in item]
-        return min(moments, default=None)
+        return (max if self.config.together and not self.quiet else min)(moments, default=None)
 
     def records(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The items that hold a void, by project and order."""
@@ -327,8 +325,11 @@ class Simulation:
             if how == "never lands":
                 self.posts.remove(post)
             self._hang(how, seconds)
-        answer = self.land(post, "success" if how == OK else how)
+        answer = self.land(post, self._usual() if how == OK else how)
         return self._whole(answer, seconds)
+
+    def _usual(self) -> str:
+        return "success" if self.quiet else self.config.usual
 
     def _hang(self, how: str, seconds: float | None) -> None:
         if how != TIME_OVER:
@@ -385,11 +386,11 @@ class Simulation:
                 return instance
         instance = Instance(function, self.runtime.now)
         now: Callable[[], int] = lambda: self.runtime.now  # noqa: E731 read by three
-        store = Store(aws.TableClient(self), "t")  # type: ignore[arg-type]
+        store = Store(aws.TableClient(self), "t")
         secret = Secret(
             aws.SecretClient(self), "s", self.secret_clock, lambda: telemetry.count_once("SecretOutOfReach")
-        )  # type: ignore[arg-type]
-        instance.systems = (  # type: ignore[assignment]
+        )
+        instance.systems = (
             Storage(store, secret, now, self._new_id) if function == "webhook"
             else Systems(store, secret, now, self._new_id, wire.provider_of(function == "submit"))
         )  # fmt: skip
@@ -427,7 +428,7 @@ class Simulation:
         body = {"order_id": ask.order, "order_currency": "UAH"} | ({"comment": ask.comment} if ask.comment else {})
         headers = SIGNED | {"Content-Type": "application/json"} | ({"Idempotency-Key": ask.key} if ask.key else {})
         event = gateway_event(json.dumps(body), headers)
-        return self.invoke("submit", lambda _: submit_void.handler(event, None), ask=ask, order=ask.order)  # type: ignore[arg-type]
+        return self.invoke("submit", lambda _: submit_void.handler(event, None), ask=ask, order=ask.order)
 
     def deliver(self, delivery: Delivery, form: str | None = None) -> Actor:
         """A webhook arrives."""
@@ -441,7 +442,7 @@ class Simulation:
         signed = webhooks.signed(webhooks.ANOTHER_SECRET if delivery.forged else secret, data)
         event = webhook_event(data, signed["signature"].encode())
         about = {"delivery": delivery, "data": data, "signed": secret, "order": delivery.operation.order}
-        return self.invoke("webhook", lambda _: receive_webhook.handler(event, None), **about)  # type: ignore[arg-type]
+        return self.invoke("webhook", lambda _: receive_webhook.handler(event, None), **about)
 
     def settle(self, at: int) -> Actor:
         """The minute's run."""
@@ -456,18 +457,18 @@ class Simulation:
         """Somebody reads an order."""
         query = {"refresh": "true"} if refresh else None
         event = gateway_event(None, SIGNED, pathParameters={"order_id": order}, queryStringParameters=query)
-        return self.invoke("read", lambda _: read_voids.handler(event, None), order=order)  # type: ignore[arg-type]
+        return self.invoke("read", lambda _: read_voids.handler(event, None), order=order)
 
     def list(self, state: str) -> Actor:
         """Somebody reads a list."""
         event = gateway_event(None, SIGNED, queryStringParameters={"state": state, "limit": "1"})
-        return self.invoke("read", lambda _: read_voids.handler(event, None), order="")  # type: ignore[arg-type]
+        return self.invoke("read", lambda _: read_voids.handler(event, None), order="")
 
     def decide(self, order: str, word: str, revision: str) -> Actor:
         """An operator decides."""
         body = json.dumps({"decision": word, "revision": revision, "note": "asked the provider"})
         event = gateway_event(body, SIGNED | {"Content-Type": "application/json"}, pathParameters={"order_id": order})
-        return self.invoke("decide", lambda _: decide.handler(event, None), order=order)  # type: ignore[arg-type]
+        return self.invoke("decide", lambda _: decide.handler(event, None), order=order)
 
     def finish(self) -> None:
         """Without faults, until nobody moves."""

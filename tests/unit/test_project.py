@@ -19,8 +19,7 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 
-import submit_void
-from answers import PROBLEMS, with_webhooks
+from answers import ANSWERS, PROBLEMS, with_webhooks
 from payments.claims import Result
 from payments.facts import Decision, Evidence, FailureReason, State, Word
 from payments.messages import PROVIDER_FIELDS, wrong_order_id
@@ -299,7 +298,7 @@ def test_examples_of_the_contract_quote_what_the_functions_say(contract: dict[st
     for name in ("in-progress", "too-many-attempts"):
         told = examples[name]["value"]
         assert told["title"] == PROBLEMS[name].title
-        assert told["detail"] == submit_void.ANSWERS[Result(name)].detail
+        assert told["detail"] == ANSWERS[Result(name)].detail
 
 
 def test_every_example_of_the_contract_fits_its_schema(contract: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from settle_voids import SettleRunFailed
 from tests.fakes import pipe
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene, operation, view
+from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 from tests.unit.conftest import Counted
 
@@ -56,13 +57,14 @@ def fail(scene: Scene, when: Callable[[str, Any], bool], code: str = "InternalSe
     scene.table.before = refuse
 
 
+OTHER_PROJECT = json.dumps({**PUBLISHED, "pos_id": "somebody-elses-project"})
 RUNS: dict[str, tuple[Callable[[Scene], object], dict[str, int], dict[str, float]]] = {
     "settled": (lambda scene: scene.provider.views.append(view(operation())), {"queried": 1, "settled": 1, "failed": 0},
                 {"SettleRun": 1, "OldestUnsettledSeconds": 61, "VoidWithoutWebhook": 1}),
     "not answered": (lambda scene: scene.provider.views.append(None), {"queried": 1, "settled": 0, "failed": 0},
                      {"SettleRun": 1, "OldestUnsettledSeconds": 61}),
     "nothing due": (lambda scene: scene.wait(-60), NOTHING, {"SettleRun": 1, "OldestUnsettledSeconds": 1}),
-    "another project": (lambda scene: [scene.secrets.rotate(pos_id=f"p-{n}") for n in range(2)],
+    "another project": (lambda scene: [scene.secrets.stages.update(dict.fromkeys(scene.secrets.stages, OTHER_PROJECT))],
                         {"queried": 1, "settled": 0, "failed": 0},
                         {"SettleRun": 1, "OldestUnsettledSeconds": 61, "CredentialsOfAnotherProject": 1, "VoidReview": 1}),
     "nobody expected": (lambda scene: scene.provider.views.append(ZeroDivisionError("a-secret-text")),

@@ -2,9 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +19,7 @@ from play.ledger import EVERY_NAME, Ledger, Operation, Project
 from play.requests import Request
 from play.words import LATE, told
 from proof.simulation import aws, wire
+from proof.simulation.choices import Choice, Delivery, Post, options
 from proof.simulation.configurations import Ask, Config
 from proof.simulation.runtime import OK, STEP_MS, TIME_OVER, Actor, Instance, Runtime
 from proof.simulation.watch import Watch
@@ -32,35 +31,6 @@ MOST_STEPS, MOST_TRIES = 250, 3
 LANDS_MS, WINDOW_MS, CACHED_MS, DAY_MS = 100_000, 145_000, 60_000, 86_400_000
 Choose = Callable[[int], int]
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Signature=sentinel-signature", "X-Amz-Security-Token": "sentinel-token"}
-
-
-@dataclass(slots=True, eq=False)
-class Post:
-    """A void's POST between its first byte and the provider."""
-
-    actor: Actor
-    request: Request
-    lands_by: int
-
-
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """A webhook that is on its way."""
-
-    operation: Operation
-    status: str
-    form: str = "as documented"
-    forged: bool = False
-    tries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Something that can happen. `costs`: which budget pays for it."""
-
-    says: str
-    happen: Callable[[], object]
-    costs: str | None = None
 
 
 class Simulation:
@@ -146,118 +116,8 @@ class Simulation:
         choice.happen()
 
     def options(self) -> list[Choice]:
-        """First what happens by default, then the others' turns, then what goes wrong."""
-        ready = [each for each in self.runtime.actors if not each.waiting]
-        usual = [Choice(f"{each.name} goes on at {each.point}", partial(self.go_on, each, OK)) for each in ready]
-        first = self.runtime.actors[0] if self.runtime.actors else None
-        if not usual and first is not None:
-            usual = [Choice("time passes", self.wait)]
-        if first is None:
-            usual = self._next()
-        if not usual or self.quiet:
-            return usual
-        if len(usual) > 1 and not self.left.get("overlap") and not self.left.get("order"):
-            usual = usual[:1]
-        return usual + [choice for choice in self._wrong(ready) if self.left.get(choice.costs or "", 0)]
-
-    def _next(self) -> list[Choice]:
-        """What begins when nobody runs."""
-        late = [Choice("a late POST lands", partial(self.land, post, "success")) for post in self.posts]
-        hooks = [
-            Choice(f"webhook {each.operation} {each.status}", partial(self.deliver, each)) for each in self.deliveries
-        ]
-        asks, runs, due = self.place < len(self.config.asks), self.injected["runs"], self.next_due()
-        if self.quiet:
-            return late + hooks
-        request = [Choice("the merchant asks", self.request)] if asks else []
-        settle = (
-            [Choice("settle_voids runs", partial(self.settle, due))]
-            if due is not None and due <= self.runtime.now + WINDOW_MS and runs < 4
-            else []
-        )
-        if self.config.settles_first:
-            return hooks + (settle if runs < self.config.settles_first else []) + request + late
-        return late + hooks + request + settle
-
-    def _wrong(self, ready: list[Actor]) -> Iterator[Choice]:
-        for actor in ready:
-            yield from self._at(actor)
-        for actor in [each for each in self.runtime.actors if each.parent is None]:
-            yield Choice(f"{actor.function} dies", partial(self.die, actor), "die")
-        if self.runtime.actors and self.place < len(self.config.asks):
-            yield Choice("another request overlaps", self.request, "overlap")
-        if self.runtime.actors and (due := self.next_due()) is not None:
-            yield Choice("a settle run overlaps", lambda: self.settle(due), "overlap")
-        if self.runtime.actors and self.deliveries:
-            yield Choice("a webhook overlaps", lambda: self.deliver(self.deliveries[-1]), "order")
-        yield from self._of_webhooks()
-        yield from self._of_the_outside()
-
-    def _at(self, actor: Actor) -> Iterator[Choice]:
-        """How the call that an actor waits for may go otherwise."""
-        config, point = self.config, actor.point
-        kinds: dict[str, tuple[str, ...]] = {}
-        if point == "the answer":
-            kinds = {"answer": config.answers, "late": ("late", "never lands")}
-        elif point == "the view":
-            kinds = {"view": config.views}
-        elif point.startswith("table") and not point.endswith("silent"):
-            kinds = {"table": (aws.THROTTLED, aws.HANGS, *((aws.STALE,) if "query" in point else ()), *((aws.LOST, aws.REPEATED) if "put" in point or "update" in point else ()))}  # fmt: skip
-        elif point == "secret":
-            kinds = {"secret": (aws.HANGS, aws.THROTTLED)}
-        elif point == "the resolver":
-            kinds = {"net": (wire.SLOW,)}
-        elif point in ("the connection", "the handshake"):
-            kinds = {"net": (wire.REFUSED, wire.RESET, TIME_OVER)}
-        for costs, ways in kinds.items():
-            for way in ways:
-                yield Choice(f"{actor.name}, {point}: {way}", partial(self.go_on, actor, way), costs)
-
-    def _of_webhooks(self) -> Iterator[Choice]:
-        for each in self.deliveries[:1]:
-            for form in self.config.forms:
-                yield Choice(f"webhook: {form}", partial(self.deliver, each, form), "form")
-            yield Choice("webhook: none comes", partial(self.deliveries.remove, each), "silence")
-        for each in (self.accepted or self.deliveries)[:2]:
-            again = Delivery(each.operation, each.status, each.form)
-            yield Choice("webhook: again", partial(self.deliver, again), "again")
-        for operation in self.bank.of(self.project, self.orders[0])[-1:]:
-            forged = Delivery(operation, "success", forged=True)
-            yield Choice("webhook: forged", partial(self.deliver, forged), "forged")
-
-    def _of_the_outside(self) -> Iterator[Choice]:
-        order, project = self.orders[0], self.project
-        if self.bank.refuses("void", project, order) is None:
-            for status in ("success", "pending"):
-                yield Choice(
-                    f"in the portal: void {status}",
-                    partial(self.bank.operate, "void", status, project, order),
-                    "portal",
-                )
-            yield Choice(
-                "in the portal: capture", lambda: self.bank.operate("capture", "success", project, order), "portal"
-            )
-            for method in ("refund", "reverse", "auto_void"):
-                yield Choice(
-                    f"a row: {method}",
-                    partial(self.bank.operate, method, "success", project, order),
-                    "rows",
-                )
-        for operation in self.under_way()[:1]:
-            yield Choice("what was under way: failed", partial(self.bank.resolve, operation, "failure"), "portal")
-        yield Choice("the secret: new keys", self.rotate, "rotate")
-        if project is self.projects[0]:
-            yield Choice("the secret: of the live project", self.go_live, "live")
-        if not self.runtime.actors:
-            yield Choice(
-                "all instances: frozen for a while", lambda: self.forward(self.runtime.now + 16 * 60_000), "freeze"
-            )
-            yield Choice(
-                "all instances: frozen for ten seconds", lambda: self.forward(self.runtime.now + 10_000), "freeze"
-            )
-        known = self.records().get((project.pos_id, order)) is not None
-        if known and not self.runtime.actors:
-            yield Choice("a reader: refresh", lambda: self.read(order, refresh=True), "refresh")
+        """What can happen now."""
+        return options(self)
 
     # ---- time and turns ----------------------------------------------------------------------------------------------
 
@@ -473,10 +333,10 @@ class Simulation:
     def finish(self) -> None:
         """Without faults, until nobody moves."""
         for _ in range(600):
-            options = self.options()
-            if not options or self.watch.violations:
+            found = self.options()
+            if not found or self.watch.violations:
                 return
-            self.perform(options[0])
+            self.perform(found[0])
 
     def _ended(self, actor: Actor) -> None:
         self.heard.append(actor.result)

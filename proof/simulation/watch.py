@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from play.ledger import Operation
 from play.webhooks import READABLE
+from proof.simulation.rest import AtRest
 from proof.simulation.runtime import Actor
 
 if TYPE_CHECKING:
     from proof.simulation.world import Simulation
 
-DAY_MS, WEEK_MS, CACHED_MS = 86_400_000, 604_800_000, 61_000
+CACHED_MS = 61_000
 FRESH_MS = 6_000
 """A copy so young is taken for the secret as it is now."""
-MOST_RUNS = 40
-MOST_REQUESTS = 8
 NOTHING_DONE = ("not-sent", "throttled", "provider-credentials")
 FINAL = ("refused", "not-executed", "order-not-found")
 
@@ -123,7 +122,7 @@ class Watch:
 
     def _submitted(self, actor: Actor, status: int, problem: str, body: dict[str, Any]) -> None:
         sim, order = self.sim, actor.about["order"]
-        if status == 200 and not self._released(order) and not self.decided:
+        if status == 200 and not self.released(order) and not self.decided:
             self.violation("false", f"200 voided, and the hold of {order} stands")
         mine = [each for each in sim.bank.operations if each.attempt_id == actor.name and each.live]
         if problem in NOTHING_DONE and mine:
@@ -142,7 +141,8 @@ class Watch:
             self.violation("disagreement", "an instance sends the credentials again that were refused a moment ago")
         instance.refused_at = sim.runtime.now
 
-    def _released(self, order: str) -> bool:
+    def released(self, order: str) -> bool:
+        """Has the provider released a hold of the order?"""
         return any(
             each.status == "success"
             for project in self.sim.projects
@@ -172,152 +172,6 @@ class Watch:
         if void["provider"] is not None and "sentinel" in json.dumps(void):
             self.violation("leak", "a record holds what is not allowed")
 
-    # ---- at rest -----------------------------------------------------------------------------------------------------
-
     def come_to_rest(self) -> None:
-        """Nothing goes wrong any more: settle runs find the truth, an operator decides the rest, all is compared."""
-        sim = self.sim
-        sim.quiet = True
-        sim.finish()
-        for operation in [] if sim.config.stuck else sim.under_way():
-            sim.bank.resolve(operation, "success")
-        sim.finish()
-        sim.forward(sim.runtime.now + CACHED_MS)
-        self._settle_all()
-        for check in (self._compare, self._lists, self._operator, self._lockout):
-            if not self.violations:
-                check()
-        self._secrets()
-
-    def _settle_all(self) -> None:
-        """Until nothing is due within nine days."""
-        sim, began = self.sim, self.sim.runtime.now
-        for _ in range(MOST_RUNS):
-            due = sim.next_due()
-            if due is None or due > began + 9 * DAY_MS or self.violations:
-                return
-            sim.settle(due)
-            sim.finish()
-
-    def _projects(self) -> list[Any]:
-        known = {each["pos_id"] for each in self.sim.stages.values()}
-        return [each for each in self.sim.projects if each.pos_id in known]
-
-    def _compare(self) -> None:
-        """The records against the ledger."""
-        sim, records = self.sim, self.sim.records()
-        for project in self._projects():
-            for order in sim.orders:
-                item = records.get((project.pos_id, order))
-                voids = sim.bank.of(project, order, "void")
-                done = [each for each in voids if each.status == "success"]
-                ours = [each for each in voids if each.attempt_id is not None or each.told_at is not None]
-                if item is None:
-                    if ours and (done or any(each.attempt_id for each in voids)):
-                        self.violation("lost", f"{order} was voided, and there is no record")
-                    continue
-                state = item["state"]["S"]
-                idle = item.get("reason", {}).get("S") in NOTHING_DONE
-                if idle and not any(each.told_at or each.attempt_id for each in done):
-                    continue  # nothing of ours reached the provider, and what was made in the portal nobody announced
-                if done and state != "voided":
-                    self.violation("lost", f"{order} was voided, and its record says {state} ({item.get('reason')})")
-                elif state == "voided" and not done:
-                    self.violation("false", f"{order} is voided in the record alone")
-                elif state not in ("voided", "failed"):
-                    self._open(order, item)
-                if state == "failed" and not sim.config.errs and any(each.live for each in voids):
-                    self.violation("disagreement", f"{order} failed, and a void of it is under way")
-
-    def _open(self, order: str, item: dict[str, Any]) -> None:
-        """What stays open must have been reviewed, and an operator must be able to end it: `_operator`."""
-        if not item["review"]["BOOL"]:
-            self.violation("lost", f"{order} stays {item['state']['S']}, and no operator was notified")
-
-    def _lists(self) -> None:
-        """What is open or in review is in its list."""
-        sim = self.sim
-        for state, holds in (
-            ("unsettled", lambda item: item["state"]["S"] not in ("voided", "failed")),
-            ("review", lambda item: item["review"]["BOOL"]),
-        ):
-            wanted = {key[1] for key, item in sim.records().items() if holds(item)}
-            if not wanted:
-                continue
-            actor = sim.list(state)
-            sim.finish()
-            shown = {each["order_id"] for each in json.loads(actor.result["body"])["voids"]}
-            if not shown or not shown <= wanted:
-                self.violation("disagreement", f"the list {state} shows {sorted(shown)}, not {sorted(wanted)}")
-
-    def _read(self, order: str) -> dict[str, Any] | None:
-        actor = self.sim.read(order, refresh=False)
-        self.sim.finish()
-        return json.loads(actor.result["body"]) if actor.result and actor.result["statusCode"] == 200 else None
-
-    def _operator(self) -> None:
-        """An operator ends what evidence cannot; what that must end is counted with its review."""
-        sim = self.sim
-        for order in sim.orders:
-            record = self._read(order)
-            if record is None or record["state"] in ("voided", "failed"):
-                continue
-            sim.forward(sim.runtime.now + 200_000)
-            truth = "voided" if self._released(order) else "not-voided"
-            word = {"voided": "not-voided", "not-voided": "voided"}[truth] if sim.config.errs else truth
-            self.decided += [each["reason"] for each in record["reviews"]]
-            actor = sim.decide(order, word, record["revision"])
-            sim.finish()
-            after = self._read(order)
-            if (
-                actor.result is None
-                or actor.result["statusCode"] != 200
-                or after is None
-                or after["state"] not in ("voided", "failed")
-            ):
-                self.violation("lost", f"an operator cannot end {order}: {actor.result and actor.result['statusCode']}")
-            elif sim.config.errs:
-                self._corrected(order)
-
-    def _corrected(self, order: str) -> None:
-        """The provider's success is above every word."""
-        sim = self.sim
-        for operation in sim.under_way():
-            sim.bank.resolve(operation, "success")
-        sim.finish()
-        after = self._read(order)
-        if self._released(order) and (after is None or after["state"] != "voided"):
-            self.violation("lost", f"an operator erred about {order}, and the provider's success did not correct it")
-
-    def _lockout(self) -> None:
-        """Where a hold stands, a merchant with a new key gets it released."""
-        sim = self.sim
-        if self.decided or sim.config.errs:
-            return
-        from proof.simulation.configurations import Ask
-
-        for order in sim.orders:
-            if not sim.bank.stands(sim.project, order) or any(
-                each.method not in ("auth", "capture", "void") for each in sim.bank.of(sim.project, order)
-            ):
-                continue
-            answers = []
-            for number in range(MOST_REQUESTS):
-                actor = sim.request(Ask(f"late-{number}", None, order))
-                sim.finish()
-                answers.append(actor.result["statusCode"] if actor.result else 0)
-                if self._released(order) or self.violations:
-                    break
-                sim.forward(sim.runtime.now + DAY_MS)
-                self._settle_all()
-            else:
-                record = self._read(order)
-                if record is None or not record["review"]:
-                    self.violation("lost", f"the hold of {order} stands, and nobody can release it: {answers}")
-
-    def _secrets(self) -> None:
-        """No word that was logged or answered holds what is secret."""
-        if "sentinel" in json.dumps(self.sim.heard, default=str) or "sentinel" in json.dumps(
-            list(self.sim.table.items.values())
-        ):
-            self.violation("leak", "a secret, a signature or cardholder data in an answer, a log or the table")
+        """Nothing goes wrong any more: all is brought to its end and compared."""
+        AtRest(self).come()

@@ -14,21 +14,19 @@ import submit_void
 import telemetry
 from payments.secret import Secret
 from payments.store import Store
-from play import answers, requests, views, webhooks
+from play import webhooks
 from play.ledger import EVERY_NAME, Ledger, Operation, Project
-from play.requests import Request
-from play.words import LATE, told
-from proof.simulation import aws, wire
+from play.words import told
+from proof.simulation import aws, line, wire
 from proof.simulation.choices import Choice, Delivery, Post, options
 from proof.simulation.configurations import Ask, Config
-from proof.simulation.runtime import OK, STEP_MS, TIME_OVER, Actor, Instance, Runtime
+from proof.simulation.runtime import STEP_MS, Actor, Instance, Runtime
 from proof.simulation.watch import Watch
 from systems import Storage, Systems
 from tests.fakes.scene import gateway_event, webhook_event
 from tests.fakes.table import Table
 
 MOST_STEPS, MOST_TRIES = 250, 3
-LANDS_MS, WINDOW_MS, CACHED_MS, DAY_MS = 100_000, 145_000, 60_000, 86_400_000
 Choose = Callable[[int], int]
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Signature=sentinel-signature", "X-Amz-Security-Token": "sentinel-token"}
 
@@ -174,51 +172,12 @@ class Simulation:
             self.watch.sends(self.runtime.actor.invocation)
 
     def exchange(self, raw: bytes, seconds: float | None) -> bytes | None:
-        """A whole request: the bytes of its answer; None: the connection is reset. Raises TimeoutError."""
-        request, actor = Request.parse(raw), self.runtime.actor
-        if request.method == "GET":
-            return self._shown(request, self.runtime.pause("the view", seconds), seconds)
-        post = Post(actor.invocation, request, self.runtime.now + LANDS_MS)
-        self.posts.append(post)
-        how = self.runtime.pause("the answer", seconds)
-        if how in ("never lands", TIME_OVER, "late"):
-            if how == "never lands":
-                self.posts.remove(post)
-            self._hang(how, seconds)
-        answer = self.land(post, self._usual() if how == OK else how)
-        return self._whole(answer, seconds)
-
-    def _usual(self) -> str:
-        return "success" if self.quiet else self.config.usual
-
-    def _hang(self, how: str, seconds: float | None) -> None:
-        if how != TIME_OVER:
-            self.runtime.pause("the silence of the provider", seconds, waiting=True)
-        raise TimeoutError
-
-    def _whole(self, answer: bytes | None, seconds: float | None) -> bytes | None:
-        if answer is not None and answer.startswith(LATE):
-            self._hang("late", seconds)
-        return answer
+        """A whole request reaches the network."""
+        return line.exchange(self, raw, seconds)
 
     def land(self, post: Post, name: str) -> bytes | None:
         """The POST reaches the provider."""
-        if post in self.posts:
-            self.posts.remove(post)
-        void = requests.read_void(self.projects, post.request)
-        if isinstance(void, requests.Invalid):
-            return answers.refusal(void.why) if void.why in answers.REFUSALS else None
-        return answers.land(self.bank, void, name, post.actor.name)[0]
-
-    def _shown(self, request: Request, how: str, seconds: float | None) -> bytes | None:
-        if how == TIME_OVER:
-            raise TimeoutError
-        found = requests.read_query(self.projects, request)
-        if isinstance(found, requests.Invalid):
-            return answers.refusal(found.why)
-        project, order, method = found
-        query = views.Query(self.bank, project, order, method, projects=tuple(self.projects))
-        return self._whole(views.show(query, "whole" if how == OK else how), seconds)
+        return line.land(self, post, name)
 
     def _changed(self, operation: Operation) -> None:
         if operation.method == "void":

@@ -62,13 +62,12 @@ class AtRest:
                         self.watch.violation("lost", f"{order} was voided, and there is no record")
                     continue
                 state = item["state"]["S"]
-                idle = item.get("reason", {}).get("S") in NOTHING_DONE
+                reason = item.get("reason", {}).get("S")
+                idle = reason in NOTHING_DONE
                 if idle and not any(each.told_at or each.attempt_id for each in done):
                     continue  # nothing of ours reached the provider, and what was made in the portal nobody announced
                 if done and state != "voided":
-                    self.watch.violation(
-                        "lost", f"{order} was voided, and its record says {state} ({item.get('reason')})"
-                    )
+                    self.watch.violation("lost", f"{order} was voided, and its record says {state} ({reason})")
                 elif state == "voided" and not done:
                     self.watch.violation("false", f"{order} is voided in the record alone")
                 elif state not in ("voided", "failed"):

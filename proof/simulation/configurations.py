@@ -70,7 +70,6 @@ CONFIGURATIONS = {
         Config("silent answers", {"answer": 1, "refresh": 1}, (SAME, OTHER_KEY), tuple(SILENT)),
         Config("refusals", {"answer": 2, "late": 1}, (SAME, SAME, OTHER_KEY), tuple(DOCUMENTED)),
         Config("odd views", {"late": 1, "view": 2, "refresh": 1}, views=(*HARMLESS, *(
-            "with an absurd amount", "with nested nonsense", "byte by byte", "stalls", "cut short", "half a text", "too many operations", "lagging", "one object: the void",
             "something unreadable in it", "another order's void in it", "another project's"))),
         Config("webhooks", {"again": 2, "order": 2, "form": 1, "table": 1, "forged": 1, "silence": 1}, answers=("pending",), forms=tuple(FORMS)),
         Config("webhooks and a lost answer", {"late": 1, "answer": 1, "again": 1, "order": 1, "form": 1}, answers=QUIET, forms=tuple(FORMS)),

@@ -11,6 +11,7 @@ UV := uv==0.13.9
 # Processes that share the tests, in the groups of tests/conftest.py. Some tests wait for a clock and leave room for others,
 # so there is one process more than the two processors of a small machine.
 WORKERS ?= 3
+PROOF ?= model faults mutants bench browser
 
 PYTHON := .venv/bin/python
 # Node comes from PyPI with the other tools, so that nobody has to install it.
@@ -20,7 +21,7 @@ CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/b
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run free-ports demo test unit check lint types every-test coverage bench faults mutants smoke acceptance synth bootstrap deploy clean
+.PHONY: help run free-ports demo test unit proof model faults mutants bench browser check lint types every-test coverage smoke acceptance synth bootstrap deploy clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,7 +44,10 @@ test: lint ## lint, then types, synth and every test side by side (WORKERS=3)
 	@$(MAKE) --jobs 3 types synth every-test
 
 unit: $(INSTALLED) ## the quick tests only, in seconds
-	@$(PYTHON) -m pytest -n 2 -m "not slow" tests/unit
+	@$(PYTHON) -m pytest -n 2 -m "not slow and not proof" tests/unit
+
+proof: ## what takes long, each night and before a release (PROOF='model faults mutants bench browser': all five, or some)
+	@for each in $(PROOF); do echo "proof: $$each"; $(MAKE) $$each || exit 1; done
 
 check: lint types ## lint and types
 
@@ -55,25 +59,32 @@ types: $(INSTALLED)
 	@.venv/bin/mypy
 
 every-test: $(INSTALLED)
-	@$(PYTHON) -m pytest -n $(WORKERS)
+	@$(PYTHON) -m pytest -n $(WORKERS) -m "not proof"
 
 coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.md explains the holes)
 	@rm -rf .cache/coverage && mkdir -p .cache/coverage
 	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) tests/unit tests/infra tests/alarms tests/integration
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
-	@for part in functions infra play local ops acceptance benchmarks; do \
+	@for part in functions infra play local ops acceptance proof; do \
 	    echo "$$part: $$($(PYTHON) -m coverage report --format=total --include="$$part/*") %"; \
 	done
 
-bench: $(INSTALLED) ## measure side by side with the alternatives (BENCH=--quick: a first impression)
-	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)
+# The five of `make proof`. What they write names the commit; the documents are written by whole runs only.
+model: $(INSTALLED)
+	@PYTHONPATH=functions $(PYTHON) -m proof.closure $(MODEL)
 
 faults: $(INSTALLED) ## run the fault simulator (REPLAY='executes:3=1': one schedule; WITHOUT='a guard': taken out)
 	@PYTHONPATH=functions $(PYTHON) -m tests.faults $(FAULTS) $(if $(REPLAY),--replay "$(REPLAY)") $(if $(WITHOUT),--without "$(WITHOUT)")
 
-mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? Hours, resumable (MUTANTS=rules.py: one file)
-	@PYTHONPATH=functions $(PYTHON) -m tests.mutants $(MUTANTS)
+mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? Resumable (MUTANTS='payments/verdict.py': some files)
+	@$(PYTHON) -m proof.mutants $(MUTANTS)
+
+bench: $(INSTALLED) ## measure side by side with the alternatives; resumable (BENCH=--quick: a first impression)
+	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)
+
+browser: $(INSTALLED) ## the tests that are too long for each commit: browser, rotation, stock deploy, every client, cfn-lint
+	@$(PYTHON) -m pytest -n 2 -m proof
 
 smoke: $(INSTALLED) ## check a deployed API, sending no void (URL=https://…/v1; ENVIRONMENT=test|prod: also whose credentials it has)
 	@test -n "$(URL)" || { echo "make smoke: say which API, as in: make smoke URL=https://…/v1"; exit 1; }

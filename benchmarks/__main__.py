@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick] [--no-instructions]
 
-Writes benchmarks/results.json and results.svg and the generated part of docs/performance.md; sends nothing anywhere.
+Writes benchmarks/results.json and the generated part of docs/performance.md; sends nothing anywhere.
 """
 
 import argparse

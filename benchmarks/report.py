@@ -1,4 +1,4 @@
-"""Results as a table in docs/performance.md, as benchmarks/results.json and as a picture of multiples of the floor.
+"""Results as a table in docs/performance.md and as benchmarks/results.json.
 
 Promises that nothing outside the two markers of the document is touched.
 """
@@ -11,33 +11,25 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from benchmarks.measure import NEAR_REGION, Samples, far_away, quantile
-from benchmarks.subjects import HEADS, HERE, NAMES, PEERS
+from benchmarks.subjects import HEADS, HERE, PEERS
 
 DOCUMENT = HERE.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- make bench writes from here -->", "<!-- to here -->"
-PICTURE = (
-    "cold CPU, ms",
-    "warm CPU p50, µs",
-    "CPU after dropped connections, µs",
-    "memory after 1,000, MiB",
-)
 WITHOUT_BYTE_CODE = "submit: cold instructions, peers without byte code, millions"
 TARGETS: dict[str, dict[str, float]] = {
     far_away("submit", NEAR_REGION): {"by_hand": 1.06, "floor": 1.06},
     "submit: warm instructions, millions": {"by_hand": 1.15},
     "webhook: warm instructions, millions": {"by_hand": 0.92},
-    "submit: cold instructions, millions": {"by_hand": 0.45, "powertools": 0.25, "fastapi": 0.25},
-    WITHOUT_BYTE_CODE: {"by_hand": 0.20, "powertools": 0.10, "fastapi": 0.09},
-    "submit: CPU after dropped connections, µs": {"by_hand": 0.12, "powertools": 0.07, "fastapi": 0.20},
-    "submit: memory after 1,000, MiB": {"by_hand": 0.75, "powertools": 0.45, "fastapi": 0.50},
-    "package zipped, MiB": {"by_hand": 0.25, "powertools": 0.20, "fastapi": 0.20},
-    "submit: cold wall with latency, ms": {"by_hand": 0.90, "powertools": 0.60, "fastapi": 0.65},
+    "submit: cold instructions, millions": {"by_hand": 0.45, "powertools": 0.25},
+    WITHOUT_BYTE_CODE: {"by_hand": 0.20, "powertools": 0.10},
+    "submit: CPU after dropped connections, µs": {"by_hand": 0.12, "powertools": 0.07},
+    "submit: memory after 1,000, MiB": {"by_hand": 0.75, "powertools": 0.45},
+    "package zipped, MiB": {"by_hand": 0.25, "powertools": 0.20},
+    "submit: cold wall with latency, ms": {"by_hand": 0.90, "powertools": 0.60},
 }
 """The ratios that we set out to reach. docs/performance.md says why, where a figure falls short."""
-COLOURS = {"ours": "#0b6e4f", "by_hand": "#7a8793", "powertools": "#a3adb5", "fastapi": "#c8ced3"}
 
 Row = dict[str, Any]
 
@@ -47,7 +39,6 @@ def write(found: Samples, without: Samples, levers: dict[str, str], *, quick: bo
     rows, lever_rows = compare_all(found), compare_levers(without, levers)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows + lever_rows)
     (HERE / "results.json").write_text(f"[\n{lines}\n]\n")
-    (HERE / "results.svg").write_text(picture(rows))
     parts = [head(quick), target_table(rows), table(found, rows), lever_table(lever_rows, list(levers.values()))]
     text = "\n\n".join("\n".join(part) for part in parts)
     into_document(DOCUMENT, BEGIN, END, text)
@@ -59,7 +50,7 @@ def compare_all(found: Samples) -> list[Row]:
     rows = [
         compare(figure, values, subject, peer)
         for figure, values in found.items()
-        for subject in COLOURS
+        for subject in ("ours", *PEERS)
         for peer in PEERS
         if subject != peer and (subject == "ours" or peer == "floor")
     ]
@@ -176,41 +167,3 @@ def into_document(document: Path, begin: str, end: str, text: str) -> None:
     if not found or end not in rest:
         raise ValueError(f"{document.name} has lost the markers of its generated part")
     document.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}")
-
-
-# ---- picture ---------------------------------------------------------------------------------------------------------
-
-
-def picture(rows: list[Row]) -> str:
-    """Bars of each subject's multiple of the floor, one group a figure, each group on its own scale."""
-    ratios = {(row["figure"], row["subject"]): row for row in rows if row["peer"] == "floor"}
-    figures = [f"{work}: {figure}" for figure in PICTURE for work in ("submit", "webhook")]
-    figures = [figure for figure in figures if (figure, "ours") in ratios]
-    group, left, width, first = 116, 230, 540, 92
-    height = first + group * len(figures)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 {height}" font-family="sans-serif" font-size="13">',
-        f'<rect width="860" height="{height}" fill="#ffffff"/>',
-        '<text x="20" y="32" font-size="18" fill="#1c2429">Multiples of the floor: shorter is better</text>',
-        '<line x1="20" y1="44" x2="20" y2="60" stroke="#b3261e" stroke-width="2"/>',
-        '<text x="28" y="57" fill="#4a555d">the floor = 1: http.client and a hand-made signature, none of the guards. '
-        "Each group has its own scale.</text>",
-    ]
-    for place, figure in enumerate(figures):
-        top = first + place * group
-        scale = width / max(ratios[figure, name]["ratio"] for name in COLOURS if (figure, name) in ratios)
-        title = escape(figure.rpartition(", ")[0])
-        parts.append(f'<text x="20" y="{top}" font-weight="bold" fill="#1c2429">{title}</text>')
-        for line, (name, colour) in enumerate(COLOURS.items()):
-            ratio, y, who = ratios[figure, name]["ratio"], top + 9 + line * 19, escape(NAMES[name])
-            weight = ' font-weight="bold"' if name == "ours" else ""
-            parts += [
-                f'<text x="{left - 8}" y="{y + 12}" text-anchor="end"{weight} fill="#4a555d">{who}</text>',
-                f'<rect x="{left}" y="{y}" width="{ratio * scale:.1f}" height="15" fill="{colour}"/>',
-                f'<text x="{left + ratio * scale + 6:.1f}" y="{y + 12}"{weight} fill="#1c2429">{ratio:.1f}</text>',
-            ]
-        x = left + scale
-        parts.append(
-            f'<line x1="{x:.1f}" y1="{top + 5}" x2="{x:.1f}" y2="{top + 86}" stroke="#b3261e" stroke-width="2"/>'
-        )
-    return "\n".join([*parts, "</svg>", ""])

@@ -1,4 +1,4 @@
-"""What is measured: this service's asset, the three peers and the floor, each as a directory like Lambda's /var/task.
+"""What is measured: this service's asset, the two peers and the floor, each as a directory like Lambda's /var/task.
 
 Promises that our own asset is made by `infra.bundle`, as a deployment makes it, and that peers get pinned packages and
 the same byte code. Everything is below .cache/bench; a directory is made again only when what it is made from changes.
@@ -31,17 +31,10 @@ OUR_MODULES = {
     "settle": "settle_voids",
 }
 """Only ours can be read, and asks by itself about what is open."""
-NAMES = {
-    "ours": "this service",
-    "by_hand": "by hand: boto3 + urllib3",
-    "powertools": "Powertools' cookbook",
-    "fastapi": "FastAPI + Mangum + httpx",
-    "floor": "floor: http.client",
-}
-HEADS = {"ours": "ours", "by_hand": "by hand", "powertools": "Powertools", "fastapi": "FastAPI", "floor": "floor"}
-"""The same, short enough for the head of a column."""
-PEERS = ("by_hand", "powertools", "fastapi", "floor")
-SHIPPABLE = PEERS[:3]
+HEADS = {"ours": "ours", "by_hand": "by hand", "powertools": "Powertools", "floor": "floor"}
+"""The subjects, as the heads of columns say."""
+PEERS = ("by_hand", "powertools", "floor")
+SHIPPABLE = PEERS[:2]
 """What somebody would deploy; the floor is a limit only."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from infra.environment import Environment
+from infra.environment import Environment, TokenIssuer
 
 # What the local engine refuses to deploy. Nothing that the behaviour of a void depends on may be on this list.
 NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition"})
@@ -18,6 +18,15 @@ ENVIRONMENTS = {
             # Whom the local gateway lets in with the keys `local` and `operator`.
             callers=("arn:aws:iam::000000000000:role/local-merchant",),
             operators=("arn:aws:iam::000000000000:role/local-operator",),
+            # Served by the sandbox's side with AUTH=token; without it no token is good.
+            token_issuers=(
+                TokenIssuer(
+                    url="https://tokens.invalid",
+                    audiences=("void-service",),
+                    scopes={"submit": "submit", "read": "read"},
+                ),
+            ),
+            token_callers=("shop", "reader"),
             webhook_addresses=("127.0.0.1/32",),
             pos_id="dc728de1-51ef-4ef1-80f7-3b44b07b5667",  # the sandbox's, from the provider's published examples
         ),

@@ -77,7 +77,7 @@ def _signer(site: Site, who: str) -> Signer | str | None:
     signers = {
         "operator": mine,
         "unknown-key": replace(
-            mine, credentials=ReadOnlyCredentials("AKIAACCEPTANCENOBODY", "no-secret-of-anybody", None)
+            mine, credentials=ReadOnlyCredentials("acceptance-nobody", "no-secret-of-anybody", None)
         ),
         "wrong-secret": replace(mine, credentials=wrong),
         "wrong-region": replace(mine, region="us-east-1" if site.place.region != "us-east-1" else "eu-west-1"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.environment import CustomDomain, Environment, ReservedConcurrency
+from infra.environment import CustomDomain, Environment, ReservedConcurrency, TokenIssuer
 from infra.environments import ENVIRONMENTS
 from infra.synth import ROOT, synthesis_environment
 from tests import once
@@ -78,6 +78,17 @@ def every_option() -> Environment:
         custom_domain=CustomDomain(
             name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
         ),
+        close_default_address=True,
+        operators=("arn:aws:iam::123456789012:role/payment-operations",),
+        keep_settled_days=400,
+        token_issuers=(
+            TokenIssuer(
+                url="https://id.example.com/",
+                audiences=("voids",),
+                scopes={"submit": "voids/submit", "read": "voids/read"},
+            ),
+        ),
+        token_callers=("shop",),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra import environments
-from infra.environment import CustomDomain, Environment, ReservedConcurrency, Throttle
+from infra.environment import CustomDomain, Environment, ReservedConcurrency, Throttle, TokenIssuer
 from infra.environments import ENVIRONMENTS
 
 
@@ -37,8 +37,6 @@ from infra.environments import ENVIRONMENTS
         ("settle_workers", 65),
         ("settle_workers", True),
         ("settle_workers", "8"),
-        ("backup_days", 0),
-        ("fixed_egress", "yes"),
         ("production", None),
         ("alarm_topic_arns", ("arn:aws:sns:us-east-1:123456789012:pager",)),
         ("alarm_topic_arns", ("arn:aws:sns:eu-central-1:123456789012:pager.fifo",)),
@@ -47,7 +45,6 @@ from infra.environments import ENVIRONMENTS
         ("log_retention_days", 45),
         ("alarm_email", "nobody"),
         ("canary", "yes"),
-        ("snap_start", None),
         ("own_key", 1),
         ("tracing", "on"),
         ("web_acl_arn", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/front/0a-1b"),
@@ -56,7 +53,16 @@ from infra.environments import ENVIRONMENTS
         ("outcome_url", "https://shop.example.com/*"),
         ("outcome_url", "https://shop.example.com/hook#part"),
         ("outcome_secret_arn", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop-AbCdEf"),  # without a URL
+        ("outcome_secret_version", "a1b2c3d4-5678-90ab-cdef-EXAMPLE11111"),  # without a secret
         ("custom_domain", CustomDomain(name="voids", certificate_arn="arn:aws:acm:us-east-1:1:certificate/x")),
+        ("close_default_address", True),  # without another door
+        ("keep_settled_days", 399),
+        ("keep_settled_days", True),
+        ("operators", ("*",)),
+        ("operators", ("123456789012", "123456789012")),
+        ("callers", ("123456789012", "123456789012")),
+        ("table_stream_arn", "arn:aws:dynamodb:us-east-1:123456789012:table/x/stream/2026"),
+        ("settled_events", "no"),
     ],
 )
 def test_a_wrong_value_fails_with_its_name(setting: str, value: Any) -> None:
@@ -82,10 +88,39 @@ def test_right_values_are_accepted() -> None:
 
 @pytest.mark.parametrize("secret", [None, "shop", "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop-AbCdEf"])
 def test_an_endpoint_for_outcomes_needs_a_secret_of_the_same_region(secret: str | None) -> None:
-    with pytest.raises(
-        ValueError, match=r"^prod\.outcome_secret_arn = .*: expected the ARN of a secret in eu-central-1"
-    ):
+    with pytest.raises(ValueError, match=r"^prod\.outcome_secret_arn = .*: expected (a|the ARN of a) secret "):
         Environment(name="prod", outcome_url="https://shop.example.com/hook", outcome_secret_arn=secret)
+
+
+ISSUER = TokenIssuer(url="https://id.example.com/", audiences=("voids",), scopes={"submit": "void", "read": "see"})
+
+
+@pytest.mark.parametrize(
+    ("issuers", "callers", "expected"),
+    [
+        ((replace(ISSUER, url="http://id.example.com/"),), ("shop",), "https"),
+        ((replace(ISSUER, url="https://id.example.com/?a"),), ("shop",), "https"),
+        ((ISSUER, ISSUER), ("shop",), "each url once"),
+        ((replace(ISSUER, audiences=()),), ("shop",), "audience"),
+        ((replace(ISSUER, audiences=("",)),), ("shop",), "audience"),
+        ((replace(ISSUER, algorithms=("HS256",)),), ("shop",), "HMAC"),
+        ((replace(ISSUER, algorithms=("none",)),), ("shop",), "HMAC"),
+        ((replace(ISSUER, algorithms=()),), ("shop",), "HMAC"),
+        ((replace(ISSUER, scopes={"submit": "a", "read": "a"}),), ("shop",), "once"),
+        ((replace(ISSUER, scopes={"submit": "a"}),), ("shop",), "scopes"),
+        ((replace(ISSUER, caller_claim="a b"),), ("shop",), "caller_claim"),
+        ((), ("shop",), "token_issuers"),
+        ((ISSUER,), (), "clients"),
+        ((ISSUER,), ("shop", "shop"), "each caller once"),
+        ((ISSUER,), ("a,b",), "visible"),
+    ],
+)
+def test_tokens_that_would_open_more_than_meant_are_refused_by_name(
+    issuers: tuple[TokenIssuer, ...], callers: tuple[str, ...], expected: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"^prod\.token_(issuers|callers) = .*{expected}"):
+        Environment(name="prod", token_issuers=issuers, token_callers=callers)
+    assert Environment(name="prod", token_issuers=(ISSUER,), token_callers=("shop",)).token_issuers == (ISSUER,)
 
 
 def test_an_unknown_environment_is_named_with_those_that_exist() -> None:

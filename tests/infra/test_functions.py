@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.environment import MOST_SETTLE_WORKERS, Environment
+from infra.environment import Environment
 from infra.environments import NOT_DEPLOYED_LOCALLY
+from infra.wrong_settings import MOST_SETTLE_WORKERS
 from payments import settings
 
 Resources = dict[str, dict[str, Any]]
@@ -84,8 +85,10 @@ ALWAYS = {
                 TABLE: {"dynamodb:GetItem", "dynamodb:PutItem"},
                 f"{TABLE}/index/due": {"dynamodb:Query"},
                 f"{TABLE}/index/review": {"dynamodb:Query"},
+                f"{TABLE}/index/settled": {"dynamodb:Query"},
             },
         ),
+        ("decide", {TABLE: {"dynamodb:GetItem", "dynamodb:PutItem"}}),
         ("receive_webhook", {TABLE: {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}}),
         (
             "settle_voids",
@@ -106,7 +109,7 @@ def test_a_function_may_do_exactly_this(
 
 def test_each_function_has_its_own_role_and_no_managed_policy(template: dict[str, Any]) -> None:
     roles = [function["Role"]["Fn::GetAtt"][0] for function in functions(template).values()]
-    assert len(set(roles)) == 4
+    assert len(set(roles)) == 5
     assert all("ManagedPolicyArns" not in template["Resources"][role]["Properties"] for role in roles)
 
 
@@ -126,18 +129,27 @@ def test_nobody_is_allowed_everything_scans_or_deletes(templates: dict[str, Any]
         ("read_voids", EVERY | PROVIDER),
         ("receive_webhook", EVERY),
         ("settle_voids", EVERY | PROVIDER | {"SETTLE_WORKERS"}),
+        ("decide", EVERY | PROVIDER),
     ],
 )
 def test_a_function_knows_exactly_what_it_needs(templates: dict[str, Any], module: str, variables: set[str]) -> None:
     for environment in ("test", "prod"):
         assert set(functions(templates[environment])[module]["Environment"]["Variables"]) == variables
     trust = {"PROVIDER_CA_FILE"} if variables >= PROVIDER else set()
+    if module in ("submit_void", "read_voids"):
+        trust |= {"TOKEN_CALLERS", "TOKEN_CALLER_CLAIM"}  # whose issuer the local run plays
     assert set(functions(templates["local"])[module]["Environment"]["Variables"]) == variables | trust
 
 
 @pytest.mark.parametrize(
     ("module", "seconds", "memory"),
-    [("submit_void", 20, 1024), ("read_voids", 20, 512), ("receive_webhook", 10, 512), ("settle_voids", 55, 1769)],
+    [
+        ("submit_void", 20, 1024),
+        ("read_voids", 20, 512),
+        ("receive_webhook", 10, 512),
+        ("settle_voids", 55, 1769),
+        ("decide", 20, 512),
+    ],
 )
 def test_a_function_runs_on_arm64_and_python_3_13_for_so_long(
     template: dict[str, Any], module: str, seconds: int, memory: int
@@ -167,7 +179,7 @@ def test_concurrency_is_reserved_where_it_is_set_and_nowhere_else(
     templates: dict[str, Any], everything: dict[str, Any]
 ) -> None:
     reserved = {name: each.get("ReservedConcurrentExecutions") for name, each in functions(everything).items()}
-    assert reserved == {"submit_void": 50, "read_voids": 20, "receive_webhook": 30, "settle_voids": 5}
+    assert reserved == {"submit_void": 50, "read_voids": 20, "receive_webhook": 30, "settle_voids": 5, "decide": None}
     for environment in ("test", "prod", "local"):
         for each in functions(templates[environment]).values():
             assert "ReservedConcurrentExecutions" not in each
@@ -188,13 +200,13 @@ def test_what_must_exist_before_a_function_is_its_rights_and_nothing_that_it_ref
 def test_all_functions_share_one_asset_and_none_a_log_group(template: dict[str, Any]) -> None:
     every = functions(template).values()
     assert len({str(function["Code"]) for function in every}) == 1
-    assert len({str(function["LoggingConfig"]["LogGroup"]) for function in every}) == 4
+    assert len({str(function["LoggingConfig"]["LogGroup"]) for function in every}) == 5
 
 
 @pytest.mark.parametrize(("environment", "days"), [("test", 90), ("prod", 400)])
 def test_every_log_group_forgets_in_the_end(templates: dict[str, Any], environment: str, days: int) -> None:
     groups = [each for each in templates[environment]["Resources"].values() if each["Type"] == "AWS::Logs::LogGroup"]
-    assert len(groups) == 5
+    assert len(groups) == 6
     assert {group["Properties"]["RetentionInDays"] for group in groups} == {days}
 
 
@@ -225,16 +237,15 @@ def test_the_local_engine_lacks_only_what_no_void_depends_on(templates: dict[str
     }
     releases = {"AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup"}
     added = list((Counter(types["prod"]) - Counter(types["test"])).elements())
-    # Only how a release reaches callers is another in prod: its groups, and the role that moves the aliases.
-    assert {*added} - {"AWS::IAM::Role"} == releases
+    # How a release reaches callers is another in prod, its groups and the role that moves the aliases, and it is looked at.
+    assert {*added} - {"AWS::IAM::Role", "AWS::CloudWatch::Dashboard"} == releases
     assert Counter(types["test"]) - Counter(types["prod"]) == Counter()
     lacking = Counter(types["test"]) - Counter(types["local"])
-    assert lacking == {
-        "AWS::Logs::QueryDefinition": 3,
-        "AWS::Pipes::Pipe": 1,
-        "AWS::CloudWatch::Alarm": 1,
-    }  # the pipe's
-    assert Counter(types["local"]) - Counter(types["test"]) == Counter()
+    assert lacking == {"AWS::Logs::QueryDefinition": 4, "AWS::CloudWatch::Alarm": 2}  # the pipe's
+    more = Counter(types["local"]) - Counter(types["test"])  # the routes by token, which each environment may have
+    assert set(more) <= {f"AWS::ApiGateway::{kind}" for kind in ("Authorizer", "Method", "Resource")} | {
+        "AWS::Lambda::Permission"
+    }
 
 
 def test_local_addresses_are_parameters_so_that_the_template_can_be_cached(templates: dict[str, Any]) -> None:

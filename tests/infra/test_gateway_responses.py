@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import representations
+import answers
 from infra import gateway_responses
 from infra.synth import ROOT
 
@@ -76,14 +76,14 @@ def test_an_unknown_key_is_never_told_that_its_request_is_malformed(of_type: Cal
 
 
 def test_a_type_has_one_title_whoever_answers(of_type: Callable[[str], Resources]) -> None:
-    titles = {f"{TYPE}{name}": problem.title for name, problem in representations.PROBLEMS.items()}
+    titles = {f"{TYPE}{name}": problem.title for name, problem in answers.PROBLEMS.items()}
     for cause, answer in by_cause(of_type).items():
         problem = document(answer)
         assert problem["title"] == titles[problem["type"]], cause
 
 
 def test_the_contract_shows_each_type_with_its_title() -> None:
-    titles = {f"{TYPE}{name}": problem.title for name, problem in representations.PROBLEMS.items()}
+    titles = {f"{TYPE}{name}": problem.title for name, problem in answers.PROBLEMS.items()}
     shown = list(problems(json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))))
     assert {each["type"] for each in shown} <= set(titles)
     assert len(shown) > 10

@@ -17,7 +17,7 @@ def of(template: dict[str, Any], kind: str) -> Resources:
 def test_whatever_calls_a_function_calls_its_alias(templates: dict[str, Any], environment: str) -> None:
     template = templates[environment]
     aliases = of(template, "AWS::Lambda::Alias")
-    assert [each["Properties"]["Name"] for each in aliases.values()] == ["live"] * 4
+    assert [each["Properties"]["Name"] for each in aliases.values()] == ["live"] * 5
     for permission in of(template, "AWS::Lambda::Permission").values():
         assert permission["Properties"]["FunctionName"]["Ref"] in aliases
     (schedule,) = of(template, "AWS::Scheduler::Schedule").values()
@@ -63,30 +63,21 @@ def test_a_release_is_taken_back_by_what_it_can_cause_and_not_by_the_provider(te
         }
 
 
-def test_settling_moves_at_once(templates: dict[str, Any]) -> None:
-    # One run a minute: a tenth of them is too few for an alarm to see.
-    (settling,) = [each for name, each in of(templates["prod"], "AWS::Lambda::Alias").items() if "SettleVoids" in name]
-    assert "UpdatePolicy" not in settling
+@pytest.mark.parametrize("function", ["SettleVoids", "Decide"])
+def test_what_runs_seldom_moves_at_once(templates: dict[str, Any], function: str) -> None:
+    # A tenth of a run a minute, or of a decision a day, is too little for an alarm to see.
+    (alias,) = [each for name, each in of(templates["prod"], "AWS::Lambda::Alias").items() if function in name]
+    assert "UpdatePolicy" not in alias
 
 
 @pytest.mark.parametrize("environment", ["test", "prod", "local"])
 def test_the_version_before_is_there_to_go_back_to(templates: dict[str, Any], environment: str) -> None:
     versions = of(templates[environment], "AWS::Lambda::Version").values()
-    assert len(versions) == 4
+    assert len(versions) == 5
     for version in versions:
         # The next release drops it from the template. One that a failed deployment made is deleted: Lambda makes no
         # second version of the same code, so the same release could not be tried again.
         assert version["DeletionPolicy"] == "RetainExceptOnCreate"
-
-
-def test_snapshots_are_of_published_versions_where_they_are_switched_on(
-    everything: dict[str, Any], templates: dict[str, Any]
-) -> None:
-    for function in of(everything, "AWS::Lambda::Function").values():
-        assert function["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
-    assert not any(
-        "SnapStart" in each["Properties"] for each in of(templates["prod"], "AWS::Lambda::Function").values()
-    )
 
 
 def test_a_key_of_ones_own_covers_table_secret_variables_logs_and_topic(everything: dict[str, Any]) -> None:
@@ -102,7 +93,7 @@ def test_a_key_of_ones_own_covers_table_secret_variables_logs_and_topic(everythi
     (secret,) = of(everything, "AWS::SecretsManager::Secret").values()
     assert secret["Properties"]["KmsKeyId"] == arn
     assert [each["Properties"]["KmsKeyId"] for each in of(everything, "AWS::Logs::LogGroup").values()] == [arn] * 6
-    assert [each["Properties"]["KmsKeyArn"] for each in of(everything, "AWS::Lambda::Function").values()] == [arn] * 4
+    assert [each["Properties"]["KmsKeyArn"] for each in of(everything, "AWS::Lambda::Function").values()] == [arn] * 5
     (topic,) = of(everything, "AWS::SNS::Topic").values()
     assert topic["Properties"]["KmsMasterKeyId"] == arn
 
@@ -114,7 +105,7 @@ def test_a_function_may_use_the_key_only_through_the_services_that_hold_the_data
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
         if "kms:Encrypt" in statement["Action"]  # the pipe, which may only decrypt: test_outcomes.py
     ]
-    assert len(grants) == 4
+    assert len(grants) == 5
     for grant in grants:
         services = [f"{each}.eu-central-1.amazonaws.com" for each in ("dynamodb", "lambda", "secretsmanager")]
         assert grant["Condition"] == {"StringEquals": {"kms:ViaService": services}}

@@ -16,10 +16,12 @@ import pytest
 import trustme
 
 from infra.trust import subject_hash
-from payments import provider as module
+from payments import connection as module
+from payments import provider as asking
+from payments.connection import NotConnected
 from payments.deadline import Deadline
 from payments.messages import AnswerKind
-from payments.provider import NotConnected, Provider
+from payments.provider import Provider
 from payments.secret import Credentials
 from payments.settings import ProviderSettings
 from payments.signatures import Scheme, authorise
@@ -188,7 +190,7 @@ def test_an_answer_that_drips_ends_when_its_time_is_over(
     peer: Peer, provider: Provider, piece: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each piece comes well before the socket's time-out; only the wall time of the whole ends it."""
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
 
     def drip(connection: ssl.SSLSocket) -> None:
         connection.sendall(piece)
@@ -305,7 +307,7 @@ def test_the_order_is_asked_for_by_its_encoded_id_with_the_plain_scheme(peer: Pe
     peer.answers(http(json.dumps([make.fields(method="auth", order_id=order_id)]).encode()))
     view = provider.get_order(CREDENTIALS, order_id, within(10))
     assert view is not None
-    assert view.held
+    assert view.shows_hold_alone
     head = peer.requests[0].decode()
     path = "INV%2F2024%20%E2%84%967%3F%23%25"
     assert head.startswith(f"GET /api/v1/pos/{CREDENTIALS.pos_id}/orders/{path} HTTP/1.1\r\n")
@@ -421,7 +423,7 @@ def test_a_time_that_ends_before_the_first_byte_is_unknown_and_sends_nothing(
 
 
 def test_a_connection_that_opens_after_it_was_given_up_is_closed() -> None:
-    class Connection(module._Connection):
+    class Connection(module.Connection):
         closed = False
 
         def close(self) -> None:
@@ -468,7 +470,7 @@ def test_an_answer_may_take_longer_than_a_connection(peer: Peer, provider: Provi
     left = sock.gettimeout()
     opening.close()
     assert left is not None
-    assert module.CONNECT_SECONDS < left <= module.ANSWER_SECONDS
+    assert module.CONNECT_SECONDS < left <= asking.ANSWER_SECONDS
 
 
 def test_a_body_does_not_wait_for_the_acknowledgement_of_its_headers(peer: Peer, provider: Provider) -> None:
@@ -519,7 +521,7 @@ class Network:
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
     def connect(self) -> None:
-        module._Connection("provider.example", 443)._new_conn()
+        module.Connection("provider.example", 443)._new_conn()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from acceptance import wire
 from acceptance.site import Site
 from acceptance.wire import NoAnswer, Reply
 from local import sandbox
+from play.ledger import Project
 from tests.fakes.account import POS_ID, Account, deployed
 
 
@@ -57,7 +58,7 @@ def test_an_answer_that_is_none_is_one_error(answer: bytes) -> None:
 
 
 def test_a_certificate_that_nobody_trusts_is_no_answer(tmp_path: Path) -> None:
-    provider = sandbox.start(0, pos_id=POS_ID, api_key="k", api_secret="s", endpoints_key="e", folder=tmp_path)
+    provider = sandbox.start(0, Project(POS_ID, "k", "s", "e"), tmp_path)
     try:
         with pytest.raises(NoAnswer, match="SSLCertVerificationError"):
             wire.send(provider.provider_url, "GET", "/health")

@@ -403,7 +403,7 @@ def test_differences_are_written_as_csv_and_as_json() -> None:
     ]
     texts = [StringIO(newline=""), StringIO()]
     for out, as_json in zip(texts, (False, True), strict=True):
-        reconcile.write(out, list(rows), as_json)
+        reconcile.write(out, [dict(row) for row in rows], as_json)
     assert texts[0].getvalue().splitlines() == [",".join(reconcile.COLUMNS), "1,open,'=x,unknown,,,,p"]
     assert json.loads(texts[1].getvalue())["kind"] == "open"
 

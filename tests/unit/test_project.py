@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from copy import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,23 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 
-import submit_void
-from payments.messages import PROVIDER_FIELDS
-from payments.record import Evidence, FailureReason, Order, State, Void, wrong_order_id
-from payments.voids import Result
-from representations import PROBLEMS, void_record
+from answers import ANSWERS, PROBLEMS, with_webhooks
+from payments.claims import Result
+from payments.facts import Decision, Evidence, FailureReason, State, Word
+from payments.messages import PROVIDER_FIELDS, wrong_order_id
+from payments.reviews import Reason, Review
+from tests.fakes import pipe
+from tests.fakes.scene import START
 
 ROOT = Path(__file__).resolve().parents[2]
+AROUND = {"acceptance", "benchmarks", "infra", "local", "ops", "play", "proof"}
 FUNCTIONS = ROOT / "functions"
 PAYMENTS = FUNCTIONS / "payments"
-HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids")
-PURE = ("exact_json", "messages", "signatures", "record", "claims", "rules", "schedule", "items")
+HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids", "decide")
+PURE = (
+    "exact_json", "messages", "signatures", "facts", "operations", "evidence", "verdict", "reviews", "schedule", "orders",
+    "claims", "facts_text", "items", "cursors",
+)  # fmt: skip
 
 
 @functools.cache
@@ -134,12 +141,12 @@ def test_pure_files_import_the_standard_library_only(module: str) -> None:
 
 @pytest.mark.parametrize("path", python_files("functions"), ids=lambda path: path.relative_to(FUNCTIONS).as_posix())
 def test_functions_know_nothing_of_the_parts_around_them(path: Path) -> None:
-    assert not roots(path) & {"local", "tests", "infra", "ops", "benchmarks", "aws_cdk", "constructs"}
+    assert not roots(path) & {*AROUND, "tests", "aws_cdk", "constructs"}
 
 
 @pytest.mark.parametrize("path", python_files("functions/payments"), ids=lambda path: path.stem)
 def test_the_domain_knows_no_handler_and_no_gateway(path: Path) -> None:
-    assert not roots(path) & {*HANDLERS, "lambda_http", "representations", "storage", "systems", "telemetry", "clients"}
+    assert not roots(path) & {*HANDLERS, "answers", "lambda_http", "queries", "systems", "telemetry"}
 
 
 @pytest.mark.parametrize("path", python_files("infra"), ids=lambda path: path.stem)
@@ -150,25 +157,27 @@ def test_infra_does_not_import_what_it_deploys(path: Path) -> None:
 def test_only_one_file_speaks_to_the_provider() -> None:
     networking = {"urllib3", "socket", "ssl", "http", "urllib.request", "requests", "httpx"}
     speaking = {path.stem for path in python_files("functions") if (imports(path) | roots(path)) & networking}
-    assert speaking == {"provider"}
+    assert speaking == {"connection", "provider"}
 
 
 @pytest.mark.parametrize(("call", "only"), [
     (r"\b(get|put|update|delete)_item\b|\btransact_write_items\b|\"query\",", {"store"}),
     (r"\bget_secret_value\b", {"secret"}),
     (r"\bos\.environ(\[|\.get)|\bgetenv\b|\benviron\.get", {"settings"}),
-    (r"\bboto3\.(client|resource|Session)\b", {"clients"}),
+    (r"\bboto3\.(client|resource|Session)\b", {"systems"}),
 ])  # fmt: skip
 def test_only_one_file_speaks_to_each_outside_system(call: str, only: set[str]) -> None:
     assert {path.stem for path in python_files("functions") if re.search(call, path.read_text())} <= only
 
 
-@pytest.mark.parametrize(("handler", "may"), [
-    ("submit_void", True), ("read_voids", True), ("settle_voids", True), ("receive_webhook", False),
+@pytest.mark.parametrize(("handler", "given"), [
+    ("submit_void", "systems_that_send"), ("read_voids", "systems"), ("settle_voids", "systems"), ("decide", "systems"),
+    ("receive_webhook", "storage"),
 ])  # fmt: skip
-def test_the_webhook_function_cannot_reach_the_provider(handler: str, may: bool) -> None:
-    # IAM cannot say which function may speak to the provider, so the imports do.
-    assert ("payments.provider" in reaches(handler)) is may
+def test_only_one_function_is_given_what_sends_and_the_webhooks_no_provider(handler: str, given: str) -> None:
+    # IAM cannot say which function may speak to the provider, so what each builds does.
+    built = imports(FUNCTIONS / f"{handler}.py") & {"systems.storage", "systems.systems", "systems.systems_that_send"}
+    assert built == {f"systems.{given}"}
 
 
 def test_nothing_at_the_root_of_the_asset_shadows_a_module() -> None:
@@ -242,12 +251,23 @@ def test_the_contract_and_the_functions_name_the_same_problems(contract: dict[st
 
 def test_the_contract_and_the_functions_name_the_same_fields(contract: dict[str, Any]) -> None:
     schemas = contract["components"]["schemas"]
-    record = void_record(Order("pos", "123", Void(State.VOIDED, "UAH")))
+    word = Decision(START, "operator", Word.NOT_VOIDED, "note", "0" * 16, State.PENDING, None, 1)
+    order = replace(pipe.order_in(State.PENDING).decided(word), reviews=(Review(Reason.VANISHED, "o", 1),))
+    record: dict[str, Any] = json.loads(json.dumps(with_webhooks(order, START), default=str))
     assert tuple(schemas["Provider"]["properties"]) == PROVIDER_FIELDS
     assert list(schemas["Void"]["properties"]) == list(record)
-    assert schemas["State"]["enum"] == list(State)
-    assert schemas["Void"]["properties"]["reason"]["enum"] == [*FailureReason, None]
-    assert schemas["Evidence"]["enum"] == list(Evidence)
+    assert schemas["Void"]["required"] == list(record)[:-2]
+    for name, member in (("Review", "reviews"), ("Attempt", "attempts"), ("Operation", "operations"),
+                         ("Decision", "decisions")):  # fmt: skip
+        assert list(schemas[name]["properties"]) == schemas[name]["required"] == list(record[member][0])
+    for shown, enum in (
+        (schemas["State"]["enum"], list(State)),
+        (schemas["Void"]["properties"]["reason"]["enum"], [*FailureReason, None]),
+        (schemas["Evidence"]["enum"], list(Evidence)),
+        (schemas["Review"]["properties"]["reason"]["enum"], list(Reason)),
+        (schemas["DecisionRequest"]["properties"]["decision"]["enum"], list(Word)),
+    ):
+        assert shown == enum
 
 
 def test_the_contract_is_valid_openapi(contract: dict[str, Any]) -> None:
@@ -271,13 +291,6 @@ def test_the_contract_and_the_functions_allow_the_same_orders(contract: dict[str
         assert OAS30Validator(schema).is_valid(order_id) is allowed
 
 
-def test_the_list_shows_a_void_with_its_project(contract: dict[str, Any]) -> None:
-    schemas = contract["components"]["schemas"]
-    assert schemas["ListedVoid"]["properties"].keys() - schemas["Void"]["properties"].keys() == {"pos_id"}
-    assert schemas["ListedVoid"]["required"] == [*schemas["Void"]["required"], "pos_id"]
-    assert schemas["VoidList"]["properties"]["voids"]["items"] == {"$ref": "#/components/schemas/ListedVoid"}
-
-
 def test_examples_of_the_contract_quote_what_the_functions_say(contract: dict[str, Any]) -> None:
     examples = contract["paths"]["/voids"]["post"]["responses"]["409"]["content"]["application/problem+json"][
         "examples"
@@ -285,7 +298,7 @@ def test_examples_of_the_contract_quote_what_the_functions_say(contract: dict[st
     for name in ("in-progress", "too-many-attempts"):
         told = examples[name]["value"]
         assert told["title"] == PROBLEMS[name].title
-        assert told["detail"] == submit_void.ANSWERS[Result(name)].detail
+        assert told["detail"] == ANSWERS[Result(name)].detail
 
 
 def test_every_example_of_the_contract_fits_its_schema(contract: dict[str, Any]) -> None:
@@ -320,8 +333,7 @@ def test_the_record_has_every_key_of_the_record_and_all_sixteen_provider_fields(
     schemas = contract["components"]["schemas"]
     assert len(schemas["Provider"]["required"]) == 16
     assert set(schemas["Provider"]["required"]) == set(schemas["Provider"]["properties"])
-    assert set(schemas["Void"]["required"]) == set(schemas["Void"]["properties"])
-    assert set(schemas["VoidWithEvents"]["required"]) == set(schemas["VoidWithEvents"]["properties"])
+    assert schemas["Void"]["properties"].keys() - set(schemas["Void"]["required"]) == {"webhooks", "webhooks_truncated"}
 
 
 # What must not be in the files

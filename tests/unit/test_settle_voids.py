@@ -1,19 +1,27 @@
-"""The schedule's function: what a run tells, and that only a defect of ours is an error of the function."""
+"""The schedule's function: what a run settles, re-checks and reports, and that only a defect of ours is an error of it."""
 
 import json
-import re
+from collections.abc import Callable
+from copy import replace
 from typing import Any
 
 import pytest
 
 import settle_voids
-from payments.record import FailureReason, State
+from payments import evidence
+from payments.facts import DAY_MS, Decision, Evidence, State, Word
+from payments.messages import OrderView
+from payments.orders import Order, Source
 from payments.settings import SettingsError
 from settle_voids import SettleRunFailed
+from tests.fakes import pipe
 from tests.fakes import scene as make
-from tests.fakes.scene import Scene
+from tests.fakes.scene import Scene, operation, view
+from tests.fakes.secret import PUBLISHED
 from tests.fakes.table import error
 from tests.unit.conftest import Counted
+
+NOTHING = {"queried": 0, "settled": 0, "failed": 0}
 
 
 class Remaining:
@@ -33,223 +41,193 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(settle_voids, "systems", lambda: scene.systems)
     monkeypatch.setattr(settle_voids, "now", lambda: scene.at)
     scene.put(make.submitting(scene.at))
-    scene.wait(60)
+    scene.wait(61)
     return scene
 
 
-def test_a_run_settles_what_is_known_now(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    scene.provider.views = [make.view(make.operation())]
-    assert settle_voids.handler({}, Remaining()) == {"queried": 1, "settled": 1, "failed": 0}
-    out = capsys.readouterr().out
-    for name in ("SettleRun", "SettledByQuery", "OldestUnsettledSeconds"):
-        assert f'"{name}"' in out
+def run(milliseconds: int = 50_000) -> dict[str, int]:
+    return settle_voids.handler({}, Remaining(milliseconds))
 
 
-def test_a_run_with_nothing_due_is_a_heartbeat(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    scene.wait(-60)
-    assert settle_voids.handler({}, Remaining()) == {"queried": 0, "settled": 0, "failed": 0}
-    assert '"SettleRun"' in capsys.readouterr().out
+def fail(scene: Scene, when: Callable[[str, Any], bool], code: str = "InternalServerError") -> None:
+    def refuse(name: str, arguments: Any) -> None:
+        if when(name, arguments):
+            raise error(code, name)
+
+    scene.table.before = refuse
+
+
+OTHER_PROJECT = json.dumps({**PUBLISHED, "pos_id": "somebody-elses-project"})
+RUNS: dict[str, tuple[Callable[[Scene], object], dict[str, int], dict[str, float]]] = {
+    "settled": (lambda scene: scene.provider.views.append(view(operation())), {"queried": 1, "settled": 1, "failed": 0},
+                {"SettleRun": 1, "OldestUnsettledSeconds": 61, "VoidWithoutWebhook": 1}),
+    "not answered": (lambda scene: scene.provider.views.append(None), {"queried": 1, "settled": 0, "failed": 0},
+                     {"SettleRun": 1, "OldestUnsettledSeconds": 61}),
+    "nothing due": (lambda scene: scene.wait(-60), NOTHING, {"SettleRun": 1, "OldestUnsettledSeconds": 1}),
+    "another project": (lambda scene: [scene.secrets.stages.update(dict.fromkeys(scene.secrets.stages, OTHER_PROJECT))],
+                        {"queried": 1, "settled": 0, "failed": 0},
+                        {"SettleRun": 1, "OldestUnsettledSeconds": 61, "CredentialsOfAnotherProject": 1, "VoidReview": 1}),
+    "nobody expected": (lambda scene: scene.provider.views.append(ZeroDivisionError("a-secret-text")),
+                        {"queried": 1, "settled": 0, "failed": 1},
+                        {"SettleRun": 1, "OldestUnsettledSeconds": 61, "SettleFailed": 1, "UnexpectedError": 1}),
+    "no write": (lambda scene: fail(scene, lambda name, _: name == "put_item"), {"queried": 1, "settled": 0, "failed": 1},
+                 {"SettleRun": 1, "OldestUnsettledSeconds": 61, "SettleFailed": 1}),
+    "no table": (lambda scene: fail(scene, lambda *_: True), NOTHING, {"SettleRun": 0, "StoreUnavailable": 1}),
+    "no right": (lambda scene: fail(scene, lambda *_: True, "AccessDeniedException"), NOTHING,
+                 {"SettleRun": 0, "StoreUnavailable": 1, "UnexpectedError": 1}),
+    "no secret": (lambda scene: scene.secrets.out_of_reach(), NOTHING, {"SettleRun": 0, "SecretOutOfReach": 1}),
+    "not filled": (lambda scene: scene.secrets.stages.clear(), NOTHING, {"SettleRun": 1, "SecretUnfilled": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "done", "metrics"), RUNS.values(), ids=RUNS)
+def test_a_run_reports_this_and_no_more(
+    scene: Scene, counted: Counted, given: Callable[[Scene], object], done: dict[str, int], metrics: dict[str, float]
+) -> None:
+    given(scene)
+    assert run() == done
+    assert counted() == metrics
+
+
+def test_a_run_with_nothing_open_reports_that_it_ran(scene: Scene, counted: Counted) -> None:
+    scene.put(pipe.order_in(State.VOIDED))
+    assert run() == NOTHING
+    assert counted() == {"SettleRun": 1}
 
 
 def test_a_run_without_time_asks_nothing(scene: Scene) -> None:
-    assert settle_voids.handler({}, Remaining(20_000))["queried"] == 0
+    assert run(20_000)["queried"] == 0
     assert scene.provider.asked == []
 
 
 def test_one_order_in_trouble_does_not_stop_the_others(scene: Scene) -> None:
-    scene.put(make.submitting(scene.at - 60_000), "other")
-
-    def fail(name: str, arguments: dict[str, Any]) -> None:
-        if name == "put_item" and arguments["Item"]["order_id"]["S"] == "123":
-            raise error("InternalServerError", name)
-
-    scene.table.before = fail
-    scene.provider.views = [make.view(make.operation(order_id="other"))]
-    assert settle_voids.handler({}, Remaining()) == {"queried": 1, "settled": 1, "failed": 1}
+    scene.put(make.submitting(scene.at - 60_000, order_id="other"))
+    fail(scene, lambda name, arguments: name == "put_item" and arguments["Item"]["order_id"]["S"] == "123")
+    scene.provider.views = [view(operation(order_id="other"))]
+    assert run() == {"queried": 2, "settled": 1, "failed": 1}
 
 
-def test_a_correction_is_counted(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    scene.wait(86_400)
-    scene.provider.views = [make.HELD]
-    settle_voids.handler({}, Remaining())
-    assert '"VoidReview"' in capsys.readouterr().out
-
-
+@pytest.mark.parametrize("broken", ["table", "setting"])
 def test_a_defect_fails_the_run_without_anybodys_text(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: str
 ) -> None:
-    def explode(name: str, arguments: dict[str, Any]) -> None:
-        raise KeyError("a-secret-text")
+    def explode(*_: object) -> Any:
+        raise KeyError("a-secret-text") if broken == "table" else SettingsError("TABLE_NAME is not set")
 
     scene.table.before = explode
-    with pytest.raises(SettleRunFailed, match="^KeyError$") as raised:
-        settle_voids.handler({}, Remaining())
+    if broken == "setting":
+        monkeypatch.setattr(settle_voids, "systems", explode)
+    with pytest.raises(SettleRunFailed) as raised:
+        run()
     assert raised.value.__suppress_context__
-
-    def unset() -> object:
-        raise SettingsError("TABLE_NAME is not set")
-
-    monkeypatch.setattr(settle_voids, "systems", unset)
-    with pytest.raises(SettleRunFailed):
-        settle_voids.handler({}, Remaining())
     out = capsys.readouterr().out
-    assert "a-secret-text" not in out
-    assert '"SettleRun":[1.0]' not in out.replace(" ", "")
+    assert "a-secret-text" not in out + str(raised.value)
+    assert '"SettleRun":[0.0]' in out.replace(" ", "")
 
 
-@pytest.mark.parametrize(
-    ("code", "defects"), [("InternalServerError", 0), ("AccessDeniedException", 1), ("ValidationException", 1)]
-)
-def test_a_table_that_cannot_be_used_is_counted_and_no_error_of_the_function(
-    scene: Scene, capsys: pytest.CaptureFixture[str], code: str, defects: int
-) -> None:
-    def fail(name: str, arguments: dict[str, Any]) -> None:
-        raise error(code, name)
-
-    scene.table.before = fail
-    assert settle_voids.handler({}, Remaining()) == {"queried": 0, "settled": 0, "failed": 0}
-    out = capsys.readouterr().out.replace(" ", "")
-    assert '"StoreUnavailable":[1.0]' in out
-    assert '"SettleRun":[0.0]' in out
-    assert out.count('"UnexpectedError":[1.0]') == defects
-
-
-def test_a_secret_out_of_reach_is_counted_and_no_error_of_the_function(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scene.secrets.out_of_reach()
-    assert settle_voids.handler({}, Remaining()) == {"queried": 0, "settled": 0, "failed": 0}
-    out = capsys.readouterr().out.replace(" ", "")
-    assert '"SecretOutOfReach":[1.0]' in out
-    assert '"SettleRun":[0.0]' in out
-
-
-def test_the_oldest_of_many_that_wait_for_hours_is_reported(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    # After a long outage all wait six hours for their next query: the farthest is then the newest.
+def test_the_oldest_of_many_that_wait_for_hours_is_reported(scene: Scene, counted: Counted) -> None:
+    # After a long outage all wait for their next query: the farthest is then the newest.
     for number in range(100):
-        void = make.submitting(scene.at - (200 - number) * 60_000)
-        due = scene.at + (100 + number) * 60_000
-        scene.put(void._replace(state=State.UNKNOWN, due_at=due), f"order-{number}")
-    settle_voids.handler({}, Remaining())
-    (oldest,) = re.findall(r'"OldestUnsettledSeconds":\[([\d.]+)\]', capsys.readouterr().out.replace(" ", ""))
-    assert float(oldest) == 200 * 60
-
-
-def test_a_secret_that_is_not_filled_yet_is_one_metric_and_no_error(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scene.secrets.stages.clear()
-    assert settle_voids.handler({}, Remaining()) == {"queried": 0, "settled": 0, "failed": 0}
-    out = capsys.readouterr().out
-    assert '"SecretUnfilled"' in out
-    assert '"SecretUnusable"' not in out
-
-
-def test_zeros_are_reported_so_that_alarms_can_compare(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    scene.wait(-60)
-    settle_voids.handler({}, Remaining())
-    out = capsys.readouterr().out
-    for name in ("VoidVoided", "WebhookApplied", "SettleFailed", "CredentialsOfAnotherProject"):
-        assert f'"{name}":[0.0]' in out.replace(" ", "")
-
-
-def test_an_order_of_another_project_is_counted(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    for number in range(2):
-        scene.secrets.rotate(pos_id=f"project-{number}")
-    settle_voids.handler({}, Remaining())
-    out = capsys.readouterr().out.replace(" ", "")
-    assert '"CredentialsOfAnotherProject":[1.0]' in out
-    assert '"VoidReview":[1.0]' in out
-
-
-def test_an_answer_nobody_expected_stops_no_run(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    def explode() -> object:
-        raise ZeroDivisionError("a-secret-text")
-
-    scene.provider.views = [explode]
-    assert settle_voids.handler({}, Remaining()) == {"queried": 1, "settled": 0, "failed": 1}
-    out = capsys.readouterr().out
-    assert '"UnexpectedError"' in out
-    assert "a-secret-text" not in out
-
-
-ZEROS = dict.fromkeys(
-    (
-        "SettleFailed",
-        "CredentialsOfAnotherProject",
-        "VoidVoided",
-        "WebhookApplied",
-        "WebhookStored",
-        "WebhookDuplicate",
-    ),
-    0,
-)
-
-
-def test_a_run_reports_this_and_no_more(scene: Scene, counted: Counted) -> None:
-    scene.provider.views = [make.view(make.operation())]
-    settle_voids.handler({}, Remaining())
-    assert counted() == {**ZEROS, "SettleRun": 1, "SettledByQuery": 1, "OldestUnsettledSeconds": 60}
-
-
-def test_a_run_without_credentials_yet_is_complete(scene: Scene, counted: Counted) -> None:
-    scene.secrets.stages.clear()
-    settle_voids.handler({}, Remaining())
-    told = counted()
-    assert (told["SettleRun"], told["SecretUnfilled"]) == (1, 1)
-
-
-def test_a_defect_is_counted(scene: Scene, counted: Counted) -> None:
-    def explode(name: str, arguments: dict[str, Any]) -> None:
-        raise KeyError
-
-    scene.table.before = explode
-    with pytest.raises(SettleRunFailed):
-        settle_voids.handler({}, Remaining())
-    told = counted()
-    assert (told["UnexpectedError"], told["SettleRun"]) == (1, 0)
+        order = make.submitting(scene.at - (200 - number) * 60_000, order_id=f"order-{number}")
+        asked = order.facts.asked._replace(at=scene.at, times=6)
+        scene.put(replace(order, facts=order.facts._replace(asked=asked)))
+    scene.provider.views = [None]
+    run()
+    assert counted()["OldestUnsettledSeconds"] == 200 * 60
 
 
 def test_one_that_another_run_holds_hides_nothing_of_those_after_it(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scene.put(make.submitting(scene.at - 59_000), "after")
+    scene.put(make.submitting(scene.at - 59_000, order_id="after"))
 
     def overtake(name: str, arguments: dict[str, Any]) -> None:
         if name == "put_item" and arguments["Item"]["order_id"]["S"] == make.ORDER:
             scene.table.before = lambda _name, _arguments: None
-            scene.change(scene.record()._replace(query_count=1))
+            scene.put(scene.order())
 
     scene.table.before = overtake
-    scene.provider.views = [make.view(make.operation(order_id="after"))]
-    assert settle_voids.handler({}, Remaining()) == {"queried": 2, "settled": 1, "failed": 0}
-    assert scene.record("after").state is State.VOIDED
+    scene.provider.views = [view(operation(order_id="after"))]
+    assert run() == {"queried": 2, "settled": 1, "failed": 0}
     lines = map(json.loads, capsys.readouterr().out.splitlines())
-    assert [line["order_id"] for line in lines if line.get("message") == "void queried"] == ["after"]
+    said = [(line["order_id"], line["state"]) for line in lines if line.get("message") == "void queried"]
+    assert said == [("after", "voided")]
 
 
-def test_a_failed_void_that_is_asked_about_again_was_settled_before(scene: Scene, counted: Counted) -> None:
-    scene.change(scene.record()._replace(state=State.FAILED, reason=FailureReason.REFUSED, due_at=scene.at))
-    scene.provider.views = [make.HELD]
-    assert settle_voids.handler({}, Remaining()) == {"queried": 1, "settled": 0, "failed": 0}
-    assert counted() == {**ZEROS, "SettleRun": 1, "OldestUnsettledSeconds": 0}
+def test_two_that_interleave_count_a_review_once(scene: Scene, counted: Counted) -> None:
+    def meanwhile() -> OrderView:
+        order = scene.order()
+        facts = evidence.reported(order.facts, operation(currency="EUR"), scene.at)
+        scene.put(order.learnt(facts, Source(Evidence.WEBHOOK, scene.at)))
+        return view(operation(currency="EUR"))
+
+    scene.provider.views = [meanwhile]
+    run()
+    assert "VoidReview" not in counted(), "whoever wrote it counts it"
 
 
-@pytest.mark.parametrize("works", [True, False])
-def test_the_log_names_each_void_and_says_when_some_could_not_be_asked(
-    scene: Scene, capsys: pytest.CaptureFixture[str], works: bool
-) -> None:
-    def fail(name: str, arguments: dict[str, Any]) -> None:
-        if name == "put_item":
-            raise error("InternalServerError", name)
-
+@pytest.mark.parametrize(("minute", "beats"), [(0, True), (15, True), (30, True), (14, False), (16, False)])
+@pytest.mark.parametrize("filled", [True, False])
+def test_the_heartbeat_takes_the_way_of_settled_voids(scene: Scene, minute: int, beats: bool, filled: bool) -> None:
+    if not filled:
+        scene.secrets.stages.clear()
+    scene.at = (scene.at // 3_600_000 + 1) * 3_600_000 + minute * 60_000
     scene.provider.views = [None]
-    scene.table.before = fail if not works else scene.table.before
-    settle_voids.handler({}, Remaining())
-    lines = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "message" in line]
-    if works:
-        assert [(line["message"], line["order_id"], line["state"], line["queries"]) for line in lines] == [
-            ("void queried", make.ORDER, "submitting", 1)
-        ]
-    else:
-        assert [(line["message"], line["failed"]) for line in lines] == [("some voids could not be queried", 1)]
+    run()
+    assert (("HEARTBEAT", "HEARTBEAT") in scene.table.items) is beats
+
+
+# ---- what is queried when ----------------------------------------------------------------------------------------------
+
+
+def times(scene: Scene, seen: Callable[[], OrderView | None], days: int) -> list[int]:
+    """The minutes after the beginning at which the order was queried, if a run takes place whenever it is due."""
+    asked: list[int] = []
+    while (due := scene.record().due_at) is not None and due < make.START + days * DAY_MS:
+        scene.at = max(due, scene.at)
+        scene.provider.views = [seen()]
+        run()
+        asked.append((scene.at - make.START) // 60_000)
+    return asked
+
+
+def decided(word: Word) -> Order:
+    order = pipe.order_in(State.UNKNOWN)
+    return order.decided(Decision(make.START, "operator", word, "note", "0" * 16, State.UNKNOWN, None, 1))
+
+
+@pytest.mark.parametrize(
+    ("order", "seen", "minutes"),
+    [
+        (make.submitting(), None, [0, 1, 2, 4, 9, 24, 84, 444, *(1440 * day for day in range(1, 8)), 20160]),
+        (
+            pipe.order_in(State.PENDING),
+            view(operation("pending")),
+            [0, 1, 2, 7, 22, 82, 442, *(1440 * day for day in range(1, 8))],
+        ),
+        (pipe.order_in(State.FAILED), make.HELD, [1440, 10080]),
+        (pipe.order_in(State.FAILED), None, [1440, 1441, 1443, 1448, 1463, 1523, 1883, 3323]),
+        (decided(Word.VOIDED), make.HELD, [0, 1, 3, 8, 23, 83, 443, 1440, 10080]),
+        (decided(Word.NOT_VOIDED), make.HELD, [0, 1440, 10080]),
+    ],
+    ids=["unknown", "pending", "failed", "failed, not answered", "voided by an operator", "not voided by an operator"],
+)
+def test_the_times_of_queries(scene: Scene, order: Order, seen: OrderView | None, minutes: list[int]) -> None:
+    scene.put(order)
+    scene.at = make.START
+    asked = times(scene, lambda: seen, 20)
+    assert asked[: len(minutes)] == minutes
+
+
+def test_a_look_that_is_never_answered_is_given_up_after_thirty_days(scene: Scene) -> None:
+    scene.put(pipe.order_in(State.FAILED))
+    scene.at = make.START
+    asked = times(scene, lambda: None, 400)
+    assert 29 * 1440 < asked[-1] < 45 * 1440
+    assert len(asked) < 40
+
+
+def test_what_reached_nothing_is_not_looked_at(scene: Scene) -> None:
+    order = make.submitting()
+    scene.put(order.learnt(evidence.answered(order.facts, 1, None, make.START), Source(Evidence.ANSWER, make.START)))
+    assert scene.record().due_at is None

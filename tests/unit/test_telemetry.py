@@ -6,65 +6,74 @@ from copy import replace
 import pytest
 
 import telemetry
-from payments.record import Change, Evidence, FailureReason, State, Void
+from payments import evidence
+from payments.facts import Evidence, State
+from payments.orders import Order, Source
+from payments.reviews import Reason, Review
 from payments.secret import SecretError
-from payments.store import StoreError
+from payments.store import FORGETS, StoreError
+from tests.fakes import pipe
 from tests.fakes import scene as make
 from tests.unit.conftest import Counted
 
 OPEN = make.submitting()
+FAILED, VOIDED = pipe.order_in(State.FAILED), pipe.order_in(State.VOIDED)
 
 
-def ended(state: State, by: Evidence = Evidence.QUERY, **changes: object) -> Void:
-    history = (*OPEN.history, Change(make.START + 1, state, by))
-    return replace(OPEN, state=state, history=history, **changes)  # type: ignore[arg-type]
+def reported(order: Order) -> Order:
+    facts = evidence.reported(order.facts, make.operation(), make.START + 1)
+    return order.learnt(facts, Source(Evidence.WEBHOOK, make.START + 1))
 
 
-FAILED = ended(State.FAILED, reason=FailureReason.REFUSED)
-CORRECTED = ended(State.VOIDED, Evidence.WEBHOOK, corrected=True)
+def reviewed(order: Order, *reasons: Reason, read_at: int | None = None) -> Order:
+    return replace(order, reviews=tuple(Review(reason, "order", 1, read_at) for reason in reasons))
 
 
 @pytest.mark.parametrize(
     ("before", "after", "counts"),
     [
-        (None, None, {}),
-        (None, OPEN, {}),
-        (OPEN, ended(State.UNKNOWN, Evidence.ANSWER), {}),
-        (OPEN, ended(State.VOIDED, Evidence.ANSWER), {"SettledByAnswer": 1}),
-        (OPEN, FAILED, {"SettledByQuery": 1}),
-        (None, ended(State.VOIDED, Evidence.WEBHOOK), {"SettledByWebhook": 1}),
-        (None, ended(State.VOIDED, Evidence.WEBHOOK, review=True), {"SettledByWebhook": 1, "VoidReview": 1}),
-        (FAILED, replace(FAILED, queried_at=5), {}),
-        (FAILED, CORRECTED, {"SettledByWebhook": 1, "VoidCorrected": 1}),
-        (CORRECTED, replace(CORRECTED, review=True), {"VoidReview": 1}),
-        (replace(OPEN, review=True), replace(OPEN, review=True, queried_at=5), {}),
+        (Order("p", "o"), Order("p", "o"), {}),
+        (Order("p", "o"), OPEN, {}),
+        (OPEN, pipe.order_in(State.UNKNOWN), {}),
+        (OPEN, FAILED, {}),
+        (OPEN, VOIDED, {"VoidWithoutWebhook": 1}),
+        (VOIDED, VOIDED, {}),
+        (OPEN, reported(OPEN), {}),
+        (FAILED, reported(FAILED), {"VoidCorrected": 1, "VoidReview": 1}),
+        (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID), {"VoidReview": 1}),
+        (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID, Reason.ANOTHER_HOLD), {"VoidReview": 2}),
+        (reviewed(VOIDED, Reason.SECOND_VOID), reviewed(VOIDED, Reason.SECOND_VOID), {}),
+        (
+            reviewed(VOIDED, Reason.SECOND_VOID),
+            reviewed(VOIDED, Reason.SECOND_VOID, Reason.CORRECTED),
+            {"VoidReview": 1},
+        ),
+        (reviewed(OPEN, Reason.VANISHED, read_at=1), reviewed(OPEN, Reason.VANISHED), {"VoidReview": 1}),
+        (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID, read_at=1), {}),
     ],
 )
-def test_a_change_is_counted_once(
-    before: Void | None, after: Void | None, counts: dict[str, float], counted: Counted
-) -> None:
-    telemetry.count_changes(before, after)
+def test_a_change_is_counted_once(before: Order, after: Order, counts: dict[str, float], counted: Counted) -> None:
+    telemetry.count_changes(before.void, after.void)
     telemetry.flush()
     assert counted() == counts
 
 
 @pytest.mark.parametrize(
     ("reason", "name"),
-    [
-        ("no-value", "SecretUnfilled"),
-        ("out-of-reach", "SecretOutOfReach"),
-        ("malformed", "SecretUnusable"),
-        ("no-such-secret", "SecretUnusable"),
-        ("denied", "SecretUnusable"),
-    ],
-)
-def test_a_secret_that_cannot_be_had_is_counted_by_its_reason(reason: str, name: str, counted: Counted) -> None:
-    telemetry.count_secret_error(SecretError(reason))
+    [("no-value", "SecretUnfilled"), ("out-of-reach", "SecretOutOfReach"), ("malformed", "SecretUnusable"),
+     ("no-such-secret", "SecretUnusable"), ("denied", "SecretUnusable")],
+)  # fmt: skip
+def test_a_secret_that_cannot_be_had_is_counted_once_by_its_reason(
+    reason: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(3):
+        telemetry.count_secret_error(SecretError(reason, "pos_id"))
     telemetry.flush()
-    assert counted() == {name: 1}
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (lines[0]["reason"], lines[0]["member"], lines[-1][name]) == (reason, "pos_id", [1.0])
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "ValidationException"])
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "ValidationException", FORGETS])
 def test_what_the_table_refuses_every_time_is_an_error_of_the_release_too(code: str, counted: Counted) -> None:
     telemetry.count_store_error(StoreError(code))
     telemetry.flush()
@@ -79,15 +88,12 @@ def test_a_crash_is_logged_with_its_kind_and_its_innermost_place(capsys: pytest.
     with pytest.raises(ZeroDivisionError) as raised:
         explode()
     telemetry.report_crash(raised.value)
-    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    telemetry.report_crash(ValueError())
+    line, other = map(json.loads, capsys.readouterr().out.splitlines())
     place = f"explode:{explode.__code__.co_firstlineno + 1}"
     assert (line["level"], line["error"], line["place"]) == ("ERROR", "ZeroDivisionError", place)
+    assert other["place"] == "unknown"
     assert "a-secret-text" not in json.dumps(line)
-
-
-def test_a_crash_without_a_place_is_logged_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.report_crash(ValueError())
-    assert json.loads(capsys.readouterr().out)["place"] == "unknown"
 
 
 def test_nothing_is_written_when_nothing_was_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import measure, report, subjects
+from benchmarks import measure, report
 from benchmarks.measure import Process, Stubs
 from benchmarks.subjects import PEERS, SHIPPABLE, Subject
 
@@ -61,13 +61,11 @@ def sides() -> dict[str, Subject]:
 
 
 @pytest.mark.usefixtures("canned")
-def test_what_is_aimed_at_and_drawn_is_measured() -> None:
+def test_what_is_aimed_at_is_measured() -> None:
     stubs: Any = Silence()
     found = measure.everything(sides(), stubs, dict.fromkeys(measure.FAR, stubs), quick=True, valgrind=True)
     sizes = {"package unzipped, MiB", "package zipped, MiB"}  # added where the directories are known
     assert set(report.TARGETS) - sizes <= set(found)
-    drawn = {f"{work}: {figure}" for figure in report.PICTURE for work in subjects.WORKS}
-    assert drawn <= set(found)
     for figure, values in found.items():
         assert set(values) in ({"ours", *PEERS}, {"ours", *SHIPPABLE}), figure
     assert found["submit: warm bytes sent"]["ours"] == [100 / measure.BLOCK], "not what TLS adds on the wire"

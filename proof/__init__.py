@@ -1,0 +1,1 @@
+"""What takes long: the closure, mutants; each night and before a release."""

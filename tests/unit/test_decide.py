@@ -249,6 +249,14 @@ def test_a_provider_that_does_not_answer_forbids_nothing(scene: Scene, trouble: 
     assert say(word(scene, "not-voided"))["statusCode"] == 200
 
 
+@pytest.mark.parametrize("status", ["pending", "success"])
+def test_a_first_query_that_shows_the_same_changes_nothing_that_was_decided_about(scene: Scene, status: str) -> None:
+    """Else the first decision about an order that was never queried would always be refused."""
+    open_order(scene, pipe.order_in(State.PENDING if status == "pending" else State.VOIDED))
+    scene.provider.views = [view(operation(status))]
+    assert name_of(say(word(scene, "not-voided"))) == ("" if status == "pending" else "nothing-to-decide")
+
+
 def test_neither_a_merchant_who_refreshes_nor_the_schedule_races_an_operator(scene: Scene) -> None:
     """Each 5 s a refresh, each minute a settle run; the operator needs 20 s from reading to deciding."""
     open_order(scene, pipe.order_in(State.PENDING))

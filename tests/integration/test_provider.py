@@ -555,12 +555,12 @@ def test_a_body_does_not_wait_for_the_acknowledgement_of_its_headers(peer: Peer,
 
 def test_a_refused_connection_is_known_at_once(authority: trustme.CA, tmp_path: Path) -> None:
     """Nobody waits out the time for a connection that cannot come, nor takes a socket that is no stream for one."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    opening = provider_at(port, authority, tmp_path).open()
-    assert opening._ended.wait(30)
-    with pytest.raises(NotConnected):
-        opening.wait(within(20))
+    with socket.socket() as held:  # bound and not listening: nobody else can take the port meanwhile
+        held.bind(("127.0.0.1", 0))
+        opening = provider_at(held.getsockname()[1], authority, tmp_path).open()
+        assert opening._ended.wait(30)
+        with pytest.raises(NotConnected):
+            opening.wait(within(20))
 
 
 @pytest.mark.parametrize("kind", ["resolver", "refused", "TLS", "time-out", "network"])
@@ -568,17 +568,18 @@ def test_the_kind_of_a_failed_connection_is_said(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     peer = Peer(trustme.CA().issue_cert("127.0.0.1"))
-    if kind == "refused":
-        peer.stop()
     raised = {"resolver": socket.gaierror(), "network": OSError("a-text")}.get(kind)
     if raised is not None:
         monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=raised))
-    opening = provider_at(peer.port, authority, tmp_path).open()
-    ends = within(0 if kind == "time-out" else 30)
-    if kind != "time-out":
-        assert opening._ended.wait(30)
-    with pytest.raises(NotConnected) as failed:
-        opening.wait(ends)
+    with socket.socket() as held:  # bound and not listening: refuses, and nobody else can take the port meanwhile
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1] if kind == "refused" else peer.port
+        opening = provider_at(port, authority, tmp_path).open()
+        ends = within(0 if kind == "time-out" else 30)
+        if kind != "time-out":
+            assert opening._ended.wait(30)
+        with pytest.raises(NotConnected) as failed:
+            opening.wait(ends)
     assert str(failed.value) == kind
     opening.close()
     peer.stop()

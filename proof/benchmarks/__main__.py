@@ -39,28 +39,24 @@ def main() -> None:
 
     valgrind = shutil.which("valgrind") is not None and not options.no_instructions
     made = subjects.prepare()
-    machine = f"{platform.machine()}, {os.cpu_count()} processors"
     instrument = b"".join(path.read_bytes() for path in sorted(subjects.HERE.rglob("*.py")))
-    of = {
-        "asset": bundle.content_hash(),
-        "by": hashlib.sha256(instrument).hexdigest(),
-        "machine": machine,
-        "quick": options.quick,
-        "instructions": valgrind,
-    }
+    of = {"asset": bundle.content_hash(), "by": hashlib.sha256(instrument).hexdigest(), "machine": machine()}
+    of |= {"quick": options.quick, "instructions": valgrind}
     kept = Kept(subjects.CACHE / "run.json", of, afresh=options.afresh)
     with ExitStack() as stack:
         for name, take in steps(made, stack, quick=options.quick, valgrind=valgrind).items():
             if name not in kept.steps:
                 measure.say(name)
                 kept.add(name, take())
-    loads = [step["load"] for step in kept.steps.values()]
-    head = {"commit": commit(), "day": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine}
-    head |= {"Python": platform.python_version(), "load": f"{min(loads):.1f} to {max(loads):.1f}"}
-    results = report.results(head, kept.found(levers=False), kept.found(levers=True))
+    results = report.results(kept.head(), kept.found(levers=False), kept.found(levers=True))
     sys.stdout.write(report.text(results) + "\n")
     if valgrind and not options.quick:
         report.keep(results)
+
+
+def machine() -> str:
+    """What ratios depend on least."""
+    return f"{platform.machine()} with {os.cpu_count()} processors and Python {platform.python_version()}"
 
 
 class Kept:
@@ -75,6 +71,12 @@ class Kept:
         """Keep a step, and how busy the machine was."""
         self.steps[name] = {"load": os.getloadavg()[0], "found": found}
         self.path.write_text(json.dumps({"of": self.of, "steps": self.steps}, ensure_ascii=False), "utf-8")
+
+    def head(self) -> dict[str, str]:
+        """On what it was measured."""
+        loads = [step["load"] for step in self.steps.values()]
+        load = f"{min(loads):.1f} to {max(loads):.1f}"
+        return {"commit": commit(), "day": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "load": load}
 
     def found(self, *, levers: bool) -> dict[str, Any]:
         """The figures of all steps: those of the levers, or all others."""

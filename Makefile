@@ -81,7 +81,7 @@ mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? 
 	@$(PYTHON) -m proof.mutants $(MUTANTS)
 
 bench: $(INSTALLED) ## measure side by side with the alternatives; resumable (BENCH=--quick: a first impression)
-	@PYTHONPATH=functions $(PYTHON) -m benchmarks $(BENCH)
+	@PYTHONPATH=functions $(PYTHON) -m proof.benchmarks $(BENCH)
 
 browser: $(INSTALLED) ## the tests that are too long for each commit: browser, rotation, stock deploy, every client, cfn-lint
 	@$(PYTHON) -m pytest -n 2 -m proof

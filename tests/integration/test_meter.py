@@ -9,8 +9,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from benchmarks.meter import Meter
 from local.service import Service
+from proof.benchmarks.meter import Meter
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_the_rows_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_nobody_imports_the_acceptance_but_its_tests() -> None:
-    others = ("functions", "infra", "local", "ops", "play", "proof", "benchmarks")
+    others = ("functions", "infra", "local", "ops", "play", "proof")
     files = [file for folder in others for file in (ROOT / folder).rglob("*.py")]
     assert [
         file for file in files if re.search(r"^\s*(from|import) acceptance\b", file.read_text(), re.MULTILINE)

@@ -75,7 +75,7 @@ def test_coverage_is_told_for_every_part_that_it_measures() -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_file_that_a_text_names_exists(name: str) -> None:
     linked = {link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)#]+)", read(name))}
-    named = set(re.findall(r"`((?:functions|infra|local|ops|tests|benchmarks|docs|\.github)/[\w./-]+)`", read(name)))
+    named = set(re.findall(r"`((?:functions|infra|local|ops|play|proof|tests|docs|\.github)/[\w./-]+)`", read(name)))
     assert [path for path in sorted(linked | named) if not (ROOT / path).exists()] == []
 
 

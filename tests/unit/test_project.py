@@ -28,7 +28,7 @@ from tests.fakes import pipe
 from tests.fakes.scene import START
 
 ROOT = Path(__file__).resolve().parents[2]
-AROUND = {"acceptance", "benchmarks", "infra", "local", "ops", "play", "proof"}
+AROUND = {"acceptance", "infra", "local", "ops", "play", "proof"}
 FUNCTIONS = ROOT / "functions"
 PAYMENTS = FUNCTIONS / "payments"
 HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids", "decide")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cost
-from benchmarks.cost import Measured, Month, Request
-from benchmarks.prices import PRICES, REGION, Prices
-from benchmarks.report import DOCUMENT
+from proof.benchmarks import cost
+from proof.benchmarks.cost import Measured, Month, Request
+from proof.benchmarks.prices import PRICES, REGION, Prices
+from proof.benchmarks.report import DOCUMENT
 
 # Prices at which a line is what it counts.
 UNIT = Prices(**dict.fromkeys(Prices.__dataclass_fields__, 1.0))
@@ -160,4 +160,4 @@ def test_the_document_shows_the_kept_run_at_the_present_prices() -> None:
     text = DOCUMENT.read_text()
     found = re.search(f"{re.escape(cost.BEGIN)}\n\n(.*?)\n\n{re.escape(cost.END)}", text, re.DOTALL)
     assert found
-    assert found[1] == cost.document(cost.load()), "after a change: python -m benchmarks.cost --again"
+    assert found[1] == cost.document(cost.load()), "after a change: python -m proof.benchmarks.cost --again"

@@ -1,59 +1,28 @@
-"""The report: ratios, targets, tables, and a document of which nothing else is touched."""
+"""The report: ratios, targets, tables, and a document of which nothing else is touched and which shows the kept run."""
 
 import json
-import statistics
+import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks import report
-from benchmarks.measure import Samples
-from benchmarks.subjects import PEERS
+from proof.benchmarks import report
+from proof.benchmarks.subjects import PEERS
 
 FIGURE = "submit: warm instructions, millions"
 
 
-def samples(**values: list[float]) -> Samples:
-    return {FIGURE: dict(values)}
-
-
-def everyone(ours: float, others: float) -> dict[str, list[float]]:
-    return {"ours": [ours] * 3, **{name: [others] * 3 for name in PEERS}}
-
-
-# ratios
-
-
-def test_a_ratio_is_the_median_of_the_rounds_and_not_of_the_sums() -> None:
-    row = report.compare(FIGURE, {"ours": [1.0, 2.0, 90.0], "by_hand": [2.0, 2.0, 100.0]}, "ours", "by_hand")
-    assert row is not None
-    assert row["ratio"] == statistics.median([0.5, 1.0, 0.9])
-    assert (row["low"], row["high"]) == (0.5, 1.0)
-
-
-def test_a_round_without_a_divisor_is_left_out() -> None:
-    row = report.compare(FIGURE, {"ours": [1.0, 3.0], "by_hand": [0.0, 2.0]}, "ours", "by_hand")
-    assert row is not None
-    assert row["ratio"] == 1.5
-    assert report.compare(FIGURE, {"ours": [1.0], "by_hand": [0.0]}, "ours", "by_hand") is None
-    assert report.compare(FIGURE, {"ours": [1.0]}, "ours", "by_hand") is None
-
-
-def test_ours_is_compared_with_all_and_peers_with_the_floor_only() -> None:
-    pairs = {(row["subject"], row["peer"]) for row in report.compare_all({FIGURE: everyone(1, 2)})}
-    assert pairs == {
-        *(("ours", peer) for peer in PEERS),
-        *((peer, "floor") for peer in ("by_hand", "powertools")),
-    }
-
-
-def test_a_lever_is_what_it_costs_to_do_without() -> None:
-    rows = report.compare_levers(samples(ours=[10.0], **{"ours-plain": [40.0]}), {"ours-plain": "no byte code"})
-    assert [(row["subject"], row["ratio"]) for row in rows] == [("ours, no byte code", 4.0)]
-    assert report.lever_table(rows, ["no byte code"])[-1] == f"| {FIGURE} | **4.00** |"
-
-
-# tables
+@pytest.mark.parametrize(("ours", "peer", "found"), [
+    ([1.0, 2.0, 90.0], [2.0, 2.0, 100.0], [0.9, 0.5, 1.0]),  # the median of the rounds and not of the sums
+    ([1.0, 3.0], [0.0, 2.0], [1.5, 1.5, 1.5]),  # a round without a divisor is left out
+    ([1.0, 2.0, 3.0, 4.0, 5.0], [1.0] * 5, [3.0, 2.0, 4.0]),
+    ([1.0], [0.0], None),
+    ([1.0], [], None),
+])  # fmt: skip
+def test_a_ratio_is_the_median_of_the_rounds_with_its_quartiles(
+    ours: list[float], peer: list[float], found: list[float] | None
+) -> None:
+    assert report.compare({"ours": ours, "by_hand": peer}, "ours", "by_hand") == found
 
 
 @pytest.mark.parametrize(("ratio", "shown"), [
@@ -62,40 +31,12 @@ def test_a_lever_is_what_it_costs_to_do_without() -> None:
     (1.156, "1.16 / 1.15"),
 ])  # fmt: skip
 def test_a_target_is_bold_where_it_is_reached(ratio: float, shown: str) -> None:
-    assert report.aim(ratio, 1.15) == shown
-
-
-def test_the_targets_stand_in_the_columns_of_their_peers() -> None:
-    lines = report.target_table(report.compare_all({FIGURE: everyone(11.0, 10.0)}))
-    assert lines == [
-        "| reached / target | to by hand | to Powertools | to floor |\n|---|---|---|---|",
-        f"| {FIGURE} | **1.10 / 1.15** |  |  |",
-    ]
-
-
-def test_a_target_of_which_nothing_was_measured_has_no_line() -> None:
-    assert len(report.target_table([])) == 1
-
-
-def test_a_line_has_ratios_and_medians() -> None:
-    found = {FIGURE: everyone(11.0, 10.0)}
-    (_, line) = report.table(found, report.compare_all(found))
-    assert line == f"| {FIGURE} | **1.10** | **1.10** | **1.10** | 11 | 10 | 10 | 10 |"
+    assert report.aimed(ratio, 1.15) == shown
 
 
 @pytest.mark.parametrize(("value", "shown"), [(1234.5, "1,234"), (99.95, "100"), (0.01234, "0.0123"), (16.6, "16.6")])
 def test_three_digits_that_count(value: float, shown: str) -> None:
     assert report.number(value) == shown
-
-
-# files
-
-
-def test_nothing_outside_the_markers_is_touched(tmp_path: Path) -> None:
-    document = tmp_path / "performance.md"
-    document.write_text("before\n<!-- a -->\n\nold\n\n<!-- b -->\nafter <!-- b -->\n")
-    report.into_document(document, "<!-- a -->", "<!-- b -->", "new")
-    assert document.read_text() == "before\n<!-- a -->\n\nnew\n\n<!-- b -->\nafter <!-- b -->\n"
 
 
 @pytest.mark.parametrize("text", ["nothing", "<!-- a -->", "<!-- b --> <!-- a -->"])
@@ -107,20 +48,34 @@ def test_a_document_without_its_markers_is_left_alone(text: str, tmp_path: Path)
     assert document.read_text() == text
 
 
-def test_a_run_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    document = tmp_path / "performance.md"
-    document.write_text(f"{report.BEGIN}\n{report.END}\n")
-    monkeypatch.setattr(report, "HERE", tmp_path)
-    monkeypatch.setattr(report, "DOCUMENT", document)
-    found = {FIGURE: everyone(11.0, 10.0), "submit: cold CPU, ms": everyone(1.0, 2.0)}
-    report.write(found, samples(ours=[1.0], x=[2.0]), {"x": "no byte code"}, quick=True)
-    rows = json.loads((tmp_path / "results.json").read_text())
-    assert {
-        "figure": FIGURE,
-        "subject": "ours, no byte code",
-        "peer": "ours",
-        "ratio": 2.0,
-        "low": 2.0,
-        "high": 2.0,
-    } in rows
-    assert "with --quick" in document.read_text()
+def test_a_whole_run_is_written_and_nothing_outside_the_markers_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "DOCUMENT", tmp_path / "performance.md")
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
+    report.DOCUMENT.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter {report.END}\n")
+    found = {FIGURE: {"ours": [11.0] * 3, **{name: [10.0] * 3 for name in PEERS}}}
+    kept = report.results({"commit": "0123456789"}, found, {FIGURE: {"ours": [10.0], "ours: no byte code": [40.0]}})
+    report.keep(kept)
+    assert json.loads(report.RESULTS.read_text()) == kept
+    text = report.DOCUMENT.read_text()
+    assert text.startswith(f"before\n{report.BEGIN}\n\nTaken with commit 0123456789.")
+    assert text.endswith(f"{report.END}\nafter {report.END}\n")
+    assert "old" not in text
+    for line in (
+        f"| {FIGURE} | 1.10 / 1.00 |  |",
+        f"| {FIGURE} | **1.10** | **1.10** | **1.10** | 11 | 10 | 10 | 10 |",
+        "| figure | no byte code |",
+        f"| {FIGURE} | **4.00** |",
+    ):
+        assert line in text
+
+
+def test_the_document_shows_the_kept_run() -> None:
+    text = report.DOCUMENT.read_text("utf-8")
+    found = re.search(f"{re.escape(report.BEGIN)}\n\n(.*?)\n\n{re.escape(report.END)}", text, re.DOTALL)
+    assert found
+    if report.RESULTS.is_file():
+        assert found[1] == report.text(json.loads(report.RESULTS.read_text("utf-8"))), "both are written by: make bench"
+    else:
+        assert found[1] == "No whole run of this version yet."

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.units import Index, Item, Table, read_units, size, write_units
+from proof.benchmarks.units import Index, Item, Table, read_units, size, write_units
 
 KEYS = ("pk", "sk")
 PLAIN = Table(KEYS)

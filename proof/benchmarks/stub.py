@@ -84,7 +84,7 @@ def operation(order_id: str, currency: str) -> dict[str, Any]:
 
 
 class Stub:
-    """The three servers, the sink of trace datagrams, and their counters."""
+    """The three servers and their counters."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.tls = tls
@@ -100,6 +100,7 @@ class Stub:
         return int(listener.getsockname()[1])
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it run beside the others."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -115,8 +116,7 @@ class Stub:
     async def talk(self, sock: socket.socket, name: str, answer: Answering, connect: float, delay: float) -> None:
         """Requests of one connection, until it ends."""
         loop = asyncio.get_running_loop()
-        if connect:
-            await asyncio.sleep(connect)
+        await asyncio.sleep(connect)
         reader = asyncio.StreamReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         try:
@@ -128,7 +128,15 @@ class Stub:
         before = 0
         try:
             while True:
-                await self.answer_one(reader, writer, name, answer, delay)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length, operation = LENGTH.search(head), OPERATION.search(head)
+                body = await reader.readexactly(int(length[1])) if length else b""
+                self.counts[name] += 1
+                self.counts[f"{name} bytes"] += len(head) + len(body)
+                named = operation[1] if operation else head.split(b" ", 2)[1]
+                await asyncio.sleep(delay)
+                writer.write(response(answer(named.decode(), body)))
+                await writer.drain()
                 self.counts[f"{name} wire"] += received(sock) - before
                 before = received(sock)
         except (OSError, asyncio.IncompleteReadError):
@@ -136,33 +144,6 @@ class Stub:
         finally:
             self.open.discard(writer)
             writer.close()
-
-    async def answer_one(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        name: str,
-        answer: Answering,
-        delay: float,
-    ) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        found, operation = LENGTH.search(head), OPERATION.search(head)
-        body = await reader.readexactly(int(found[1])) if found else b""
-        self.counts[name] += 1
-        self.counts[f"{name} bytes"] += len(head) + len(body)
-        named = operation[1] if operation else head.split(b" ", 2)[1]
-        status, kind, payload = answer(named.decode(), body)
-        if delay:
-            await asyncio.sleep(delay)
-        lines = [
-            f"HTTP/1.1 {status} OK",
-            f"Content-Type: {kind}",
-            f"Content-Length: {len(payload)}",
-            f"x-amz-crc32: {zlib.crc32(payload)}",
-            "x-amzn-RequestId: 00000000-0000-4000-8000-000000000000",
-        ]
-        writer.write("\r\n".join([*lines, "", ""]).encode() + payload)
-        await writer.drain()
 
     async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One word a line: `reset`, `counts`, `drop` (close every connection); answered by the counters."""
@@ -177,6 +158,16 @@ class Stub:
         writer.close()
 
 
+def response(answer: Answer) -> bytes:
+    """As AWS frames it."""
+    status, kind, payload = answer
+    head = (
+        f"HTTP/1.1 {status} OK\r\nContent-Type: {kind}\r\nContent-Length: {len(payload)}\r\n"
+        f"x-amz-crc32: {zlib.crc32(payload)}\r\nx-amzn-RequestId: 00000000-0000-4000-8000-000000000000\r\n\r\n"
+    )
+    return head.encode() + payload
+
+
 def received(sock: socket.socket) -> int:
     """Bytes that came in over a TCP connection, handshakes of TLS included, where the kernel tells (Linux)."""
     if sys.platform != "linux":
@@ -184,16 +175,6 @@ def received(sock: socket.socket) -> int:
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     # struct tcp_info: tcpi_bytes_received is the 64-bit number at 128.
     return int.from_bytes(info[128:136], sys.byteorder) if len(info) >= 136 else 0
-
-
-class Datagrams(asyncio.DatagramProtocol):
-    """Where trace segments go: counted, thrown away."""
-
-    def __init__(self, counts: Counter[str]) -> None:
-        self.counts = counts
-
-    def datagram_received(self, _data: bytes, _address: Any) -> None:
-        self.counts["datagrams"] += 1
 
 
 async def main() -> None:
@@ -216,8 +197,9 @@ async def main() -> None:
     }
     control = await asyncio.start_server(stub.control, "127.0.0.1", 0)
     ports["control"] = control.sockets[0].getsockname()[1]
+    # Where trace segments go: nobody reads them.
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: Datagrams(stub.counts), local_addr=("127.0.0.1", 0)
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
     )
     ports["datagrams"] = transport.get_extra_info("sockname")[1]
     sys.stdout.write(json.dumps(ports) + "\n")

@@ -19,6 +19,7 @@ import uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # and not by typing's own constant: a handler that imports typing must pay for it
+    from collections.abc import Callable
     from typing import Any
 
 PRELOADED = (base64, decimal, http.client, logging, traceback, uuid)
@@ -60,6 +61,37 @@ def size_of(response: "dict[str, Any] | None") -> int:
     return len((response.get("body") or "").encode()) + sum(len(f"{name}: {value}\r\n") for name, value in headers)
 
 
+def cold(module: str, event: "Any") -> "tuple[Callable[..., Any], dict[str, Any]]":
+    """Import a handler and let it do its first work."""
+    cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+    handler = importlib.import_module(module).handler
+    middle_cpu, middle_wall = time.process_time_ns(), time.perf_counter_ns()
+    response = handler(event, Context())
+    end_cpu, end_wall = time.process_time_ns(), time.perf_counter_ns()
+    return handler, {
+        "status": status_of(response),
+        "init_cpu": middle_cpu - cpu,
+        "cpu": end_cpu - cpu,
+        "init_wall": middle_wall - wall,
+        "wall": end_wall - wall,
+        "first_wall": end_wall - middle_wall,
+        "rss": resident(),
+    }
+
+
+def warm(handler: "Callable[..., Any]", events: "list[Any]") -> "dict[str, Any]":
+    """Let it do more of it."""
+    spent, walls, sizes, status = [], [], [], 200
+    for event in events:
+        cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+        response = handler(event, Context())
+        spent.append(time.process_time_ns() - cpu)
+        walls.append(time.perf_counter_ns() - wall)
+        sizes.append(size_of(response))
+        status = max(status, status_of(response))
+    return {"status": status, "spent": spent, "walls": walls, "sizes": sizes, "rss": resident()}
+
+
 def main() -> None:
     directory, module, log = sys.argv[1:]
     # What a handler prints goes the way of Lambda's logs; the protocol has the real stdout.
@@ -67,41 +99,13 @@ def main() -> None:
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 1)
     sys.path.insert(0, directory)
     handler = None
-    answer: dict[str, object] = {}
     for line in sys.stdin:
         command = json.loads(line)
-        events = command["events"]
-        match command["do"]:
-            case "cold":
-                cpu, wall = time.process_time_ns(), time.perf_counter_ns()
-                handler = importlib.import_module(module).handler
-                middle_cpu, middle_wall = time.process_time_ns(), time.perf_counter_ns()
-                response = handler(events[0], Context())
-                end_cpu, end_wall = time.process_time_ns(), time.perf_counter_ns()
-                answer = {
-                    "status": status_of(response),
-                    "init_cpu": middle_cpu - cpu,
-                    "cpu": end_cpu - cpu,
-                    "init_wall": middle_wall - wall,
-                    "wall": end_wall - wall,
-                    "first_wall": end_wall - middle_wall,
-                    "rss": resident(),
-                    "modules": len(sys.modules),
-                }
-            case "warm":
-                assert handler is not None
-                spent, walls, sizes = [], [], []
-                status = 200
-                for event in events:
-                    cpu, wall = time.process_time_ns(), time.perf_counter_ns()
-                    response = handler(event, Context())
-                    spent.append(time.process_time_ns() - cpu)
-                    walls.append(time.perf_counter_ns() - wall)
-                    sizes.append(size_of(response))
-                    status = max(status, status_of(response))
-                answer = {"status": status, "spent": spent, "walls": walls, "sizes": sizes, "rss": resident()}
-            case "nothing":
-                answer = {"status": 200}
+        answer: dict[str, object] = {"status": 200}
+        if command["do"] == "cold":
+            handler, answer = cold(module, command["events"][0])
+        elif command["do"] == "warm" and handler is not None:
+            answer = warm(handler, command["events"])
         sys.stdout.flush()
         protocol.write(json.dumps(answer) + "\n")
         protocol.flush()

@@ -1,6 +1,6 @@
-"""What a million voids cost in AWS: `python -m benchmarks.cost`, for this service and for the peers that promise least.
+"""What a million voids cost in AWS, for this service and for the peers that promise least.
 
-    python -m benchmarks.cost [--again | --month] [--region eu-central-1]
+    python -m proof.benchmarks.cost [--again | --month] [--region eu-central-1]
 
 Measures what each request uses, keeps it in benchmarks/cost.json, and computes docs/performance.md's tables from it
 and from `prices.py`. `--again` computes only, `--month` reads the template and the hours of its metrics anew before.
@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.prices import PRICES, REGION, TAKEN, Prices
-from benchmarks.report import DOCUMENT, heading, into_document, line
-from benchmarks.subjects import HEADS, SHIPPABLE
+from proof.benchmarks.prices import PRICES, REGION, TAKEN, Prices
+from proof.benchmarks.report import DOCUMENT, heading, into_document, line
+from proof.benchmarks.subjects import HEADS, SHIPPABLE
 
 HERE = Path(__file__).resolve().parent
 MEASURED = HERE / "cost.json"
-BEGIN, END = "<!-- python -m benchmarks.cost writes from here -->", "<!-- cost to here -->"
+BEGIN, END = "<!-- python -m proof.benchmarks.cost writes from here -->", "<!-- cost to here -->"
 SIDES = ("ours", *SHIPPABLE)
 PROMISE = ("submit", "webhook")
 """What all of them do for a void: record, idempotency, the webhook proved and stored."""
@@ -317,13 +317,13 @@ def load(path: Path = MEASURED) -> Measured:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cost")
+    parser = argparse.ArgumentParser(prog="python -m proof.benchmarks.cost")
     parser.add_argument("--again", action="store_true", help="compute from the last run; measure nothing")
     parser.add_argument("--month", action="store_true", help="read the templates and simulate the metrics' hours anew")
     parser.add_argument("--region", choices=PRICES, default=REGION, help="print this region's tables")
     options = parser.parse_args()
     if not options.again:
-        from benchmarks import consumption  # here: it starts the AWS engine and the CDK's Node
+        from proof.benchmarks import consumption  # here: it starts the AWS engine and the CDK's Node
 
         save(replace(load(), month=consumption.month()) if options.month else consumption.measure_all())
     measured = load()

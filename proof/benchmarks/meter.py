@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.units import Index, Item, Table, read_units, size, write_units
+from proof.benchmarks.units import Index, Item, Table, read_units, size, write_units
 
 
 @dataclass

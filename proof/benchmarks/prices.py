@@ -1,6 +1,6 @@
 """AWS's list prices, in one place: US dollars, without free tier, discounts, taxes and higher volumes' lower prices.
 
-Never fetched. After a change of a price, change `TAKEN` too and run `python -m benchmarks.cost --again`.
+Never fetched. After a change of a price, change `TAKEN` too and run `python -m proof.benchmarks.cost --again`.
 """
 
 from dataclasses import dataclass

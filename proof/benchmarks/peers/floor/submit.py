@@ -5,19 +5,13 @@ import os
 import time
 from typing import Any
 
-from aws import Endpoint, call
+from aws import Endpoint, credentials, write
 
-table = Endpoint(os.environ["AWS_ENDPOINT_URL_DYNAMODB"])
-secrets = Endpoint(os.environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"])
 provider = Endpoint(os.environ["PROVIDER_URL"])
-credentials: dict[str, str] = {}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    if not credentials:
-        arguments = {"SecretId": os.environ["SECRET_ID"]}
-        secret = call(secrets, "secretsmanager", "secretsmanager.GetSecretValue", arguments)
-        credentials.update(json.loads(secret["SecretString"]))
+    secret = credentials()
     request = json.loads(event["body"])
     order_id, currency = request["order_id"], request["order_currency"]
     write(
@@ -32,13 +26,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         },
         ConditionExpression="attribute_not_exists(pk)",
     )
-    sent = {**request, "pos_id": credentials["pos_id"], "server_url": os.environ["WEBHOOK_URL"]}
+    sent = {**request, "pos_id": secret["pos_id"], "server_url": os.environ["WEBHOOK_URL"]}
     void = provider.post(
         "/api/v1/void",
         json.dumps(sent).encode(),
         {
-            "X-API-AUTH": f"CPAY {credentials['api_key']}:{credentials['api_secret']}",
-            "X-API-KEY": credentials["endpoints_key"],
+            "X-API-AUTH": f"CPAY {secret['api_key']}:{secret['api_secret']}",
+            "X-API-KEY": secret["endpoints_key"],
             "Content-Type": "application/json",
         },
     )
@@ -54,7 +48,3 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     print(json.dumps({"level": "INFO", "message": "void requested", "order_id": order_id, "state": state}))
     body = json.dumps({"order_id": order_id, "state": state, "provider": void})
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": body}
-
-
-def write(operation: str, **arguments: Any) -> None:
-    call(table, "dynamodb", f"DynamoDB_20120810.{operation}", {"TableName": os.environ["TABLE_NAME"], **arguments})

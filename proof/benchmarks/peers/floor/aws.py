@@ -82,3 +82,22 @@ def key(scope: str) -> bytes:
             made = hmac.digest(made, part.encode(), "sha256")
         keys[scope] = made
     return keys[scope]
+
+
+table = Endpoint(os.environ["AWS_ENDPOINT_URL_DYNAMODB"])
+secrets = Endpoint(os.environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"])
+known: dict[str, str] = {}
+
+
+def credentials() -> dict[str, str]:
+    """The secret, read once."""
+    if not known:
+        arguments = {"SecretId": os.environ["SECRET_ID"]}
+        answer = call(secrets, "secretsmanager", "secretsmanager.GetSecretValue", arguments)
+        known.update(json.loads(answer["SecretString"]))
+    return known
+
+
+def write(operation: str, **arguments: Any) -> None:
+    """One write to the table."""
+    call(table, "dynamodb", f"DynamoDB_20120810.{operation}", {"TableName": os.environ["TABLE_NAME"], **arguments})

@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measure, subjects
-from benchmarks.__main__ import use_node_of_pypi
-from benchmarks.cost import QUIET, SIDES, THOUSAND, Measured, Month, Request
-from benchmarks.meter import Meter, Usage
-from benchmarks.subjects import CACHE, OUR_MODULES, WORKS, Subject
 from infra.synth import ROOT, synthesise
 from local import assembly, aws
 from local.processes import Children
+from proof.benchmarks import measure, subjects
+from proof.benchmarks.__main__ import use_node_of_pypi
+from proof.benchmarks.cost import QUIET, SIDES, THOUSAND, Measured, Month, Request
+from proof.benchmarks.meter import Meter, Usage
+from proof.benchmarks.subjects import CACHE, OUR_MODULES, WORKS, Subject
 
 VOIDS = 40
 ROUNDS = 12

@@ -1,0 +1,93 @@
+"""`make bench`: measure this service beside its alternatives. Sends nothing anywhere.
+
+    python -m proof.benchmarks [--quick] [--no-instructions] [--afresh]
+
+What is measured is written at once, to .cache/bench/run.json: a run that was ended goes on where it stood, with the
+same asset on the same machine. A whole run writes proof/benchmarks/results.json and the tables of docs/performance.md.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from infra.synth import synthesis_environment
+from proof.commit import commit
+
+
+def main() -> None:
+    """One run, or the rest of one."""
+    parser = argparse.ArgumentParser(prog="python -m proof.benchmarks")
+    parser.add_argument("--quick", action="store_true", help="few rounds: a first impression, printed only")
+    parser.add_argument("--no-instructions", action="store_true", help="without valgrind; printed only")
+    parser.add_argument("--afresh", action="store_true", help="begin anew, whatever was measured")
+    options = parser.parse_args()
+    if sys.version_info[:2] != (3, 13):
+        sys.exit("make bench: Python 3.13 is what the functions run on; run this with it")
+    use_node_of_pypi()
+    # Only now: infra imports the CDK, which starts Node.
+    from infra import bundle
+    from proof.benchmarks import measure, report, subjects
+    from proof.benchmarks.steps import steps
+
+    valgrind = shutil.which("valgrind") is not None and not options.no_instructions
+    made = subjects.prepare()
+    instrument = b"".join(path.read_bytes() for path in sorted(subjects.HERE.rglob("*.py")))
+    of = {"asset": bundle.content_hash(), "by": hashlib.sha256(instrument).hexdigest(), "machine": machine()}
+    of |= {"quick": options.quick, "instructions": valgrind}
+    kept = Kept(subjects.CACHE / "run.json", of, afresh=options.afresh)
+    with ExitStack() as stack:
+        for name, take in steps(made, stack, quick=options.quick, valgrind=valgrind).items():
+            if name not in kept.steps:
+                measure.say(name)
+                kept.add(name, take())
+    results = report.results(kept.head(), kept.found(levers=False), kept.found(levers=True))
+    sys.stdout.write(report.text(results) + "\n")
+    if valgrind and not options.quick:
+        report.keep(results)
+
+
+def machine() -> str:
+    """What ratios depend on least."""
+    return f"{platform.machine()} with {os.cpu_count()} processors and Python {platform.python_version()}"
+
+
+class Kept:
+    """What was measured so far, in a file; of another asset, machine, instrument or kind of run it is forgotten."""
+
+    def __init__(self, path: Path, of: dict[str, Any], *, afresh: bool) -> None:
+        self.path, self.of = path, of
+        found = json.loads(path.read_text("utf-8")) if path.is_file() and not afresh else {}
+        self.steps: dict[str, Any] = found["steps"] if found.get("of") == of else {}
+
+    def add(self, name: str, found: dict[str, Any]) -> None:
+        """Keep a step, and how busy the machine was."""
+        self.steps[name] = {"load": os.getloadavg()[0], "found": found}
+        self.path.write_text(json.dumps({"of": self.of, "steps": self.steps}, ensure_ascii=False), "utf-8")
+
+    def head(self) -> dict[str, str]:
+        """On what it was measured."""
+        loads = [step["load"] for step in self.steps.values()]
+        load = f"{min(loads):.1f} to {max(loads):.1f}"
+        return {"commit": commit(), "day": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "load": load}
+
+    def found(self, *, levers: bool) -> dict[str, Any]:
+        """The figures of all steps: those of the levers, or all others."""
+        parts = [step["found"] for name, step in self.steps.items() if name.startswith("levers") is levers]
+        return {figure: values for part in parts for figure, values in part.items()}
+
+
+def use_node_of_pypi() -> None:
+    """The CDK's runtime takes the Node that came with the project's tools, as for `make synth`."""
+    os.environ.update(synthesis_environment("test", Path(".cache")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The events that every subject gets: whole ones, as a REST API's proxy integration sends them."""
+
+import base64
+import hashlib
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from proof.benchmarks.stub import SECRET, operation
+
+HOST = "abcdefghij.execute-api.eu-central-1.amazonaws.com"
+
+
+def events(work: str, first: int, count: int) -> list[dict[str, Any]]:
+    """The events of this work for `count` different orders."""
+    make = {"submit": submit, "webhook": webhook, "read": read, "settle": settle}[work]
+    return [make(f"order-{number}") for number in range(first, first + count)]
+
+
+def submit(order_id: str) -> dict[str, Any]:
+    """POST /voids."""
+    body = json.dumps({"order_id": order_id, "order_currency": "UAH", "comment": "benchmark"})
+    return event("/voids", "application/json", body, {"Idempotency-Key": f"release-{order_id}"})
+
+
+def read(order_id: str) -> dict[str, Any]:
+    """GET /voids/{order_id}."""
+    path = {"path": f"/voids/{order_id}", "pathParameters": {"order_id": order_id}}
+    return {**event("/voids/{order_id}", "application/json", ""), **path, "httpMethod": "GET", "body": None}
+
+
+def settle(_order_id: str) -> dict[str, Any]:
+    """What the schedule sends; settle_voids does not look at it."""
+    return {"source": "aws.scheduler"}
+
+
+def webhook(order_id: str) -> dict[str, Any]:
+    """POST /webhooks/financial-line: the provider's message that a void succeeded, signed."""
+    data = base64.urlsafe_b64encode(json.dumps(operation(order_id, "UAH")).encode())
+    secret = SECRET["api_secret"].encode()
+    signature = base64.urlsafe_b64encode(hashlib.sha1(secret + data + secret).digest())  # noqa: S324
+    form = urlencode({"data": data.decode(), "signature": signature.decode()})
+    return event("/webhooks/financial-line", "application/x-www-form-urlencoded", form)
+
+
+def event(path: str, kind: str, body: str, more: dict[str, str] | None = None) -> dict[str, Any]:
+    """A POST."""
+    headers = {
+        **(more or {}), "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "Content-Type": kind,
+        "Host": HOST, "User-Agent": "benchmark/1", "X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678",
+        "X-Forwarded-For": "192.0.2.1", "X-Forwarded-Port": "443", "X-Forwarded-Proto": "https",
+    }  # fmt: skip
+    caller = "arn:aws:sts::123456789012:assumed-role/shop/session"
+    context = {
+        "accountId": "123456789012", "apiId": "abcdefghij", "domainName": HOST, "domainPrefix": "abcdefghij",
+        "extendedRequestId": "AbCdEfGhIjKlMnO=", "httpMethod": "POST", "path": f"/v1{path}", "protocol": "HTTP/1.1",
+        "identity": {"sourceIp": "192.0.2.1", "userAgent": "benchmark/1", "userArn": caller},
+        "requestId": "00000000-0000-4000-8000-000000000000", "requestTime": "24/Nov/2026:10:10:10 +0000",
+        "requestTimeEpoch": 1795515010000, "resourceId": "abc123", "resourcePath": path, "stage": "v1",
+    }  # fmt: skip
+    return {
+        "resource": path, "path": path, "httpMethod": "POST", "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()}, "queryStringParameters": None,
+        "multiValueQueryStringParameters": None, "pathParameters": None, "stageVariables": None,
+        "requestContext": context, "body": body, "isBase64Encoded": False,
+    }  # fmt: skip

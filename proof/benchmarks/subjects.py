@@ -1,0 +1,180 @@
+"""What is measured: this service's asset, two peers and the floor, each as a directory like Lambda's /var/task.
+
+Promises that our own asset is made by `infra.bundle`, as a deployment makes it, and that peers get pinned packages and
+the same byte code. Everything is below .cache/bench; a directory is made again only when what it is made from changes.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import trustme
+
+from proof.commit import ROOT
+
+HERE = Path(__file__).resolve().parent
+CACHE = ROOT / ".cache" / "bench"
+WORKS = ("submit", "webhook")
+OUR_MODULES = {"submit": "submit_void", "webhook": "receive_webhook", "read": "read_voids", "settle": "settle_voids"}
+"""Only ours can be read, and queries by itself what is open."""
+HEADS = {"ours": "ours", "by_hand": "by hand", "powertools": "Powertools", "floor": "floor"}
+PEERS = ("by_hand", "powertools", "floor")
+SHIPPABLE = PEERS[:2]
+"""What somebody would deploy; the floor is a limit only."""
+LIMIT = re.compile(r"\b([A-Z_]+_SECONDS = |connect_timeout=|read_timeout=)([\d.]+)")
+"""The time limits in our sources."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One directory that is run, and the environment that only it gets."""
+
+    name: str
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def module(self, work: str) -> str:
+        """The module whose `handler` does this work."""
+        return OUR_MODULES[work] if self.name.startswith("ours") else work
+
+
+def prepare() -> dict[str, Subject]:
+    """Make what is missing; the subjects by name."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    made = {name: Subject(name, make(name)) for name in ("ours", *PEERS)}
+    certificates(made["by_hand"].directory / "botocore" / "cacert.pem")
+    # The floor trusts the one authority that it meets: less cannot be parsed.
+    floor = replace(made["floor"], environment={"CA_FILE": str(CACHE / "ca.pem")})
+    return {**made, "floor": floor, "ours": patient(made["ours"])}
+
+
+def make(name: str) -> Path:
+    """One subject's directory, with byte code."""
+    from infra import bundle  # here, because it starts the CDK's Node
+
+    requirements, sources = HERE / f"requirements-{name}.txt", HERE / "peers" / name
+    made_from = [path for path in (Path(__file__), *sorted(sources.rglob("*.py")), requirements) if path.is_file()]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_from)).hexdigest()
+    if name == "ours":
+        digest = bundle.content_hash()
+    directory, stamp = CACHE / name, CACHE / f"{name}.made-from"
+    if directory.is_dir() and stamp.is_file() and stamp.read_text() == digest:
+        return directory
+    shutil.rmtree(directory, ignore_errors=True)
+    stamp.unlink(missing_ok=True)
+    sys.stderr.write(f"making {name}\n")
+    if name == "ours":
+        bundle.bundle(directory)
+    else:
+        if requirements.is_file():
+            pinned = ["--target", str(directory), "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)]
+            uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-config", "--link-mode", "copy"]
+            subprocess.run([*uv, "--python", sys.executable, *pinned], check=True, stdout=sys.stderr)
+        shutil.copytree(sources, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        bundle.compile_all(directory)
+    stamp.write_text(digest)
+    return directory
+
+
+def certificates(usual: Path) -> None:
+    """The stubs' certificate (RSA-2048, like AWS's), and their authority in the usual file of some 140 others."""
+    if not (CACHE / "trust.pem").is_file():
+        authority = trustme.CA(key_type=trustme.KeyType.RSA)
+        authority.cert_pem.write_to_path(str(CACHE / "ca.pem"))
+        leaf = authority.issue_cert("127.0.0.1", "localhost", key_type=trustme.KeyType.RSA)
+        leaf.private_key_and_cert_chain_pem.write_to_path(str(CACHE / "stub.pem"))
+        (CACHE / "trust.pem").write_bytes(usual.read_bytes() + b"\n" + authority.cert_pem.bytes())
+
+
+def patient(ours: Subject) -> Subject:
+    """Our asset with the stubs' authority added to its trust, and a hundred times its patience.
+
+    Whoever counts instructions slows it down fifty times, and a busy machine is not what is measured.
+    """
+    aws = CACHE / "trust-ours.pem"
+    aws.write_bytes((ours.directory / "trust" / "aws.pem").read_bytes() + (CACHE / "ca.pem").read_bytes())
+    with changed(ours, "patient") as copy:
+        # OpenSSL looks an authority up by the hash of its name; the tool that knows the hash comes with OpenSSL.
+        asked = ["openssl", "x509", "-noout", "-subject_hash", "-in", str(CACHE / "ca.pem")]
+        name = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+        shutil.copy(CACHE / "ca.pem", copy.directory / "trust" / "roots" / f"{name}.0")
+        for path in [*copy.directory.glob("*.py"), *copy.directory.glob("payments/*.py")]:
+            path.write_text(LIMIT.sub(lambda found: f"{found[1]}{float(found[2]) * 100:g}", path.read_text()))
+    return Subject("ours", copy.directory, {"AWS_CA_BUNDLE": str(aws)})
+
+
+# ---- something taken out of it ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def changed(subject: Subject, how: str) -> Iterator[Subject]:
+    """A fresh copy to take something out of; what was written in it since is compiled again at the end."""
+    copy = replace(subject, name=f"{subject.name}-{how}", directory=CACHE / f"{subject.name}-{how}")
+    shutil.rmtree(copy.directory, ignore_errors=True)
+    shutil.copytree(subject.directory, copy.directory)
+    before = {path: path.read_bytes() for path in copy.directory.glob("**/*.py")}
+    yield copy
+    # The byte code of an asset is never compared with its source, so it would go on as if nothing had changed.
+    new = [str(path) for path in copy.directory.glob("**/*.py") if path.read_bytes() != before.get(path)]
+    if new:
+        options = ["-q", "-f", "--invalidation-mode", "unchecked-hash"]
+        subprocess.run([sys.executable, "-m", "compileall", *options, *new], check=True, stdout=sys.stderr)
+
+
+def without_bytecode(subject: Subject) -> Subject:
+    """As most tools zip it: Lambda's disk is read-only, so everything is compiled at every cold start."""
+    with changed(subject, "plain") as copy:
+        for folder in [path for path in copy.directory.rglob("__pycache__") if path.is_dir()]:
+            shutil.rmtree(folder)
+    return copy
+
+
+def with_whole_data(subject: Subject) -> Subject:
+    """Our asset with the data of all of AWS's services, as botocore ships it."""
+    with changed(subject, "whole-data") as copy:
+        for package in ("boto3", "botocore"):
+            data = CACHE / "by_hand" / package / "data"
+            shutil.copytree(data, copy.directory / package / "data", dirs_exist_ok=True)
+    return copy
+
+
+def with_collector(subject: Subject) -> Subject:
+    """Python looks for garbage during init too, as it does everywhere: nothing but the switches is taken out."""
+    with changed(subject, "collecting") as copy:
+        (path,) = [path for path in copy.directory.glob("*.py") if "gc.disable()" in path.read_text()]
+        path.write_text(re.sub(r"gc\.(disable|freeze|enable)\(\)", "gc.isenabled()", path.read_text()))
+    return copy
+
+
+def with_whole_trust(subject: Subject) -> Subject:
+    """Every certificate authority parsed for each context, which is what happens when nothing is done about it."""
+    environment = {"AWS_CA_BUNDLE": str(CACHE / "trust.pem"), "PROVIDER_CA_FILE": str(CACHE / "trust.pem")}
+    return replace(subject, name=f"{subject.name}-whole-trust", environment=environment)
+
+
+LEVERS: dict[str, Callable[[Subject], Subject]] = {
+    "whole trust parsed each time": with_whole_trust,
+    "no byte code": without_bytecode,
+    "all of botocore's data": with_whole_data,
+    "garbage collected at init": with_collector,
+}
+"""Our asset with one thing taken away at a time."""
+
+
+def size(directory: Path) -> tuple[int, int]:
+    """Bytes unzipped and zipped."""
+    files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+    archive = CACHE / "size.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+        for path in files:
+            out.write(path, path.relative_to(directory))
+    zipped = archive.stat().st_size
+    archive.unlink()
+    return sum(path.stat().st_size for path in files), zipped

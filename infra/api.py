@@ -89,8 +89,10 @@ class Api(Construct):
         # From the id and the literal stage: the stage depends on the routes, the routes on the function that
         # needs this address, so a reference to the stage would be a cycle.
         own = f"https://{self.rest.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}"
-        domain = environment.custom_domain
-        self.url = f"{public_url or (f'https://{domain.name}' if domain else own)}/{STAGE}"
+        # A new domain has no DNS record yet: until the old address is closed, everybody goes on being sent there.
+        if environment.custom_domain is not None and environment.close_default_address:
+            own = f"https://{environment.custom_domain.name}"
+        self.url = f"{public_url or own}/{STAGE}"
         self.webhook_url = f"{self.url}/webhooks/financial-line"
 
     def stage(self, environment: Environment, key: kms.IKey | None) -> apigateway.StageOptions:

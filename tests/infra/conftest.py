@@ -75,6 +75,7 @@ def every_option() -> Environment:
         alarm_topic_arns=("arn:aws:sns:eu-central-1:123456789012:pager",),
         outcome_url="https://shop.example.com/hooks/void-settled?from=voids",
         outcome_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf",
+        outcome_secret_version="0a1b" * 8,
         custom_domain=CustomDomain(
             name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
         ),

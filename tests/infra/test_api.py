@@ -222,7 +222,8 @@ def test_a_custom_domain_opens_beside_the_old_door_and_closes_it_in_a_second_ste
         assert by_type["AWS::ApiGateway::DomainName"]["SecurityPolicy"] == "TLS_1_2"
         assert by_type["AWS::ApiGateway::RestApi"]["DisableExecuteApiEndpoint"] is closed
         assert by_type["AWS::ApiGateway::BasePathMapping"]["BasePath"] == "v1"
-        assert by_type["AWS::SSM::Parameter"]["Value"] == "https://voids.example.com/v1/webhooks/financial-line"
+        # While its DNS record is not there yet, the provider could not reach the domain.
+        assert ("https://voids.example.com/v1/" in json.dumps(by_type["AWS::SSM::Parameter"]["Value"])) is closed
         deployments |= {name for name, each in resources.items() if each["Type"] == "AWS::ApiGateway::Deployment"}
     assert len(deployments) == 2, "the door is closed by a deployment only"
 

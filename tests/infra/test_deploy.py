@@ -137,6 +137,21 @@ def test_afterwards_the_stack_policy_is_set(answers: Answers, run: Callable[...,
     assert (code, told.count("\n")) == (0, 1)
 
 
+def test_whoever_deploys_gets_a_policy_to_paste_with_nothing_but_the_bootstrapped_roles(
+    answers: Answers, run: Callable[..., tuple[int, str]]
+) -> None:
+    code, told = run(READY, "policy")
+    allowed = {each["Action"]: each["Resource"] for each in json.loads(told)["Statement"]}
+    assert (code, allowed) == (0, {
+        "sts:AssumeRole": "arn:aws:iam::123456789012:role/cdk-hnb659fds-*-role-123456789012-eu-central-1",
+        "apigateway:GET": "arn:aws:apigateway:eu-central-1::/account",
+        "cloudformation:SetStackPolicy": "arn:aws:cloudformation:eu-central-1:123456789012:stack/VoidService-prod/*",
+    })  # fmt: skip
+    answers("sts").add_response("get_caller_identity", IDENTITY)
+    assert run(replace(READY, account=None), "policy") == (0, told)  # of whoever asks
+    assert "arn:aws-cn:iam::" in run(replace(READY, region="cn-north-1"), "policy")[1]
+
+
 def test_synth_warns_of_what_deploy_will_refuse_and_still_writes_the_template(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from infra import settled_event
+from infra.environment import Environment
 from infra.synth import ROOT
 from payments.facts import FailureReason, State
 from tests.fakes import pipe, scene
 
 Resources = dict[str, dict[str, Any]]
+TABLE_ARN = "arn:aws:dynamodb:eu-central-1:123456789012:table/VoidService-test-OrdersTable-1"
 SETTLED = (State.VOIDED, State.FAILED)
 
 
@@ -175,6 +178,21 @@ def test_the_pipe_goes_from_the_stream_to_the_bus_with_this_filter_and_this_temp
     }
 
 
+@pytest.mark.parametrize(("on", "stream"), [(False, None), (True, f"{TABLE_ARN}/stream/2026-11-24T10:10:10.100")])
+def test_a_table_that_was_brought_back_has_its_pipe_taken_off_and_put_onto_the_new_stream(
+    synthesised: Callable[..., Path], on: bool, stream: str | None
+) -> None:
+    environment = Environment(name="test", settled_events=on, table_stream_arn=stream)
+    (path,) = synthesised(environment).glob("*.template.json")
+    template = json.loads(path.read_text("utf-8"))
+    assert [each["Properties"]["Source"] for each in of(template, "AWS::Pipes::Pipe").values()] == [stream] * on
+    # Nothing may stand on the old stream, for which CloudFormation would look in the table that is gone.
+    assert "StreamArn" not in json.dumps(template)
+    watched = {each["Properties"]["AlarmName"] for each in of(template, "AWS::CloudWatch::Alarm").values()}
+    assert ("VoidService-test Outcomes have stopped" in watched) is on
+    assert of(template, "AWS::Events::EventBus"), "who subscribes to the bus goes on doing so"
+
+
 def rights(template: dict[str, Any], service: str) -> dict[str, Any]:
     """Action -> resource, of the one role that this service may take."""
     (role,) = [name for name, each in of(template, "AWS::IAM::Role").items() if service in json.dumps(each)]
@@ -229,7 +247,8 @@ def test_an_endpoint_gets_each_event_with_the_header_from_the_merchants_own_secr
     secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf"
     assert connection["Properties"]["AuthParameters"]["ApiKeyAuthParameters"] == {
         "ApiKeyName": "Authorization",
-        "ApiKeyValue": f"{{{{resolve:secretsmanager:{secret}:SecretString:authorization::}}}}",
+        # With the version in it: without another text CloudFormation would never read the secret again.
+        "ApiKeyValue": f"{{{{resolve:secretsmanager:{secret}:SecretString:authorization::{'0a1b' * 8}}}}}",
     }
     (rule,) = of(everything, "AWS::Events::Rule").values()
     assert rule["Properties"]["EventPattern"] == {"source": ["void-service"], "detail-type": ["void.settled"]}

@@ -17,7 +17,7 @@ from infra import deploy, environments, restore
 from infra.synth import ROOT
 from payments.reviews import Reason
 
-RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+RUNBOOK = "\n".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("runbook", "tokens"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROGRAMS = ("aws", "make", "python", "npx")
 # The AWS command's own, for any service, and the one service that it names differently from the SDK.

@@ -1,8 +1,8 @@
 """`python -m infra.deploy check|protect|policy ENVIRONMENT`: what `make deploy` does around the CDK's own command.
 
 `check` refuses, by name, what would be deployed without an alarm that anyone reads, into another account, or without
-access logs. `protect` sets the stack policy. `policy` prints what whoever deploys must be allowed. Never changes anything
-else.
+access logs. `protect` sets the stack policy. `policy` prints what whoever deploys must be allowed. Changes
+nothing else.
 """
 
 import argparse

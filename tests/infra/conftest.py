@@ -13,6 +13,7 @@ from infra.environment import CustomDomain, Environment, ReservedConcurrency, To
 from infra.environments import ENVIRONMENTS
 from infra.synth import ROOT, synthesis_environment
 from tests import once
+from tests.infra.stack import Stack
 
 Template = dict[str, Any]
 Resources = dict[str, dict[str, Any]]
@@ -55,6 +56,12 @@ def of_type(template: Template) -> Callable[[str], Resources]:
         return {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}
 
     return select
+
+
+@pytest.fixture(scope="session")
+def stacks(templates: dict[str, Template], everything: Template) -> dict[str, Stack]:
+    """The environments, and `every option`."""
+    return {name: Stack(template) for name, template in (templates | {"every option": everything}).items()}
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def asset(assembly: Path) -> Path:
-    """What is zipped and deployed as the code of all four functions."""
+    """What is zipped and deployed as the code of all functions."""
     (asset,) = (assembly / "test").glob("asset.*")
     return asset
 
@@ -41,21 +41,6 @@ def templates(assembly: Path) -> dict[str, Template]:
         name: json.loads((assembly / name / f"VoidService-{name}.template.json").read_text(encoding="utf-8"))
         for name in ENVIRONMENTS
     }
-
-
-@pytest.fixture(scope="session")
-def template(templates: dict[str, Template]) -> Template:
-    return templates["test"]
-
-
-@pytest.fixture(scope="session")
-def of_type(template: Template) -> Callable[[str], Resources]:
-    """The resources of a type in the environment `test`, as logical id -> resource."""
-
-    def select(kind: str) -> Resources:
-        return {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}
-
-    return select
 
 
 @pytest.fixture(scope="session")

@@ -74,8 +74,8 @@ coverage: $(INSTALLED) ## which lines and branches the tests run (CONTRIBUTING.m
 model: $(INSTALLED)
 	@PYTHONPATH=functions $(PYTHON) -m proof.closure $(MODEL)
 
-faults: $(INSTALLED) ## run the fault simulator (REPLAY='executes:3=1': one schedule; WITHOUT='a guard': taken out)
-	@PYTHONPATH=functions $(PYTHON) -m tests.faults $(FAULTS) $(if $(REPLAY),--replay "$(REPLAY)") $(if $(WITHOUT),--without "$(WITHOUT)")
+faults: $(INSTALLED) ## run the fault simulator (REPLAY='plain:3=6': one schedule; WITHOUT='a guard': taken out)
+	@PYTHONPATH=functions $(PYTHON) -m proof.simulation $(FAULTS) $(if $(REPLAY),--replay "$(REPLAY)") $(if $(WITHOUT),--without "$(WITHOUT)")
 
 mutants: $(INSTALLED) ## which small faults in functions/ would no test notice? Resumable (MUTANTS='payments/verdict.py': some files)
 	@$(PYTHON) -m proof.mutants $(MUTANTS)

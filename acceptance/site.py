@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
 from acceptance import wire
@@ -27,6 +28,9 @@ from ops import systems
 from ops.places import OpsError, Place
 from payments import settings
 from payments.secret import Credentials
+
+LOCAL_MERCHANT = ReadOnlyCredentials("local", "local-secret", None)
+"""Whom the local run lets submit; an operator may not."""
 
 WEBHOOK_ROUTE = "/webhooks/financial-line"
 JSON = {"Content-Type": "application/json"}
@@ -183,8 +187,8 @@ class Site:
         return urlsplit(self.api_url).path
 
     def signer(self) -> Signer:
-        """Signs as the operator does, with the credentials of now: a session may have been renewed meanwhile."""
-        mine = self.place.caller if self.local else self.place.session.get_credentials().get_frozen_credentials()
+        """Signs as a merchant does, with the credentials of now: a session may have been renewed meanwhile."""
+        mine = LOCAL_MERCHANT if self.local else self.place.session.get_credentials().get_frozen_credentials()
         return Signer(mine, self.place.region)
 
     def call(

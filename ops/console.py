@@ -5,6 +5,7 @@ or a request without the token is refused. Passes on reads, and what `--decide` 
 this process.
 """
 
+import contextlib
 import hmac
 import re
 import secrets
@@ -85,6 +86,10 @@ def start(console: Console, port: int) -> ThreadingHTTPServer:
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 75
+
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # a page that was left: nobody is told
+                super().handle()
 
         def do_GET(self) -> None:
             length = self.headers.get("Content-Length", "0")

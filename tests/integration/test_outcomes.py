@@ -142,7 +142,7 @@ def test_an_order_leaves_encoded_so_that_nothing_in_it_has_to_be_escaped(service
 
 def test_the_event_goes_over_the_deployed_bus_to_whoever_asked_for_it(service: Service) -> None:
     bus, sqs = service.client("events"), service.client("sqs")
-    (name,) = [each["Name"] for each in bus.list_event_buses()["EventBuses"] if each["Name"] != "default"]
+    (name,) = [each["Name"] for each in bus.list_event_buses()["EventBuses"] if "VoidService" in each["Name"]]
     url, rule = sqs.create_queue(QueueName=f"outcomes-{uuid4().hex}")["QueueUrl"], f"voided-{uuid4().hex}"
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = {"source": [settled_event.SOURCE], "detail-type": [settled_event.SETTLED]}

@@ -265,13 +265,6 @@ def test_the_test_environment_from_bootstrap_to_destroy(
     assert again.returncode == 0, again.stdout
     assert f"{test.stack} (no changes)" in again.stdout
 
-    release_again(account, test.stack, times=12)
-    pruned = run([sys.executable, "-m", "infra.versions", "prune", "test"], account.environment, ROOT)
-    assert pruned.returncode == 0, pruned.stdout
-    assert "10 kept, 3 deleted" in pruned.stdout, pruned.stdout
-    listed = run([sys.executable, "-m", "infra.versions", "list", "test"], account.environment, ROOT)
-    assert sum(line.endswith("  live") for line in listed.stdout.splitlines()) == 4, listed.stdout
-
     (tmp_path / "financial-line.json").write_text(json.dumps(CREDENTIALS))
     as_the_aws_command_does(account, outputs["FillSecretCommand"], tmp_path)
     assert filled(account, outputs["SecretName"]) == CREDENTIALS
@@ -353,15 +346,6 @@ def let_the_gateway_write_logs(account: Account) -> None:
     role = f"arn:aws:iam::{aws.ACCOUNT}:role/gateway-logs"
     change: Any = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}]
     account.client("apigateway").update_account(patchOperations=change)
-
-
-def release_again(account: Account, stack: str, times: int) -> None:
-    """New versions of one function, as releases make them; its alias stays with the last."""
-    client, function = account.client("lambda"), physical_names(account, stack)["AWS::Lambda::Function"]
-    for number in range(times):
-        client.update_function_configuration(FunctionName=function, Description=f"release {number}")
-        version = client.publish_version(FunctionName=function)["Version"]
-    client.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
 
 
 def make_in(project: Path, cli: Path, assembly: Assembly) -> list[str]:

@@ -1,0 +1,140 @@
+"""Schedules: at random, breadth first, shortened, and replayed from the line that names them."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import decide
+import lambda_http
+import read_voids
+import receive_webhook
+import settle_voids
+import submit_void
+import telemetry
+from payments import items
+from proof.simulation import wire
+from proof.simulation.configurations import CONFIGURATIONS, Config
+from proof.simulation.world import Simulation
+
+DEVIATES = 0.12
+type Schedule = dict[int, int]
+
+
+class _Log:
+    """Every word of the log is kept."""
+
+    def append_keys(self, **more: Any) -> None:
+        wire.simulation().heard.append(more)
+
+    def info(self, message: str, **more: Any) -> None:
+        wire.simulation().heard.append((message, more))
+
+    debug = warning = error = exception = critical = info
+
+
+class _Metrics:
+    """What each invocation counted is its own."""
+
+    @property
+    def metric_set(self) -> Any:
+        actor = wire.simulation().runtime.current
+        return actor.invocation.counted if actor is not None else Counter()
+
+    def add_metric(self, name: str, unit: Any, value: float) -> None:
+        self.metric_set[name] += round(value)
+
+    def flush_metrics(self) -> None:
+        """They are read when the invocation has ended."""
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """The virtual outside in place of the real one."""
+
+    def systems() -> Any:
+        return wire.simulation().runtime.actor.instance.systems
+
+    handlers = (lambda_http, submit_void, read_voids, receive_webhook, settle_voids, decide, telemetry)
+    replaced = [
+        *((module, "logger", _Log()) for module in handlers), (telemetry, "metrics", _Metrics()),
+        (submit_void, "systems_that_send", systems), (read_voids, "systems", systems), (decide, "systems", systems),
+        (settle_voids, "systems", systems), (receive_webhook, "storage", systems),
+        (settle_voids, "now", lambda: wire.simulation().runtime.now), (settle_voids, "ThreadPoolExecutor", wire.Workers),
+        (items, "SHARDS", 2), *wire.replacements(),
+    ]  # fmt: skip
+    with ExitStack() as stack:
+        for target, name, value in replaced:
+            stack.enter_context(patch.object(target, name, value))
+        yield
+
+
+def run(config: Config, schedule: Schedule, trace: bool = False) -> Simulation:
+    """One schedule: at each step that it names another choice than the first."""
+    step = iter(range(10_000))
+
+    def choose(number: int) -> int:
+        return min(schedule.get(next(step), 0), number - 1)
+
+    sim = Simulation(config, choose, trace)
+    sim.run()
+    return sim
+
+
+def walk(config: Config, seed: str) -> tuple[Simulation, Schedule]:
+    """A schedule at random."""
+    dice = random.Random(seed)
+    taken: Schedule = {}
+    step = iter(range(10_000))
+    often = dice.choice((0.05, DEVIATES, 0.35))
+
+    def choose(number: int) -> int:
+        here, choice = next(step), dice.randrange(1, number) if number > 1 and dice.random() < often else 0
+        if choice:
+            taken[here] = choice
+        return choice
+
+    sim = Simulation(config, choose)
+    sim.run()
+    return sim, taken
+
+
+def breadth_first(config: Config, most: int) -> Iterator[tuple[Schedule, Simulation]]:
+    """The ordinary course, then each single deviation from it."""
+    widths: list[int] = []
+
+    def choose(number: int) -> int:
+        widths.append(number)
+        return 0
+
+    sim = Simulation(config, choose)
+    sim.run()
+    yield {}, sim
+    singles = [(step, choice) for step, width in enumerate(widths) for choice in range(1, width)]
+    for step, choice in singles[:most]:
+        yield {step: choice}, run(config, {step: choice})
+
+
+def shrink(config: Config, schedule: Schedule) -> Schedule:
+    """The same harm with fewer deviations."""
+    harm = {each.partition(":")[0] for each in run(config, schedule).watch.violations}
+    for step in sorted(schedule, reverse=True):
+        fewer = {key: value for key, value in schedule.items() if key != step}
+        if harm & {each.partition(":")[0] for each in run(config, fewer).watch.violations}:
+            schedule = fewer
+    return schedule
+
+
+def written(config: Config, schedule: Schedule) -> str:
+    """The line that replays a schedule."""
+    return f"{config.name}:{','.join(f'{step}={choice}' for step, choice in sorted(schedule.items()))}"
+
+
+def read(line: str) -> tuple[Config, Schedule]:
+    """What such a line says."""
+    name, _, steps = line.partition(":")
+    return CONFIGURATIONS[name], {
+        int(step): int(choice) for step, _, choice in (each.partition("=") for each in steps.split(",") if each)
+    }

@@ -1,0 +1,273 @@
+"""The network below `payments.provider`: resolver, addresses, handshake and a socket that speaks bytes.
+
+All that the file does above them is the shipped code: the thread that connects, the share of each address, the moment
+at which a conversation ends, and how http.client and urllib3 read what came.
+"""
+
+import http.client
+import io
+import socket
+import ssl
+from collections.abc import Buffer, Callable
+from functools import cache, lru_cache, partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from payments import connection
+from payments.provider import Provider
+from payments.settings import ProviderSettings
+from payments.signatures import Scheme
+from play.words import DRIP, STALL
+from proof.simulation.runtime import TIME_OVER, Actor
+
+if TYPE_CHECKING:
+    from proof.simulation.world import Simulation
+
+HOST = "api.finline.invalid"
+WEBHOOK_URL = "https://void.example/v1/webhooks/financial-line"
+REFUSED, RESET, SLOW = "refused", "reset", "slow"
+SLOW_MS = 30_000
+"""What a resolver takes that asks a dead server first."""
+
+
+@cache
+def provider_of(sends: bool) -> Provider:
+    """The shipped client; making its trust store is dear, and it remembers nothing."""
+    settings = ProviderSettings(f"https://{HOST}", Scheme.PLAIN, None)
+    return Provider(settings, WEBHOOK_URL) if sends else Provider(settings)
+
+
+class _Bytes(ssl.SSLSocket):
+    """What lies below a TLS socket: what is sent goes to the provider, what is read comes from it."""
+
+    def __init__(self, sim: "Simulation") -> None:  # not super's: there is no file descriptor
+        self._io_refs, self._closed = 0, False
+        self._sslobj: Any = self
+        self.sim = sim
+        self.request = b""
+        self.answer: bytes | None = None
+        self.read_so_far = 0
+        self.seconds: float | None = None
+        self.drips = self.stalls = False
+
+    context = None  # type: ignore[assignment]
+    session = None
+
+    def settimeout(self, value: float | None) -> None:
+        """Remember how long the next piece may take."""
+        self.seconds = value
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """One piece of the request."""
+        piece = bytes(data)
+        if not self.request:
+            self.sim.first_byte(piece)
+        self.request += piece
+        return len(piece)
+
+    def read(self, size: int = 1024, buffer: Buffer | None = None) -> bytes:
+        """One piece of the answer; as SSLSocket does, into the buffer."""
+        piece = self._next(size)
+        assert buffer is not None
+        memoryview(buffer)[: len(piece)] = piece
+        return len(piece)  # type: ignore[return-value]
+
+    def _next(self, size: int) -> bytes:
+        if self.answer is None:
+            self.answer = self._await(self.sim.exchange(self.request, self.seconds))
+        if self.drips:
+            self.sim.runtime.pause("the next byte", 1.0, waiting=True)
+            size = 1
+        piece = self.answer[self.read_so_far : self.read_so_far + size]
+        self.read_so_far += len(piece)
+        if not piece and self.stalls:
+            self.sim.runtime.pause("the next byte", self.seconds, waiting=True)
+            raise TimeoutError
+        return piece
+
+    def _await(self, answer: bytes | None) -> bytes:
+        if answer is None:
+            raise ConnectionResetError
+        self.stalls, self.drips = answer.startswith(STALL), answer.startswith(DRIP)
+        return answer.removeprefix(STALL).removeprefix(DRIP)
+
+    def shutdown(self, how: int) -> None:
+        """Nothing is left open."""
+
+    def _real_close(self) -> None:
+        """There is no file descriptor."""
+
+
+class WireSocket(connection._DeadlineSocket, _Bytes):
+    """The shipped socket, whose conversation ends at one moment, above those bytes."""
+
+
+class _Plain:
+    """A TCP socket that connects, or not."""
+
+    def __init__(self, *_: object) -> None:
+        self.seconds: float | None = None
+
+    def setsockopt(self, *_: object) -> None:
+        """No packets, no delays."""
+
+    def settimeout(self, seconds: float) -> None:
+        """For the connection, then for the handshake."""
+        self.seconds = seconds
+
+    def connect(self, address: object) -> None:
+        """Raises OSError."""
+        _await("the connection", self.seconds)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def _await(point: str, seconds: float | None) -> None:
+    sim = simulation()
+    if not sim.config.opening:
+        return
+    how = sim.runtime.pause(point, seconds)
+    if how == TIME_OVER:
+        raise TimeoutError
+    if how == REFUSED:
+        raise ConnectionRefusedError
+    if how == RESET:
+        raise ConnectionResetError
+
+
+def _getaddrinfo(host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    """The system's resolver knows no time limit."""
+    sim = simulation()
+    if sim.config.opening and sim.runtime.pause("the resolver") == SLOW:
+        sim.runtime.pause("the resolver", SLOW_MS / 1000, waiting=True)
+    return [(2, 1, 6, "", (f"192.0.2.{number}", port)) for number in range(1, 3)]
+
+
+class _Connection(connection.Connection):
+    """The shipped connection up to the handshake."""
+
+    def connect(self) -> None:
+        """Raises OSError."""
+        plain: Any = self._new_conn()
+        _await("the handshake", plain.seconds)
+        self.sock = WireSocket(simulation())
+
+
+# ---- threads ---------------------------------------------------------------------------------------------------------
+
+
+class _Event:
+    """`threading.Event` for actors."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waits: Actor | None = None
+
+    def set(self) -> None:
+        """It happened."""
+        self._set = True
+        if self._waits is not None:
+            self._waits.waiting = False
+
+    def wait(self, seconds: float) -> bool:
+        """Until it happens, or the time is over."""
+        runtime = simulation().runtime
+        if not self._set:
+            self._waits = runtime.actor
+            runtime.pause("the thread that connects", seconds, waiting=True)
+            self._waits = None
+        return self._set
+
+
+class _Lock:
+    """Nobody is interrupted while he holds it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Thread:
+    """A thread of the invocation that started it."""
+
+    def __init__(self, target: Callable[[], None], **_: object) -> None:
+        self._target = target
+
+    def start(self) -> None:
+        """At once, unless something may happen to it on the way."""
+        sim = simulation()
+        if sim.config.opening:
+            sim.start_thread("connects", self._target)
+        else:
+            self._target()
+
+
+class Workers:
+    """`ThreadPoolExecutor` for actors: each question of a settle run is a thread that may be overtaken."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map[Given, Made](self, work: Callable[[Given], Made], given: tuple[Given, ...]) -> list[Made]:
+        """All of them, in their order."""
+        if len(given) < 2:
+            return [work(each) for each in given]
+        sim = simulation()
+        threads = [sim.start_thread(f"question {place}", partial(work, each)) for place, each in enumerate(given, 1)]
+        sim.runtime.pause("threads", waiting=True)
+        return [thread.result for thread in threads]
+
+
+_parse_headers = http.client.parse_headers
+
+
+def _parse_once(stream: Any) -> http.client.HTTPMessage:
+    """http.client's own parser, which is asked once about the same lines: there are few, and many answers."""
+    lines: list[bytes] = []
+    while True:
+        lines.append(stream.readline(65_537))
+        if lines[-1] in (b"\r\n", b"\n", b""):
+            return _parsed(b"".join(lines))
+
+
+@lru_cache(512)
+def _parsed(head: bytes) -> http.client.HTTPMessage:
+    return _parse_headers(io.BytesIO(head))
+
+
+def replacements() -> list[tuple[Any, str, Any]]:
+    """What of the process is replaced below the provider's file."""
+    sockets = SimpleNamespace(socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1,
+        gaierror=socket.gaierror)  # fmt: skip
+    return [
+        (connection, "threading", SimpleNamespace(Thread=_Thread, Event=_Event, Lock=_Lock)),
+        (connection, "socket", sockets),
+        (connection, "time", SimpleNamespace(monotonic=lambda: simulation().monotonic())),
+        (connection, "Connection", _Connection),
+        (http.client, "parse_headers", _parse_once),
+    ]
+
+
+_running: "Simulation | None" = None
+
+
+def simulation() -> "Simulation":
+    """The one that runs in this process now."""
+    assert _running is not None
+    return _running
+
+
+def run_in(sim: "Simulation | None") -> "Simulation | None":
+    """Make it the running one; the one before is returned."""
+    global _running
+    before, _running = _running, sim
+    return before

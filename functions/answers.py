@@ -139,7 +139,8 @@ def revision_of(order: Order, now: int) -> str:
 
 
 def _digest(order: Order, shown: Mapping[str, object]) -> str:
-    operations = [{**_operation(each), "last_reported_at": None} for each in order.facts.operations]
+    of_queries = {"last_reported_at": None, "reported_by": None}
+    operations = [{**_operation(each), **of_queries} for each in order.facts.operations]
     unread = sorted([each.reason.value, each.subject] for each in order.reviews if each.read_at is None)
     text = exact_json.write([{**shown, "operations": operations, "reviews": unread}, sorted(order.webhooks)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

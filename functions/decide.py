@@ -31,7 +31,7 @@ from payments.secret import SecretError
 from payments.store import Merged, StoreError
 from queries import find, query
 from systems import Systems, systems
-from telemetry import count, count_changes, logger, report_crash
+from telemetry import count, count_changes, count_store_error, logger, report_crash
 
 DECIDE_SECONDS = 19.0
 LARGEST_BODY = 8_192
@@ -56,6 +56,8 @@ class Decided(NamedTuple):
     order: Order
     writes: tuple[Merged, ...] = ()
     replayed: bool = False
+    unwritten: StoreError | None = None
+    """Why the decision could not be written; it may be all the same, and its repetition tells."""
 
 
 @lambda_handler(Unavailable("not-sent", "Nothing was decided; the same decision may be repeated.", retry_after=5))
@@ -99,7 +101,7 @@ def _is_note(note: object) -> bool:
 def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -> Decided:
     """Query the provider once, then write the decision if the record is still the one that it is about.
 
-    Raises SecretError, StoreError.
+    Raises SecretError and StoreError only while nothing was decided.
     """
     if _is_repeated(order, wanted):
         return Decided(Result.DECIDED, order, replayed=True)
@@ -113,7 +115,10 @@ def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -
         end = _refused(current, wanted, outside.now())
         return current if end is not None else _with_decision(current, wanted, outside.now())
 
-    merged = outside.store.merge(order, apply, outside.new_id, deadline)
+    try:
+        merged = outside.store.merge(order, apply, outside.new_id, deadline)
+    except StoreError as error:
+        return Decided(Result.DECIDED, order, writes, unwritten=error)
     return Decided(end or Result.DECIDED, merged.after, (*writes, merged))
 
 
@@ -153,6 +158,8 @@ def _with_decision(order: Order, wanted: Wanted, now: int) -> Order:
 
 
 def _respond(event: GatewayEvent, decided: Decided, now: int) -> Response:
+    if decided.unwritten is not None:
+        return problem(event, "outcome-unknown", "The decision may be written or not. Repeat it: that is safe.")
     if decided.result is Result.DECIDED:
         extra = {"Idempotency-Replayed": "true"} if decided.replayed else {}
         return respond(200, with_webhooks(decided.order, now), extra)
@@ -171,13 +178,16 @@ def _observe(decided: Decided, wanted: Wanted) -> None:
         order_id=decided.order.order_id,
         decision=wanted.word.value,
         by=wanted.by,
-        result=decided.result.value,
+        result=decided.result.value if decided.unwritten is None else "outcome-unknown",
         replayed=decided.replayed,
         state=void.state.value if void is not None else None,
+        reason=void.reason.value if void is not None and void.reason is not None else None,
     )
     for write in decided.writes:
         count_changes(write.before.void, write.after.void)
-    if not decided.replayed:
+    if decided.unwritten is not None:
+        count_store_error(decided.unwritten)
+    elif not decided.replayed:
         count("DecisionTaken" if decided.result is Result.DECIDED else "DecisionRefused")
 
 

@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ops import commands, console, erase, periods, places
@@ -10,57 +12,7 @@ from ops.commands import Arguments
 from ops.places import OpsError, Place
 from ops.screen import Screen
 
-DESCRIPTION = "Looks at voids and helps those that are stuck. Sends no void by itself."
-RIGHTS = """\
-rights, with your own AWS role:
-  list, show, refresh   execute-api:Invoke on the API (the stack's output CallerPolicy) and
-                        cloudformation:DescribeStacks
-  console               the same; with --decide those of `decide`
-  the others            cloudformation:ListStackResources and lambda:GetFunctionConfiguration, which say
-                        where the table, the secret and the provider are; and
-  quarantine list       dynamodb:Query
-  quarantine apply      dynamodb:Query, GetItem, PutItem, UpdateItem; secretsmanager:GetSecretValue
-  export, report        dynamodb:Scan, DescribeTable
-  compare               what `show` needs; secretsmanager:GetSecretValue
-  decide                what `compare` needs; the stack's output OperatorPolicy
-  reconcile             dynamodb:Scan, GetItem; secretsmanager:GetSecretValue
-  events list           dynamodb:Query, BatchGetItem; with --order what `show` needs and GetItem
-  events resend         what `events list` needs; events:PutEvents on the stack's bus
-  erase                 what `show` needs; dynamodb:GetItem, PutItem
-
-`make smoke` looks at a deployed API from outside.
-
-exit codes: 0 done, 1 an error (one line says which), 2 called wrongly, 3 differences (`reconcile`), 130 interrupted"""
-APPLY = """\
-Takes a message out of quarantine and lets the functions' own code apply it: when the code can read it by now, or when
-the secret holds its pos_id by now. It runs here, with your own rights on table and secret, not in Lambda:
-dynamodb:Query, GetItem, PutItem, UpdateItem on the table and secretsmanager:GetSecretValue on the secret. Applying
-twice does nothing the second time. What is still unreadable, another shop's, or was masked in an id is refused."""
-EXPORT = """\
-Void records as CSV (or, with --json, one JSON object a line), in no order. A void belongs to the day, in UTC, on which
-it was settled, or else requested, or else first heard of. Reads the whole table page by page (a scan: the functions
-have no right to it; yours needs dynamodb:Scan and, for the progress bar, DescribeTable): each run costs a read of every
-item. Text that a spreadsheet would calculate gets an apostrophe, with --json none. Amounts keep the provider's
-digits."""
-DECIDE = """\
-Ends what evidence cannot, by your word: `not-voided` (nothing was released), `voided` (it was), `reviewed` (what had to
-be looked at was). Shows our record and the provider's own list first, and asks. The decision is about the record that
-was shown: if it has changed since, nothing is decided. Nothing is ever sent to the provider."""
-RECONCILE = """\
-Asks the provider about each record of the period and each order of the file, and names what differs: as CSV or, with
---json, one JSON object a line. Kinds: voided-there-not-here, voided-here-not-there, open, amount, currency,
-another-hold, second-void, ids, unknown-here, in-review, not-answered (nothing can be said), and decided, which an
-operator's word explains and which is no difference. A run that was killed goes on where it was if it is started again
-within a day. Exit code 3 if there are differences."""
-EVENTS = """\
-The newest void.settled of each void that was settled in this time, made from the records as the pipe makes it, with the
-same detail.id: whoever has had it sees a repeat. `list` shows them as JSON lines, `resend` puts them on the bus."""
-ERASE = """\
-Removes the comment and the free texts of an order, those of decisions too, for good, and keeps what happened when. The
-provider keeps its own copy. Asks first."""
-CONSOLE = """\
-The browser console over the deployed API, on this machine only (127.0.0.1) and only for the address that is printed.
-Each request is signed here with your own role. It reads; --decide adds decisions, and --void adds voids."""
+HELP: dict[str, str] = tomllib.loads((Path(__file__).parent / "help.toml").read_text("utf-8"))
 ORDER = "the merchant's order id; one that begins with - goes last, behind --"
 DATE = "as 2026-11-24 (UTC)"
 
@@ -69,8 +21,8 @@ def parser() -> argparse.ArgumentParser:
     """Every command: `run` of what it parsed is what it does, None if only a part of a command was given."""
     top = argparse.ArgumentParser(
         prog="python -m ops",
-        description=DESCRIPTION,
-        epilog=RIGHTS,
+        description=HELP["description"],
+        epilog=HELP["rights"],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _where(top, None, False)
@@ -81,10 +33,10 @@ def parser() -> argparse.ArgumentParser:
     group = _group(known, "quarantine", "genuine webhooks that could not be used: list, apply")
     looking = _command(group, "list", "the messages of one day", commands.quarantine_list)
     looking.add_argument("--date", metavar="DATE", help=f"the day they came, {DATE}; without it today")
-    applying = _command(group, "apply", "take one of them again", commands.quarantine_apply, APPLY)
+    applying = _command(group, "apply", "take one of them again", commands.quarantine_apply, HELP["apply"])
     applying.add_argument("digest", metavar="DIGEST", help="as `quarantine list` prints it, or its first 8 digits")
     applying.add_argument("--date", metavar="DATE", help="the day it came; without it all 90 days are looked through")
-    serving = _command(known, "console", "voids in the browser, over the deployed API", console.serve, CONSOLE)
+    serving = _command(known, "console", "voids in the browser, over the deployed API", console.serve, HELP["console"])
     serving.add_argument("--decide", action="store_true", help="may take decisions")
     serving.add_argument("--void", action="store_true", help="may send voids")
     serving.add_argument("--console-port", type=int, default=0, metavar="PORT", help="without it a free one")
@@ -103,22 +55,26 @@ def _add_orders(known: Any) -> None:
         ("compare", "our record of an order against the provider's own list", commands.compare_order),
     ):
         _command(known, name, text, run).add_argument("order", metavar="ORDER", help=ORDER)
-    deciding = _command(known, "decide", "end by an operator's word what evidence cannot", commands.decide, DECIDE)
+    deciding = _command(
+        known, "decide", "end by an operator's word what evidence cannot", commands.decide, HELP["decide"]
+    )
     deciding.add_argument("order", metavar="ORDER", help=ORDER)
     deciding.add_argument("decision", choices=("voided", "not-voided", "reviewed"))
     deciding.add_argument("--note", required=True, help="why, 1 to 500 characters: it is kept in the record")
-    erasing = _command(known, "erase", "remove an order's comment and free texts", erase.erase, ERASE)
+    erasing = _command(known, "erase", "remove an order's comment and free texts", erase.erase, HELP["erase"])
     erasing.add_argument("order", metavar="ORDER", help=ORDER)
     erasing.add_argument("--note", required=True, help="why, 1 to 500 characters, without anything personal")
 
 
 def _add_periods(known: Any) -> None:
-    exporting = _command(known, "export", "the void records of a period, for finance", periods.export_period, EXPORT)
+    exporting = _command(
+        known, "export", "the void records of a period, for finance", periods.export_period, HELP["export"]
+    )
     exporting.add_argument(
         "--excel", action="store_true", help="FILE is for Excel: its mark of UTF-8, and text stays text"
     )
     reconciling = _command(
-        known, "reconcile", "a period against the provider's own list", periods.reconcile_period, RECONCILE
+        known, "reconcile", "a period against the provider's own list", periods.reconcile_period, HELP["reconcile"]
     )
     reconciling.add_argument("--orders", metavar="FILE", help="CSV with order_id and, if wanted, amount and currency")
     reconciling.add_argument("--rate", type=_rate, default=5, metavar="N", help="questions a second, at most (5)")
@@ -131,7 +87,7 @@ def _add_periods(known: Any) -> None:
         command.add_argument("--out", metavar="FILE", help="write here instead of to standard output")
     group = _group(known, "events", "the events of settled voids: list, resend")
     for name, run in (("list", periods.events_list), ("resend", periods.events_resend)):
-        command = _command(group, name, f"{name} what was settled in a time", run, EVENTS)
+        command = _command(group, name, f"{name} what was settled in a time", run, HELP["events"])
         command.add_argument("--from", dest="first", metavar="MOMENT", help=f"{DATE}, or as 2026-11-24T10:10:00Z")
         command.add_argument("--to", dest="last", metavar="MOMENT", help="likewise, a day included; without it now")
         command.add_argument("--order", metavar="ORDER", help="this order only, whenever it was settled")

@@ -5,10 +5,10 @@ or a request without the token is refused. Passes on reads, and what `--decide` 
 this process.
 """
 
-import contextlib
 import hmac
 import re
 import secrets
+import sys
 from copy import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,16 +80,22 @@ class Console:
         return Page(reply.status, [*passed, ("Content-Security-Policy", POLICY), *HEADERS], reply.body)
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes browsers that hang up as they come."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
 def start(console: Console, port: int) -> ThreadingHTTPServer:
     """Listen; whoever calls it lets it serve. Raises OpsError for a port that is taken."""
 
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 75
-
-        def handle(self) -> None:
-            with contextlib.suppress(ConnectionError):  # a page that was left: nobody is told
-                super().handle()
 
         def do_GET(self) -> None:
             length = self.headers.get("Content-Length", "0")
@@ -114,7 +120,7 @@ def start(console: Console, port: int) -> ThreadingHTTPServer:
             pass  # an address names an order
 
     try:
-        server = ThreadingHTTPServer((LOOPBACK, port), Door)
+        server = _Server((LOOPBACK, port), Door)
     except (OSError, OverflowError) as error:
         raise OpsError(f"port {port} cannot be used: {getattr(error, 'strerror', None) or error}") from None
     console.port = server.server_address[1]

@@ -70,13 +70,18 @@ def follow(facts: Facts, found: Verdict, opened: Opened, now: int) -> Iterator[F
     elif not found.by_operator:
         yield from _of_a_success(facts, found)
     if opened.corrected:
-        yield Reason.CORRECTED, attempt
+        # Of an operator's `not-voided` it is news, also if a correction was read before that.
+        yield Reason.CORRECTED, attempt if facts.ruled_by is None else _name(facts, facts.ruled_by)
     for each in facts.operations:
         if each.contradicted:
             yield Reason.FIELDS_CONTRADICT, each.name
     word = facts.word
     if word is not None and _contradicted(facts, word, found):
-        yield Reason.DECISION_CONTRADICTED, f"decision {facts.decisions.index(word) + 1}"
+        yield Reason.DECISION_CONTRADICTED, _name(facts, word)
+
+
+def _name(facts: Facts, decision: Decision) -> str:
+    return f"decision {facts.decisions.index(decision) + 1}"
 
 
 def _while_open(facts: Facts, opened: Opened, now: int) -> Iterator[Followed]:

@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600, help="of the processor, for each space (default 600)")
     given = parser.parse_args()
     rows: list[str] = []
+    explored = commit()
     for name, options in SPACES.items():
         if given.only is None or given.only in name:
             found = explore(options, seconds=given.seconds)
@@ -53,7 +54,7 @@ def main() -> None:
         head, rest = PAGE.read_text().split(BEGIN)
         table = ["| world | states | closed | processor s | broken |", "|---|--:|---|--:|---|", *rows]
         text = "\n".join(
-            [BEGIN, "", f"On commit {commit()}, {given.seconds:.0f} s for each world at most:", "", *table, ""]
+            [BEGIN, "", f"On commit {explored}, {given.seconds:.0f} s for each world at most:", "", *table, ""]
         )
         PAGE.write_text(head + text + "\n" + END + rest.split(END)[1])
 

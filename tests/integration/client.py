@@ -8,6 +8,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
+from oauthlib.oauth2 import BackendApplicationClient
+from requests.auth import HTTPBasicAuth
+from requests_oauthlib import OAuth2Session
+
+from local.issuer import CLIENTS
 from local.merchant import Caller, Reply, send
 from local.service import Service
 
@@ -68,6 +73,24 @@ class Client:
             ExpressionAttributeValues={":pk": {"S": f"{POS_ID}#{order_id}"}},
         )["Items"]
         return found
+
+
+@dataclass
+class TokenClient(Client):
+    """The same merchant with a token: fetched by a client of another hand, from the issuer beside the sandbox."""
+
+    token: str
+
+    def call(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Reply:
+        bearer = {"Authorization": f"Bearer {self.token}"}
+        return send(method, f"{self.service.url}/v1/oauth/{path}", body, (headers or {}) | bearer)
+
+
+def token_of(service: Service, client: str) -> str:
+    """On loopback there is no TLS, so OAUTHLIB_INSECURE_TRANSPORT must be set."""
+    with OAuth2Session(client=BackendApplicationClient(client)) as session:
+        auth = HTTPBasicAuth(client, CLIENTS[client][0])
+        return str(session.fetch_token(f"{service.sandbox_url}/oauth2/token", auth=auth)["access_token"])
 
 
 def eventually[T](look: Callable[[], T], ready: Callable[[T], bool], seconds: float = 8) -> T:

@@ -19,7 +19,7 @@ from tests import once
 def service() -> Iterator[Service]:
     once.engine()
     once.synthesised("local")
-    with running() as service:
+    with running(tokens=True) as service:
         yield service
 
 

@@ -52,11 +52,11 @@ def allowed(service: Service) -> Iterator[Console]:
 
 
 def ask(
-    at: Console, method: str, target: str, body: bytes = b"", own: bool = True, **headers: str
+    at: Console, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"", own: bool = True
 ) -> tuple[int, Any, dict[str, str]]:
     """As a browser does that has opened the first address, unless `own` is false."""
     known = {"Cookie": f"void-console-{at.port}={at.token}"} if own else {}
-    sent = known | {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = known | (headers or {})
     connection = http.client.HTTPConnection("127.0.0.1", at.port, timeout=30)
     try:
         connection.request(method, target, body, sent)
@@ -72,7 +72,7 @@ def test_the_first_address_gives_the_browser_its_token(reading: Console) -> None
     assert (first.hostname, status, headers["Location"]) == ("127.0.0.1", 303, "/")
     cookie, *rules = headers["Set-Cookie"].split("; ")
     assert set(rules) == {"Path=/", "HttpOnly", "SameSite=Strict"}
-    status, body, headers = ask(reading, "GET", "/", own=False, Cookie=f"other=1; {cookie}")
+    status, body, headers = ask(reading, "GET", "/", {"Cookie": f"other=1; {cookie}"}, own=False)
     assert (status, b"<title>Voids</title>" in body) == (200, True)
     assert "require-trusted-types-for 'script'" in headers["Content-Security-Policy"]
 
@@ -86,8 +86,8 @@ def test_the_first_address_gives_the_browser_its_token(reading: Console) -> None
         (True, {"Host": "localhost"}),
         (True, {"Origin": "https://attacker.example"}),
         (True, {"Origin": "null"}),
-        (True, {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}),
-        (True, {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors"}),
+        (True, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
+        (True, {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}),
     ],
     ids=[
         "no token",
@@ -102,13 +102,13 @@ def test_the_first_address_gives_the_browser_its_token(reading: Console) -> None
 )
 @pytest.mark.parametrize("target", ["/", "/console/config.json", "/v1/voids?limit=1"])
 def test_nobody_else_is_answered(reading: Console, target: str, own: bool, headers: dict[str, str]) -> None:
-    status, body, _ = ask(reading, "GET", target, own=own, **headers)
+    status, body, _ = ask(reading, "GET", target, headers, own=own)
     assert status == 403
     assert b"voids" not in body
 
 
 def test_a_wrong_token_in_the_address_opens_nothing(reading: Console) -> None:
-    assert [ask(reading, "GET", f"/?token={token}", own=False)[0] for token in ("", "x", "%00", "é")[:3]] == [403] * 3
+    assert [ask(reading, "GET", f"/?token={token}", own=False)[0] for token in ("", "x", "%00")] == [403] * 3
 
 
 def test_it_reads_with_the_operators_signature_and_says_where_it_is(
@@ -140,26 +140,26 @@ def test_it_reads_with_the_operators_signature_and_says_where_it_is(
     ],
 )
 def test_nothing_else_is_passed_on(reading: Console, method: str, target: str) -> None:
-    own = {"Content_Type": "application/json", "Origin": f"http://127.0.0.1:{reading.port}"}
-    assert ask(reading, method, target, b"{}", **own)[0] == 404
+    own = {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{reading.port}"}
+    assert ask(reading, method, target, own, b"{}")[0] == 404
 
 
 def test_decisions_and_voids_need_their_options_and_their_rights(
     service: Service, allowed: Console, merchant: Caller, order: str
 ) -> None:
-    own = {"Content_Type": "application/json", "Origin": f"http://127.0.0.1:{allowed.port}"}
+    own = {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{allowed.port}"}
     body = json.dumps({"order_id": order, "order_currency": "UAH"}).encode()
-    assert ask(allowed, "POST", "/v1/voids", body, **own)[0] == 403  # the operator's own role may not
+    assert ask(allowed, "POST", "/v1/voids", own, body)[0] == 403  # the operator's own role may not
     with serving(place_of(service, "local"), voids=True) as voiding:
         theirs = own | {"Origin": f"http://127.0.0.1:{voiding.port}"}
-        assert ask(voiding, "POST", "/v1/voids", body, **theirs, Idempotency_Key="k-1")[0] == 200
+        assert ask(voiding, "POST", "/v1/voids", theirs | {"Idempotency-Key": "k-1"}, body)[0] == 200
     record = merchant.get(f"/v1/voids/{order}").json
     decision = json.dumps({"decision": "reviewed", "revision": record["revision"], "note": "x"}).encode()
-    assert ask(allowed, "POST", f"/v1/voids/{order}/decisions", decision, **own)[0] == 409  # nothing, or changed
+    assert ask(allowed, "POST", f"/v1/voids/{order}/decisions", own, decision)[0] == 409  # nothing, or changed
     for missing in own:  # a form of another page can send neither
         rest = {name: value for name, value in own.items() if name != missing}
-        assert ask(allowed, "POST", f"/v1/voids/{order}/decisions", decision, **rest)[0] == 403
-    assert ask(allowed, "POST", "/v1/voids", b"x" * 70_000, **own)[0] == 413
+        assert ask(allowed, "POST", f"/v1/voids/{order}/decisions", rest, decision)[0] == 403
+    assert ask(allowed, "POST", "/v1/voids", own, b"x" * 70_000)[0] == 413
 
 
 def test_an_api_that_is_away_is_said(service: Service) -> None:

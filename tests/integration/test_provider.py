@@ -3,6 +3,7 @@
 The provider is unsafe input: whatever it sends, one request goes out, nothing crashes, and what is not certain is unknown.
 """
 
+import contextlib
 import json
 import socket
 import ssl
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import trustme
@@ -41,6 +43,9 @@ class Peer:
         certificate.configure_cert(context)
         self.script: Script = lambda connection: None
         self.requests: list[bytes] = []
+        self.resumptions: list[bool] = []
+        """Of each connection: did it offer to resume a session?"""
+        self.alerts_at_resumption = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._context = context
@@ -50,6 +55,12 @@ class Peer:
         while True:
             try:
                 raw, _ = self._listener.accept()
+                self.resumptions.append(offers_resumption(raw.recv(65_536, socket.MSG_PEEK)))
+                if self.resumptions[-1] and self.alerts_at_resumption:
+                    with raw:
+                        raw.recv(65_536)
+                        raw.sendall(HANDSHAKE_FAILURE)
+                    continue
                 with self._context.wrap_socket(raw, server_side=True) as connection:
                     self.requests.append(read_request(connection))
                     self.script(connection)
@@ -62,6 +73,24 @@ class Peer:
 
     def stop(self) -> None:
         self._listener.close()
+
+
+HANDSHAKE_FAILURE = bytes.fromhex("15 0303 0002 02 28")
+TICKET, PRE_SHARED_KEY = 0x23, 0x29
+
+
+def offers_resumption(hello: bytes) -> bool:
+    """Does a ClientHello (RFC 8446, 4.1.2) hold a key of TLS 1.3 or a ticket of TLS 1.2?"""
+    at = 5 + 4 + 2 + 32
+    for length_bytes in (1, 2, 1):  # session id, cipher suites, compression methods
+        at += length_bytes + int.from_bytes(hello[at : at + length_bytes])
+    at += 2
+    while at + 4 <= len(hello):
+        kind, length = int.from_bytes(hello[at : at + 2]), int.from_bytes(hello[at + 2 : at + 4])
+        if kind == PRE_SHARED_KEY or (kind == TICKET and length > 0):
+            return True
+        at += 4 + length
+    return False
 
 
 def read_request(connection: ssl.SSLSocket) -> bytes:
@@ -366,6 +395,51 @@ def test_the_next_connection_resumes_the_tls_session(peer: Peer, provider: Provi
     assert reused == [False, True, True]
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_peer_that_answers_a_resumption_with_an_alert_is_reached_again(
+    peer: Peer, provider: Provider, version: ssl.TLSVersion
+) -> None:
+    peer._context.maximum_version = version
+    peer.answers(http(VOID))
+    assert send(provider) is AnswerKind.SUCCESS
+    peer.alerts_at_resumption = True
+    assert [send(provider) for _ in range(2)] == [AnswerKind.SUCCESS] * 2
+    assert provider.get_order(CREDENTIALS, "123", within(5)) is not None
+    assert peer.resumptions == [False, *[True, False] * 3]
+    assert len(peer.requests) == 4, "each was sent once"
+
+
+ANNOUNCED = b"HTTP/1.1 102 Processing\r\nX-Step: 1\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [ANNOUNCED[:1], ANNOUNCED[1:], ANNOUNCED, ANNOUNCED * 3])
+def test_what_only_announces_an_answer_is_not_taken_for_it(
+    peer: Peer, provider: Provider, before: tuple[bytes, ...]
+) -> None:
+    peer.answers(b"".join(before) + http(VOID))
+    assert send(provider) is AnswerKind.SUCCESS
+    peer.answers(b"".join(before) + http(b"[" + VOID + b"]"))
+    view = provider.get_order(CREDENTIALS, "123", within(5))
+    assert view is not None
+    assert len(view.operations) == 1
+
+
+def test_announcements_without_an_end_end_in_time(
+    peer: Peer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def announce(connection: ssl.SSLSocket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(ANNOUNCED[0])
+                time.sleep(0.01)
+
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
+    peer.script = announce
+    began = time.monotonic()
+    assert send(provider) is AnswerKind.UNKNOWN
+    assert time.monotonic() - began < 10
+
+
 def test_a_session_is_no_proof_for_another_peer(authority: trustme.CA, tmp_path: Path) -> None:
     """The same address, later served by somebody without the certificate: nothing is sent."""
     peer = Peer(authority.issue_cert("127.0.0.1"))
@@ -487,6 +561,27 @@ def test_a_refused_connection_is_known_at_once(authority: trustme.CA, tmp_path: 
     assert opening._ended.wait(30)
     with pytest.raises(NotConnected):
         opening.wait(within(20))
+
+
+@pytest.mark.parametrize("kind", ["resolver", "refused", "TLS", "time-out", "network"])
+def test_the_kind_of_a_failed_connection_is_said(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    peer = Peer(trustme.CA().issue_cert("127.0.0.1"))
+    if kind == "refused":
+        peer.stop()
+    raised = {"resolver": socket.gaierror(), "network": OSError("a-text")}.get(kind)
+    if raised is not None:
+        monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=raised))
+    opening = provider_at(peer.port, authority, tmp_path).open()
+    ends = within(0 if kind == "time-out" else 30)
+    if kind != "time-out":
+        assert opening._ended.wait(30)
+    with pytest.raises(NotConnected) as failed:
+        opening.wait(ends)
+    assert str(failed.value) == kind
+    opening.close()
+    peer.stop()
 
 
 class Network:

@@ -1,6 +1,7 @@
 """A void from hold to record over real sockets: gateway, functions, table, secret and sandbox, as `make run` has them.
 
 Requests are signed by botocore, webhooks by the sandbox: every answer the provider may give, and every bad request.
+What a merchant's way consists of (submit, repeat, read, list, be refused) goes by token, too.
 """
 
 import json
@@ -12,9 +13,10 @@ from uuid import uuid4
 
 import pytest
 
+from local.issuer import URL, Issuer
 from local.merchant import Reply, send
 from local.service import Service
-from tests.integration.client import FORM, JSON, POS_ID, Client, eventually
+from tests.integration.client import FORM, JSON, POS_ID, Client, TokenClient, eventually, token_of
 
 API_SECRET = "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80"
 
@@ -35,6 +37,15 @@ def client(service: Service) -> Client:
     return Client(service)
 
 
+@pytest.fixture(params=["signed", "by token"])
+def either(service: Service, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """The same merchant in each form of a call."""
+    if request.param == "signed":
+        return Client(service)
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
+    return TokenClient(service, token_of(service, "shop"))
+
+
 def problem(answer: Reply, status: int, name: str) -> Any:
     """The answer as a problem document that is what it says it is."""
     assert answer.status == status, answer.body
@@ -50,45 +61,45 @@ def problem(answer: Reply, status: int, name: str) -> Any:
 # The way of a void
 
 
-def test_a_void_goes_out_a_webhook_comes_in_and_the_record_has_every_field(client: Client) -> None:
-    order_id = client.hold()
-    answer = client.submit(order_id)
+def test_a_void_goes_out_a_webhook_comes_in_and_the_record_has_every_field(either: Client) -> None:
+    order_id = either.hold()
+    answer = either.submit(order_id)
     void = answer.json
     assert (answer.status, void["state"], set(void)) == (200, "voided", RECORD_FIELDS)
     assert "Idempotency-Replayed" not in answer.headers
-    operation = client.ledger(order_id)["operations"][1]
+    operation = either.ledger(order_id)["operations"][1]
     assert list(void["provider"]) == PROVIDER_FIELDS
     assert void["provider"] == operation
     assert [(step["state"], step["evidence"]) for step in void["history"]] == [
         ("submitting", "request"),
         ("voided", "answer"),
     ]
-    record = eventually(lambda: client.read(order_id), lambda record: len(record["webhooks"]) == 1)
+    record = eventually(lambda: either.read(order_id), lambda record: len(record["webhooks"]) == 1)
     assert {name: record[name] for name in RECORD_FIELDS - MOVES} == {
         name: void[name] for name in RECORD_FIELDS - MOVES
     }
     assert record["webhooks_truncated"] is False
-    assert [sent["status"] for sent in client.ledger(order_id)["webhooks"]] == [200]
-    (item,) = client.items(order_id)
+    assert [sent["status"] for sent in either.ledger(order_id)["webhooks"]] == [200]
+    (item,) = either.items(order_id)
     assert (item["sk"]["S"], len(item["webhooks"]["M"])) == ("ORDER", 1)
 
 
-def test_a_repeated_request_sends_nothing(client: Client) -> None:
-    order_id = client.hold(webhook="none")
-    first = client.submit(order_id, key="k-1")
-    for again in (client.submit(order_id, key="k-1"), client.submit(order_id), client.submit(order_id, key="k-2")):
+def test_a_repeated_request_sends_nothing(either: Client) -> None:
+    order_id = either.hold(webhook="none")
+    first = either.submit(order_id, key="k-1")
+    for again in (either.submit(order_id, key="k-1"), either.submit(order_id), either.submit(order_id, key="k-2")):
         assert (again.status, again.json) == (200, first.json)
         assert again.headers["Idempotency-Replayed"] == "true"
-    assert client.ledger(order_id)["voids_received"] == 1
+    assert either.ledger(order_id)["voids_received"] == 1
 
 
-def test_a_key_belongs_to_one_body_and_an_order_to_one_currency(client: Client) -> None:
-    order_id = client.hold(webhook="none")
-    client.submit(order_id, key="k-1")
-    problem(client.submit(order_id, key="k-1", comment="another"), 422, "idempotency-mismatch")
-    problem(client.submit(order_id, order_currency="USD"), 422, "currency-mismatch")
-    assert client.submit(order_id, comment="another").status == 200  # without a key it is the same request
-    assert client.ledger(order_id)["voids_received"] == 1
+def test_a_key_belongs_to_one_body_and_an_order_to_one_currency(either: Client) -> None:
+    order_id = either.hold(webhook="none")
+    either.submit(order_id, key="k-1")
+    problem(either.submit(order_id, key="k-1", comment="another"), 422, "idempotency-mismatch")
+    problem(either.submit(order_id, order_currency="USD"), 422, "currency-mismatch")
+    assert either.submit(order_id, comment="another").status == 200  # without a key it is the same request
+    assert either.ledger(order_id)["voids_received"] == 1
 
 
 def test_requests_for_an_order_in_flight_are_told_so(client: Client) -> None:
@@ -176,10 +187,10 @@ def test_a_lost_answer_is_made_good_by_the_webhook(client: Client, fault: str) -
 
 
 @pytest.mark.parametrize("fault", ["http_500_executed", "reset_executed"])
-def test_a_lost_answer_is_made_good_by_a_question(client: Client, fault: str) -> None:
-    order_id = client.hold(answer=fault, webhook="none")
-    assert client.submit(order_id).status == 202
-    record = client.read(order_id, refresh=True)
+def test_a_lost_answer_is_made_good_by_a_question(either: Client, fault: str) -> None:
+    order_id = either.hold(answer=fault, webhook="none")
+    assert either.submit(order_id).status == 202
+    record = either.read(order_id, refresh=True)
     assert (record["state"], record["history"][-1]["evidence"]) == ("voided", "query")
 
 
@@ -191,8 +202,8 @@ def test_a_question_that_tells_nothing_changes_nothing(client: Client, fault: st
     assert (record["state"], record["resend_allowed"]) == ("unknown", False)
 
 
-def test_an_order_that_the_provider_does_not_know(client: Client) -> None:
-    document = problem(client.submit(uuid4().hex), 409, "not-voidable")
+def test_an_order_that_the_provider_does_not_know(either: Client) -> None:
+    document = problem(either.submit(uuid4().hex), 409, "not-voidable")
     assert document["void"]["reason"] == "order-not-found"
     assert document["provider_message"]
 
@@ -222,13 +233,13 @@ def test_what_moved_nothing_may_be_repeated_with_the_same_key(client: Client, fa
     assert (again.status, again.json["state"], again.json["attempt"]) == (200, "voided", 2)
 
 
-def test_a_final_refusal_stands_for_its_key_and_not_for_a_new_one(client: Client) -> None:
-    order_id = client.hold(answer="http_400", webhook="none")
-    assert problem(client.submit(order_id, key="k"), 409, "not-voidable")["provider_message"] == "Invalid request"
-    replay = client.submit(order_id, key="k")
+def test_a_final_refusal_stands_for_its_key_and_not_for_a_new_one(either: Client) -> None:
+    order_id = either.hold(answer="http_400", webhook="none")
+    assert problem(either.submit(order_id, key="k"), 409, "not-voidable")["provider_message"] == "Invalid request"
+    replay = either.submit(order_id, key="k")
     assert problem(replay, 409, "not-voidable")["void"]["attempt"] == 1
     assert replay.headers["Idempotency-Replayed"] == "true"
-    assert client.submit(order_id, key="new").status == 200
+    assert either.submit(order_id, key="new").status == 200
 
 
 def test_a_provider_out_of_reach_means_not_sent(client: Client) -> None:
@@ -432,9 +443,9 @@ def test_a_bad_idempotency_key_is_refused(client: Client, key: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
-def test_another_content_type_is_refused(client: Client, content_type: str) -> None:
+def test_another_content_type_is_refused(either: Client, content_type: str) -> None:
     body = json.dumps({"order_id": "123", "order_currency": "UAH"}).encode()
-    answer = client.call("POST", "voids", body, {"Content-Type": content_type})
+    answer = either.call("POST", "voids", body, {"Content-Type": content_type})
     problem(answer, 415, "unsupported-media-type")
 
 
@@ -457,16 +468,34 @@ def test_unsigned_and_unknown_requests_are_refused_by_the_gateway(client: Client
     problem(client.call("GET", "nothing"), 403, "unauthenticated")
 
 
-def test_a_void_that_nobody_asked_for_is_not_found(client: Client) -> None:
-    assert problem(client.call("GET", f"voids/{uuid4().hex}"), 404, "not-found")["order_id"]
+def test_tokens_are_refused_by_the_gateway_as_problems(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
+    order_id, reader = client.hold(webhook="none"), TokenClient(service, token_of(service, "reader"))
+    problem(reader.submit(order_id), 403, "unauthenticated")
+    problem(reader.call("GET", f"voids/{order_id}"), 404, "not-found")
+    foreign = Issuer(URL).token("shop", ("submit", "read"))  # right but for the key
+    for token in (f"{reader.token[:-8]}AAAAAAAA", "no-token", foreign):
+        answer = TokenClient(service, token).submit(order_id)
+        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json["type"] == "urn:void-service:problem:unauthenticated"
+        assert token not in answer.body.decode()
+    assert send("POST", f"{service.url}/v1/oauth/voids", b"{}", JSON).headers["WWW-Authenticate"] == "Bearer"
+    assert client.ledger(order_id)["voids_received"] == 0
+
+
+def test_a_void_that_nobody_asked_for_is_not_found(either: Client) -> None:
+    assert problem(either.call("GET", f"voids/{uuid4().hex}"), 404, "not-found")["order_id"]
 
 
 @pytest.mark.parametrize("order_id", ["INV/2024 №7", "замовлення-7", "50%2F+&=?#"])
-def test_any_order_id_goes_all_the_way(client: Client, order_id: str) -> None:
+def test_any_order_id_goes_all_the_way(either: Client, order_id: str) -> None:
     unique = f"{order_id}-{uuid4().hex[:8]}"
-    client.sandbox("POST", "holds", {"order_id": unique, "amount": 1, "currency": "UAH"})
-    assert client.submit(unique).json["state"] == "voided"
-    record = eventually(lambda: client.read(unique), lambda record: len(record["webhooks"]) == 1)
+    either.sandbox("POST", "holds", {"order_id": unique, "amount": 1, "currency": "UAH"})
+    assert either.submit(unique).json["state"] == "voided"
+    record = eventually(lambda: either.read(unique), lambda record: len(record["webhooks"]) == 1)
     assert record["order_id"] == unique
 
 
@@ -486,15 +515,15 @@ def test_amounts_keep_their_digits_to_the_end(client: Client) -> None:
 # Lists
 
 
-def test_unsettled_voids_are_listed_page_by_page(client: Client) -> None:
-    orders = {client.hold(answer="pending", webhook="none") for _ in range(3)}
+def test_unsettled_voids_are_listed_page_by_page(either: Client) -> None:
+    orders = {either.hold(answer="pending", webhook="none") for _ in range(3)}
     for order_id in orders:
-        client.submit(order_id)
+        either.submit(order_id)
     seen: set[str] = set()
     cursor: str | None = ""
     query = "limit=2&state=unsettled"
     while cursor is not None:
-        page = client.call("GET", f"voids?{f'cursor={cursor}&' if cursor else ''}{query}").json
+        page = either.call("GET", f"voids?{f'cursor={cursor}&' if cursor else ''}{query}").json
         assert set(page) == {"voids", "cursor"}
         assert len(page["voids"]) <= 2
         assert all(void["state"] not in ("voided", "failed") for void in page["voids"])
@@ -507,8 +536,8 @@ def test_unsettled_voids_are_listed_page_by_page(client: Client) -> None:
     "query", ["limit=0&state=unsettled", "limit=101&state=unsettled", "limit=x&state=unsettled", "state=voided",
               "cursor=nonsense&state=unsettled"]
 )  # fmt: skip
-def test_a_bad_list_query_is_refused(client: Client, query: str) -> None:
-    problem(client.call("GET", f"voids?{query}"), 400, "invalid-request")
+def test_a_bad_list_query_is_refused(either: Client, query: str) -> None:
+    problem(either.call("GET", f"voids?{query}"), 400, "invalid-request")
 
 
 # Rotation: last, because until the caches are old the functions hold the other secret

@@ -308,7 +308,7 @@ def test_the_help_names_every_command_and_the_rights_of_each() -> None:
     assert len(known) == 14
     named = {
         name.strip()
-        for line in arguments.RIGHTS.splitlines()
+        for line in arguments.HELP["rights"].splitlines()
         if re.match(r"  [a-z]", line)
         for name in line[2:24].split(",")
     }

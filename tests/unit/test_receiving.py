@@ -390,3 +390,9 @@ class TestTooMany:
             outcome(scene, fields("pending", comment="ї" * 2000, operation_id=str(number)))
         assert 20 < len(scene.order().webhooks) < 40
         assert scene.order().webhook_bytes <= MOST_WEBHOOK_BYTES
+
+
+def test_an_order_id_that_comes_as_a_number_is_the_orders(scene: Scene) -> None:
+    scene.put(make.submitting())
+    assert outcome(scene, fields(order_id=123)) is WebhookOutcome.APPLIED
+    assert scene.record().state is State.VOIDED

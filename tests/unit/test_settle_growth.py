@@ -4,6 +4,7 @@ Counts calls and items at the table and questions to the provider; never measure
 """
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable
 from copy import replace
@@ -40,11 +41,12 @@ def crowded(others: int, due: int = 0) -> Scene:
 def work(scene: Scene, act: Callable[[Scene], object]) -> Counter[str]:
     """The calls of what is done, and the items that the table handed out for it."""
     done: Counter[str] = Counter()
-    call = scene.table.call
+    call, lock = scene.table.call, threading.Lock()
 
     def counted(operation: str, seconds: float, **arguments: Any) -> Item:
         answer = call(operation, seconds, **arguments)
-        done.update({operation: 1, "items": len(answer.get("Items", [])) + ("Item" in answer)})
+        with lock:  # a run asks in threads
+            done.update({operation: 1, "items": len(answer.get("Items", [])) + ("Item" in answer)})
         return answer
 
     scene.table.call = counted  # type: ignore[method-assign]

@@ -23,6 +23,8 @@ function prepare() {
       operation.description = [operation.description, signed ? SIGNED : UNSIGNED].filter(Boolean).join("\n\n");
       // There is nothing to type in: without this, each operation would show a lock and ask for a header's text.
       delete operation.security;
+      // An example of what may be left out would be sent with every call.
+      for (const one of operation.parameters ?? []) if (one.in === "query" && !one.required) delete one.example;
       fillForm(operation.requestBody?.content?.["application/x-www-form-urlencoded"]);
     }
   }

@@ -78,7 +78,17 @@ def test_a_success_under_another_status_is_not_believed(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"order_id": "124"}, {"pos_id": "other"}, {"method": "capture"}, {"order_id": 124}, {"status": None}]
+    "change",
+    [
+        {"order_id": "124"},
+        {"pos_id": "other"},
+        {"method": "capture"},
+        {"order_id": 124},
+        {"status": None},
+        {"order_id": 123.5},
+        {"order_id": True},
+        {"order_id": "0123"},
+    ],
 )
 def test_an_answer_about_something_else_is_unknown(change: dict[str, object]) -> None:
     assert said(200, {**fields(), **change}) is AnswerKind.UNKNOWN
@@ -377,6 +387,18 @@ def test_a_credentials_check_never_crashes(garbage: bytes) -> None:
 @pytest.mark.parametrize("wrong", [{"method": 5}, {"status": None}, {"order_id": ["1"]}])
 def test_an_operation_without_its_three_texts_is_none(wrong: dict[str, object]) -> None:
     assert read_operation({**fields(), **wrong}) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "ours"), [("123", "123"), ("0", "0"), ("12345678901234567890", "12345678901234567890")]
+)
+def test_an_order_id_that_comes_as_a_number_is_its_digits(sent: str, ours: str) -> None:
+    text = json.dumps(fields()).replace(f'"{ORDER}"', sent).encode()
+    assert read_answer(200, text, POS_ID, ours).kind is AnswerKind.SUCCESS
+    assert read_answer(200, text, POS_ID, f"0{ours}").kind is AnswerKind.UNKNOWN
+    view = read_order(200, b"[" + text + b"]", POS_ID, ours)
+    assert view is not None
+    assert view.operations[0].order_id == ours
 
 
 def test_only_a_uuid_is_the_same_project_in_capitals() -> None:

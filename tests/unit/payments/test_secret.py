@@ -99,6 +99,15 @@ def test_a_malformed_secret_is_named_so_and_not_quoted(value: str) -> None:
     assert not any(sentinel in shown for sentinel in SENTINELS)
 
 
+@pytest.mark.parametrize("member", PUBLISHED)
+@pytest.mark.parametrize("pasted", [" {}", "{} ", "{}\n", "\t{}", "{}\u00a0", "\ufeff{}"])
+def test_what_was_pasted_with_a_blank_is_named_and_not_quoted(member: str, pasted: str) -> None:
+    with pytest.raises(SecretError) as raised:
+        current_of(Scene({**PUBLISHED, member: pasted.format(PUBLISHED[member])}))
+    assert (raised.value.reason, raised.value.member) == ("malformed", member)
+    assert not any(sentinel in "".join(traceback.format_exception(raised.value)) for sentinel in SENTINELS)
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

@@ -34,6 +34,7 @@ class Account:
         self.environment = environment
         self.stack = f"VoidService-{environment.name}"
         self._session = boto3.Session(region_name=environment.region)
+        self.partition = self._session.get_partition_for_region(environment.region)
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """One call. Raises Refused."""

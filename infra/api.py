@@ -6,6 +6,7 @@ Never logs a body, an address, a caller's session or an order.
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -52,70 +53,72 @@ class Api(Construct):
         super().__init__(scope, name)
         stack = cdk.Stack.of(self)
         policy = iam.PolicyDocument.from_json(callers.resource_policy(environment, stack.partition, stack.account))
-        self.rest = apigateway.RestApi(
+        self.rest = self.rest_api(environment, policy, key)
+        self.tokens = tokens.Tokens(self, "Tokens", self.rest, environment) if environment.token_issuers else None
+        # These count only once they are deployed: another policy, address or authorizer is another deployment.
+        for counts in (policy.to_json(), environment.close_default_address, self.tokens and self.tokens.configuration):
+            if counts and self.rest.latest_deployment is not None:
+                self.rest.latest_deployment.add_to_logical_id(counts)
+        gateway_responses.add_to(self.rest, by_token=bool(environment.token_issuers))
+        if environment.custom_domain is not None:
+            attach_domain(self.rest, environment.custom_domain)
+        if environment.web_acl_arn is not None:
+            front = self.rest.deployment_stage.stage_arn
+            wafv2.CfnWebACLAssociation(self, "Filter", resource_arn=front, web_acl_arn=environment.web_acl_arn)
+        # From the id and the literal stage: the stage depends on the routes, the routes on the function that
+        # needs this address, so a reference to the stage would be a cycle.
+        own = f"https://{self.rest.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}"
+        # A new domain has no DNS record yet: until the old address is closed, everybody goes on being sent there.
+        if environment.custom_domain is not None and environment.close_default_address:
+            own = f"https://{environment.custom_domain.name}"
+        self.url = f"{public_url or own}/{STAGE}"
+        self.webhook_url = f"{self.url}/webhooks/financial-line"
+
+    def rest_api(
+        self, environment: Environment, policy: iam.PolicyDocument, key: kms.IKey | None
+    ) -> apigateway.RestApi:
+        rest = apigateway.RestApi(
             self,
             "Rest",
-            rest_api_name=stack.stack_name,
+            rest_api_name=cdk.Stack.of(self).stack_name,
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             policy=policy,
             disable_execute_api_endpoint=environment.close_default_address,  # one door, one certificate
             cloud_watch_role=False,  # one per account and region, a prerequisite: not each stack's to overwrite
             deploy_options=self.stage(environment, key),
         )
-        refuse_old_tls(self.rest)
-        self.rest.node.try_remove_child("Endpoint")  # the stack has an output for it, with the custom domain in it
-        self.tokens = tokens.Tokens(self, "Tokens", self.rest, environment) if environment.token_issuers else None
-        # A policy, a closed address and an authorizer count only once they are deployed: another one, another
-        # deployment.
-        if self.rest.latest_deployment is not None:
-            self.rest.latest_deployment.add_to_logical_id(policy.to_json())
-            if environment.close_default_address:
-                self.rest.latest_deployment.add_to_logical_id("closed")
-            if self.tokens is not None:
-                self.rest.latest_deployment.add_to_logical_id(self.tokens.configuration)
-        accept(self.rest, "no request validation")
-        accept(self.rest.deployment_stage, "no execution logs")
-        accept(self.rest.deployment_stage, "no web acl")
-        gateway_responses.add_to(self.rest, by_token=bool(environment.token_issuers))
-        if environment.custom_domain is not None:
-            attach_domain(self.rest, environment.custom_domain)
-        if environment.web_acl_arn is not None:
-            wafv2.CfnWebACLAssociation(
-                self,
-                "Filter",
-                resource_arn=self.rest.deployment_stage.stage_arn,
-                web_acl_arn=environment.web_acl_arn,
-            )
-        # From the id and the literal stage: the stage depends on the routes, the routes on the function that
-        # needs this address, so a reference to the stage would be a cycle.
-        own = f"https://{self.rest.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}"
-        domain = environment.custom_domain
-        self.url = f"{public_url or (f'https://{domain.name}' if domain else own)}/{STAGE}"
-        self.webhook_url = f"{self.url}/webhooks/financial-line"
+        rest.node.try_remove_child("Endpoint")  # the stack has an output for it, with the custom domain in it
+        resource = rest.node.default_child
+        if not isinstance(resource, apigateway.CfnRestApi):
+            raise TypeError("the API is not a resource")
+        resource.security_policy = "TLS_1_2"  # without a policy of its own a regional API still speaks TLS 1.0
+        accept(rest, "no request validation")
+        accept(rest.deployment_stage, "no execution logs")
+        accept(rest.deployment_stage, "no web acl")
+        return rest
 
     def stage(self, environment: Environment, key: kms.IKey | None) -> apigateway.StageOptions:
         self.access_log = forgotten_in_the_end(self, "AccessLog", environment, key)
         fields = ACCESS_LOG | tokens.caller_in_log(environment)
+        quiet: dict[str, Any] = {
+            "logging_level": apigateway.MethodLoggingLevel.OFF,  # execution logs would hold bodies
+            "data_trace_enabled": False,
+            "metrics_enabled": False,  # by method they cost as much as all else; the API's own stay, and are free
+        }
+        # The webhook has its own bucket: a flood of webhooks must not stop the merchant, nor the other way round.
+        webhook, merchant = environment.webhook_throttle, environment.merchant_throttle
+        of_webhook = apigateway.MethodDeploymentOptions(
+            throttling_rate_limit=webhook.requests_per_second, throttling_burst_limit=webhook.burst, **quiet
+        )
         return apigateway.StageOptions(
             stage_name=STAGE,
             access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
             access_log_format=apigateway.AccessLogFormat.custom(json.dumps(fields)),
-            logging_level=apigateway.MethodLoggingLevel.OFF,  # execution logs would hold bodies
-            data_trace_enabled=False,
-            metrics_enabled=False,  # by method they cost as much as all else; the API's own stay, and are free
             tracing_enabled=environment.tracing,
-            throttling_rate_limit=environment.merchant_throttle.requests_per_second,
-            throttling_burst_limit=environment.merchant_throttle.burst,
-            method_options={
-                # Its own bucket: a flood of webhooks must not stop the merchant, nor the other way round.
-                "/webhooks/financial-line/POST": apigateway.MethodDeploymentOptions(
-                    throttling_rate_limit=environment.webhook_throttle.requests_per_second,
-                    throttling_burst_limit=environment.webhook_throttle.burst,
-                    logging_level=apigateway.MethodLoggingLevel.OFF,
-                    data_trace_enabled=False,
-                    metrics_enabled=False,
-                )
-            },
+            throttling_rate_limit=merchant.requests_per_second,
+            throttling_burst_limit=merchant.burst,
+            method_options={"/webhooks/financial-line/POST": of_webhook},
+            **quiet,
         )
 
     def route(self, live: Mapping[str, lambda_.IFunction]) -> None:
@@ -149,14 +152,6 @@ class Api(Construct):
         stack = cdk.Stack.of(self)
         arn = f"arn:{stack.partition}:execute-api:{stack.region}:{stack.account}:{self.rest.rest_api_id}"
         return stack.to_json_string(callers.identity_policy(arn, routes))
-
-
-def refuse_old_tls(rest: apigateway.RestApi) -> None:
-    """Without a policy of its own a regional API still speaks TLS 1.0."""
-    resource = rest.node.default_child
-    if not isinstance(resource, apigateway.CfnRestApi):
-        raise TypeError("the API is not a resource")
-    resource.security_policy = "TLS_1_2"
 
 
 def invoke(function: lambda_.IFunction) -> apigateway.LambdaIntegration:

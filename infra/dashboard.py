@@ -31,7 +31,26 @@ def show(
     namespace: str,
 ) -> None:
     """`namespace`: where the functions' own metrics are."""
+    asked = [
+        cloudwatch.LogQueryWidget(
+            title=title,
+            log_group_names=[each.log_group.log_group_name for each in functions.all],
+            query_string=query,
+            view=cloudwatch.LogQueryVisualizationType.STACKEDAREA,
+            width=12,
+            height=6,
+        )
+        for title, query in FROM_THE_LOGS.items()
+    ]
+    graphs = graphs_of(rest, functions, namespace)
+    drawn = [cloudwatch.GraphWidget(title=title, left=left, width=12, height=6) for title, left in graphs.items()]
+    status = cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=6)
+    pairs = [drawn[at : at + 2] for at in range(0, len(drawn), 2)]
+    hours = cdk.Duration.hours(12)
+    cloudwatch.Dashboard(scope, "Dashboard", default_interval=hours, widgets=[[status], asked, *pairs])
 
+
+def graphs_of(rest: apigateway.RestApi, functions: Functions, namespace: str) -> dict[str, list[cloudwatch.IMetric]]:
     def custom(*names: str, statistic: str = "Sum", **dimensions: str) -> list[cloudwatch.IMetric]:
         return [
             cloudwatch.Metric(
@@ -45,34 +64,16 @@ def show(
         ]
 
     service, every = {"service": "void-service"}, functions.all
-    graphs: dict[str, list[cloudwatch.IMetric]] = {
+    troubles = [*(each.metric_errors() for each in every), *(each.metric_throttles() for each in every)]
+    return {
         **{title: custom(*names, **service) for title, names in COUNTED.items()},
         "Oldest unsettled void, seconds": custom("OldestUnsettledSeconds", statistic="Maximum", **service),
         "Answers lost, callers refused": custom("AnswersLost", "CallersRefused"),
         "API": [rest.metric_count(), rest.metric_client_error(), rest.metric_server_error()],
         "API latency, ms": [rest.metric_latency(statistic=each) for each in ("p50", "p99")],
-        "Function errors and throttles": [
-            *(each.metric_errors() for each in every),
-            *(each.metric_throttles() for each in every),
-        ],
+        "Function errors and throttles": [*troubles],
         "Function duration p99, ms": [each.metric_duration(statistic="p99") for each in every],
     }
-    asked = [
-        cloudwatch.LogQueryWidget(
-            title=title,
-            log_group_names=[each.log_group.log_group_name for each in every],
-            query_string=query,
-            view=cloudwatch.LogQueryVisualizationType.STACKEDAREA,
-            width=12,
-            height=6,
-        )
-        for title, query in FROM_THE_LOGS.items()
-    ]
-    drawn = [cloudwatch.GraphWidget(title=title, left=left, width=12, height=6) for title, left in graphs.items()]
-    status = cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=6)
-    pairs = [drawn[at : at + 2] for at in range(0, len(drawn), 2)]
-    hours = cdk.Duration.hours(12)
-    cloudwatch.Dashboard(scope, "Dashboard", default_interval=hours, widgets=[[status], asked, *pairs])
 
 
 QUERIES = {

@@ -1,7 +1,8 @@
-"""`python -m infra.deploy check|protect ENVIRONMENT`: what `make deploy` does before and after the CDK's own command.
+"""`python -m infra.deploy check|protect|policy ENVIRONMENT`: what `make deploy` does around the CDK's own command.
 
 `check` refuses, by name, what would be deployed without an alarm that anyone reads, into another account, or without
-access logs. `protect` sets the stack policy. Never changes anything else.
+access logs. `protect` sets the stack policy. `policy` prints what whoever deploys must be allowed. Changes
+nothing else.
 """
 
 import argparse
@@ -40,7 +41,21 @@ def protect(account: Account) -> None:
     print(f"{account.stack}: CloudFormation may not replace or delete its table and its secret")
 
 
-COMMANDS: dict[str, Callable[[Account], None]] = {"check": check, "protect": protect}
+def policy(account: Account) -> None:
+    """Raises Refused."""
+    environment = account.environment
+    number = environment.account or account.call("sts", "get_caller_identity")["Account"]
+    aws, region = f"arn:{account.partition}", environment.region
+    allowed = {
+        "sts:AssumeRole": f"{aws}:iam::{number}:role/cdk-hnb659fds-*-role-{number}-{region}",  # made by make bootstrap
+        "apigateway:GET": f"{aws}:apigateway:{region}::/account",
+        "cloudformation:SetStackPolicy": f"{aws}:cloudformation:{region}:{number}:stack/{account.stack}/*",
+    }
+    statements = [{"Effect": "Allow", "Action": each, "Resource": resource} for each, resource in allowed.items()]
+    print(json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2))
+
+
+COMMANDS: dict[str, Callable[[Account], None]] = {"check": check, "protect": protect, "policy": policy}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ ACCEPTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("AwsSolutions-APIG3",),
         "Who comes in is a known role or client at the merchant's routes, a known address at the webhook's: a filter "
         "by default would cost 5 USD a month and might take an order's text for an attack.",
-        "the environment sets web_acl_arn; the rule does not see an association by token and goes on finding it.",
+        "the environment sets web_acl_arn.",
     ),
     "signed by a role": (
         ("AwsSolutions-COG4",),

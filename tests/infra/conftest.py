@@ -13,6 +13,7 @@ from infra.environment import CustomDomain, Environment, ReservedConcurrency, To
 from infra.environments import ENVIRONMENTS
 from infra.synth import ROOT, synthesis_environment
 from tests import once
+from tests.infra.stack import Stack
 
 Template = dict[str, Any]
 Resources = dict[str, dict[str, Any]]
@@ -29,7 +30,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def asset(assembly: Path) -> Path:
-    """What is zipped and deployed as the code of all four functions."""
+    """What is zipped and deployed as the code of all functions."""
     (asset,) = (assembly / "test").glob("asset.*")
     return asset
 
@@ -43,18 +44,9 @@ def templates(assembly: Path) -> dict[str, Template]:
 
 
 @pytest.fixture(scope="session")
-def template(templates: dict[str, Template]) -> Template:
-    return templates["test"]
-
-
-@pytest.fixture(scope="session")
-def of_type(template: Template) -> Callable[[str], Resources]:
-    """The resources of a type in the environment `test`, as logical id -> resource."""
-
-    def select(kind: str) -> Resources:
-        return {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}
-
-    return select
+def stacks(templates: dict[str, Template], everything: Template) -> dict[str, Stack]:
+    """The environments, and `every option`."""
+    return {name: Stack(template) for name, template in (templates | {"every option": everything}).items()}
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +67,7 @@ def every_option() -> Environment:
         alarm_topic_arns=("arn:aws:sns:eu-central-1:123456789012:pager",),
         outcome_url="https://shop.example.com/hooks/void-settled?from=voids",
         outcome_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf",
+        outcome_secret_version="0a1b" * 8,
         custom_domain=CustomDomain(
             name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
         ),

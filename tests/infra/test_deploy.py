@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from copy import replace
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -63,20 +65,29 @@ def test_what_is_complete_may_be_deployed(answers: Answers, run: Callable[..., t
     assert run(READY) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("without", "named"),
+    [
+        ({"account": None}, ["account"]),
+        ({"pos_id": None}, ["pos_id"]),
+        ({"callers": ()}, ["callers"]),
+        ({"alarm_email": None}, ["alarm_email or alarm_topic_arns"]),
+        ({"alarm_email": None, "alarm_topic_arns": ("arn:aws:sns:eu-central-1:123456789012:pager",)}, []),
+        (vars(environments.ENVIRONMENTS["prod"]), ["account", "pos_id", "callers", "alarm_email or alarm_topic_arns"]),
+    ],
+)
 def test_production_is_refused_with_the_name_of_everything_that_is_missing(
-    answers: Answers, run: Callable[..., tuple[int, str]]
+    answers: Answers, run: Callable[..., tuple[int, str]], without: dict[str, Any], named: list[str]
 ) -> None:
-    code, told = run(Environment(name="prod", production=True))
-    assert code == 1
-    for setting in ("account", "pos_id", "callers", "alarm_email or alarm_topic_arns"):
-        assert f"\nprod.{setting}: else " in told
-    assert "infra/environments.py" in told
-
-
-def test_our_prod_as_it_stands_is_refused_and_test_is_not_for_that() -> None:
-    # A fresh checkout knows no account, no project and no callers: nobody may deploy it by mistake.
-    assert environments.ENVIRONMENTS["prod"].missing()
-    assert environments.ENVIRONMENTS["test"].missing() == []
+    # So is our prod as it stands: a fresh checkout knows no account, no project and no callers.
+    environment = replace(READY, **without)
+    if not named:
+        answers("sts").add_response("get_caller_identity", IDENTITY)
+        answers("apigateway").add_response("get_account", LOGGING)
+    code, told = run(environment)
+    assert re.findall(r"^prod\.(.+): else ", told, re.MULTILINE) == named
+    assert (code, "infra/environments.py" in told) == (1 if named else 0, bool(named))
+    assert replace(environment, production=False).missing() == []
 
 
 def test_credentials_of_another_account_are_refused(answers: Answers, run: Callable[..., tuple[int, str]]) -> None:
@@ -135,6 +146,21 @@ def test_afterwards_the_stack_policy_is_set(answers: Answers, run: Callable[...,
     answers("cloudformation").add_response("set_stack_policy", {}, expected)
     code, told = run(READY, "protect")
     assert (code, told.count("\n")) == (0, 1)
+
+
+def test_whoever_deploys_gets_a_policy_to_paste_with_nothing_but_the_bootstrapped_roles(
+    answers: Answers, run: Callable[..., tuple[int, str]]
+) -> None:
+    code, told = run(READY, "policy")
+    allowed = {each["Action"]: each["Resource"] for each in json.loads(told)["Statement"]}
+    assert (code, allowed) == (0, {
+        "sts:AssumeRole": "arn:aws:iam::123456789012:role/cdk-hnb659fds-*-role-123456789012-eu-central-1",
+        "apigateway:GET": "arn:aws:apigateway:eu-central-1::/account",
+        "cloudformation:SetStackPolicy": "arn:aws:cloudformation:eu-central-1:123456789012:stack/VoidService-prod/*",
+    })  # fmt: skip
+    answers("sts").add_response("get_caller_identity", IDENTITY)
+    assert run(replace(READY, account=None), "policy") == (0, told)  # of whoever asks
+    assert "arn:aws-cn:iam::" in run(replace(READY, region="cn-north-1"), "policy")[1]
 
 
 def test_synth_warns_of_what_deploy_will_refuse_and_still_writes_the_template(

@@ -1,65 +1,40 @@
-"""The contract and the stack say the same: routes, and who proves himself by what.
-
-Reads the synthesised template of `test`, so a route that is forgotten on either side fails here.
-"""
+"""The contract and the stack say the same: routes, who proves himself by what, and what the gateway answers by itself."""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-CONTRACT: dict[str, Any] = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text())
+from infra.synth import ROOT
+from tests.infra.stack import Stack
+
+CONTRACT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
+OPERATIONS = {
+    f"{method.upper()} {path}": operation
+    for path, methods in CONTRACT["paths"].items()
+    for method, operation in methods.items()
+}
 
 
-def resources(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
-    return {name: item["Properties"] for name, item in template["Resources"].items() if item["Type"] == kind}
+def test_the_stack_has_exactly_the_routes_of_the_contract(stacks: dict[str, Stack]) -> None:
+    deployed = {route: method["AuthorizationType"] for route, method in stacks["test"].routes().items()}
+    assert deployed == {
+        route: "AWS_IAM" if operation["security"] else "NONE" for route, operation in OPERATIONS.items()
+    }
+    stage = stacks["test"].one("ApiGateway::Stage")["StageName"]
+    assert {server["url"].rsplit("/", 1)[1] for server in CONTRACT["servers"]} == {stage} == {"v1"}
 
 
-def path_of(template: dict[str, Any], reference: dict[str, Any]) -> str:
-    """The path of a resource, by its chain of parents; the API's root ends it."""
-    if "Ref" not in reference:
-        return ""
-    resource = template["Resources"][reference["Ref"]]["Properties"]
-    return f"{path_of(template, resource['ParentId'])}/{resource['PathPart']}"
-
-
-def deployed(template: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for method in resources(template, "AWS::ApiGateway::Method").values():
-        yield method["HttpMethod"], path_of(template, method["ResourceId"]), method["AuthorizationType"]
-
-
-def promised() -> Iterator[tuple[str, str, str]]:
-    for path, methods in CONTRACT["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, "AWS_IAM" if operation["security"] else "NONE"
-
-
-def test_the_stack_has_exactly_the_routes_of_the_contract(template: dict[str, Any]) -> None:
-    assert sorted(deployed(template)) == sorted(promised())
-
-
-def test_only_the_webhook_is_not_signed_by_a_caller(template: dict[str, Any]) -> None:
-    assert [path for _, path, proof in deployed(template) if proof == "NONE"] == ["/webhooks/financial-line"]
-
-
-def test_the_stage_is_the_one_in_the_contract(template: dict[str, Any]) -> None:
-    stages = {stage["StageName"] for stage in resources(template, "AWS::ApiGateway::Stage").values()}
-    assert stages == {server["url"].rsplit("/", 1)[1] for server in CONTRACT["servers"]} == {"v1"}
-
-
-def test_what_the_gateway_answers_by_itself_is_in_the_contract(template: dict[str, Any]) -> None:
+def test_what_the_gateway_answers_by_itself_is_in_the_contract(stacks: dict[str, Stack]) -> None:
     possible = {
         (answer.get("StatusCode"), json.loads(answer["ResponseTemplates"]["application/json"])["type"])
-        for answer in resources(template, "AWS::ApiGateway::GatewayResponse").values()
+        for answer in stacks["test"].all("ApiGateway::GatewayResponse")
     }
     everywhere = {pair for pair in possible if pair[0] in ("403", "429", "500", "504")}
     assert {status for status, _ in everywhere} == {"403", "429", "500", "504"}
-    for path, methods in CONTRACT["paths"].items():
-        for method, operation in methods.items():
-            missing = everywhere - set(problems(operation))
-            assert not missing, f"{method.upper()} {path}"
-    problem = CONTRACT["components"]["schemas"]["Problem"]
-    assert {kind for _, kind in possible} <= set(problem["properties"]["type"]["enum"])
+    for route, operation in OPERATIONS.items():
+        assert everywhere <= {*problems(operation)}, route
+    known = CONTRACT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
+    assert {kind for _, kind in possible} <= {*known}
 
 
 def problems(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from infra.synth import ROOT
 from payments.reviews import Reason
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+OF_A_POOL = re.findall(r"^aws .+$", (ROOT / "docs" / "tokens.md").read_text(encoding="utf-8"), re.MULTILINE)
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROGRAMS = ("aws", "make", "python", "npx")
 # The AWS command's own, for any service, and the one service that it names differently from the SDK.
@@ -35,7 +36,7 @@ def commands() -> Iterator[tuple[str, bool]]:
             yield " ".join(span.split()), False
 
 
-EVERY = sorted(set(commands()))
+EVERY = sorted({*commands(), *((command, True) for command in OF_A_POOL)})
 
 
 def of(program: str) -> list[tuple[str, bool]]:

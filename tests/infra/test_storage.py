@@ -1,142 +1,101 @@
 """The table and the secret outlive mistakes, keep their names, and no secret's value is ever in a template."""
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from infra.stack_policy import KEPT, stack_policy
-
-Resources = dict[str, dict[str, Any]]
-ENVIRONMENTS = ("test", "prod", "local")
+from tests.infra.stack import Stack
 
 
-@pytest.fixture
-def table(of_type: Callable[[str], Resources]) -> dict[str, Any]:
-    (table,) = of_type("AWS::DynamoDB::Table").values()
-    return table
+@pytest.fixture(params=["test", "prod", "local", "every option"])
+def stack(request: pytest.FixtureRequest, stacks: dict[str, Stack]) -> Stack:
+    return stacks[request.param]
 
 
-def names_of(template: dict[str, Any], kind: str) -> list[str]:
-    return [name for name, each in template["Resources"].items() if each["Type"] == kind]
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_another_name_would_be_another_empty_table_and_another_empty_secret(
-    templates: dict[str, Any], environment: str
-) -> None:
+def test_what_is_kept_has_its_name_within_the_stack_for_ever(stack: Stack) -> None:
     # From the first real deployment on these names are never changed: CloudFormation would make a new table beside the
     # old one, and orders that were voided would be voided again.
-    assert names_of(templates[environment], "AWS::DynamoDB::Table") == ["OrdersTable"]
-    assert names_of(templates[environment], "AWS::SecretsManager::Secret") == ["ProviderCredentials"]
+    assert (stack.name("DynamoDB::Table"), stack.name("SecretsManager::Secret")) == (
+        "OrdersTable", "ProviderCredentials"
+    )  # fmt: skip
+    assert [*stack.of("KMS::Key")] in ([], ["DataKey"])
 
 
-def test_what_an_option_makes_and_others_rely_on_keeps_its_name_too(everything: dict[str, Any]) -> None:
-    assert names_of(everything, "AWS::KMS::Key") == ["DataKey"]
+def test_what_is_kept_blocks_neither_a_first_deployment_that_fails_nor_the_next_one(stack: Stack) -> None:
+    kept = {name: each for name, each in stack.resources.items() if each.get("DeletionPolicy", "Delete") != "Delete"}
+    kinds = {"DynamoDB::Table", "SecretsManager::Secret", "Logs::LogGroup", "Lambda::Version"}
+    kinds |= {"KMS::Key"} if stack.of("KMS::Key") else set()
+    assert {each["Type"].removeprefix("AWS::") for each in kept.values()} == kinds
+    for name, each in kept.items():
+        # The table alone is left by a failed first deployment: its own deletion protection would refuse its deletion.
+        policy = "Retain" if name == "OrdersTable" else "RetainExceptOnCreate"
+        assert (each["DeletionPolicy"], each["UpdateReplacePolicy"]) == (policy, "Retain"), name
+        # A fixed name would be taken already. A version names its function by reference.
+        assert not [part for part, value in each["Properties"].items() if part.endswith("Name") and value == str(value)]
+        assert "Name" not in each["Properties"], name
+    for kind in kinds:
+        assert len(stack.of(kind)) == sum(each["Type"] == f"AWS::{kind}" for each in kept.values())
 
 
-def test_cloudformation_may_change_what_holds_data_and_never_replace_or_delete_it(everything: dict[str, Any]) -> None:
+def test_cloudformation_may_change_what_holds_data_and_never_replace_or_delete_it(stacks: dict[str, Stack]) -> None:
     allowed, denied = stack_policy()["Statement"]
-    assert allowed == {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
-    assert (denied["Effect"], denied["Principal"], denied["Resource"]) == ("Deny", "*", "*")
-    assert denied["Action"] == ["Update:Replace", "Update:Delete"]
-    assert denied["Condition"] == {"StringEquals": {"ResourceType": list(KEPT)}}
-    assert set(KEPT) == {"AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::KMS::Key"}
-    assert all(names_of(everything, kind) for kind in KEPT), "a type that nothing has protects nothing"
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_table_outlives_the_stack_and_also_a_first_deployment_that_fails(
-    templates: dict[str, Any], environment: str
-) -> None:
-    # RetainExceptOnCreate would have CloudFormation delete it then; its deletion protection refuses that.
-    table = templates[environment]["Resources"]["OrdersTable"]
-    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
-    assert table["Properties"]["DeletionProtectionEnabled"] is True
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-@pytest.mark.parametrize("kind", ["AWS::SecretsManager::Secret", "AWS::Logs::LogGroup", "AWS::Lambda::Version"])
-def test_what_outlives_the_stack_is_not_left_behind_by_a_deployment_that_fails(
-    templates: dict[str, Any], environment: str, kind: str
-) -> None:
-    kept = [each for each in templates[environment]["Resources"].values() if each["Type"] == kind]
-    assert kept
-    for each in kept:
-        assert (each["DeletionPolicy"], each["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
-
-
-def test_so_is_what_options_make(everything: dict[str, Any]) -> None:
-    for kind in ("AWS::KMS::Key", "AWS::Logs::LogGroup"):
-        for name in names_of(everything, kind):
-            each = everything["Resources"][name]
-            assert (each["DeletionPolicy"], each["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain"), name
-
-
-def test_the_table_can_be_restored_and_not_be_deleted(table: dict[str, Any]) -> None:
-    properties = table["Properties"]
-    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert properties["DeletionProtectionEnabled"] is True
-    assert properties["BillingMode"] == "PAY_PER_REQUEST"
-
-
-def test_the_table_has_the_keys_and_indexes_that_the_functions_use(table: dict[str, Any]) -> None:
-    properties = table["Properties"]
-    # A local index could never be taken away again, and would double what each write costs.
-    assert "LocalSecondaryIndexes" not in properties
-    indexes = properties["GlobalSecondaryIndexes"]
-    keys = {"": properties["KeySchema"]} | {index["IndexName"]: index["KeySchema"] for index in indexes}
-    assert {name: [key["AttributeName"] for key in schema] for name, schema in keys.items()} == {
-        "": ["pk", "sk"],
-        "due": ["due_pk", "due_at"],
-        "review": ["review_pk", "review_at"],
-        "settled": ["settled_pk", "settled_at"],
+    everything = {"Principal": "*", "Resource": "*"}
+    assert allowed == everything | {"Effect": "Allow", "Action": "Update:*"}
+    assert denied == everything | {
+        "Effect": "Deny",
+        "Action": ["Update:Replace", "Update:Delete"],
+        "Condition": {"StringEquals": {"ResourceType": list(KEPT)}},
     }
-    types = {each["AttributeName"]: each["AttributeType"] for each in properties["AttributeDefinitions"]}
-    assert types == {"pk": "S", "sk": "S", "due_pk": "S", "due_at": "N", "review_pk": "S", "review_at": "N"} | {
-        "settled_pk": "S", "settled_at": "S"
-    }  # fmt: skip
-    projections = {index["IndexName"]: index["Projection"]["ProjectionType"] for index in indexes}
-    # Who lists a day reads each void by its key; to copy them whole would double what a write costs.
-    assert projections == {"due": "ALL", "review": "ALL", "settled": "KEYS_ONLY"}
-    assert {"Key": "backup", "Value": "orders"} in properties["Tags"], "for the account's own backup plan"
-    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
-    assert properties["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert set(KEPT) == {"AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::KMS::Key"}
+    assert {*KEPT} <= {each["Type"] for each in stacks["every option"].resources.values()}
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_secret_is_created_without_a_value(templates: dict[str, Any], environment: str) -> None:
-    secrets = [
-        resource["Properties"]
-        for resource in templates[environment]["Resources"].values()
-        if resource["Type"] == "AWS::SecretsManager::Secret"
-    ]
-    assert len(secrets) == 1
-    assert "SecretString" not in secrets[0]
-    assert "GenerateSecretString" not in secrets[0]
-    # The only thing that CloudFormation could read a secret's value with.
-    assert "resolve:secretsmanager" not in json.dumps(templates[environment])
+def test_the_table_can_be_restored_and_not_be_deleted_and_has_the_keys_that_the_functions_use(stack: Stack) -> None:
+    table = stack.one("DynamoDB::Table")
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["DeletionProtectionEnabled"] is True
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert {"Key": "backup", "Value": "orders"} in table["Tags"], "for the account's own backup plan"
+    # A local index could never be taken away again, and would double what each write costs.
+    assert "LocalSecondaryIndexes" not in table
+    types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    keys = {
+        index.get("IndexName", ""): (
+            " ".join(f"{key['AttributeName']}:{types.pop(key['AttributeName'])}" for key in index["KeySchema"]),
+            index.get("Projection", {}).get("ProjectionType"),
+        )
+        for index in (table, *table["GlobalSecondaryIndexes"])
+    }
+    assert (keys, types) == ({
+        "": ("pk:S sk:S", None),
+        "due": ("due_pk:S due_at:N", "ALL"),
+        "review": ("review_pk:S review_at:N", "ALL"),
+        # Who lists a day reads each void by its key; to copy them whole would double what a write costs.
+        "settled": ("settled_pk:S settled_at:S", "KEYS_ONLY"),
+    }, {})  # fmt: skip
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_nothing_that_is_kept_has_a_fixed_name_that_would_block_the_next_deployment(
-    templates: dict[str, Any], everything: dict[str, Any], environment: str
-) -> None:
-    names = ("TableName", "Name", "LogGroupName", "AliasName", "FunctionName", "BackupVaultName")
-    for template in (templates[environment], everything):
-        for logical_id, each in template["Resources"].items():
-            if each.get("DeletionPolicy", "Delete") != "Delete":
-                # A version names its function by reference.
-                fixed = {name for name in names if isinstance(each["Properties"].get(name), str)}
-                assert fixed == set(), logical_id
+def test_the_secret_is_created_without_a_value(stack: Stack) -> None:
+    secret = stack.one("SecretsManager::Secret")
+    assert not {"SecretString", "GenerateSecretString"} & {*secret}
+    # The only thing that CloudFormation could read a secret's value with; the merchant's own, of the posts, is the one.
+    assert json.dumps(stack.template).count("resolve:secretsmanager") == len(stack.of("Events::Connection"))
 
 
-@pytest.mark.parametrize("days", [None, 400])
-def test_how_long_settled_orders_are_kept_every_function_knows_that_may_settle(
-    templates: dict[str, Any], days: int | None, everything: dict[str, Any]
-) -> None:
-    template = everything if days else templates["prod"]
-    functions = [each for each in template["Resources"].values() if each["Type"] == "AWS::Lambda::Function"]
-    kept = {each["Properties"]["Environment"]["Variables"].get("KEEP_SETTLED_DAYS") for each in functions}
-    assert (len(functions), kept) == (5, {str(days) if days else None})
+def test_a_key_of_ones_own_covers_table_secret_variables_logs_and_topic(stacks: dict[str, Stack]) -> None:
+    stack = stacks["every option"]
+    arn = {"Fn::GetAtt": ["DataKey", "Arn"]}
+    assert stack.one("KMS::Key")["EnableKeyRotation"] is True
+    specification = {"KMSMasterKeyId": arn, "SSEEnabled": True, "SSEType": "KMS"}
+    assert stack.one("DynamoDB::Table")["SSESpecification"] == specification
+    assert stack.one("SecretsManager::Secret")["KmsKeyId"] == arn
+    assert stack.one("SNS::Topic")["KmsMasterKeyId"] == arn
+    assert [each["KmsKeyId"] for each in stack.all("Logs::LogGroup")] == [arn] * 6
+    assert [each["KmsKeyArn"] for each in stack.functions.values()] == [arn] * 5
+    # Only through the services that hold the data; the pipe may decrypt and no more: test_events.py.
+    via = [f"{each}.eu-central-1.amazonaws.com" for each in ("dynamodb", "lambda", "secretsmanager")]
+    grants = [each for each in stack.statements() if "kms:Encrypt" in each["Action"]]
+    assert [each["Condition"] for each in grants] == [{"StringEquals": {"kms:ViaService": via}}] * 5

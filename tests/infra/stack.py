@@ -1,0 +1,62 @@
+"""A synthesised stack by what it holds: the look-ups that its tests share."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Properties = dict[str, Any]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+class Stack:
+    def __init__(self, template: dict[str, Any]) -> None:
+        self.template = template
+        self.resources: dict[str, dict[str, Any]] = template["Resources"]
+        self.outputs = {name: each["Value"] for name, each in template["Outputs"].items()}
+        self.functions = {each["Handler"].removesuffix(".handler"): each for each in self.all("Lambda::Function")}
+
+    def of(self, kind: str) -> dict[str, Properties]:
+        """Logical id -> properties of each resource of AWS::{kind}."""
+        return {name: each["Properties"] for name, each in self.resources.items() if each["Type"] == f"AWS::{kind}"}
+
+    def all(self, kind: str) -> list[Properties]:
+        return [*self.of(kind).values()]
+
+    def one(self, kind: str) -> Properties:
+        (found,) = self.all(kind)
+        return found
+
+    def name(self, kind: str, beginning: str = "") -> str:
+        """The logical id of the only resource of the kind, or of the only one that begins so."""
+        (found,) = [name for name in self.of(kind) if name.startswith(beginning)]
+        return found
+
+    def routes(self) -> dict[str, Properties]:
+        """`METHOD /path` -> the method."""
+        parts = self.of("ApiGateway::Resource")
+
+        def path(reference: Properties) -> str:
+            part = parts.get(reference.get("Ref", ""))  # the API's root is none
+            return f"{path(part['ParentId'])}/{part['PathPart']}" if part else ""
+
+        return {f"{each['HttpMethod']} {path(each['ResourceId'])}": each for each in self.all("ApiGateway::Method")}
+
+    def rights(self, role: str) -> dict[str, Any]:
+        """Action -> resource or resources, of the policies of a role."""
+        return {action: each["Resource"] for each in self.statements(role) for action in listed(each["Action"])}
+
+    def statements(self, role: str | None = None) -> Iterator[dict[str, Any]]:
+        for policy in self.all("IAM::Policy"):
+            if role is None or {"Ref": role} in policy["Roles"]:
+                yield from policy["PolicyDocument"]["Statement"]
+
+    def role_of(self, service: str) -> str:
+        """The logical id of the only role that this service may take."""
+        (role,) = [
+            name
+            for name, each in self.of("IAM::Role").items()
+            if f"{service}.amazonaws.com" in str(each["AssumeRolePolicyDocument"])
+        ]
+        return role

@@ -40,7 +40,11 @@ def main() -> None:
     valgrind = shutil.which("valgrind") is not None and not options.no_instructions
     made = subjects.prepare()
     instrument = b"".join(path.read_bytes() for path in sorted(subjects.HERE.rglob("*.py")))
-    of = {"asset": bundle.content_hash(), "by": hashlib.sha256(instrument).hexdigest(), "machine": machine()}
+    of: dict[str, str | bool] = {
+        "asset": bundle.content_hash(),
+        "by": hashlib.sha256(instrument).hexdigest(),
+        "machine": machine(),
+    }
     of |= {"quick": options.quick, "instructions": valgrind}
     kept = Kept(subjects.CACHE / "run.json", of, afresh=options.afresh)
     with ExitStack() as stack:

@@ -133,7 +133,8 @@ def void_record(order: Order, now: int, made: Attempt | None = None, told: Told 
 def revision_of(order: Order, now: int) -> str:
     """A digest of what a read shows.
 
-    The bookkeeping of queries does not change it, so that nobody races an operator.
+    The bookkeeping of queries does not change it, so that nobody races an operator; nor does the history, which says
+    only at the next write what a read shows as soon as a lease is over.
     """
     return _digest(order, _what_a_read_shows(order, now))
 
@@ -142,7 +143,9 @@ def _digest(order: Order, shown: Mapping[str, object]) -> str:
     of_queries = {"last_reported_at": None, "reported_by": None}
     operations = [{**_operation(each), **of_queries} for each in order.facts.operations]
     unread = sorted([each.reason.value, each.subject] for each in order.reviews if each.read_at is None)
-    text = exact_json.write([{**shown, "operations": operations, "reviews": unread}, sorted(order.webhooks)])
+    text = exact_json.write(
+        [{**shown, "history": None, "operations": operations, "reviews": unread}, sorted(order.webhooks)]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -257,6 +257,13 @@ def test_a_first_query_that_shows_the_same_changes_nothing_that_was_decided_abou
     assert name_of(say(word(scene, "not-voided"))) == ("" if status == "pending" else "nothing-to-decide")
 
 
+@pytest.mark.parametrize("state", [State.SUBMITTING, State.UNKNOWN])
+def test_a_lease_that_ended_before_the_record_was_read_changes_nothing_either(scene: Scene, state: State) -> None:
+    open_order(scene, pipe.order_in(state))
+    assert read()["state"] == "unknown"
+    assert say(word(scene, "not-voided"))["statusCode"] == 200
+
+
 def test_neither_a_merchant_who_refreshes_nor_the_schedule_races_an_operator(scene: Scene) -> None:
     """Each 5 s a refresh, each minute a settle run; the operator needs 20 s from reading to deciding."""
     open_order(scene, pipe.order_in(State.PENDING))

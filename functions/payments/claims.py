@@ -19,14 +19,13 @@ from payments.facts import (
     Word,
 )
 from payments.operations import MOST_OPERATIONS
-from payments.orders import Void
+from payments.orders import NOTHING_SENT, Void
 from payments.reviews import CAUSES
 from payments.verdict import told_of, unknown_rows
 
 MOST_ATTEMPTS = 20
 """Attempts that reached the provider between two decisions of an operator."""
 MOST_ROUNDS = 10
-NOTHING_HAPPENED = frozenset({FailureReason.NOT_SENT, FailureReason.THROTTLED, FailureReason.CREDENTIALS})
 WAIT_SECONDS = 5
 WAIT_FOR_OPERATOR_SECONDS = 3_600
 
@@ -67,7 +66,7 @@ def judge(void: Void | None, request: Request, now: int) -> Judged:
     if made is not None and made.body_hash != request.body_hash:
         return Judged(Result.KEY_MISMATCH)
     told = told_of(facts, made) if made is not None else None
-    if told is not None and told.reason not in NOTHING_HAPPENED and void.state is not State.VOIDED:
+    if told is not None and told.reason not in NOTHING_SENT and void.state is not State.VOIDED:
         same = void.state is State.FAILED and made is newest and told.reason is void.reason
         return Judged(Result.NOT_VOIDABLE, made, None if same else told)
     if void.state is not State.FAILED and void.order_currency not in (None, request.order_currency):
@@ -84,7 +83,7 @@ def judge(void: Void | None, request: Request, now: int) -> Judged:
 def _may_claim(void: Void, made: Attempt | None) -> bool:
     """`made`: the attempt that the request's key has already made."""
     if void.state is State.FAILED:
-        return void.reason in NOTHING_HAPPENED or (made is None and void.reason is not FailureReason.ALREADY_CAPTURED)
+        return void.reason in NOTHING_SENT or (made is None and void.reason is not FailureReason.ALREADY_CAPTURED)
     # A delayed retry with the key of an attempt must not send: only a new, explicit request may.
     return void.resend_allowed and made is None
 
@@ -105,7 +104,7 @@ def result_of(void: Void) -> Result:
         return Result.VOIDED
     if void.state is not State.FAILED:
         return Result.ACCEPTED
-    return Result(void.reason) if void.reason in NOTHING_HAPPENED else Result.NOT_VOIDABLE
+    return Result(void.reason) if void.reason in NOTHING_SENT else Result.NOT_VOIDABLE
 
 
 def waits_for_operator(void: Void) -> bool:

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from copy import replace
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from typing import NamedTuple
 
 from payments import evidence, exact_json, reviews
 from payments.facts import (
+    REACHED_NOTHING,
+    REFUSALS,
     SETTLED,
     Attempt,
     Decision,
@@ -242,24 +245,30 @@ def _with_line(history: tuple[Change, ...], line: Change) -> tuple[Change, ...]:
 
 
 def _reached_nothing(attempt: Attempt) -> bool:
-    return attempt.end is not None and attempt.end.value in NOTHING_SENT
+    return attempt.end in REACHED_NOTHING
 
 
 def opened_by(facts: Facts, history: tuple[Change, ...], found: Verdict) -> Opened:
     """Since when the order is open, and whether a final failure was shown of what has now succeeded."""
-    at, corrected = facts.since, False
+    at = facts.since
     for change in reversed(history):
         if change.state in SETTLED:
             break
         at = change.at
-    if found.state is State.VOIDED:
-        for change in reversed(history):
-            if change.state is State.SUBMITTING:
-                break
-            corrected = corrected or (change.state is State.FAILED and change.reason not in NOTHING_SENT)
-        own = next((each for each in facts.attempts if found.operation and each.number == found.operation.own), None)
-        corrected = corrected or (own is not None and own.told is not None and own.told.reason not in NOTHING_SENT)
-    return Opened(at, corrected)
+    return Opened(at, found.state is State.VOIDED and _was_shown_failed(facts, history, found))
+
+
+def _was_shown_failed(facts: Facts, history: tuple[Change, ...], found: Verdict) -> bool:
+    """Of the attempt that the operation is known by; else of the newest, or of one since which nothing was executed."""
+    newest = takewhile(lambda change: change.state is not State.SUBMITTING, reversed(history))
+    reasons = {change.reason for change in newest if change.state is State.FAILED}
+    may_be = True
+    for attempt in reversed(facts.attempts):
+        own = found.operation is not None and found.operation.own == attempt.number
+        if attempt.told is not None and (may_be or own):
+            reasons.add(attempt.told.reason)
+        may_be = may_be and attempt.end in REACHED_NOTHING | REFUSALS
+    return not reasons <= NOTHING_SENT
 
 
 def size_of(fields: Fields) -> int:

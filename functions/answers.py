@@ -24,7 +24,7 @@ class Problem(NamedTuple):
 
 PROBLEMS: Mapping[str, Problem] = {
     "invalid-request": Problem(400, "The request breaks the contract"),
-    "unauthenticated": Problem(403, "No valid signature"),
+    "unauthenticated": Problem(403, "No valid signature or token"),
     "not-found": Problem(404, "No void is known for this order"),
     "in-progress": Problem(409, "Another request for this order is in flight"),
     "not-voidable": Problem(409, "The hold cannot be voided"),

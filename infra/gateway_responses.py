@@ -12,7 +12,7 @@ from aws_cdk import aws_apigateway as apigateway
 
 TITLES = {
     "invalid-request": "The request breaks the contract",
-    "unauthenticated": "No valid signature",
+    "unauthenticated": "No valid signature or token",
     "unsupported-media-type": "The body is not of the expected type",
     "throttled": "Too many requests",
     "outcome-unknown": "The outcome is not known",
@@ -57,15 +57,22 @@ RESPONSES = (
 )  # fmt: skip
 
 
-# Where tokens are taken their refusals keep AWS's own status: 401, as whoever sends a token expects it.
-BY_TOKEN = {"UNAUTHORIZED", "EXPIRED_TOKEN"}
+# Where tokens are taken their refusals keep AWS's own status, 401, as whoever sends a token expects it. A missing scope
+# is ACCESS_DENIED, and so is a signer without a right: AWS puts the same headers into both, so no challenge is true.
+BY_TOKEN = {
+    "UNAUTHORIZED": "The token is missing, or is none that is taken here.",
+    "EXPIRED_TOKEN": "The token, or the signature and its credentials, have expired.",
+    "ACCESS_DENIED": "This caller may not use this route, or the token lacks its scope.",
+}
 
 
 def add_to(rest: apigateway.RestApi, *, by_token: bool) -> None:
     for each in RESPONSES:
         headers, response = {"Content-Type": "'application/problem+json'"}, each
-        if by_token and each.cause in BY_TOKEN:
-            response = replace(each, status=None)
+        if by_token:
+            response = replace(each, detail=BY_TOKEN.get(each.cause, each.detail))
+        if by_token and each.cause in ("UNAUTHORIZED", "EXPIRED_TOKEN"):
+            response = replace(response, status=None)
             headers["WWW-Authenticate"] = "'Bearer'"
         if response.retry_after is not None:
             headers["Retry-After"] = f"'{response.retry_after}'"

@@ -154,8 +154,9 @@ class Monitoring(Construct):
             '{ ($.status = "5*") && (($.refused_as != "-") || (($.status = "500") && ($.route = "*/voids*"))) }',
         )
         self.alarm("API fails", failed, datapoints=1, of=5, against_release=True)
-        # Of strangers nobody need know: an account of `callers` must have signed.
-        ours = " || ".join(f'($.account = "{account}")' for account in accounts(environment, cdk.Stack.of(self)))
+        # Of strangers nobody need know: an account of `callers` signed, or an issuer of ours named the client.
+        signed = [f'($.account = "{account}")' for account in accounts(environment, cdk.Stack.of(self))]
+        ours = " || ".join([*signed, *(['($.client != "-")'] if environment.token_issuers else [])])
         pattern = f'{{ ($.status = "403") && ($.route = "*/voids*") && ({ours}) }}'
         if len(pattern) > LONGEST_PATTERN:
             raise ValueError(f"{environment.name}.callers: of fewer accounts; their refusals are one filter of the log")

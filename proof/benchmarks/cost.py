@@ -203,6 +203,11 @@ def month(measured: Measured, prices: Prices) -> dict[str, tuple[float, float, f
     }
 
 
+def tokens(prices: Prices) -> float:
+    """What the tokens of one process of a caller cost a month, from a Cognito pool: one an hour."""
+    return MINUTES / 60 / 1000 * prices.token_thousand
+
+
 def months(measured: Measured, environment: str, prices: Prices) -> tuple[float, ...]:
     """The sums of a month's bill in one environment."""
     shown = measured.month.dashboards[environment] * prices.dashboard_month
@@ -281,7 +286,7 @@ def month_table(measured: Measured, prices: Prices) -> list[str]:
     for environment, dashboards in measured.month.dashboards.items():
         what = f"**together in `{environment}`**" + (f", with {dashboards} dashboard" if dashboards else "")
         lines.append(line(what, [f"**{dollars(cost)}**" for cost in months(measured, environment, prices)]))
-    return lines
+    return [*lines, line("tokens of a Cognito pool, for each process that calls", [dollars(tokens(prices))] * 3)]
 
 
 def units(writes: dict[str, float]) -> str:

@@ -36,6 +36,7 @@ class Prices:
     metric_month: float  # CloudWatch custom metric, the first 10,000
     alarm_month: float  # for each metric that an alarm of standard resolution reads
     dashboard_month: float
+    token_thousand: float  # Cognito, access tokens for client credentials
 
 
 PRICES = {
@@ -61,6 +62,7 @@ PRICES = {
         metric_month=0.30,
         alarm_month=0.10,
         dashboard_month=3.00,
+        token_thousand=2.25,
     ),
     # AWS's own examples are in this region's prices, and so were our figures before there was a table to compute them.
     "us-east-1": Prices(
@@ -85,5 +87,6 @@ PRICES = {
         metric_month=0.30,
         alarm_month=0.10,
         dashboard_month=3.00,
+        token_thousand=2.25,
     ),
 }

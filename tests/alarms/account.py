@@ -83,8 +83,9 @@ class Account:
         self._letters.setdefault(self._queues[what], []).append(self.now())
 
     def answered(
-        self, method: str, route: str, status: int, refused_as: str | None = None, account: str | None = OURS
-    ) -> None:
+        self, method: str, route: str, status: int, refused_as: str | None = None, account: str | None = OURS,
+        client: str | None = None,
+    ) -> None:  # fmt: skip
         """A request, answered by a function or, `refused_as` one of its response types, by the gateway.
 
         It becomes a line of the access log, where a dash stands for what API Gateway has no value for. Each metric
@@ -93,7 +94,7 @@ class Account:
         if refused_as is not None and self.refused == "unnamed":
             account = None
         said = {"httpMethod": method, "resourcePath": route, "status": str(status), "error.responseType": refused_as,
-                "identity.accountId": account}  # fmt: skip
+                "identity.accountId": account, "authorizer.claims.client_id": client}  # fmt: skip
         line = re.sub(r"\$context\.([\w.]+)", lambda match: said.get(match[1]) or "-", self.log["Format"])
         json.loads(line)
         for wanted in self.of_type("AWS::Logs::MetricFilter").values():

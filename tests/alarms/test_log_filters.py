@@ -1,9 +1,11 @@
 """Metric filters on lines of JSON, after the examples of AWS's page, and the two filters of the template."""
 
+import json
 from typing import Any
 
 import pytest
 
+from tests import once
 from tests.alarms import log_filters
 from tests.alarms.account import OURS, Account
 
@@ -56,4 +58,23 @@ def test_what_the_access_log_counts(
 ) -> None:
     service = Account(template)
     service.answered(*route, status, refused_as, account)
+    assert [name for _, name, _ in service.metrics.published()] == ([counted] if counted else [])
+
+
+@pytest.mark.parametrize(
+    ("route", "status", "refused_as", "client", "counted"),
+    [
+        (MERCHANT, 403, "ACCESS_DENIED", "shop", "CallersRefused"),  # its token lacks the scope
+        (ONE, 403, None, "shop", "CallersRefused"),  # it is no longer one of `token_callers`
+        (MERCHANT, 401, "UNAUTHORIZED", None, None),  # anybody can send a token that is none
+        (MERCHANT, 403, "ACCESS_DENIED", None, None),  # whose claims AWS does not log: only the caller notices
+        (MERCHANT, 200, None, "shop", None),
+    ],
+)  # fmt: skip
+def test_what_the_access_log_counts_of_callers_by_token(
+    route: tuple[str, str], status: int, refused_as: str | None, client: str | None, counted: str | None
+) -> None:
+    template = json.loads((once.synthesised("local") / "VoidService-local.template.json").read_text("utf-8"))
+    service = Account(template)
+    service.answered(route[0], f"/oauth{route[1]}", status, refused_as, None, client)
     assert [name for _, name, _ in service.metrics.published()] == ([counted] if counted else [])

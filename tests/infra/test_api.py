@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from copy import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,6 +92,22 @@ def test_the_token_routes_have_an_authorizer_and_the_functions_their_callers(sta
 def test_without_issuers_nothing_of_tokens_is_there(stacks: dict[str, Stack], name: str) -> None:
     text = json.dumps(stacks[name].template)
     assert not any(word in text for word in ("oauth", "JWT", "TOKEN_CALLER", 'Authorizer"', "WWW-Authenticate"))
+
+
+def test_without_issuers_the_template_is_byte_for_byte_the_one_of_a_service_that_knows_no_tokens(
+    synthesised: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def text(environment: Environment) -> str:
+        (template,) = synthesised(environment).glob("*.template.json")
+        return template.read_text("utf-8")
+
+    without = Environment(name="test", token_issuers=(), token_callers=())
+    before = text(without)
+    assert text(replace(without, token_issuers=(ISSUER,), token_callers=("shop",))) != before
+    monkeypatch.setattr("infra.api.tokens", SimpleNamespace(caller_in_log=lambda _: {}))
+    for name in ("infra.gateway_responses.BY_TOKEN", "infra.callers.BY_TOKEN"):
+        monkeypatch.delattr(name)
+    assert text(without) == before
 
 
 @pytest.mark.parametrize(

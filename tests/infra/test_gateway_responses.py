@@ -48,11 +48,13 @@ def test_the_gateways_own_answer_is_a_problem_document(
         each for each in stacks[environment].all("ApiGateway::GatewayResponse") if each["ResponseType"] == cause
     ]
     of_a_token = environment == "every option" and cause in ("UNAUTHORIZED", "EXPIRED_TOKEN")
+    details = {each.cause: each.detail for each in gateway_responses.RESPONSES}
+    details |= gateway_responses.BY_TOKEN if environment == "every option" else {}
     status = None if of_a_token else status  # AWS's own 401 or 403: whoever sends a token expects it
     problem, headers = json.loads(answer["ResponseTemplates"]["application/json"]), answer["ResponseParameters"]
     assert problem.keys() - {"status"} == {"type", "title", "detail", "request_id"}
     assert (problem["type"], problem["title"]) == (TYPE + name, TITLES[TYPE + name])
-    assert problem.get("status") == status
+    assert (problem.get("status"), problem["detail"]) == (status, details[cause])
     assert answer.get("StatusCode") == (None if status is None else str(status))
     assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
     assert headers.get("gatewayresponse.header.Retry-After") == retry_after

@@ -136,6 +136,16 @@ def test_the_month_stays_within_its_ceilings() -> None:
             assert round(sum_, 1) <= limit
 
 
+def test_the_page_on_tokens_quotes_what_they_cost() -> None:
+    page, prices = (DOCUMENT.parent / "tokens.md").read_text("utf-8"), PRICES[REGION]
+    times = prices.token_thousand * 1000 / cost.together(cost.load(), "ours", prices)
+    quoted = re.findall(r"\| ([\d.]+) per 1,000.*?; a process .* (\d+) a month: ([\d.]+) \|", page)
+    assert quoted == [(f"{prices.token_thousand:.2f}", "730", cost.dollars(cost.tokens(prices)))]
+    assert re.findall(r"([\d.]+) per 1,000 voids, (\d+) times", page) == [
+        (f"{prices.token_thousand:.2f}", f"{times:.0f}")
+    ]
+
+
 def test_the_tables_add_up() -> None:
     text = cost.document(MEASURED)
     column = [line.split("|")[2].strip(" *") for line in text.splitlines() if line.startswith("| ")]

@@ -14,7 +14,7 @@ from requests_oauthlib import OAuth2Session
 
 from local.issuer import CLIENTS
 from local.merchant import Caller, Reply, send
-from local.service import Service
+from local.service import CREDENTIALS, Service
 
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
 JSON = {"Content-Type": "application/json"}
@@ -99,3 +99,15 @@ def eventually[T](look: Callable[[], T], ready: Callable[[T], bool], seconds: fl
         assert time.monotonic() < deadline, f"still not after {seconds} s: {seen}"
         time.sleep(0.05)
     return seen
+
+
+def problem(answer: Reply, status: int, name: str) -> Any:
+    """The answer as a problem document that is what it says it is."""
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    document = answer.json
+    assert (document["type"], document["status"]) == (f"urn:void-service:problem:{name}", status)
+    assert document["title"]
+    assert document["request_id"]
+    assert CREDENTIALS["api_secret"] not in answer.body.decode()
+    return document

@@ -22,6 +22,7 @@ from local.service import CREDENTIALS, Service
 from payments.secret import FRESH_SECONDS, MAX_AGE_SECONDS
 from tests.integration.client import Client, eventually
 
+pytestmark = pytest.mark.proof  # two minutes; in the commit test_void_flow.py rotates the secret
 NEW_SECRET = "fake-api-secret-after-the-rotation"
 MERCHANTS = 3
 # A merchant whose credentials are refused waits a little. Less would use up the attempts of an order.

@@ -3,15 +3,13 @@
 It handles one request at a time. One that runs into its time-out or dies fails its request.
 """
 
-import http.server
 import json
 import queue
 import signal
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -19,6 +17,7 @@ from subprocess import Popen
 from typing import Any
 
 from local.aws import Function
+from local.loopback import Handler, LoopbackServer, read_body
 from local.processes import kill
 
 INIT_LIMIT = 10.0  # seconds for the imports, as in Lambda
@@ -35,18 +34,6 @@ class FunctionFailed(Exception):
         """What Lambda answers to whoever invoked the function."""
         if stack is not None:
             self.payload["stackTrace"] = stack
-
-
-class LoopbackServer(http.server.ThreadingHTTPServer):
-    """Closes without waiting for connections that are still open, and takes clients that hang up as they come."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 256
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            super().handle_error(request, client_address)
 
 
 @dataclass
@@ -114,37 +101,37 @@ class Instance:
                 raise FunctionFailed("Sandbox.Timedout", message, request_id)
 
 
-class _RuntimeApi(http.server.BaseHTTPRequestHandler):
+class _RuntimeApi(Handler):
     """What AWS's runtime client polls and answers."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # with it every request waits for the client's delayed acknowledgement
-    wbufsize = 65536
+    timeout = None  # type: ignore[assignment]  # it polls for as long as nobody calls the function
 
     def __init__(self, instance: Instance, *connection: Any) -> None:
         self.instance = instance
         super().__init__(*connection)
 
-    def do_GET(self) -> None:
+    def serve(self) -> None:
+        if self.command == "GET":
+            return self.hand_out()
+        return self.take_back()
+
+    def hand_out(self) -> None:
         self.instance.polled.set()
         invocation = self.instance.waiting.get()
         if invocation is None:
             self.close_connection = True
             return
         self.instance.current = invocation
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(invocation.event)))
-        self.send_header("Lambda-Runtime-Aws-Request-Id", invocation.request_id)
-        self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + invocation.timeout) * 1000)))
-        self.send_header("Lambda-Runtime-Invoked-Function-Arn", invocation.arn)
-        self.send_header("Lambda-Runtime-Trace-Id", f"{trace_root()};Parent={uuid.uuid4().hex[:16]};Sampled=0")
-        self.end_headers()
-        self.wfile.write(invocation.event)
+        named = {
+            "Aws-Request-Id": invocation.request_id,
+            "Deadline-Ms": str(int((time.time() + invocation.timeout) * 1000)),
+            "Invoked-Function-Arn": invocation.arn,
+            "Trace-Id": f"{trace_root()};Parent={uuid.uuid4().hex[:16]};Sampled=0",
+        }
+        self.answer(HTTPStatus.OK, invocation.event, named)
 
-    def do_POST(self) -> None:
-        body = _read_body(self)
-        current, what = self.instance.current, self.path.rpartition("/")[2]
+    def take_back(self) -> None:
+        body, current, what = read_body(self), self.instance.current, self.path.rpartition("/")[2]
         if self.path.endswith("/init/error"):
             self.instance.init_error = _error(body)
             self.instance.polled.set()
@@ -154,12 +141,16 @@ class _RuntimeApi(http.server.BaseHTTPRequestHandler):
             else:
                 current.error = _error(body)
             current.done.set()
-        self.send_response(HTTPStatus.ACCEPTED)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.answer(HTTPStatus.ACCEPTED)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+    def answer(self, status: HTTPStatus, body: bytes = b"", named: Mapping[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (named or {}).items():
+            self.send_header(f"Lambda-Runtime-{name}", value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 def trace_root() -> str:
@@ -182,16 +173,3 @@ def _error(body: bytes) -> FunctionFailed:
         return FunctionFailed(said["errorType"], said["errorMessage"], said.get("requestId", ""), said["stackTrace"])
     except (ValueError, KeyError, TypeError):
         return FunctionFailed("Runtime.Unknown", "the function reported an error")
-
-
-def _read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:
-    """The runtime client sends its result in chunks."""
-    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
-        return request.rfile.read(int(request.headers.get("Content-Length", "0")))
-    body = b""
-    while size := int(request.rfile.readline().split(b";")[0], 16):
-        body += request.rfile.read(size)
-        request.rfile.readline()
-    while request.rfile.readline() not in (b"\r\n", b"\n", b""):
-        pass
-    return body

@@ -19,7 +19,8 @@ from typing import Any
 from local import aws, issuer, sandbox, signature
 from local.assembly import CACHE, Say, assembly, template
 from local.console.server import console
-from local.gateway import Gateway, read_api
+from local.gateway.api import read_api
+from local.gateway.server import Gateway
 from local.instance import FunctionFailed
 from local.kept import Kept
 from local.outcomes import Follower, Outcomes, Stream
@@ -68,8 +69,8 @@ class Service:
     runtime: Runtime
     outcomes: Outcomes
     region: str = aws.REGION
-    access_key: str = signature.ACCESS_KEY
-    secret_key: str = signature.SECRET_KEY
+    access_key: str = signature.MERCHANT.access_key
+    secret_key: str = signature.MERCHANT.secret_key
     admin_credentials: tuple[str, str] = aws.ADMIN
 
     def function_pids(self) -> list[int]:

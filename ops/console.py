@@ -50,7 +50,7 @@ class Console:
         """One request of a browser; names of headers are in lower case."""
         path, _, query = target.partition("?")
         host = f"{LOOPBACK}:{self.port}"
-        if headers.get("host") != host or not is_own_page(method, path, headers, host):
+        if headers.get("host") != host or not is_own_page(method, path, headers):
             return refused(HTTPStatus.FORBIDDEN, "only for pages of this address")
         cookie = f"void-console-{self.port}"
         if method == "GET" and path == "/" and self._is_token(query.removeprefix("token=")):

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import urllib3
 
 from local import aws, signature
-from local.gateway import Answer, Pages, Request
+from local.exchange import Answer, Request
+from local.gateway.server import Pages
+from local.loopback import is_local, is_same_site
 from local.sandbox.desk import DEFAULTS, FAULTS
 
 FILES = Path(__file__).parent / "static"
@@ -49,7 +51,6 @@ CONTROL = re.compile(
     r"|POST /sandbox/orders/[^/]+/(void|capture|operations)|POST /sandbox/webhooks/[^/]+"
 )
 DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
-LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
 class Page(NamedTuple):
@@ -69,8 +70,7 @@ def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:
         if not passed_on and not (request.method in ("GET", "HEAD") and is_page(path)):
             return None
         headers = {name.lower(): value for name, value in request.headers}
-        host = headers.get("host", "")
-        if LOOPBACK.fullmatch(host) is None or not is_own_page(request.method, path, headers, host):
+        if not is_local(headers) or not is_own_page(request.method, path, headers):
             return Answer(*refused(HTTPStatus.FORBIDDEN, "only for pages of this address"))
         if path == "/console/events.json":
             return Answer(*ok(".json", json.dumps(events()).encode()))
@@ -95,12 +95,10 @@ def is_page(path: str) -> bool:
     return path in ("/", "/reference") or path.startswith("/console/")
 
 
-def is_own_page(method: str, path: str, headers: Mapping[str, str], host: str) -> bool:
+def is_own_page(method: str, path: str, headers: Mapping[str, str]) -> bool:
     """Does a page of this address ask? One of another site gets nothing; a link of it may lead here."""
     leads_here = method == "GET" and headers.get("sec-fetch-mode") == "navigate" and path in ("/", "/reference")
-    return headers.get("origin", f"http://{host}") == f"http://{host}" and (
-        headers.get("sec-fetch-site", "none") in ("same-origin", "none") or leads_here
-    )
+    return is_same_site({**headers, "sec-fetch-site": "none"} if leads_here else headers)
 
 
 def _pages() -> dict[str, Path]:
@@ -129,9 +127,9 @@ def _config(sandbox_url: str) -> dict[str, object]:
         "decides": True,
         "voids": True,
         "region": aws.REGION,
-        "access_key": signature.ACCESS_KEY,
-        "secret_key": signature.SECRET_KEY,
-        "operator": [signature.OPERATOR_KEY, signature.OPERATOR_SECRET],
+        "access_key": signature.MERCHANT.access_key,
+        "secret_key": signature.MERCHANT.secret_key,
+        "operator": [signature.OPERATOR.access_key, signature.OPERATOR.secret_key],
         "sandbox_url": sandbox_url,
         "faults": FAULTS,
         "defaults": DEFAULTS,

@@ -8,12 +8,12 @@ import json
 import re
 from typing import Any
 
+from local.exchange import Answer, GatewayError, Request, lambda_failed
 from local.gateway.api import Api
 from local.gateway.event import answered_trace
-from local.gateway.exchange import Answer, Request
-from local.refusal import GatewayError, lambda_failed
+from local.loopback import MAX_KEPT
 
-MAX_BODY = 10 * 1024 * 1024  # API Gateway's own, fixed
+MAX_BODY = MAX_KEPT - 1  # API Gateway's own, fixed
 MAX_HEAD = 10_240  # request line and headers; fixed, too
 
 _INTERNAL = "InternalServerErrorException"
@@ -49,7 +49,8 @@ def plain(status: int, text: str = "") -> Answer:
 
 
 def beyond_limits(request: Request) -> Answer | None:
-    if request.head_bytes > MAX_HEAD:
+    head = len(f"{request.method} {request.target} HTTP/1.1")
+    if head + sum(len(f"{name}: {value}  ") for name, value in request.headers) > MAX_HEAD:
         return plain(431)  # AWS says that it refuses this, and not how
     return plain(413, f"HTTP content length exceeded {MAX_BODY} bytes.") if len(request.body) > MAX_BODY else None
 
@@ -73,13 +74,20 @@ def _is_value(value: object) -> bool:
 
 
 def gateway_response(api: Api, error: GatewayError, request: Request) -> Answer:
-    """The stack's response of this type, else its DEFAULT_4XX or DEFAULT_5XX, else AWS's own."""
+    """The stack's response of this type, else its DEFAULT_4XX or DEFAULT_5XX, else AWS's own.
+
+    Values are put in as they are: nothing is escaped.
+    """
     usual, error_type = RESPONSE_TYPES[error.kind]
     status = error.status or usual or 403
     declared = api.responses.get(error.kind) or api.responses.get(f"DEFAULT_{'5' if status >= 500 else '4'}XX") or {}
-    known = _known(api, error, request)
-    template = f'{{"{error.member}":$context.error.messageString}}'
-    template = declared.get("responseTemplates", {}).get("application/json", template)
+    known = {f"method.request.header.{name}": value for name, value in request.headers} | {
+        "context.path": "/" + request.path.lstrip("/"), "context.requestId": request.request_id,
+        "context.extendedRequestId": request.own_id, "context.stage": api.stage, "context.error.message": str(error),
+        "context.error.messageString": json.dumps(str(error)), "context.error.responseType": error.kind,
+    }  # fmt: skip
+    usual_template = f'{{"{error.member}":$context.error.messageString}}'
+    template = declared.get("responseTemplates", {}).get("application/json", usual_template)
     headers = {"Content-Type": "application/json"} | {
         # A header's value: a literal in single quotes, or a name.
         name.removeprefix("gatewayresponse.header."): value.strip("'") if value[0] == "'" else known.get(value, "")
@@ -89,17 +97,6 @@ def gateway_response(api: Api, error: GatewayError, request: Request) -> Answer:
     body = NAMED.sub(lambda found: known.get(found[1], ""), template)
     sent = [*headers.items(), *own.items(), *_ids(request)]
     return Answer(int(declared.get("statusCode") or status), sent, body.encode())
-
-
-def _known(api: Api, error: GatewayError, request: Request) -> dict[str, str]:
-    """What a template or a header of a gateway response may name. Plain substitution: nothing is escaped."""
-    own = {
-        "path": "/" + request.path.lstrip("/"), "requestId": request.request_id, "extendedRequestId": request.own_id,
-        "stage": api.stage, "error.message": str(error), "error.messageString": json.dumps(str(error)),
-        "error.responseType": error.kind,
-    }  # fmt: skip
-    headers = {f"method.request.header.{name}": value for name, value in request.headers}
-    return {f"context.{name}": value for name, value in own.items()} | headers
 
 
 def _ids(request: Request) -> list[tuple[str, str]]:

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.aws import client
-from local.gateway.exchange import Request
+from local.exchange import GatewayError, Request
 from local.gateway.tokens import Authorizer, Readings, read_authorizers
-from local.refusal import GatewayError
 from local.signature import MERCHANT, OPERATOR, incomplete, is_signature
 
 Statement = Mapping[str, Any]
@@ -68,9 +67,10 @@ def find(api: Api, request: Request) -> Call:
     """The route of a request. AWS folds surplus slashes before and after the stage, and decodes nothing."""
     stage, _, rest = request.path.lstrip("/").partition("/")
     path = "/" + rest.lstrip("/")
-    for route in sorted(api.routes, key=_vagueness) if stage == api.stage else ():
+    # The fewer parameters, the nearer; a greedy one is the last resort.
+    for route in sorted(api.routes, key=lambda each: (each.resource.count("+}"), each.resource.count("{"))):
         parameters = route.match(path) if route.method in (request.routed_method, "ANY") else None
-        if parameters is not None:
+        if parameters is not None and stage == api.stage:
             return Call(route, parameters, path, request)
     authorization = request.header("authorization")
     if authorization is not None and not is_signature(authorization):
@@ -79,14 +79,9 @@ def find(api: Api, request: Request) -> Call:
     raise GatewayError("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
 
 
-def _vagueness(route: Route) -> tuple[int, int]:
-    return route.resource.count("+}"), route.resource.count("{")
-
-
 def read_api(
     endpoint: str, api_id: str, function_names: Mapping[str, str], outputs: Mapping[str, str],
-    template: Mapping[str, Any] | None = None, parameters: Mapping[str, str] | None = None,
-    discovery: Mapping[str, str] | None = None,
+    template: Mapping[str, Any], parameters: Mapping[str, str], discovery: Mapping[str, str],
 ) -> Api:  # fmt: skip
     """The API behind the engine's address.
 
@@ -95,49 +90,52 @@ def read_api(
     issuer that is served elsewhere -> the address of its discovery document.
     """
     apigateway = client("apigateway", endpoint)
-    stage = apigateway.get_stages(restApiId=api_id)["item"][0]
-    # A method setting's key: the path's slashes are written `~1`, the first one sometimes twice.
-    settings = {key.replace("~1", "/").lstrip("/"): setting for key, setting in stage["methodSettings"].items()}
+
+    def listed(what: str, **more: Any) -> Any:
+        return getattr(apigateway, f"get_{what}")(restApiId=api_id, limit=500, **more)["items"]
+
+    (stage,) = apigateway.get_stages(restApiId=api_id)["item"]
     # The engine returns the policy as AWS does: JSON, escaped once more.
     policy = apigateway.get_rest_api(restApiId=api_id).get("policy", "").replace('\\"', '"')
-    responses = apigateway.get_gateway_responses(restApiId=api_id, limit=500)["items"]
-    names = {each["id"]: each["name"] for each in apigateway.get_authorizers(restApiId=api_id, limit=500)["items"]}
-    routes = [
-        _route(resource, method, declared, settings, function_names)
-        for resource in apigateway.get_resources(restApiId=api_id, embed=["methods"], limit=500)["items"]
-        for method, declared in resource.get("resourceMethods", {}).items()
-        if declared["methodIntegration"]["type"] == "AWS_PROXY"
-    ]
+    responses = listed("gateway_responses")
+    names = {each["id"]: each["name"] for each in listed("authorizers")}
     return Api(
         api_id=api_id,
         stage=stage["stageName"],
-        routes=routes,
+        routes=[
+            _route(resource, method, declared, stage["methodSettings"], function_names)
+            for resource in listed("resources", embed=["methods"])
+            for method, declared in resource.get("resourceMethods", {}).items()
+            if declared["methodIntegration"]["type"] == "AWS_PROXY"
+        ],
         policy=_statements(policy),
         own_policies={role: _statements(outputs.get(name, "")) for role, name in PRINTED.items()},
         responses={each["responseType"]: each for each in responses if not each.get("defaultResponse")},
         deployment_id=stage["deploymentId"],
-        authorizers=read_authorizers(names, template or {}, parameters or {}, discovery or {}),
+        authorizers=read_authorizers(names, template, parameters, discovery),
     )
 
 
 def _route(
     resource: dict[str, Any], method: str, declared: dict[str, Any], settings: Any, names: Mapping[str, str]
 ) -> Route:
-    setting = settings.get(f"{resource['path']}/{method}".lstrip("/")) or settings.get("*/*") or {}
+    # A method setting's key: the path's slashes are written `~1`, the first one sometimes twice.
+    limits = {key.replace("~1", "/").lstrip("/"): setting for key, setting in settings.items()}
+    limit = limits.get(f"{resource['path']}/{method}".lstrip("/")) or limits.get("*/*") or {}
+    integration = declared["methodIntegration"]
     return Route(
         method=method,
         resource=resource["path"],
         resource_id=resource["id"],
         authorization=declared["authorizationType"],
-        function=names[re.findall(r":function:([^/:]+)", declared["methodIntegration"]["uri"])[0]],
-        timeout=declared["methodIntegration"].get("timeoutInMillis", 29_000) / 1000,
-        rate=setting.get("throttlingRateLimit", 10_000),
-        burst=setting.get("throttlingBurstLimit", 5_000),
+        function=names[re.findall(r":function:([^/:]+)", integration["uri"])[0]],
+        timeout=integration.get("timeoutInMillis", 29_000) / 1000,
+        rate=limit.get("throttlingRateLimit", 10_000),
+        burst=limit.get("throttlingBurstLimit", 5_000),
         scopes=tuple(declared.get("authorizationScopes") or ()),
         authorizer=declared.get("authorizerId") or "",
     )
 
 
 def _statements(policy: str) -> list[Statement]:
-    statements = json.loads(policy)["Statement"] if policy else []
-    return statements if isinstance(statements, list) else [statements]
+    return list(json.loads(policy)["Statement"]) if policy else []

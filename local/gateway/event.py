@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from local.aws import ACCOUNT
+from local.exchange import Request
 from local.gateway.api import Api, Call
-from local.gateway.exchange import Request
 from local.gateway.policy import Caller
 from local.instance import trace_root
 from local.signature import is_signature
@@ -49,12 +49,9 @@ def _context(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
     host, identifier = request.header("host") or "127.0.0.1", None
     if signer is not None:
         identifier = f"AROA{signer.role.replace('-', '').upper():0<17}:{signer.access_key}"
-    cognito = (
-        "cognitoIdentityPoolId",
-        "cognitoIdentityId",
-        "cognitoAuthenticationType",
-        "cognitoAuthenticationProvider",
-    )
+    cognito = [
+        f"cognito{name}" for name in ("IdentityPoolId", "IdentityId", "AuthenticationType", "AuthenticationProvider")
+    ]
     identity = dict.fromkeys((*cognito, "principalOrgId"), None) | {
         "accessKey": signer and signer.access_key, "accountId": signer and ACCOUNT, "caller": identifier,
         "user": identifier, "userArn": signer and signer.session, "sourceIp": request.source_ip,
@@ -80,16 +77,10 @@ def _headers(call: Call) -> Pairs:
         "X-Amzn-Trace-Id": request.header("x-amzn-trace-id") or trace_root(),
     }
     dropped = NEVER_PASSED_ON | {name.lower() for name in added}
-    passed = [
-        (WRITTEN_AS.get(name.lower(), name), value)
-        for name, value in request.headers
-        if name.lower() not in dropped and not (name.lower() == "authorization" and _is_for_aws(call, value))
-    ]
-    return [*passed, *added.items()]
-
-
-def _is_for_aws(call: Call, authorization: str) -> bool:
-    return call.route.authorization == "AWS_IAM" or is_signature(authorization)
+    if call.route.authorization == "AWS_IAM" or is_signature(request.header("authorization") or ""):
+        dropped |= {"authorization"}  # which was for AWS
+    passed = [(name, value) for name, value in request.headers if name.lower() not in dropped]
+    return [*((WRITTEN_AS.get(name.lower(), name), value) for name, value in passed), *added.items()]
 
 
 def _collected(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

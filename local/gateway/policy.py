@@ -11,9 +11,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from local.aws import ACCOUNT, REGION
+from local.exchange import GatewayError
 from local.gateway.api import Api, Call, Statement
 from local.gateway.tokens import Claims
-from local.refusal import GatewayError
 from local.signature import Signer, verify
 
 WHOLE_ACCOUNT = {ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"}
@@ -30,36 +30,28 @@ class Caller:
 def authorise(api: Api, call: Call) -> Caller:
     """Raises GatewayError unless the caller may use the route."""
     caller = _caller(api, call)
-    signer = caller.signer
-    resource = f"{api.stage}/{call.request.routed_method}{call.path}"
-    facts = {
-        "aws:sourceip": call.request.source_ip,
-        "aws:principalarn": signer.principal if signer else None,
-        "aws:principalaccount": ACCOUNT if signer else None,
-    }
+    signer, resource = caller.signer, f"{api.stage}/{call.request.routed_method}{call.path}"
+    known = (signer.principal, ACCOUNT) if signer else (None, None)
+    facts = {"aws:sourceip": call.request.source_ip, "aws:principalarn": known[0], "aws:principalaccount": known[1]}
     own = effects(api.own_policies.get(signer.role, ()), resource, facts) if signer else set()
     of_the_api = effects(api.policy, resource, facts)
-    if not allowed(own, of_the_api, anonymous=signer is None, without_policy=not api.policy):
-        arn = f"arn:aws:execute-api:{REGION}:********{ACCOUNT[-4:]}:{api.api_id}/{resource}"
-        who, explicitly = (
-            signer.session if signer else "anonymous",
-            " with an explicit deny" if "Deny" in own | of_the_api else "",
-        )
-        message = f"User: {who} is not authorized to perform: execute-api:Invoke on resource: {arn}{explicitly}"
-        raise GatewayError("ACCESS_DENIED", message, member="Message")
-    return caller
+    if allowed(own, of_the_api, anonymous=signer is None, without_policy=not api.policy):
+        return caller
+    who, explicitly = signer.session if signer else "anonymous", "Deny" in own | of_the_api
+    arn = f"arn:aws:execute-api:{REGION}:********{ACCOUNT[-4:]}:{api.api_id}/{resource}"
+    message = f"User: {who} is not authorized to perform: execute-api:Invoke on resource: {arn}"
+    raise GatewayError("ACCESS_DENIED", message + " with an explicit deny" * explicitly, member="Message")
 
 
 def _caller(api: Api, call: Call) -> Caller:
-    request = call.request
-    match call.route.authorization:
+    request, route = call.request, call.route
+    match route.authorization:
         case "NONE":
             return Caller()
         case "AWS_IAM":
             return Caller(verify(request.method, request.target, request.headers, request.body))
-        case "JWT" if call.route.authorizer in api.authorizers:
-            check = api.authorizers[call.route.authorizer].check
-            return Caller(claims=check(request, call.route.scopes, api.readings))
+        case "JWT" if route.authorizer in api.authorizers:
+            return Caller(claims=api.authorizers[route.authorizer].check(request, route.scopes, api.readings))
     raise GatewayError("AUTHORIZER_CONFIGURATION_ERROR", "Internal server error")
 
 

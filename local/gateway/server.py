@@ -3,23 +3,19 @@
 A body that is too large is read to its end, so that its sender gets to read the answer.
 """
 
-import http.server
 import re
 import threading
 import time
 from collections.abc import Callable
-from io import BufferedIOBase
 from typing import Any, Protocol
 
-from local.gateway.answer import MAX_BODY, beyond_limits, gateway_response, plain, proxy_answer
-from local.gateway.api import Api, Call, Route, find
+from local.exchange import Answer, GatewayError, Request, lambda_failed
+from local.gateway.answer import beyond_limits, gateway_response, plain, proxy_answer
+from local.gateway.api import Api, Route, find
 from local.gateway.event import proxy_event
-from local.gateway.exchange import Answer, Request
 from local.gateway.policy import authorise
-from local.instance import FunctionFailed, LoopbackServer
-from local.refusal import GatewayError, lambda_failed
-
-MAX_DRAINED = 64 * 1024 * 1024  # of a body that is too large
+from local.instance import FunctionFailed
+from local.loopback import Handler, LoopbackServer, Unframed, read_body
 
 type Pages = Callable[[Request], Answer | None]
 """Answers what is a page of the local run, and None for everything else, which is the API's."""
@@ -42,11 +38,7 @@ class Gateway:
         self._serving = False
 
     def serve(
-        self,
-        api: Api,
-        functions: Functions,
-        pages: Pages = lambda _: None,
-        say: Callable[[str], None] = lambda _: None,
+        self, api: Api, functions: Functions, pages: Pages = lambda _: None, say: Callable[[str], None] = lambda _: None
     ) -> None:
         """`pages` is asked first: the console's. `say` reports wrong signatures and tokens."""
         self._api, self._functions, self._pages, self._say = api, functions, pages, say
@@ -69,19 +61,17 @@ class Gateway:
             caller = authorise(self._api, call)
             if not self._throttles[call.route].admits():
                 raise GatewayError("THROTTLED", "Too Many Requests")
-            return proxy_answer(self._result(call, proxy_event(self._api, call, caller)), request)
-        except GatewayError as error:
-            if error.hint and error.kind != "MISSING_AUTHENTICATION_TOKEN":
-                self._say(f"{asked(request)} was refused: {error.hint}")
-            return gateway_response(self._api, error, request)
-
-    def _result(self, call: Call, event: dict[str, Any]) -> Any:
-        try:
-            return self._functions.invoke(call.route.function, event, limit=call.route.timeout)
+            event, function = proxy_event(self._api, call, caller), call.route.function
+            return proxy_answer(self._functions.invoke(function, event, limit=call.route.timeout), request)
         except TimeoutError:
-            raise GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out") from None
+            error = GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out")
         except FunctionFailed:
-            raise lambda_failed() from None
+            error = lambda_failed()
+        except GatewayError as refused:
+            error = refused
+        if error.hint and error.kind != "MISSING_AUTHENTICATION_TOKEN":
+            self._say(f"{asked(request)} was refused: {error.hint}")
+        return gateway_response(self._api, error, request)
 
 
 def asked(request: Request) -> str:
@@ -93,27 +83,16 @@ def asked(request: Request) -> str:
     return f"{route[:200]} by {who}"
 
 
-class _FrontDoor(http.server.BaseHTTPRequestHandler):
+class _FrontDoor(Handler):
     gateway: Gateway
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = 65536
-    timeout = 75  # seconds that an idle connection is kept
 
     def serve(self) -> None:
         try:
-            body = read_body(self)
+            # From the request line: the server's own `path` folds leading slashes, which are signed as sent.
+            target, sender, body = self.requestline.split(" ")[1], self.client_address[0], read_body(self)
+            answer = self.gateway.answer(Request(self.command, target, self.headers.items(), body, sender))
         except Unframed:
-            self.close_connection = True
-            self.send(plain(400))
-            return
-        # From the request line: the server's own `path` folds leading slashes, which are signed as sent.
-        target = self.requestline.split(" ")[1]
-        self.send(
-            self.gateway.answer(Request(self.command, target, self.headers.items(), body, self.client_address[0]))
-        )
-
-    def send(self, answer: Answer) -> None:
+            self.close_connection, answer = True, plain(400)
         self.send_response_only(answer.status)
         length, connection = str(len(answer.body)), "close" if self.close_connection else "keep-alive"
         own = (("Content-Length", length), ("Connection", connection))
@@ -121,14 +100,6 @@ class _FrontDoor(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else answer.body)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("do_"):  # whatever the method: a route that there is not is answered as such
-            return self.serve
-        raise AttributeError(name)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silent: headers carry credentials."""
 
 
 class Throttle:
@@ -146,41 +117,3 @@ class Throttle:
             admitted = self._rate < 0 or self._tokens >= 1
             self._tokens -= admitted
             return admitted
-
-
-class Unframed(Exception):
-    """Where the body ends is not known, or it is longer than anybody would send by mistake."""
-
-
-def read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:
-    """The body; of one that is too large no more than shows it. Raises Unframed, ConnectionError if it breaks off."""
-    body = bytearray()
-    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
-        _read(request.rfile, _size("[0-9]+", 10, request.headers.get("Content-Length", "0")), body)
-        return bytes(body)
-    seen = 0
-    while size := _size("[0-9a-fA-F]{1,8}", 16, request.rfile.readline(1024).decode("latin-1").split(";")[0].strip()):
-        seen += size
-        if seen > MAX_DRAINED:
-            raise Unframed
-        _read(request.rfile, size, body)
-        request.rfile.readline(1024)
-    while request.rfile.readline(65536) not in (b"\r\n", b"\n", b""):
-        pass
-    return bytes(body)
-
-
-def _size(form: str, base: int, digits: str) -> int:
-    if not re.fullmatch(form, digits) or int(digits, base) > MAX_DRAINED:
-        raise Unframed
-    return int(digits, base)
-
-
-def _read(source: BufferedIOBase, length: int, body: bytearray) -> None:
-    """Reads all of it and keeps the beginning."""
-    while length > 0:
-        piece = source.read(min(length, 1 << 20))
-        if not piece:
-            raise ConnectionResetError("the body broke off")
-        length -= len(piece)
-        body += piece[: MAX_BODY + 1 - len(body)]

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import jwt
 import urllib3
 
-from local.gateway.exchange import Request
-from local.refusal import GatewayError
+from local.exchange import GatewayError, Request
 
 Claims = Mapping[str, Any]
 KEPT = 3600.0  # seconds that keys are kept, as API Gateway does
+A_TEXT = {"ClaimName": "", "Format": "SINGLE_STRING", "Required": True}
 NOT_AGAIN_FOR = 1.0  # seconds: an unknown key is a reason to fetch, but not each time that somebody makes one up
 BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.IGNORECASE | re.ASCII)
 
@@ -71,7 +71,7 @@ class TrustedIssuer:
     url: str  # as it stands in `iss`
     audiences: list[str]
     keys: Keys
-    claims: tuple[tuple[str, bool, tuple[str, ...]], ...] = ()  # name, required, what it may say (nothing: anything)
+    claims: tuple[str, ...] = ()  # each must be there, and a text
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,7 @@ class Authorizer:
             claims = self._claims(found[1])
         except jwt.ExpiredSignatureError:
             raise _refused(readings.expired, "the token has expired") from None
-        except (
-            jwt.PyJWTError,
-            TypeError,
-            ValueError,
-            OverflowError,
-        ) as wrong:  # the last three: of a time that is none
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError) as wrong:  # the last three: a time that is none
             raise _refused("UNAUTHORIZED", type(wrong).__name__) from None  # its text may quote the token
         held = claims.get("scope", claims.get("scp"))
         has = held.split() if isinstance(held, str) else held if isinstance(held, list) else []
@@ -107,22 +102,11 @@ class Authorizer:
         trusted = self.issuers.get(str(said["payload"].get("iss")))
         if trusted is None:
             raise jwt.InvalidIssuerError
-        claims: Claims = jwt.decode(
-            token,
-            trusted.keys.get(said["header"].get("kid")),
-            self.algorithms,
-            audience=trusted.audiences,
-            issuer=trusted.url,
-            options={"require": ["exp", "iss", "aud"]},
-        )
-        for name, required, expected in trusted.claims:
-            if (required or name in claims) and not _is_expected(claims.get(name), expected):
-                raise jwt.InvalidTokenError(name)
+        key, must = trusted.keys.get(said["header"].get("kid")), jwt.types.Options(require=["exp", "iss", "aud"])
+        claims: Claims = jwt.decode(token, key, self.algorithms, must, audience=trusted.audiences, issuer=trusted.url)
+        if not all(isinstance(claims.get(name), str) for name in trusted.claims):
+            raise jwt.InvalidTokenError
         return claims
-
-
-def _is_expected(value: object, expected: tuple[str, ...]) -> bool:
-    return isinstance(value, str) and (not expected or value in expected)
 
 
 def _refused(kind: str, why: str) -> GatewayError:
@@ -134,38 +118,21 @@ def read_authorizers(
     names: Mapping[str, str], template: Mapping[str, Any], parameters: Mapping[str, str], discovery: Mapping[str, str]
 ) -> dict[str, Authorizer]:
     """By id. `names`: id -> name, as deployed; `discovery`: an issuer that is served elsewhere -> where."""
-    declared = {
-        resource["Properties"]["Name"]: _plain(resource["Properties"]["JwtConfiguration"], parameters)
-        for resource in template.get("Resources", {}).values()
-        if resource["Type"] == "AWS::ApiGateway::Authorizer" and resource["Properties"]["Type"] == "JWT"
-    }
-    return {identity: _authorizer(declared[name], discovery) for identity, name in names.items() if name in declared}
+    resources = template.get("Resources", {}).values()
+    declared = [each["Properties"] for each in resources if each["Type"] == "AWS::ApiGateway::Authorizer"]
+    by_name = {each["Name"]: _authorizer(each["JwtConfiguration"], parameters, discovery) for each in declared}
+    return {identity: by_name[name] for identity, name in names.items() if name in by_name}
 
 
-def _authorizer(declared: Any, discovery: Mapping[str, str]) -> Authorizer:
-    issuers = [
-        TrustedIssuer(
-            url=each["issuer"],
-            audiences=each["audiences"],
-            keys=Keys(discovery.get(each["issuer"], each["issuer"]).rstrip("/")),
-            claims=tuple(
-                (claim["claimName"], claim.get("required", False), tuple(claim.get("expectedValues", ())))
-                for claim in each.get("additionalClaims", ())
-            ),
-        )
-        for each in declared["issuers"]
-    ]
-    return Authorizer({each.url: each for each in issuers}, declared["defaultAlgorithms"])
+def _authorizer(declared: Any, parameters: Mapping[str, str], discovery: Mapping[str, str]) -> Authorizer:
+    def filled(node: dict[str, Any]) -> Any:
+        return parameters[node["Ref"]] if "Ref" in node else node
 
-
-def _plain(node: Any, parameters: Mapping[str, str]) -> Any:
-    """Names as the API spells them, and what the stack's parameters fill in."""
-    match node:
-        case {"Ref": str(name)}:
-            return parameters[name]
-        case dict():
-            return {name[:1].lower() + name[1:]: _plain(value, parameters) for name, value in node.items()}
-        case list():
-            return [_plain(value, parameters) for value in node]
-        case _:
-            return node
+    known, issuers = json.loads(json.dumps(declared), object_hook=filled), {}
+    for each in known["Issuers"]:
+        url, claims = each["Issuer"], each.get("AdditionalClaims", ())
+        if any(claim | {"ClaimName": ""} != A_TEXT for claim in claims):
+            raise ValueError(f"the local gateway does not know the claims {claims}")
+        keys = Keys(discovery.get(url, url).rstrip("/"))
+        issuers[url] = TrustedIssuer(url, each["Audiences"], keys, tuple(claim["ClaimName"] for claim in claims))
+    return Authorizer(issuers, known["DefaultAlgorithms"])

@@ -12,6 +12,7 @@ from typing import Any
 from urllib3 import HTTPHeaderDict
 
 from local.issuer import Issuer
+from local.loopback import is_local, is_same_site
 from local.sandbox.desk import DEFAULTS, FAULTS, Desk, Rejected
 from local.sandbox.doors import Door, Exchange
 from local.sandbox.webhooks import Announcer
@@ -20,7 +21,6 @@ from play.ledger import EVERY_NAME, NAMES, Operation
 from play.webhooks import signed
 from play.words import DIFFERENCES, http, text
 
-LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 WHAT = "The control side of the Financial Line sandbox, for tests and people; the API that it plays is at `provider`."
 CALLS = (
     "POST /sandbox/holds",
@@ -88,7 +88,7 @@ class Control:
         self.issuer: Issuer | None = None
 
     def __call__(self, exchange: Exchange) -> None:
-        if not _is_from_this_machine(exchange):
+        if not (is_local(sender := exchange.received.headers) and is_same_site(sender)):
             return exchange.send(403, {"error": "only for this machine's own pages and programs"})
         path = exchange.path.partition("?")[0]
         headers = HTTPHeaderDict(exchange.headers.items())
@@ -157,16 +157,6 @@ class Control:
             (self._provider.open if wanted["listening"] else self._provider.close)()
         second = "execute" if ledger.executes_twice else "refuse"
         return {"second_void": second, "listening": self._provider.is_open, **answered}
-
-
-def _is_from_this_machine(exchange: Exchange) -> bool:
-    """A page of another site, or another name for this address (DNS rebinding), gives no orders here."""
-    host = exchange.headers.get("Host", "")
-    return (
-        LOOPBACK.fullmatch(host) is not None
-        and exchange.headers.get("Origin", f"http://{host}") == f"http://{host}"
-        and exchange.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
-    )
 
 
 def _read(exchange: Exchange, *must: str, may: tuple[str, ...] = ()) -> dict[str, Any]:

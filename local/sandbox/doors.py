@@ -3,29 +3,26 @@
 Promises that closing a door refuses new connections and lets running exchanges finish. Never decides what is answered.
 """
 
+import contextlib
 import os
 import socket
 import ssl
 import struct
-import sys
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from local.loopback import Handler, LoopbackServer, read_body
 from play.requests import Request
 from play.words import http, text
 
 type Handle = Callable[[Exchange], None]
 
 
-class Exchange(BaseHTTPRequestHandler):
+class Exchange(Handler):
     """One request and the means to answer it, properly or not."""
 
-    protocol_version = "HTTP/1.1"
-    timeout = 60  # an idle connection; longer than any answer is held
-    disable_nagle_algorithm = True
     server: "_Listener"
 
     def setup(self) -> None:
@@ -50,26 +47,15 @@ class Exchange(BaseHTTPRequestHandler):
         self.server.idle.discard(self.connection)
         return super().parse_request()
 
-    def do_GET(self) -> None:
-        self._body = self._read()
+    def serve(self) -> None:
+        self.body = read_body(self)
         self.server.answer(self)
-        if self.server.closed:
-            self.close_connection = True
-
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_GET
-
-    def _read(self) -> bytes:
-        length = self.headers.get("Content-Length", "0")
-        return self.rfile.read(int(length)) if length.isdigit() else b""
-
-    @property
-    def body(self) -> bytes:
-        return self._body
+        self.close_connection |= self.server.closed
 
     @property
     def received(self) -> Request:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        return Request(self.command, self.path, headers, self._body)
+        return Request(self.command, self.path, headers, self.body)
 
     def send(self, status: int, content: str | Any) -> None:
         """Text as it is, anything else as JSON."""
@@ -87,27 +73,16 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile.write(answer[: len(answer) - len(body)] if self.command == "HEAD" else answer)
         return None
 
-    def hang_up(self) -> None:
-        self.close_connection = True
-
     def reset(self) -> None:
         """RST instead of an orderly end: no lingering, and the descriptor closed under the TLS layer."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(self.connection.detach())
         self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silent: the ledger is the log, and headers carry credentials."""
 
-
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
+class _Listener(LoopbackServer):
     def __init__(self, port: int, answer: Handle, tls: ssl.SSLContext | None) -> None:
-        self.answer = answer
-        self.tls = tls
-        self.closed = False
+        self.answer, self.tls, self.closed = answer, tls, False
         self.idle: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Exchange)
 
@@ -117,18 +92,12 @@ class _Listener(ThreadingHTTPServer):
             connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A failed handshake or a vanished client is an ordinary event here; a defect is not hidden."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
 
 class Door:
     """A loopback port that can be closed (connections are refused) and opened again under the same number."""
 
     def __init__(self, port: int, answer: Handle, tls: ssl.SSLContext | None = None) -> None:
-        self._answer = answer
-        self._tls = tls
+        self._answer, self._tls = answer, tls
         self._listener: _Listener | None = _Listener(port, answer, tls)
         self.port = self._listener.server_port
         self._serve(self._listener)
@@ -150,10 +119,8 @@ class Door:
         listener.shutdown()
         listener.socket.close()
         for connection in list(listener.idle):  # a pooled connection must not outlive the door
-            try:
+            with contextlib.suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
-            except OSError:
-                continue
 
     def _bind_again(self) -> _Listener:
         deadline = time.monotonic() + 5

@@ -26,7 +26,8 @@ class ProviderApi:
         answer = self._answer(exchange.received)
         if answer is not None and answer.startswith(LATE):
             if self._stopping.wait(HOLD_SECONDS) or answer == LATE:
-                return exchange.hang_up()
+                exchange.close_connection = True
+                return None
             answer = answer.removeprefix(LATE)
         return exchange.write(answer)
 

@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from local.gateway import Request
+from local.exchange import Request
 from local.gateway.tokens import Authorizer, Keys, TrustedIssuer
 from local.issuer import AUDIENCE, Issuer
 
@@ -33,7 +33,7 @@ def trusting(issuer: Issuer) -> tuple[Authorizer, Counter[str]]:
         assert reply is not None, url
         return reply[1]
 
-    trusted = TrustedIssuer(issuer.url, [AUDIENCE], Keys(issuer.url, fetch), (("client_id", True, ()),))
+    trusted = TrustedIssuer(issuer.url, [AUDIENCE], Keys(issuer.url, fetch), ("client_id",))
     return Authorizer({issuer.url: trusted}, ["RS256"]), fetched
 
 

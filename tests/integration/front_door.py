@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local.aws import ACCOUNT
-from local.gateway import Gateway
 from local.gateway.api import Api, Route
+from local.gateway.server import Gateway
 from local.instance import FunctionFailed
 from local.signature import MERCHANT, OPERATOR
 

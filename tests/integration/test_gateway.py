@@ -18,11 +18,10 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local.exchange import Request, refused
 from local.gateway.answer import RESPONSE_TYPES
-from local.gateway.exchange import Request
 from local.gateway.server import asked
 from local.merchant import Caller, Reply, send
-from local.refusal import refused
 from local.service import Service, running
 from tests.integration.recorded import vector
 
@@ -73,6 +72,7 @@ INVALID_TOKEN = "The security token included in the request is invalid."
     *(pytest.param(lambda at, m=method, i=instead, p=path: send(m, at.url + p, b"{}", {"X-HTTP-Method-Override": i}), "",
                    id=f"{method} {path} as {instead}")
       for method, instead, path in (("GET", "POST", "/v1/voids"), ("POST", "GET", "/v1/voids"), ("POST", "GET", "/v1/voids/1"))),
+    pytest.param(lambda at: send("GET", f"{at.url}/v1/voids", headers={"Authorization": "Bearer e30.e30.e30"}), "A token goes to /v1/oauth", id="a token"),
     pytest.param(lambda at: caller(at, secret_key="another").get("/v1/voids"), "does not match", id="another secret"),
     pytest.param(lambda at: caller(at, secret_key="operator-secret").get("/v1/voids"), "does not match", id="another's secret"),
     pytest.param(lambda at: caller(at, access_key="stranger").get("/v1/voids"), INVALID_TOKEN, id="unknown key"),

@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 
 from local.aws import ACCOUNT, REGION
-from local.gateway import Gateway
+from local.exchange import Answer, GatewayError, Request
 from local.gateway.answer import MAX_BODY, MAX_HEAD, RESPONSE_TYPES, gateway_response
 from local.gateway.api import Api
-from local.gateway.exchange import Answer, Request
 from local.gateway.policy import allowed
+from local.gateway.server import Gateway
 from local.merchant import Caller
-from local.refusal import GatewayError
-from local.signature import ACCESS_KEY, MERCHANT, SECRET_KEY
+from local.signature import MERCHANT
 from tests.integration.front_door import ALLOW_ALL, GREEDY, OURS, RAISES, Functions, Reply, api, route, spoken
 from tests.integration.recorded import Vector, result_of, vectors, within
 
@@ -80,7 +79,7 @@ def test_a_trace_is_given_back_and_completed() -> None:
 # ---- the gateway's own answers ---------------------------------------------------------------------------------------
 
 
-def signed(declared: Api = SIGNED, key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> Reply:
+def signed(declared: Api = SIGNED, key: str = MERCHANT.access_key, secret: str = MERCHANT.secret_key) -> Reply:
     headers = Caller("http://local", REGION, key, secret).signed("GET", "/stage/x")
     return spoken(declared, "GET /stage/x", tuple(map(": ".join, headers.items())), host="local")
 

@@ -17,12 +17,12 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 from local.aws import ACCOUNT, role_credentials
-from local.gateway import Answer, Gateway, Request, read_api
-from local.gateway.api import Api
+from local.exchange import Answer, GatewayError, Request
+from local.gateway.api import Api, read_api
+from local.gateway.server import Gateway
 from local.gateway.tokens import Readings
 from local.issuer import AUDIENCE, CLIENTS, LIFETIME, Issuer
 from local.processes import Children
-from local.refusal import GatewayError
 from local.runtime import Runtime
 from local.service import Service
 from tests.integration.client import eventually
@@ -226,7 +226,7 @@ def gateway(
     )
     rest, functions = stack["Outputs"][0]["OutputValue"], {"submit": "submit_void", "read": "read_voids"}
     outputs, parameters = {"CallerPolicy": ""}, {"TokenIssuer": gateway.url}
-    served = read_api(service.aws_endpoint, rest, functions, outputs, declared, parameters)
+    served = read_api(service.aws_endpoint, rest, functions, outputs, declared, parameters, {})
 
     def pages(request: Request) -> Answer | None:
         reply = issuer.answer(request.method, request.path, dict(request.headers), request.body)

@@ -1,10 +1,11 @@
-"""A request as it arrived and an answer as it leaves."""
+"""A request as it arrived, an answer as it leaves, and what API Gateway answers by itself instead of a function."""
 
 import base64
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from local.signature import Headers
+type Headers = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,6 @@ class Request:
         """A client may set this one. AWS does not say by which header; this is the header that shows it."""
         return self.header("x-amzn-requestid") or self.generated_id
 
-    @property
-    def head_bytes(self) -> int:
-        """The size of request line and headers."""
-        line = len(self.method) + len(self.target) + 12
-        return line + sum(len(name) + len(value) + 4 for name, value in self.headers)
-
     def header(self, wanted: str) -> str | None:
         """The last value of a header; `wanted` in lower case."""
         return next((value for name, value in reversed(self.headers) if name.lower() == wanted), None)
@@ -52,3 +47,27 @@ class Answer:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+
+
+class GatewayError(Exception):
+    """`kind`: the response type, whose template a stack may set; `member`: what the default body calls the message.
+
+    `hint`: what is wrong, for who runs this locally. A stack's own template may leave the message out.
+    """
+
+    def __init__(
+        self, kind: str, message: str, hint: str = "", error_type: str = "", status: int | None = None, member: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.kind, self.status, self.error_type, self.member = kind, status, error_type, member or "message"
+        self.hint = "".join(c if c.isascii() and c.isprintable() else "?" for c in hint)
+
+
+def refused(kind: str, message: str, error_type: str = "") -> GatewayError:
+    """For a request that does not prove who sent it: the message helps."""
+    return GatewayError(kind, message, message, error_type)
+
+
+def lambda_failed() -> GatewayError:
+    """What is said of a function that failed, whatever it said itself."""
+    return GatewayError("DEFAULT_5XX", "Internal server error", status=502)

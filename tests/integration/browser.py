@@ -3,7 +3,6 @@
 Without Chromium on PATH a test that needs it is skipped.
 """
 
-import base64
 import json
 import os
 import shutil
@@ -75,7 +74,7 @@ class Page:
         self._browser, self._session = browser, session
         for domain in ("Page", "Runtime", "Log"):
             self.command(f"{domain}.enable")
-        self.window(1280)
+        self.window("1280")
 
     @property
     def problems(self) -> list[str]:
@@ -93,47 +92,46 @@ class Page:
         """Runs ahead of the page's own scripts from now on."""
         self.command("Page.addScriptToEvaluateOnNewDocument", source=script)
 
-    def evaluate(self, expression: str) -> Any:
-        answer = self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+    def js(self, code: str) -> Any:
+        answer = self.command("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def wait(self, expression: str, seconds: float = 20) -> None:
         """Until it is true. A page that is still loading is asked again."""
         give_up = time.monotonic() + seconds
-        while not self.evaluate(f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"):
+        while not self.js(f"(async () => Boolean(await ({expression})))().catch(() => false)"):
             assert time.monotonic() < give_up, (expression, self.text(), self.problems)
             time.sleep(0.1)
 
     def text(self) -> str:
-        return str(self.evaluate("document.body?.innerText"))
+        return str(self.js("document.body?.innerText"))
 
-    def press(self, key: str, text: str = "") -> None:
+    def press(self, key: str) -> None:
         known = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
-        self.command("Input.dispatchKeyEvent", type="keyDown", text=text, **known)
+        self.command("Input.dispatchKeyEvent", type="keyDown", text="\r" if key == "Enter" else "", **known)
         self.command("Input.dispatchKeyEvent", type="keyUp", **known)
 
     def click(self, selector: str) -> None:
-        self.wait(f"document.querySelector({json.dumps(selector)})")
-        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+        self._on(selector, "click()")
 
     def type(self, selector: str, text: str) -> None:
-        self.evaluate(f"document.querySelector({json.dumps(selector)}).select()")
+        self._on(selector, "select()")
         self.command("Input.insertText", text=text)
 
-    def window(self, width: int, height: int = 800) -> None:
-        self.command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+    def _on(self, selector: str, call: str) -> None:
+        node = f"document.querySelector({json.dumps(selector)})"
+        self.wait(node)
+        self.js(f"{node}.{call}")
 
-    def scheme(self, name: str) -> None:
-        """`light` or `dark`, as the system says."""
-        self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+    def window(self, width: str, height: str = "800") -> None:
+        size = {"width": int(width), "height": int(height)}
+        self.command("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
 
-    def picture(self) -> bytes:
-        """PNG of the whole page."""
-        self.command("Emulation.setScrollbarsHidden", hidden=True)
-        return base64.b64decode(self.command("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+    def media(self, name: str) -> None:
+        """`print`, or what the system says of its scheme: `light` or `dark`."""
+        scheme = {"features": [{"name": "prefers-color-scheme", "value": name}]}
+        self.command("Emulation.setEmulatedMedia", **({"media": name} if name == "print" else scheme))
 
 
 @contextmanager

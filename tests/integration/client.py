@@ -55,13 +55,19 @@ class Client:
         assert answer.status == 200, answer.body
         return answer.json
 
-    def hold(self, **faults: str) -> str:
-        """An order of its own for each test, with a successful hold."""
-        order_id = uuid4().hex
-        self.sandbox("POST", "holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
+    def hold(self, order_id: str = "", amount: Any = 100, **faults: str) -> str:
+        """A successful hold: of an order of its own, if none is named."""
+        order_id = order_id or uuid4().hex
+        self.sandbox("POST", "holds", {"order_id": order_id, "amount": amount, "currency": "UAH"})
         if faults:
-            self.sandbox("PUT", f"faults/{order_id}", faults)
+            self.sandbox("PUT", f"faults/{quote(order_id, safe='')}", faults)
         return order_id
+
+    def report(self, order_id: str, **changes: Any) -> None:
+        """A genuine webhook: a void of the order has succeeded, or what is said instead."""
+        operation = {"method": "void", "status": "success", "order_id": order_id, "pos_id": POS_ID, "operation_id": uuid4().hex,
+                     "amount": 100, "currency": "UAH"}  # fmt: skip
+        assert self.webhook(**self.sandbox("POST", "sign", {"data": operation | changes})).status == 200
 
     def ledger(self, order_id: str) -> Any:
         return self.sandbox("GET", f"orders/{order_id}")

@@ -13,6 +13,8 @@ import pytest
 from local.merchant import Caller, send
 from local.service import Service, running
 from tests import once
+from tests.integration.browser import Browser, Page, chromium
+from tests.integration.client import Client
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +23,11 @@ def service() -> Iterator[Service]:
     once.synthesised("local")
     with running(tokens=True) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def client(service: Service) -> Client:
+    return Client(service)
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +54,17 @@ def order(sandbox: Callable[..., Any]) -> str:
     order_id = uuid.uuid4().hex
     sandbox("POST", "/holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
     return order_id
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab in which nothing may go wrong."""
+    with browser.page() as page:
+        yield page
+        assert page.problems == []

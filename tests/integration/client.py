@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -117,3 +118,17 @@ def problem(answer: Reply, status: int, name: str) -> Any:
     assert document["request_id"]
     assert CREDENTIALS["api_secret"] not in answer.body.decode()
     return document
+
+
+@contextmanager
+def table_like_the_deployed(service: Service) -> Iterator[str]:
+    """Another one with the same keys and indexes: what a test writes there is not due in the running service."""
+    client, name = service.client("dynamodb"), f"orders-{uuid4().hex[:8]}"
+    like: Any = client.describe_table(TableName=service.table_name)["Table"]
+    keys = {key: like[key] for key in ("AttributeDefinitions", "KeySchema")}
+    wanted = ("IndexName", "KeySchema", "Projection")
+    indexes = [{key: each[key] for key in wanted} for each in like["GlobalSecondaryIndexes"]]
+    client.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", GlobalSecondaryIndexes=indexes, **keys)
+    yield name
+    client.update_table(TableName=name, DeletionProtectionEnabled=False)
+    client.delete_table(TableName=name)

@@ -7,7 +7,6 @@ import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from botocore import xform_name
@@ -18,6 +17,7 @@ from infra.environments import ENVIRONMENTS
 from infra.synth import ROOT
 from local import aws
 from local.service import Service
+from tests.integration.client import table_like_the_deployed
 
 SECTION = (ROOT / "docs" / "runbook.md").read_text("utf-8").split("\n## Restore the table\n")[1].split("\n## ")[0]
 BLOCKS = re.findall(r"^ *```sh\n(.*?)^ *```", SECTION, re.DOTALL | re.MULTILINE)
@@ -34,18 +34,11 @@ def dynamodb(service: Service) -> Any:
 
 @pytest.fixture
 def table(service: Service, dynamodb: Any) -> Iterator[str]:
-    """A table with the keys and indexes of the deployed one, and two orders."""
-    like, name = dynamodb.describe_table(TableName=service.table_name)["Table"], f"orders-{uuid4().hex[:8]}"
-    indexes = [
-        {key: each[key] for key in ("IndexName", "KeySchema", "Projection")} for each in like["GlobalSecondaryIndexes"]
-    ]
-    keys = {key: like[key] for key in ("AttributeDefinitions", "KeySchema")}
-    dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", GlobalSecondaryIndexes=indexes, **keys)
-    for order in ("1", "2"):
-        dynamodb.put_item(TableName=name, Item=item(order, "1"))
-    yield name
-    dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
-    dynamodb.delete_table(TableName=name)
+    """With two orders."""
+    with table_like_the_deployed(service) as name:
+        for order in ("1", "2"):
+            dynamodb.put_item(TableName=name, Item=item(order, "1"))
+        yield name
 
 
 def run(dynamodb: Any, commands: str, words: dict[str, str]) -> None:

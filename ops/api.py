@@ -24,11 +24,11 @@ Document = dict[str, Any]
 
 
 class NotFound(OpsError):
-    """There is no record of this order; `order_id` is the name that the service read from the path."""
+    """There is no record of this order."""
 
-    def __init__(self, message: str, order_id: object) -> None:
-        super().__init__(message)
-        self.order_id = order_id
+
+class Changed(OpsError):
+    """The record is no longer the one that a decision was about."""
 
 
 class Reply(NamedTuple):
@@ -39,10 +39,6 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class Changed(OpsError):
-    """The record is no longer the one that a decision was about."""
-
-
 def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:
     """The record of one order with its webhooks; `refresh` has the service ask the provider first."""
     return _document(send(place, "GET", void_path(order_id) + ("?refresh=true" if refresh else "")))
@@ -50,26 +46,19 @@ def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:
 
 def list_voids(place: Place, state: str, day: str | None = None) -> Iterator[Document]:
     """All voids of one state, page by page: `unsettled` by what is due next, `review`, or `settled` on a day (UTC)."""
-    cursor: str | None = None
+    query = {"limit": str(PAGE), "state": state} | ({"day": day} if day else {})
     while True:
-        query = {"limit": str(PAGE), "state": state, "day": day, "cursor": cursor}
-        given = sorted((name, value) for name, value in query.items() if value is not None)
-        page = _document(send(place, "GET", f"/voids?{urlencode(given, quote_via=quote, safe='')}"))
+        page = _document(send(place, "GET", f"/voids?{urlencode(sorted(query.items()), quote_via=quote, safe='')}"))
         yield from page["voids"]
-        cursor = page["cursor"]
-        if cursor is None:
+        if page["cursor"] is None:
             return
+        query["cursor"] = page["cursor"]
 
 
 def decide(place: Place, order_id: str, decision: str, revision: str, note: str) -> Document:
-    """Tell the service an operator's decision about the record of that revision; the record that came of it."""
+    """Give the service an operator's decision about the record of that revision; the record that came of it."""
     body = exact_json.write({"decision": decision, "revision": revision, "note": note}).encode()
     return _document(send(place, "POST", f"{void_path(order_id)}/decisions", body))
-
-
-def probe(place: Place) -> None:
-    """One signed read that is answered. Raises OpsError."""
-    _document(send(place, "GET", "/voids?limit=1"))
 
 
 def void_path(order_id: str) -> str:
@@ -86,11 +75,10 @@ def send(place: Place, method: str, target: str, body: bytes = b"", headers: Map
     sent = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {}) | dict(headers or {})
     request = AWSRequest(method, address + target, headers=sent, data=body)
     SigV4Auth(place.caller, "execute-api", place.region).add_auth(request)
+    signed = dict(request.headers.items())
     with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(SECONDS, connect=5)) as http:
         try:
-            answer = http.request(
-                method, address + target, body=body or None, headers=dict(request.headers.items()), redirect=False
-            )
+            answer = http.request(method, address + target, body=body or None, headers=signed, redirect=False)
         except urllib3.exceptions.HTTPError as error:
             if place.local_caller is not None and isinstance(error, urllib3.exceptions.NewConnectionError):
                 raise no_local_run(place) from None
@@ -105,18 +93,15 @@ def _document(reply: Reply) -> Document:
         document = None
     if not isinstance(document, dict):
         raise OpsError(f"the API answered {reply.status}, and not with our JSON: is this the right address?")
-    if reply.status != 200:
-        name = str(document.get("type", "")).rpartition(":")[2] or str(document.get("message", ""))
-        why = document.get("detail") or document.get("title") or "refused"
-        again = reply.headers.get("Retry-After")
-        message = f"{reply.status} {name}: {why}{_violations(document)}" + (f" Again in {again} s." if again else "")
-        if name == "not-found":
-            raise NotFound(message, document.get("order_id"))
-        raise Changed(message) if name == "changed-meanwhile" else OpsError(message)
-    return document
+    if reply.status == 200:
+        return document
+    name = str(document.get("type", "")).rpartition(":")[2] or str(document.get("message", ""))
+    why = document.get("detail") or document.get("title") or "refused"
+    again = f" Again in {reply.headers['Retry-After']} s." if "Retry-After" in reply.headers else ""
+    kind = {"not-found": NotFound, "changed-meanwhile": Changed}.get(name, OpsError)
+    raise kind(f"{reply.status} {name}: {why}{_violations(document.get('errors'))}{again}")
 
 
-def _violations(problem: Document) -> str:
-    errors = problem.get("errors")
+def _violations(errors: object) -> str:
     found = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
-    return "".join(f" {one.get('pointer')} {one.get('detail')};" for one in found).rstrip(";")
+    return ";".join(f" {one.get('pointer')} {one.get('detail')}" for one in found)

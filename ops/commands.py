@@ -1,39 +1,37 @@
-"""What each command about one order, the list and the quarantine does: looks at one place, prints to one screen."""
+"""What the commands about one order and about a list of them do: each looks at one place and prints to one screen."""
 
-import argparse
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-from ops import api, compare, export, places, quarantine, systems
+from ops import api, compare, days, places, systems
 from ops.places import OpsError, Place
 from ops.screen import Screen, clean
+from payments.messages import OrderView
 
-Arguments = argparse.Namespace
 TITLES = {"unsettled": "unsettled", "review": "in review", "settled": "settled"}
 PARTS = ("provider", "history", "reviews", "attempts", "operations", "decisions", "webhooks", "webhooks_truncated")
+LISTED = (
+    "method", "status", "amount", "currency", "operation_id", "payment_id", "status_code", "status_description",
+)  # fmt: skip
+"""Of each operation in the provider's own list."""
 
 
-def list_voids(place: Place, chosen: Arguments, screen: Screen) -> None:
+def list_voids(place: Place, chosen: Namespace, screen: Screen) -> None:
     if chosen.day and chosen.state != "settled":
         raise OpsError("--day is for --state settled")
-    day = (chosen.day or _today()) if chosen.state == "settled" else None
-    voids = api.list_voids(place, chosen.state, export.day(day).isoformat() if day else None)
+    now = days.now()
+    day = (days.day(chosen.day) if chosen.day else now.date()).isoformat() if chosen.state == "settled" else None
+    found = api.list_voids(place, chosen.state, day)
     if screen.as_json:
-        for void in voids:
-            screen.document(void)
-        return
-    listed, now = list(voids), datetime.now(UTC)
-    columns = ["order_id", "state", "reason", "reviews", "age", "resend_allowed", "comment"]
-    if chosen.state == "settled":
-        columns[4:6] = ["settled_at"]
-    if len({void["pos_id"] for void in listed}) > 1:
+        return screen.documents(found)
+    voids = [void | _ages(void, now) for void in found]
+    since = "settled_at" if day else "age"
+    columns = ["order_id", "state", "reason", "reviews", since, *([] if day else ["resend_allowed"]), "comment"]
+    if len({void["pos_id"] for void in voids}) > 1:
         columns.append("pos_id")  # the list has the voids of all projects
-    rows = [[{**void, **_ages(void, now)}[name] for name in columns] for void in listed]
-    if rows:
-        screen.table([name.replace("_", " ") for name in columns], rows)
-    screen.line(f"{len(rows)} {TITLES[chosen.state]}" + (f" on {day}" if day else ""))
+    return screen.listed(columns, voids, TITLES[chosen.state] + (f" on {day}" if day else ""))
 
 
 def _ages(void: api.Document, now: datetime) -> dict[str, str]:
@@ -50,18 +48,17 @@ def age(at: str, now: datetime) -> str:
     return f"{seconds // size:.0f} {unit}"
 
 
-def show(place: Place, chosen: Arguments, screen: Screen) -> None:
+def show(place: Place, chosen: Namespace, screen: Screen) -> None:
     _print_void(api.read_void(place, chosen.order), screen)
 
 
-def refresh(place: Place, chosen: Arguments, screen: Screen) -> None:
+def refresh(place: Place, chosen: Namespace, screen: Screen) -> None:
     _print_void(api.read_void(place, chosen.order, refresh=True), screen)
 
 
 def _print_void(void: api.Document, screen: Screen) -> None:
     if screen.as_json:
-        screen.document(void)
-        return
+        return screen.document(void)
     screen.heading(f"Order {void['order_id']}")
     screen.fields({name: value for name, value in void.items() if name not in PARTS})
     if void["provider"]:
@@ -70,39 +67,40 @@ def _print_void(void: api.Document, screen: Screen) -> None:
     for name in ("reviews", "decisions", "attempts", "operations"):
         if void[name]:
             screen.heading(name.capitalize(), above=True)
-            screen.table([column.replace("_", " ") for column in void[name][0]], [_cells(one) for one in void[name]])
+            screen.records(tuple(void[name][0]), void[name])
     screen.heading("Timeline", above=True)
-    screen.table(("at", "what", "state", "by", "operation"), list(timeline(void)))
-    if void["webhooks_truncated"]:
-        screen.line("Older webhooks are left out.")
+    screen.records(("at", "what", "state", "by", "operation"), timeline(void))
+    return screen.line("Older webhooks are left out.") if void["webhooks_truncated"] else None
 
 
-def _cells(one: api.Document) -> list[object]:
-    return [", ".join(value) if isinstance(value, list) else value for value in one.values()]
-
-
-def timeline(void: api.Document) -> Iterator[list[object]]:
+def timeline(void: api.Document) -> Iterator[dict[str, object]]:
     """The record's changes and the webhooks, in the order of our clock; of one moment the webhook is the cause."""
-    changes = [(one["at"], 1, ["state", one["state"], one["evidence"], None]) for one in void["history"]]
-    webhooks = [
-        (one["received_at"], 0, ["webhook", one["status"], one["method"], (one["provider"] or {}).get("operation_id")])
+    webhooks = (
+        {"at": one["received_at"], "what": "webhook", "state": one["status"], "by": one["method"],
+         "operation": (one["provider"] or {}).get("operation_id")}
         for one in void["webhooks"]
-    ]
-    for at, _, what in sorted(changes + webhooks, key=lambda line: line[:2]):
-        yield [at, *what]
+    )  # fmt: skip
+    changes = (
+        {"at": one["at"], "what": "state", "state": one["state"], "by": one["evidence"], "operation": None}
+        for one in void["history"]
+    )
+    yield from sorted([*webhooks, *changes], key=lambda line: str(line["at"]))
 
 
 # ---- beside the provider's own list ----------------------------------------------------------------------------------
 
 
-def compare_order(place: Place, chosen: Arguments, screen: Screen) -> None:
-    record = _record_or_none(place, chosen.order)
+def compare_order(place: Place, chosen: Namespace, screen: Screen) -> None:
+    try:
+        record = api.read_void(place, chosen.order)
+    except api.NotFound:
+        record = None
     view = _view(place, chosen.order, record)
     if record is None and view.not_found:
         raise OpsError("neither we nor the provider know this order")
     found = compare.differences(record, view)
     if screen.as_json:
-        screen.document({
+        return screen.document({
             "order_id": chosen.order,
             "agrees": all(one.kind == compare.DECIDED for one in found),
             "differences": [one.says for one in found],
@@ -111,106 +109,44 @@ def compare_order(place: Place, chosen: Arguments, screen: Screen) -> None:
             "record": record,
             "operations": [dict(operation.fields) for operation in view.operations],
         })  # fmt: skip
-        return
     screen.heading(f"Order {chosen.order}: our record is {record['state'] if record else 'missing'}")
-    _print_view(view, screen)
+    screen.records(LISTED, (operation.fields for operation in view.operations))
     for says in [one.says for one in found] or ["Both agree."]:
         screen.line(says)
+    return None
 
 
-def _view(place: Place, order: str, record: api.Document | None) -> Any:
+def _view(place: Place, order: str, record: api.Document | None) -> OrderView:
     variables = places.configuration(place)
     secret, provider = systems.secret(place, variables), systems.provider(variables)
     return compare.ask(secret, provider, order, record["pos_id"] if record else None)
 
 
-def _print_view(view: Any, screen: Screen) -> None:
-    columns = (
-        "method",
-        "status",
-        "amount",
-        "currency",
-        "operation_id",
-        "payment_id",
-        "status_code",
-        "status_description",
-    )
-    screen.table(
-        [name.replace("_", " ") for name in columns],
-        [[operation.fields[name] for name in columns] for operation in view.operations],
-    )
-
-
-def _record_or_none(place: Place, order: str) -> api.Document | None:
-    try:
-        return api.read_void(place, order)
-    except api.NotFound:
-        return None
-
-
-def decide(place: Place, chosen: Arguments, screen: Screen) -> None:
+def decide(place: Place, chosen: Namespace, screen: Screen) -> None:
     """Show both sides, ask, and give the service the decision: about the record that was shown, or about none."""
     while True:
         try:
-            decided = _ask_and_decide(place, chosen, screen)
+            return _print_void(_ask_and_decide(place, chosen, screen), screen)
         except api.Changed:
             print("The record has changed meanwhile. Once more:", file=sys.stderr)
-            continue
-        _print_void(decided, screen)
-        return
 
 
-def _ask_and_decide(place: Place, chosen: Arguments, screen: Screen) -> api.Document:
+def _ask_and_decide(place: Place, chosen: Namespace, screen: Screen) -> api.Document:
     record = api.read_void(place, chosen.order, refresh=True)
     seen = Screen(out=sys.stderr) if screen.as_json else screen
     _print_void(record, seen)
     seen.heading("The provider's own list, of this minute", above=True)
     try:
-        _print_view(_view(place, chosen.order, record), seen)
+        seen.records(LISTED, (operation.fields for operation in _view(place, chosen.order, record).operations))
     except OpsError as error:
         seen.line(f"{error}. That forbids no decision.")
-    question = f"Order {chosen.order} in {place.environment}: {chosen.decision}, because: {chosen.note}"
-    if not confirmed(question):
-        raise OpsError("nothing was decided")
+    confirm(place, chosen, chosen.decision, "nothing was decided")
     return api.decide(place, chosen.order, chosen.decision, record["revision"], chosen.note)
 
 
-def confirmed(question: str) -> bool:
-    """Does whoever sits there type yes?"""
+def confirm(place: Place, chosen: Namespace, what: str, otherwise: str) -> None:
+    """Go on only if whoever sits there types yes. Raises OpsError, which says what was not done."""
+    question = f"Order {chosen.order} in {place.environment}: {what}, because: {chosen.note}"
     print(f"\n{clean(question)}\nType yes to go on: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip() == "yes"
-
-
-# ---- quarantine ------------------------------------------------------------------------------------------------------
-
-
-def quarantine_list(place: Place, chosen: Arguments, screen: Screen) -> None:
-    day = export.day(chosen.date or _today())
-    client, where = place.client("dynamodb"), places.storage(place)
-    messages = list(quarantine.on_day(client, where.table_name, day))
-    if screen.as_json:
-        for message in messages:
-            screen.document(dict(message))
-        return
-    columns = ("digest", "received_at", "why", "text")
-    if messages:
-        screen.table(columns, [[message[name] for name in columns] for message in messages])
-    screen.line(f"{len(messages)} in quarantine from {day.isoformat()}")
-
-
-def quarantine_apply(place: Place, chosen: Arguments, screen: Screen) -> None:
-    client, where = place.client("dynamodb"), places.storage(place)
-    day = export.day(chosen.date) if chosen.date else None
-    message = quarantine.find(client, where.table_name, chosen.digest, day)
-    received = quarantine.apply(systems.storage(place), message)
-    order = received.operation.order_id if received.operation else None
-    state = received.after.state.value if received.after else None
-    if screen.as_json:
-        document = {"digest": message["digest"], "outcome": received.outcome, "order_id": order, "state": state}
-        screen.document(document)
-    else:
-        screen.line(f"{received.outcome}: order {order}, record {state or 'unchanged'}")
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
+    if sys.stdin.readline().strip() != "yes":
+        raise OpsError(otherwise)

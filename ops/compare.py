@@ -15,7 +15,6 @@ from payments.provider import Provider
 from payments.secret import Secret
 
 _IDS = ("operation_id", "transaction_id", "payment_id")
-_OPEN = ("submitting", "unknown", "pending")
 DECIDED = "decided"
 
 Document = Mapping[str, Any]
@@ -42,15 +41,11 @@ def ask(secret: Secret, provider: Provider, order_id: str, pos_id: str | None) -
 
 def differences(record: Document | None, view: OrderView) -> list[Difference]:
     """What does not agree; nothing if all does. What a decision explains has the kind `decided`."""
-    if record is None:
-        return list(_without_record(view))
-    return [_decided(record, one) for one in _differences(record, view)]
-
-
-def _without_record(view: OrderView) -> Iterator[Difference]:
+    if record is not None:
+        return [_decided(record, one) for one in _differences(record, view)]
     voids = [operation for operation in view.of("void") if not operation.failed]
-    if voids:
-        yield Difference("unknown-here", f"the provider lists {len(voids)} void(s), and we have no record")
+    says = f"the provider lists {len(voids)} void(s), and we have no record"
+    return [Difference("unknown-here", says)] if voids else []
 
 
 def _differences(record: Document, view: OrderView) -> Iterator[Difference]:
@@ -62,14 +57,14 @@ def _differences(record: Document, view: OrderView) -> Iterator[Difference]:
         return
     if len(released) > 1:
         yield Difference("second-void", f"the provider executed {len(released)} voids of this order")
-    if state == "voided" and not released:
-        yield Difference("voided-here-not-there", "our record is voided, and the provider lists no successful void")
-    elif state == "voided":
+    if state == "voided" and released:
         yield from _contradictions(record, view, released)
+    elif state == "voided":
+        yield Difference("voided-here-not-there", "our record is voided, and the provider lists no successful void")
     elif released:
         says = f"the provider lists a successful void, and our record is {state}: `refresh` takes it over"
         yield Difference("voided-there-not-here", says)
-    elif state in _OPEN:
+    elif state != "failed":
         yield Difference("open", f"our record is {state}")
     elif any(operation.under_way for operation in view.of("void")):
         yield Difference("open", "the provider has a void under way, and our record is failed")

@@ -9,6 +9,7 @@ import hmac
 import re
 import secrets
 import sys
+from argparse import Namespace
 from copy import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,6 @@ from typing import Any
 
 from local.console.server import HEADERS, POLICY, Page, is_own_page, is_page, page, refused
 from ops import api
-from ops.commands import Arguments
 from ops.errors import told
 from ops.places import OpsError, Place, api_url
 from ops.screen import Screen
@@ -127,7 +127,7 @@ def start(console: Console, port: int) -> ThreadingHTTPServer:
     return server
 
 
-def serve(place: Place, chosen: Arguments, screen: Screen) -> None:
+def serve(place: Place, chosen: Namespace, screen: Screen) -> None:
     """Until Ctrl-C."""
     found = replace(place, api_url=api_url(place))  # once, and before anybody opens a page
     console = Console(found, chosen.decide, chosen.void)
@@ -135,12 +135,8 @@ def serve(place: Place, chosen: Arguments, screen: Screen) -> None:
         if screen.as_json:
             screen.document({"url": console.url})
         else:
-            rights = [
-                "reads",
-                *(["takes decisions"] if chosen.decide else []),
-                *(["SENDS VOIDS"] if chosen.void else []),
-            ]
-            screen.line(f"The console of {place.environment} {', '.join(rights)}. Ctrl-C stops it. Open:")
+            rights = "reads" + ", takes decisions" * chosen.decide + ", SENDS VOIDS" * chosen.void
+            screen.line(f"The console of {place.environment} {rights}. Ctrl-C stops it. Open:")
             screen.line(console.url)
         screen.flush()
         try:

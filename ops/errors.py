@@ -1,4 +1,4 @@
-"""What an operator is told when something goes wrong: the same words from every command of this folder.
+"""What is printed when something goes wrong: the same words from every command.
 
 Promises one short line without a traceback and without a value that an unexpected error may carry.
 """

@@ -1,4 +1,4 @@
-"""Files that this command line writes for others: whole or not at all, and never in the place of something else.
+"""Where a command about a period writes: standard output or a file, which is whole or not there; and how far it is.
 
 Promises that a pipe, a terminal or a device is written through, and that a link stays one: what it leads to is written.
 """
@@ -6,12 +6,29 @@ Promises that a pipe, a terminal or a device is written through, and that a link
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from botocore.exceptions import ClientError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from ops.items import Table
 from ops.places import OpsError
+from ops.screen import progress_console
+
+
+@contextmanager
+def output(path: str | None, excel: bool = False) -> Iterator[TextIO]:
+    """Standard output, or the file that is named. Raises OpsError."""
+    if path is None:
+        yield sys.stdout
+        return
+    # Excel takes UTF-8 for something else unless it begins with a mark.
+    with whole_file(path, "utf-8-sig" if excel else "utf-8") as out:
+        yield out
 
 
 @contextmanager
@@ -34,3 +51,28 @@ def whole_file(path: str, encoding: str = "utf-8") -> Iterator[TextIO]:
             part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def scanning(table: Table, path: str | None) -> Iterator[Callable[[int], None]]:
+    """How far a scan of the table is."""
+    try:
+        total = table.size() or None
+    except ClientError:
+        total = None  # a bar without an end is no reason not to export
+    with progress("items read", total, path) as passed:
+        yield passed
+
+
+@contextmanager
+def progress(what: str, total: int | None, path: str | None) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error; none where rows on the same terminal are progress enough."""
+    console = progress_console()
+    unseen = not console.is_terminal or (path is None and sys.stdout.isatty())
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, disable=unseen) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)

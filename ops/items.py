@@ -1,69 +1,99 @@
-"""What this command line knows of the table's items: how they are found, and what one of them says.
+"""The service's table as operators read it, with their own rights: how items are found, and what one of them says.
 
 The only file of ops/ that names an attribute. An order's item is read by the functions' own code and becomes the record
 that the API shows, so that nothing here depends on how it is stored.
 """
 
-from collections.abc import Mapping
-from datetime import date
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 
 from answers import void_record
-from ops.systems import now
-from payments.items import day_of, key, read_order
+from ops import places, systems
+from ops.days import Period
+from payments.items import SHARDS, day_of, key, read_order
 
 Item = Mapping[str, Any]
-Arguments = dict[str, Any]
 
 
-def settled_between(begin: str, end: str) -> Arguments:
-    """The scan of what was settled in this time, or is not settled yet; `end` is the first moment that is too late."""
-    return {
-        # Only the record of an order has a state: neither its webhooks nor a message in quarantine.
-        "FilterExpression": (
-            "attribute_exists(#state) AND "
-            "(attribute_not_exists(settled_at) OR (settled_at >= :begin AND settled_at < :end))"
-        ),
-        "ExpressionAttributeNames": {"#state": "state"},
-        "ExpressionAttributeValues": {":begin": {"S": begin}, ":end": {"S": end}},
-    }
+class Table(NamedTuple):
+    """The table, by a client of the operator's."""
+
+    client: Any
+    name: str
+
+    def _pages(self, operation: str, **arguments: Any) -> Iterator[Any]:
+        yield from self.client.get_paginator(operation).paginate(TableName=self.name, **arguments)
+
+    def size(self) -> int:
+        """About how many items a scan will pass; AWS counts every six hours. 0: not known."""
+        return int(self.client.describe_table(TableName=self.name)["Table"].get("ItemCount", 0))
+
+    def order(self, pos_id: str, order_id: str) -> Item | None:
+        """The item of one order that has a record."""
+        found = self.client.get_item(TableName=self.name, Key=key(pos_id, order_id), ConsistentRead=True).get("Item")
+        return found if found and "state" in found else None
+
+    def records(self, wanted: Period, passed: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+        """The records of a period, in no order; `passed` is called with how many items each page looked at.
+
+        A scan, to which the functions have no right: a request must never cost one. What is open has no index by day.
+        """
+        pages = self._pages(
+            "scan",
+            ConsistentRead=True,
+            # Only the record of an order has a state: neither its webhooks nor a message in quarantine.
+            FilterExpression="attribute_exists(#state) AND "
+            "(attribute_not_exists(settled_at) OR (settled_at >= :begin AND settled_at < :end))",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={":begin": {"S": wanted.begin}, ":end": {"S": wanted.end}},
+        )
+        for page in pages:
+            yield from filter(wanted.holds, map(record, page["Items"]))
+            passed(int(page.get("ScannedCount", 0)))
+
+    def settled(self, begin: datetime, end: datetime) -> Iterator[Item]:
+        """The items of what was settled from `begin` up to before `end`, day by day."""
+        first, last = (at.isoformat(timespec="milliseconds").replace("+00:00", "Z") for at in (begin, end))
+        days = [begin.date() + timedelta(days=after) for after in range((end.date() - begin.date()).days + 1)]
+        for partition in (f"{day_of(day.isoformat())}#{shard}" for day in days for shard in range(SHARDS)):
+            pages = self._pages(
+                "query",
+                IndexName="settled",
+                KeyConditionExpression="settled_pk = :pk AND settled_at BETWEEN :begin AND :end",
+                ExpressionAttributeValues={":pk": {"S": partition}, ":begin": {"S": first}, ":end": {"S": last}},
+            )
+            for page in pages:
+                found = self._whole([{name: item[name] for name in ("pk", "sk")} for item in page["Items"]])
+                yield from (item for item in found if first <= (value(item, "settled_at") or "") < last)
+
+    def _whole(self, keys: list[Item]) -> Iterator[Item]:
+        """The items behind the keys of an index; 100 is what one call takes."""
+        while keys:
+            some, keys = keys[:100], keys[100:]
+            answer = self.client.batch_get_item(RequestItems={self.name: {"Keys": some, "ConsistentRead": True}})
+            yield from answer["Responses"][self.name]
+            keys += answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+
+    def in_quarantine(self, day: date, digest: str = "") -> Iterator[dict[str, str]]:
+        """The messages that came on one day, or those of them whose digest begins so."""
+        values = {":pk": {"S": f"QUARANTINE#{day.isoformat()}"}} | ({":digest": {"S": digest}} if digest else {})
+        condition = "pk = :pk" + (" AND begins_with(sk, :digest)" if digest else "")
+        for page in self._pages("query", KeyConditionExpression=condition, ExpressionAttributeValues=values):
+            for item in page["Items"]:
+                yield {"digest": item["sk"]["S"], **{name: item[name]["S"] for name in ("received_at", "why", "text")}}
+
+
+def table(place: places.Place) -> Table:
+    """The deployed one. Raises OpsError, SettingsError."""
+    return Table(place.client("dynamodb"), places.storage(place).table_name)
 
 
 def record(item: Item) -> dict[str, Any]:
     """The record of an order, as `GET /voids` lists it now."""
-    return void_record(read_order(item), now())
-
-
-def of_order(client: Any, table: str, pos_id: str, order_id: str) -> dict[str, Any] | None:
-    """The record of one order, as it is now; None if there is none."""
-    item = client.get_item(TableName=table, Key=key(pos_id, order_id), ConsistentRead=True).get("Item")
-    return record(item) if item and "state" in item else None
-
-
-def settled_on(day: date, shard: int, begin: str, end: str) -> Arguments:
-    """The query of the keys of what was settled on one day (UTC), within a time; one of SHARDS parts."""
-    values = {":pk": {"S": f"{day_of(day.isoformat())}#{shard}"}, ":begin": {"S": begin}, ":end": {"S": end}}
-    condition = "settled_pk = :pk AND settled_at BETWEEN :begin AND :end"
-    return {"IndexName": "settled", "KeyConditionExpression": condition, "ExpressionAttributeValues": values}
-
-
-def table_key(item: Item) -> Item:
-    """The key of an item that an index has named."""
-    return {name: item[name] for name in ("pk", "sk")}
+    return void_record(read_order(dict(item)), systems.now())
 
 
 def value(item: Item, name: str) -> Any:
     """The value of one flat attribute; None if the item has none."""
     return next(iter(item.get(name, {"NULL": None}).values()))
-
-
-def in_quarantine(day: date, digest: str = "") -> Arguments:
-    """The query of the messages that came on one day (UTC); with `digest`, of those whose digest begins so."""
-    values = {":pk": {"S": f"QUARANTINE#{day.isoformat()}"}} | ({":digest": {"S": digest}} if digest else {})
-    condition = "pk = :pk" + (" AND begins_with(sk, :digest)" if digest else "")
-    return {"KeyConditionExpression": condition, "ExpressionAttributeValues": values}
-
-
-def message(item: Item) -> dict[str, str]:
-    """One message in quarantine."""
-    return {"digest": item["sk"]["S"], **{name: item[name]["S"] for name in ("received_at", "why", "text")}}

@@ -1,4 +1,4 @@
-"""Webhooks that were genuine and could not be used: looked at, and applied again after their cause is gone.
+"""Webhooks that were genuine and could not be used: listed, and applied again after their cause is gone.
 
 Applies by the functions' own code (`receive_webhook`), with the operator's rights. Promises to refuse what is still
 unreadable, not ours, or was masked where it matters. Never deletes: the copy in quarantine expires by itself.
@@ -6,12 +6,14 @@ unreadable, not ours, or was masked where it matters. Never deletes: the copy in
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
-from ops import items, systems
-from ops.places import OpsError
+from ops import days, items, systems
+from ops.places import OpsError, Place
+from ops.screen import Screen
 from payments.messages import Operation, wrong_order_id
 from payments.secret import Credentials, Secret
 from payments.signatures import sign_webhook
@@ -28,25 +30,35 @@ _MAY_BE_MASKED = ("comment", "status_description")
 Message = Mapping[str, str]
 
 
-def on_day(client: Any, table: str, day: date, digest: str = "") -> Iterator[Message]:
-    """The messages of one day (UTC), or those whose digest begins so."""
-    pages = client.get_paginator("query").paginate(TableName=table, **items.in_quarantine(day, digest))
-    for page in pages:
-        yield from map(items.message, page["Items"])
+def list_messages(place: Place, chosen: Namespace, screen: Screen) -> None:
+    day = days.day(chosen.date) if chosen.date else days.now().date()
+    messages = items.table(place).in_quarantine(day)
+    screen.listed(("digest", "received_at", "why", "text"), messages, f"in quarantine from {day.isoformat()}")
 
 
-def find(client: Any, table: str, digest: str, day: date | None) -> Message:
+def apply_message(place: Place, chosen: Namespace, screen: Screen) -> None:
+    message = find(items.table(place), chosen.digest, days.day(chosen.date) if chosen.date else None)
+    received = apply(systems.storage(place), message)
+    order = received.operation.order_id if received.operation else None
+    state = received.after.state.value if received.after else None
+    if screen.as_json:
+        found = {"digest": message["digest"], "outcome": received.outcome, "order_id": order, "state": state}
+        return screen.document(found)
+    return screen.line(f"{received.outcome}: order {order}, record {state or 'unchanged'}")
+
+
+def find(table: items.Table, digest: str, day: date | None) -> Message:
     """The one message with this digest; without a day, all that are kept are looked through. Raises OpsError."""
     if not re.fullmatch(r"[0-9a-f]{8,64}", digest):
         raise OpsError(f"a digest is at least {SHORTEST_DIGEST} of its 64 hex digits, as `quarantine list` prints it")
-    today = datetime.now(UTC).date()
-    days = [day] if day else [today - timedelta(days=ago) for ago in range(KEPT_DAYS + 1)]
-    found = [message for one in days for message in on_day(client, table, one, digest)]
+    today = days.now().date()
+    wanted = [day] if day else [today - timedelta(days=ago) for ago in range(KEPT_DAYS + 1)]
+    found = {message["digest"]: message for one in wanted for message in table.in_quarantine(one, digest)}
     if not found:
         raise OpsError("no such message in quarantine; it is kept for 90 days")
-    if len({message["digest"] for message in found}) > 1:
+    if len(found) > 1:
         raise OpsError("more than one message begins so: give more of the digest")
-    return found[0]
+    return found.popitem()[1]
 
 
 def apply(storage: "Storage", message: Message) -> "Received":
@@ -54,8 +66,7 @@ def apply(storage: "Storage", message: Message) -> "Received":
     import receive_webhook  # here: it sets up what a function stands on
 
     data = base64.urlsafe_b64encode(message["text"].encode())
-    operation = receive_webhook.decode(data)
-    _refuse(operation)
+    operation = _usable(receive_webhook.decode(data))
     # It was proven when it came, but only a masked text was kept: signed with our own secret it takes the way of every
     # message, and once more it is recognised as the same.
     signature = sign_webhook(_credentials(storage.secret, operation).api_secret, data)
@@ -65,22 +76,22 @@ def apply(storage: "Storage", message: Message) -> "Received":
     return received
 
 
-def _refuse(operation: Operation | None) -> None:
+def _usable(operation: Operation | None) -> Operation:
     if operation is None:
         raise OpsError("still unreadable for this version of the code: nothing was changed")
-    wrong = wrong_order_id(operation.order_id)
     names = [name for name, value in operation.fields.items() if MASKED in str(value) and name not in _MAY_BE_MASKED]
     if names:
         raise OpsError(f"{', '.join(names)} was masked when it was stored, so it cannot be applied; use `refresh`")
+    wrong = wrong_order_id(operation.order_id)
     if wrong is not None:
         raise OpsError(f"its order id {wrong}: no order of ours has it, and nothing was changed")
+    return operation
 
 
-def _credentials(secret: Secret, operation: Operation | None) -> Credentials:
+def _credentials(secret: Secret, operation: Operation) -> Credentials:
     """Those of the project that the message names. Raises OpsError, SecretError."""
-    deadline = systems.deadline()
+    deadline, theirs = systems.deadline(), operation.fields["pos_id"]
     current = secret.current(deadline)
-    theirs = operation.fields["pos_id"] if operation is not None else None
     found = current if theirs is None else secret.of_project(str(theirs), deadline)
     if found is None:
         raise OpsError(f"the message is for pos_id {theirs}, the secret holds {current.pos_id}: nothing was changed")

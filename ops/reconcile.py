@@ -1,22 +1,26 @@
 """The records of a period, and the orders of finance's own file, against the provider's own list: both ways.
 
-Promises that a difference is looked at twice before it is told, that an order about which the provider said nothing is
-never counted as equal, and that a run that was killed goes on where it was. Reads only.
+Promises that a difference is checked twice before it is reported, that an order about which the provider said nothing
+is never counted as equal, and that a run that was killed goes on where it was. Reads only.
 """
 
 import csv
 import hashlib
 import json
 import re
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
-from ops import export
+from ops import cells, compare, days, items, places, systems
 from ops.compare import DECIDED, Difference, differences
-from ops.places import OpsError
-from ops.screen import json_text
+from ops.files import output, progress
+from ops.places import OpsError, Place
+from ops.screen import Screen
 from payments import exact_json
 from payments.exact_json import Number
 from payments.messages import OrderView
@@ -24,10 +28,37 @@ from payments.messages import OrderView
 COLUMNS = ("order_id", "kind", "difference", "state", "reason", "settled_at", "reviews", "pos_id")
 TRIES = 3
 KEPT_SECONDS = 86_400
-"""What was equal yesterday is asked about again."""
+"""What was equal yesterday is queried again."""
+DIFFERENT = 3
+"""The exit code of a reconciliation that found something."""
 
 Document = Mapping[str, Any]
 Row = dict[str, object]
+
+
+def reconcile(place: Place, chosen: Namespace, screen: Screen) -> int:
+    """Every record of the period, and every order of the file, against the provider's list; 3 if some differ."""
+    wanted = days.period(chosen.first, chosen.last)
+    file = Path(chosen.orders).read_bytes() if chosen.orders else b""
+    question = [place.stack, place.region, place.api_url, chosen.first, chosen.last, hashlib.sha256(file).hexdigest()]
+    journal, table = Journal(places.CACHE, repr(question)), items.table(place)
+    if journal.done:
+        print(f"goes on: {len(journal.done)} orders were looked at before", file=sys.stderr)
+    run = Run(sides(place, table), journal, Pace(chosen.rate))
+    named = orders(chosen.orders) if chosen.orders else ()
+    rows, looked = list[Row](), 0
+    with output(chosen.out) as out:
+        with progress("orders looked at", None, chosen.out) as passed:
+            for looked, found in enumerate(run.over(table.records(wanted, lambda _: None), named), 1):
+                rows.extend(found)
+                passed(1)
+        cells.write(out, COLUMNS, rows, screen.as_json)
+    kinds = Counter(str(row["kind"]) for row in rows)
+    if "not-answered" not in kinds:
+        journal.close()
+    told = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+    print(f"{looked} orders looked at: {told or 'no differences'}", file=sys.stderr)
+    return DIFFERENT if differ(rows) else 0
 
 
 class Sides(NamedTuple):
@@ -36,6 +67,18 @@ class Sides(NamedTuple):
     record: Callable[[str, str | None], Document | None]
     view: Callable[[str, str | None], OrderView]
     """Raises OpsError if the provider gave no answer that may be trusted."""
+
+
+def sides(place: Place, table: items.Table) -> Sides:
+    """Those of a deployed service."""
+    variables = places.configuration(place)
+    secret, provider = systems.secret(place, variables), systems.provider(variables)
+
+    def record(order: str, pos_id: str | None) -> Document | None:
+        item = table.order(pos_id or secret.current(systems.deadline()).project, order)
+        return items.record(item) if item else None
+
+    return Sides(record, lambda order, pos_id: compare.ask(secret, provider, order, pos_id))
 
 
 class Journal:
@@ -82,110 +125,11 @@ def orders(path: str) -> Iterator[Document]:
 
 
 def _line(line: Mapping[str, str | None]) -> Document:
-    values = {name: _unwrapped(line.get(name) or "") for name in ("order_id", "amount", "currency")}
-    number = re.sub(r"\s", "", values["amount"]).replace(",", ".")
+    order, amount, currency = (cells.unwrapped(line.get(name) or "") for name in ("order_id", "amount", "currency"))
+    number = re.sub(r"\s", "", amount).replace(",", ".")
     if number and not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,20})?", number):
-        raise OpsError(f"the amount of order {values['order_id']} is no number: {values['amount']}")
-    return {**values, "amount": Number(number) if number else None, "currency": values["currency"].strip() or None}
-
-
-def _unwrapped(text: str) -> str:
-    """The text that `export` has protected against spreadsheets."""
-    if text.startswith('="') and text.endswith('"'):
-        return text[2:-1].replace('""', '"')
-    return text.removeprefix("'")
-
-
-def run(
-    records: Iterator[Document], named: Iterator[Document], sides: Sides, journal: Journal, pace: "Pace"
-) -> Iterator[list[Row]]:
-    """What each order has shown, one after the other; what an earlier run has looked at comes without a question."""
-    asked = {line["order_id"]: line for line in named}
-    seen = set[str]()
-    for record in records:
-        seen.add(record["order_id"])
-        yield _look(record["order_id"], record, asked.get(record["order_id"]), sides, journal, pace)
-    for order_id, line in asked.items():
-        if order_id not in seen:
-            yield _look(order_id, sides.record(order_id, None), line, sides, journal, pace)
-
-
-def _look(
-    order_id: str, record: Document | None, line: Document | None, sides: Sides, journal: Journal, pace: "Pace"
-) -> list[Row]:
-    pos_id = record["pos_id"] if record else None
-    name = f"{pos_id}#{order_id}"
-    if name in journal.done:
-        return journal.done[name]
-    found = _found(order_id, record, line, sides, pace)
-    if found and found[0].kind not in ("in-review", "not-answered"):
-        # The record was read before the provider was asked: what was settled in between is no difference.
-        record = sides.record(order_id, pos_id)
-        found = _found(order_id, record, line, sides, pace)
-    rows = [_row(order_id, record, one) for one in found]
-    if all(one.kind != "not-answered" for one in found):  # the next run asks again
-        journal.add(name, rows)
-    return rows
-
-
-def _found(
-    order_id: str, record: Document | None, line: Document | None, sides: Sides, pace: "Pace"
-) -> list[Difference]:
-    pos_id = record["pos_id"] if record else None
-    for attempt in range(1, TRIES + 1):
-        pace.wait()
-        try:
-            view = sides.view(order_id, pos_id)
-            break
-        except OpsError as error:
-            if attempt == TRIES:
-                return [Difference("not-answered", str(error))]
-    found = differences(record, view) + list(_of_file(line, record, view))
-    if record and record["review"]:
-        found.append(Difference("in-review", ", ".join(unread(record))))
-    return found
-
-
-def _of_file(line: Document | None, record: Document | None, view: OrderView) -> Iterator[Difference]:
-    if line is None:
-        return
-    if record is None and view.not_found:
-        yield Difference("unknown-here", "neither we nor the provider know this order")
-    listed = [one.fields for one in view.operations if one.succeeded]
-    for name in ("amount", "currency"):
-        theirs = [fields[name] for fields in listed if fields[name] is not None]
-        if line[name] is not None and theirs and line[name] not in theirs:
-            yield Difference(name, f"{name}: the file {_text(line[name])}, the provider {_text(theirs[-1])}")
-
-
-def unread(record: Document) -> list[str]:
-    """The reasons for which an operator must look."""
-    return [one["reason"] for one in record["reviews"] if one["read_at"] is None]
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else exact_json.write(value)
-
-
-def _row(order_id: str, record: Document | None, found: Difference) -> Row:
-    shown = {name: record[name] if record else None for name in ("state", "reason", "settled_at", "pos_id")}
-    reviews = " ".join(unread(record)) if record else None
-    return {"order_id": order_id, "kind": found.kind, "difference": found.says, **shown, "reviews": reviews}
-
-
-def write(out: TextIO, rows: list[Row], as_json: bool) -> None:
-    """All differences, as CSV or as one JSON object a line."""
-    if as_json:
-        out.writelines(json_text(row) + "\n" for row in rows)
-        return
-    writer = csv.DictWriter(out, COLUMNS)
-    writer.writeheader()
-    writer.writerows({name: export.cell(row[name], out.isatty()) for name in COLUMNS} for row in rows)
-
-
-def differ(rows: list[Row]) -> bool:
-    """Is there one that no decision explains?"""
-    return any(row["kind"] != DECIDED for row in rows)
+        raise OpsError(f"the amount of order {order} is no number: {amount}")
+    return {"order_id": order, "amount": Number(number) if number else None, "currency": currency.strip() or None}
 
 
 class Pace:
@@ -202,3 +146,78 @@ class Pace:
         if self._next > now:
             self._sleep(self._next - now)
         self._next = max(self._next, now) + self._pause
+
+
+class Run(NamedTuple):
+    """One reconciliation: what it reads, what it has found before, and how fast it may ask."""
+
+    sides: Sides
+    journal: Journal
+    pace: Pace
+
+    def over(self, records: Iterable[Document], named: Iterable[Document]) -> Iterator[list[Row]]:
+        """What each order has shown, one after the other; what an earlier run has found comes without a question."""
+        lines, seen = {line["order_id"]: line for line in named}, set[str]()
+        for record in records:
+            seen.add(record["order_id"])
+            yield self._look(record["order_id"], record, lines.get(record["order_id"]))
+        for order_id in (name for name in lines if name not in seen):
+            yield self._look(order_id, self.sides.record(order_id, None), lines[order_id])
+
+    def _look(self, order_id: str, record: Document | None, line: Document | None) -> list[Row]:
+        pos_id = record["pos_id"] if record else None
+        name = f"{pos_id}#{order_id}"
+        if name in self.journal.done:
+            return self.journal.done[name]
+        found = self._found(order_id, record, line)
+        if found and found[0].kind not in ("in-review", "not-answered"):
+            # The record was read before the provider was asked: what was settled in between is no difference.
+            record = self.sides.record(order_id, pos_id)
+            found = self._found(order_id, record, line)
+        rows = [_row(order_id, record, one) for one in found]
+        if all(one.kind != "not-answered" for one in found):  # the next run asks again
+            self.journal.add(name, rows)
+        return rows
+
+    def _found(self, order_id: str, record: Document | None, line: Document | None) -> list[Difference]:
+        for attempt in range(1, TRIES + 1):
+            self.pace.wait()
+            try:
+                view = self.sides.view(order_id, record["pos_id"] if record else None)
+                break
+            except OpsError as error:
+                if attempt == TRIES:
+                    return [Difference("not-answered", str(error))]
+        found = differences(record, view) + list(_of_file(line, record, view))
+        return found + ([Difference("in-review", ", ".join(unread(record)))] if record and record["review"] else [])
+
+
+def _of_file(line: Document | None, record: Document | None, view: OrderView) -> Iterator[Difference]:
+    if line is None:
+        return
+    if record is None and view.not_found:
+        yield Difference("unknown-here", "neither we nor the provider know this order")
+    for name in ("amount", "currency"):
+        theirs = [one.fields[name] for one in view.operations if one.succeeded and one.fields[name] is not None]
+        if line[name] is not None and theirs and line[name] not in theirs:
+            yield Difference(name, f"{name}: the file {_text(line[name])}, the provider {_text(theirs[-1])}")
+
+
+def differ(rows: list[Row]) -> bool:
+    """Is there one that no decision explains?"""
+    return any(row["kind"] != DECIDED for row in rows)
+
+
+def unread(record: Document) -> list[str]:
+    """The reasons for which an operator must look."""
+    return [one["reason"] for one in record["reviews"] if one["read_at"] is None]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else exact_json.write(value)
+
+
+def _row(order_id: str, record: Document | None, found: Difference) -> Row:
+    shown = {name: record[name] if record else None for name in ("state", "reason", "settled_at", "pos_id")}
+    reviews = " ".join(unread(record)) if record else None
+    return {"order_id": order_id, "kind": found.kind, "difference": found.says, **shown, "reviews": reviews}

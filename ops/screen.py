@@ -22,17 +22,15 @@ LONGEST_LINE = 500
 _STYLES = {"voided": "green", "failed": "red", "pending": "cyan", "unknown": "yellow", "submitting": "yellow"}
 # Control, format (bidi, zero width, tags), surrogate, line and paragraph separator.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_INSTEAD = "\N{REPLACEMENT CHARACTER}"
+
+
+def _is_obeyed(character: str) -> bool:
+    return unicodedata.category(character) in _UNSAFE
 
 
 def clean(text: str, keep: str = "") -> str:
     """The text without anything that a terminal obeys; `keep` names control characters that may stay."""
-    return "".join(
-        character
-        if character in keep or unicodedata.category(character) not in _UNSAFE
-        else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
+    return "".join("\ufffd" if _is_obeyed(one) and one not in keep else one for one in text)
 
 
 def one_line(text: str) -> str:
@@ -43,19 +41,16 @@ def one_line(text: str) -> str:
 
 def shown(value: object) -> str:
     """A value as a person reads it; amounts keep their digits."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "yes", False: "no"}[value]
+    if isinstance(value, list):
+        return ", ".join(map(shown, value))
     return clean(value if isinstance(value, str) else exact_json.write(value))
 
 
 def json_text(document: object) -> str:
     """Compact JSON, exact numbers, and nothing but printable characters: the others are escaped, so nothing is lost."""
-    return "".join(
-        character if unicodedata.category(character) not in _UNSAFE else _escaped(character)
-        for character in exact_json.write(document)
-    )
+    return "".join(_escaped(one) if _is_obeyed(one) else one for one in exact_json.write(document))
 
 
 def _escaped(character: str) -> str:
@@ -73,14 +68,18 @@ class Screen:
 
     def document(self, value: object) -> None:
         """One JSON document on one line."""
-        self._out.write(json_text(value) + "\n")
+        self.documents([value])
+
+    def documents(self, values: Iterable[object]) -> None:
+        """Likewise, as they come."""
+        self._out.writelines(json_text(value) + "\n" for value in values)
 
     def flush(self) -> None:
         """What was printed is seen now."""
         self._out.flush()
 
     def heading(self, text: str, above: bool = False) -> None:
-        """A line that names what follows; `above` sets it apart from what stands above it."""
+        """A line that names what follows; `above` sets it apart from what is above it."""
         if above:
             self._console.print()
         self._console.print(Text(clean(text), style="bold"))
@@ -102,10 +101,23 @@ class Screen:
         """Rows under headings; states have their colour."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in columns:
-            table.add_column(Text(clean(name)), overflow="fold")
+            table.add_column(Text(clean(name.replace("_", " "))), overflow="fold")
         for row in rows:
-            table.add_row(*(_cell(value) for value in row))
+            table.add_row(*map(_cell, row))
         self._console.print(table)
+
+    def records(self, columns: Sequence[str], records: Iterable[Mapping[str, object]]) -> None:
+        """These columns of each record."""
+        self.table(columns, ([record[name] for name in columns] for record in records))
+
+    def listed(self, columns: Sequence[str], records: Iterable[Mapping[str, object]], what: str) -> None:
+        """A table, if there is a record, and how many of `what` there are; scripts get the records alone."""
+        if self.as_json:
+            return self.documents(records)
+        found = list(records)
+        if found:
+            self.records(columns, found)
+        return self.line(f"{len(found)} {what}")
 
 
 def progress_console() -> Console:

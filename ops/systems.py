@@ -37,8 +37,7 @@ class PatientClient:
 
 def secret(place: Place, variables: Mapping[str, str]) -> Secret:
     """The provider's credentials. Raises OpsError, SettingsError."""
-    client = PatientClient(place.client("secretsmanager"))
-    return Secret(client, settings.storage(variables).secret_id, now)
+    return Secret(PatientClient(place.client("secretsmanager")), settings.storage(variables).secret_id, now)
 
 
 def provider(variables: Mapping[str, str]) -> Provider:

@@ -38,7 +38,7 @@ class Functions:
         self.events.append(event)
         if isinstance(self.result, Exception):
             raise self.result
-        return self.result
+        return self.result(event) if callable(self.result) else self.result
 
 
 def route(method: str, resource: str, authorization: str = "NONE", **more: Any) -> Route:

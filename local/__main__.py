@@ -15,11 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from local.service import Service
 
 CLEANED_UP = 5.0  # seconds
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -29,32 +25,32 @@ READY = """
 The void service is up. Everything is on this machine; Ctrl-C stops it.
 {kept}
 
-  API              {url}/v1
-  console          {url}/           (in a browser; the API reference is {url}/reference)
-  credentials      access key local, secret key local-secret, region {region}; may submit and read
+  API              {service.url}/v1
+  console          {service.url}/           (in a browser; the API reference is {service.url}/reference)
+  credentials      access key local, secret key local-secret, region {service.region}; may submit and read
   an operator      access key operator, secret key operator-secret; may read and decide
-  Financial Line   {sandbox}  (control side of the sandbox; its API is {provider})
-  function logs    {log}
+  Financial Line   {service.sandbox_url}  (control side of the sandbox; its API is {service.provider_url})
+  function logs    {service.log}
 
 Create a hold at the provider, then void it:
 
-  curl -sS -X POST {sandbox}/sandbox/holds -H 'Content-Type: application/json' \
+  curl -sS -X POST {service.sandbox_url}/sandbox/holds -H 'Content-Type: application/json' \
 -d '{{"order_id": "123", "amount": 100, "currency": "UAH"}}'
 
-  curl -sS --aws-sigv4 "aws:amz:{region}:execute-api" --user local:local-secret -X POST {url}/v1/voids \
+  curl -sS --aws-sigv4 "aws:amz:{service.region}:execute-api" --user local:local-secret -X POST {service.url}/v1/voids \
 -H 'Content-Type: application/json' -d '{{"order_id": "123", "order_currency": "UAH"}}'
 
 Read the record and its webhooks:
 
-  curl -sS --aws-sigv4 "aws:amz:{region}:execute-api" --user local:local-secret {url}/v1/voids/123
+  curl -sS --aws-sigv4 "aws:amz:{service.region}:execute-api" --user local:local-secret {service.url}/v1/voids/123
 """
 TOKEN = """\
 The same with a token of the sandbox's issuer (shop / shop-secret may submit and read, reader / reader-secret read):
 
-  TOKEN=$(curl -sS -u shop:shop-secret -d grant_type=client_credentials {sandbox}/oauth2/token \
+  TOKEN=$(curl -sS -u shop:shop-secret -d grant_type=client_credentials {service.sandbox_url}/oauth2/token \
 | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
   curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
--d '{{"order_id": "123", "order_currency": "UAH"}}' {url}/v1/oauth/voids
+-d '{{"order_id": "123", "order_currency": "UAH"}}' {service.url}/v1/oauth/voids
 """
 
 
@@ -79,12 +75,19 @@ def main(arguments: list[str]) -> int:
 def up() -> int:
     from local.service import running
 
-    chosen = {"keep": _switch("KEEP"), "show_events": _switch("EVENTS"), "tokens": _auth() == "token"}
-    ports = {"port": _port("PORT", 8080), "sandbox_port": _port("SANDBOX_PORT", 8081)}
-    with running(quiet=False, **ports, **chosen, outcome_url=_url("OUTCOME_URL")) as service:
-        print(ready(service, KEPT if chosen["keep"] else KEPT_NOWHERE), flush=True)
-        if chosen["tokens"]:
-            print(TOKEN.format(url=service.url, sandbox=service.sandbox_url), flush=True)
+    no_port = "is not a port: give a number from 1 to 65535, or 0 for a free one"
+    auth = _given("AUTH", ("", "iam", "token").__contains__, "is not known: give token, or nothing")
+    chosen = {
+        "port": int(_given("PORT", _is_port, no_port, "8080")),
+        "sandbox_port": int(_given("SANDBOX_PORT", _is_port, no_port, "8081")),
+        "keep": os.environ.get("KEEP", "") not in ("", "0"),
+        "show_events": os.environ.get("EVENTS", "") not in ("", "0"),
+        "tokens": auth == "token",
+        "outcome_url": _given("OUTCOME_URL", _is_url, "is no address: give http://127.0.0.1:PORT/path, or https://…"),
+    }
+    with running(quiet=False, **chosen) as service:
+        ready = READY.format(service=service, kept=KEPT if chosen["keep"] else KEPT_NOWHERE)
+        print(ready + (TOKEN.format(service=service) if chosen["tokens"] else ""), flush=True)
         threading.Event().wait()
     return 0
 
@@ -96,17 +99,6 @@ def demo() -> int:
     # Free ports of its own: a demo also works while `make run` is up.
     with running(quiet=False) as service:
         return demonstrate(service)
-
-
-def ready(service: "Service", kept: str) -> str:
-    return READY.format(
-        url=service.url,
-        kept=kept,
-        region=service.region,
-        sandbox=service.sandbox_url,
-        provider=service.provider_url,
-        log=service.log,
-    )
 
 
 def _or_one_line(command: Callable[[], int]) -> int:
@@ -126,29 +118,19 @@ def _or_one_line(command: Callable[[], int]) -> int:
     raise SystemExit(f"The local run cannot go on: {cause}")
 
 
-def _switch(variable: str) -> bool:
-    return os.environ.get(variable, "") not in ("", "0")
-
-
-def _auth() -> str:
-    text = os.environ.get("AUTH", "")
-    if text not in ("", "iam", "token"):
-        raise SystemExit(f"AUTH={text} is not known: give token, or nothing")
+def _given(variable: str, fits: Callable[[str], object], wrong: str, default: str = "") -> str:
+    text = os.environ.get(variable) or default
+    if not fits(text):
+        raise SystemExit(f"{variable}={text} {wrong}")
     return text
 
 
-def _url(variable: str) -> str | None:
-    text = os.environ.get(variable) or None
-    if text is not None and not (urlsplit(text).scheme in ("http", "https") and urlsplit(text).hostname):
-        raise SystemExit(f"{variable}={text} is no address: give http://127.0.0.1:PORT/path, or https://…")
-    return text
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,5}", text) is not None and int(text) <= 65_535
 
 
-def _port(variable: str, default: int) -> int:
-    text = os.environ.get(variable) or str(default)
-    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65_535:
-        raise SystemExit(f"{variable}={text} is not a port: give a number from 1 to 65535, or 0 for a free one")
-    return int(text)
+def _is_url(text: str) -> bool:
+    return not text or (urlsplit(text).scheme in ("http", "https") and bool(urlsplit(text).hostname))
 
 
 class Interrupt:

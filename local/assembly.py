@@ -57,14 +57,9 @@ def _synthesise(kept: Path) -> None:
     _drop_old(kept.parent)
     partial = kept.parent / f"{kept.name}.{os.getpid()}"
     done = subprocess.run(
-        [sys.executable, "-m", "infra.synth", "local", "--out", str(partial)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+        [sys.executable, "-m", "infra.synth", "local", "--out", str(partial)], cwd=ROOT, text=True, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     if done.returncode:
         shutil.rmtree(partial, ignore_errors=True)
         cause = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "no word why")

@@ -29,10 +29,8 @@ ACCOUNT = "000000000000"
 ADMIN = ("test", "test")  # the engine's root of the account; no function ever gets it
 ASSET_BUCKET = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 _OF_NOBODY: Any = {
-    "profile": (None, None, None, None),
-    "config_file": (None, None, os.devnull, None),
-    "credentials_file": (None, None, os.devnull, None),
-    "ca_bundle": (None, None, None, None),
+    name: (None, None, os.devnull if name.endswith("_file") else None, None)
+    for name in ("profile", "config_file", "credentials_file", "ca_bundle")
 }
 
 
@@ -86,12 +84,11 @@ def install_engine(say: Say) -> Path:
         return python
     say("Installing ministack, which stands in for AWS (once)")
     shutil.rmtree(environment, ignore_errors=True)  # of other pins, or half made by a run that was killed
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-    venv = [uv, "venv", "--quiet", "--python"] if uv else []
-    _run([*venv, sys.executable, str(environment)] if uv else [sys.executable, "-m", "venv", str(environment)])
-    install = (
-        [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
-    )
+    make, install = [sys.executable, "-m", "venv"], [str(python), "-m", "pip", "install"]
+    if uv := shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv"):
+        make = [uv, "venv", "--quiet", "--python", sys.executable]
+        install = [uv, "pip", "install", "--quiet", "--python", str(python)]
+    _run([*make, str(environment)])
     _run([*install, "--require-hashes", "-r", str(pins)])
     installed.write_bytes(pins.read_bytes())
     return python
@@ -101,20 +98,12 @@ def start_engine(python: Path, children: Children, scratch: Path, log: Path) -> 
     """Starts the engine and returns its address once it answers."""
     port = free_port()
     environment = {
+        **dict.fromkeys(("HOME", "TMPDIR", "STATE_DIR", "S3_DATA_DIR"), str(scratch)),
         "AUTH": "true",  # IAM is evaluated for every call: a forgotten grant fails here
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
-        "MINISTACK_REGION": REGION,
-        "MINISTACK_ACCOUNT_ID": ACCOUNT,
-        "LOG_LEVEL": "WARNING",
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(scratch),
-        "TMPDIR": str(scratch),
-        "STATE_DIR": str(scratch),
-        "S3_DATA_DIR": str(scratch),
-        "AWS_ACCESS_KEY_ID": ADMIN[0],
-        "AWS_SECRET_ACCESS_KEY": ADMIN[1],
-    }
+        "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "LOG_LEVEL": "WARNING", "PATH": "/usr/bin:/bin",
+        "MINISTACK_REGION": REGION, "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "AWS_ACCESS_KEY_ID": ADMIN[0], "AWS_SECRET_ACCESS_KEY": ADMIN[1],
+    }  # fmt: skip
     process = children.start([str(python), "-m", "ministack"], environment, scratch, log)
     endpoint = f"http://127.0.0.1:{port}"
     give_up = time.monotonic() + 30
@@ -159,18 +148,10 @@ def secret_references_as_arns(template: dict[str, Any]) -> dict[str, Any]:
         name for name, resource in template["Resources"].items() if resource["Type"] == "AWS::SecretsManager::Secret"
     }
 
-    def rewritten(node: Any) -> Any:
-        match node:
-            case {"Ref": str(name)} if name in secrets and len(node) == 1:
-                return {"Fn::GetAtt": [name, "Id"]}
-            case dict():
-                return {key: rewritten(value) for key, value in node.items()}
-            case list():
-                return [rewritten(value) for value in node]
-            case _:
-                return node
+    def rewritten(node: dict[str, Any]) -> Any:
+        return {"Fn::GetAtt": [node["Ref"], "Id"]} if node.keys() == {"Ref"} and node["Ref"] in secrets else node
 
-    result: dict[str, Any] = rewritten(template)
+    result: dict[str, Any] = json.loads(json.dumps(template), object_hook=rewritten)
     return result
 
 
@@ -185,12 +166,6 @@ def refused_by_the_engine(template: dict[str, Any]) -> list[str]:
         if resource["Type"] == "AWS::CloudWatch::Alarm"
         and ("Metrics" in resource["Properties"] or any(f'"{pipe}"' in json.dumps(resource) for pipe in pipes))
     ]
-
-
-def fill_secret(endpoint: str, deployment: Deployment, credentials: Mapping[str, str]) -> None:
-    client("secretsmanager", endpoint).put_secret_value(
-        SecretId=deployment.secret_arn, SecretString=json.dumps(dict(credentials))
-    )
 
 
 def role_credentials(sts: Any, function: Function) -> dict[str, str]:
@@ -226,67 +201,62 @@ def _wait_for_stack(cloudformation: Any) -> dict[str, Any]:
             break
         time.sleep(0.05)
     events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
-    reasons = [
-        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}"
-        for event in events
-        if event["ResourceStatus"].endswith("FAILED")
-    ]
-    raise SystemExit("The stack could not be deployed: " + one_line("; ".join(reasons)))
+    failed = (event for event in events if event["ResourceStatus"].endswith("FAILED"))
+    reasons = "; ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)
+    raise SystemExit(f"The stack could not be deployed: {one_line(reasons)}")
 
 
 def _read_deployment(endpoint: str, assembly: Path, cloudformation: Any, stack: dict[str, Any]) -> Deployment:
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
     resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
 
-    def physical(kind: str) -> list[tuple[str, str]]:
-        return [(r["LogicalResourceId"], r["PhysicalResourceId"]) for r in resources if r["ResourceType"] == kind]
+    def physical(*kinds: str) -> dict[str, str]:
+        """Logical id -> the name that the engine gave."""
+        found = (each for each in resources if each["ResourceType"].removeprefix("AWS::") in kinds)
+        return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
 
-    functions = _read_functions(endpoint, assembly, physical("AWS::Lambda::Function"))
-    secrets = client("secretsmanager", endpoint)
+    functions = _read_functions(endpoint, assembly, physical("Lambda::Function"))
+    ((api,), (table,), (secret,)) = (
+        physical(*kinds).values()
+        for kinds in (["ApiGateway::RestApi"], ["DynamoDB::Table", "DynamoDB::GlobalTable"], ["SecretsManager::Secret"])
+    )
     return Deployment(
-        api_id=physical("AWS::ApiGateway::RestApi")[0][1],
-        table_name=(physical("AWS::DynamoDB::Table") + physical("AWS::DynamoDB::GlobalTable"))[0][1],
-        secret_arn=secrets.describe_secret(SecretId=physical("AWS::SecretsManager::Secret")[0][1])["ARN"],
+        api_id=api,
+        table_name=table,
+        secret_arn=client("secretsmanager", endpoint).describe_secret(SecretId=secret)["ARN"],
         functions=functions,
         schedules=_take_over_schedules(endpoint, functions),
         outputs={output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
     )
 
 
-def _read_functions(endpoint: str, assembly: Path, names: list[tuple[str, str]]) -> dict[str, Function]:
-    unpacked = assets(assembly)
-    declared = template(assembly)["Resources"]
-    lambda_ = client("lambda", endpoint)
-    functions = {}
-    for logical, name in names:
-        deployed = lambda_.get_function_configuration(FunctionName=name)
-        alias = lambda_.list_aliases(FunctionName=name)["Aliases"][0]
-        code: Any = declared[logical]["Properties"]
-        stem = deployed["Handler"].partition(".")[0]
-        functions[stem] = Function(
-            name=name,
-            handler=deployed["Handler"],
-            role=deployed["Role"],
-            version=alias["FunctionVersion"],
-            alias=alias["Name"],
-            timeout=deployed["Timeout"],
-            memory=deployed["MemorySize"],
-            environment=deployed.get("Environment", {}).get("Variables", {}),
-            code=unpacked[code["Code"]["S3Key"]],
+def _read_functions(endpoint: str, assembly: Path, names: Mapping[str, str]) -> dict[str, Function]:
+    unpacked, declared = assets(assembly), template(assembly)["Resources"]
+    lambda_, functions = client("lambda", endpoint), {}
+    for logical, name in names.items():
+        deployed, (alias,) = (
+            lambda_.get_function_configuration(FunctionName=name),
+            lambda_.list_aliases(FunctionName=name)["Aliases"],
         )
+        code: Any = declared[logical]["Properties"]
+        functions[deployed["Handler"].partition(".")[0]] = Function(
+            name=name, handler=deployed["Handler"], role=deployed["Role"], version=alias["FunctionVersion"],
+            alias=alias["Name"], timeout=deployed["Timeout"], memory=deployed["MemorySize"],
+            environment=deployed.get("Environment", {}).get("Variables", {}), code=unpacked[code["Code"]["S3Key"]],
+        )  # fmt: skip
     return functions
 
 
 def _take_over_schedules(endpoint: str, functions: Mapping[str, Function]) -> dict[str, str]:
     """Which function runs how often. The engine would run it in its own Python with its own clients: it must not."""
-    scheduler = client("scheduler", endpoint)
-    expressions = {}
+    scheduler, expressions = client("scheduler", endpoint), {}
     for summary in scheduler.list_schedules()["Schedules"]:
-        schedule = scheduler.get_schedule(Name=summary["Name"], GroupName=summary["GroupName"])
+        named = {"Name": summary["Name"], "GroupName": summary["GroupName"]}
+        schedule = scheduler.get_schedule(**named)
         for stem, function in functions.items():
             if f":function:{function.name}" in schedule["Target"]["Arn"]:
                 expressions[stem] = schedule["ScheduleExpression"]
-        scheduler.delete_schedule(Name=summary["Name"], GroupName=summary["GroupName"])
+        scheduler.delete_schedule(**named)
     return expressions
 
 

@@ -48,12 +48,8 @@ def demonstrate(service: Service) -> int:
     print(f"   {again.status}, Idempotency-Replayed: {again.headers.get('Idempotency-Replayed')}")
     print(f"   Financial Line received {ledger['voids_received']} void and executed {ledger['voids_executed']}.")
 
-    done = (
-        answer.status == again.status == 200
-        and read.json.get("state") == "voided"
-        and len(webhooks) == 1
-        and ledger["voids_executed"] == 1
-    )
+    came = (answer.status, again.status, read.json.get("state"), len(webhooks), ledger["voids_executed"])
+    done = came == (200, 200, "voided", 1, 1)
     print("\nThe hold is released." if done else f"\nThis did not end as it must. The functions say:\n{service.logs()}")
     return 0 if done else 1
 

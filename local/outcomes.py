@@ -36,9 +36,8 @@ class Stream:
         arn = stream["StreamArn"]
         shards = client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
         latest = {"StreamArn": arn, "ShardIteratorType": "LATEST"}
-        self._iterators = [
-            client.get_shard_iterator(**latest, ShardId=shard["ShardId"])["ShardIterator"] for shard in shards
-        ]
+        asked = [client.get_shard_iterator(**latest, ShardId=shard["ShardId"]) for shard in shards]
+        self._iterators = [each["ShardIterator"] for each in asked]
 
     def read(self) -> list[Record]:
         """The changes since the last time."""
@@ -77,12 +76,11 @@ class Outcomes:
     """The events of the template's pipes. `show`: prints one; `url`: where void.settled is posted to."""
 
     def __init__(
-        self, template: dict[str, Any], bus: Any, show: Callable[[str], None] | None = None, url: str | None = None
+        self, template: dict[str, Any], bus: Any, show: Callable[[str], None] | None = None, url: str = ""
     ) -> None:
         self._bus, self._show, self._url = bus, show, url
-        self._pipes = [
-            each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::Pipes::Pipe"
-        ]
+        resources = template["Resources"].values()
+        self._pipes = [each["Properties"] for each in resources if each["Type"] == "AWS::Pipes::Pipe"]
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_KEPT)
         self._dead: deque[Any] = deque(maxlen=MOST_KEPT)
 
@@ -112,16 +110,10 @@ class Outcomes:
                     self._dead.append(record["dynamodb"]["Keys"])
                     continue
                 yield {
-                    "version": "0",
-                    "id": str(uuid.uuid4()),
-                    "detail-type": said(bus["DetailType"], record),
-                    "source": said(bus["Source"], record),
-                    "account": ACCOUNT,
-                    "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                    "region": REGION,
-                    "resources": [],
-                    "detail": detail,
-                }
+                    "version": "0", "id": str(uuid.uuid4()), "detail-type": said(bus["DetailType"], record),
+                    "source": said(bus["Source"], record), "account": ACCOUNT, "region": REGION, "resources": [],
+                    "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "detail": detail,
+                }  # fmt: skip
 
     def _matches(self, pattern: str, record: Record) -> bool:
         """By the engine's own matcher."""
@@ -146,8 +138,10 @@ class Outcomes:
 
 def said(value: str, record: Record) -> Any:
     """A text as it stands, or what is found at a path."""
-    found: Any = record if value.startswith("$.") else value
-    for name in value.split(".")[1:] if found is record else ():
+    if not value.startswith("$."):
+        return value
+    found: Any = record
+    for name in value.split(".")[1:]:
         found = found.get(name) if isinstance(found, dict) else None
     return found
 
@@ -160,7 +154,6 @@ def filled(template: str, record: Record) -> str:
         found = said(path, record)
         if found is None:
             return quote * 2
-        written = found if isinstance(found, str) else json.dumps(found)
-        return f'"{written}"' if quote or isinstance(found, str) else written
+        return f'"{found}"' if isinstance(found, str) else f"{quote}{json.dumps(found)}{quote}"
 
     return re.sub(r'("?)<(\$\.[\w.]+)>\1', put, template)

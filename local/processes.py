@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 # The kernel's "kill me when my parent dies" (prctl 1) is set by the child before it becomes the program:
 # preexec_fn would fork a process with many threads. The check closes the gap in which the parent died already.
@@ -32,23 +33,16 @@ class Children:
     def start(
         self, command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path
     ) -> subprocess.Popen[bytes]:
-        return self._spawner.submit(self._start, list(command), dict(environment), directory, log).result()
+        return self._spawner.submit(self._start, command, environment, directory, log).result()
 
     def _start(
-        self, command: list[str], environment: dict[str, str], directory: Path, log: Path
+        self, command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path
     ) -> subprocess.Popen[bytes]:
         if sys.platform == "linux":
             command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+            process = subprocess.Popen(command, cwd=directory, env=environment, start_new_session=True, **quiet)
         self._processes = [known for known in self._processes if known.poll() is None] + [process]
         return process
 

@@ -20,23 +20,15 @@ from local.processes import Children
 
 INSTANCES_PER_FUNCTION = 12  # 56 MiB each; further requests wait, as a laptop has no account limit to hit
 FIXED_ENVIRONMENT = {
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
-    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-    "AWS_LAMBDA_LOG_STREAM_NAME": "local",
-    "AWS_REGION": REGION,
-    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-    "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",  # nobody listens: spans are lost, as datagrams may be
-    "LAMBDA_RUNTIME_DIR": "/var/runtime",
-    "LANG": "en_US.UTF-8",
-    "LD_LIBRARY_PATH": "/var/lang/lib:/var/runtime",  # where nothing is: a library of this machine must not win
-    "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
-    "PYTHONPATH": "/var/runtime",
-    "SHLVL": "0",
-    "TZ": ":UTC",
-    "_AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1",
-    "_AWS_XRAY_DAEMON_PORT": "2000",
-}
+    "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+    # Nobody listens: spans are lost, as datagrams may be.
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
+    "_AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1", "_AWS_XRAY_DAEMON_PORT": "2000",
+    # Where nothing is: a library of this machine must not win.
+    "LD_LIBRARY_PATH": "/var/lang/lib:/var/runtime", "LAMBDA_RUNTIME_DIR": "/var/runtime", "PYTHONPATH": "/var/runtime",
+    "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG": "en_US.UTF-8", "SHLVL": "0", "TZ": ":UTC",
+}  # fmt: skip
 """What is the same for every function."""
 NATIVE_CLIENT = ("-m", "awslambdaric")
 PORTABLE_CLIENT = ("-P", str(Path(__file__).with_name("portable_client.py")))
@@ -47,13 +39,9 @@ class Runtime:
     """All functions and their instances."""
 
     def __init__(
-        self,
-        functions: Mapping[str, Function],
-        endpoint: str,
-        credentials: Callable[[Function], dict[str, str]],
-        children: Children,
-        log: Path,
-    ) -> None:
+        self, functions: Mapping[str, Function], endpoint: str, credentials: Callable[[Function], dict[str, str]],
+        children: Children, log: Path,
+    ) -> None:  # fmt: skip
         self.functions = functions
         self._endpoint, self._credentials, self._children, self._log = endpoint, credentials, children, log
         self._lock = threading.Lock()
@@ -132,19 +120,13 @@ class Runtime:
     def _environment(self, function: Function, credentials: dict[str, str], api: str) -> dict[str, str]:
         """The names that Lambda sets, and where the function's connections go instead of AWS."""
         return {
-            **function.environment,
-            **credentials,
-            **FIXED_ENVIRONMENT,
-            "AWS_LAMBDA_RUNTIME_API": api,
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_FUNCTION_VERSION": function.version,
+            **function.environment, **credentials, **FIXED_ENVIRONMENT,
+            "AWS_ENDPOINT_URL": self._endpoint, "AWS_LAMBDA_RUNTIME_API": api, "_HANDLER": function.handler,
+            "AWS_LAMBDA_FUNCTION_NAME": function.name, "AWS_LAMBDA_FUNCTION_VERSION": function.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-            "LAMBDA_TASK_ROOT": str(function.code),
-            "PWD": str(function.code),
-            "_HANDLER": function.handler,
-            "AWS_ENDPOINT_URL": self._endpoint,
-        }
+            "LAMBDA_TASK_ROOT": str(function.code), "PWD": str(function.code),
+        }  # fmt: skip
 
     def _keep(self, stem: str, instance: Instance) -> None:
         with self._lock:

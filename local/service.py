@@ -9,11 +9,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from local import aws, issuer, sandbox, signature
@@ -48,30 +47,44 @@ class Options:
     keep: bool = False
     """Records and holds are those of the last run that kept them."""
     show_events: bool = False
-    outcome_url: str | None = None
+    outcome_url: str = ""
     """Where each void.settled is posted to."""
     tokens: bool = False
     """Callers may come with tokens of the sandbox's own issuer, too."""
 
 
-@dataclass(frozen=True)
 class Service:
-    """Where the parts of the running service are."""
+    """The running service. Started in steps; what each step starts is stopped by the stack, the newest first."""
 
-    url: str
-    sandbox_url: str
-    provider_url: str
-    provider_ca: Path
-    aws_endpoint: str
-    table_name: str
-    secret_arn: str
-    log: Path
-    runtime: Runtime
-    outcomes: Outcomes
-    region: str = aws.REGION
-    access_key: str = signature.MERCHANT.access_key
-    secret_key: str = signature.MERCHANT.secret_key
-    admin_credentials: tuple[str, str] = aws.ADMIN
+    region, admin_credentials = aws.REGION, aws.ADMIN
+    access_key, secret_key = signature.MERCHANT.access_key, signature.MERCHANT.secret_key
+
+    def __init__(self, stack: ExitStack, options: Options, say: Say) -> None:
+        self._stack, self._options, self._say = stack, options, say
+        self._scratch = stack.enter_context(scratch_folder(CACHE))
+        self.log = self._scratch / "functions.log"
+        # The ports first: a busy one is said at once, not after a minute of synthesis.
+        self._gateway = _on_port("PORT", options.port, Gateway)
+        stack.callback(self._gateway.stop)
+        self.url = self._gateway.url
+        self._provider = _on_port("SANDBOX_PORT", options.sandbox_port, self._sandbox)
+        stack.callback(self._provider.stop)
+        self.sandbox_url, self.provider_url = self._provider.control_url, self._provider.provider_url
+        self.provider_ca = self._provider.ca_file
+        self._kept = Kept(CACHE, self._provider.desk) if options.keep else None
+        if self._kept:
+            stack.callback(self._kept.close)
+        self._children = Children()
+        stack.callback(self._children.stop_all)
+        self._deploy()
+        self._follow()
+        self._run_functions()
+        self._serve()
+        for stem, expression in self._deployed.schedules.items():
+            self._keep_schedule(stem, seconds_between(expression))
+        # For `python -m ops --local` and `make acceptance`: the ports are others in each run. Goes with the folder.
+        note = {"url": self.url, "aws_endpoint": self.aws_endpoint, "sandbox_url": self.sandbox_url}
+        (self._scratch / "service.json").write_text(json.dumps(note), encoding="utf-8")
 
     def function_pids(self) -> list[int]:
         return self.runtime.pids()
@@ -87,108 +100,67 @@ class Service:
         """A client with the rights of the account's owner, to look at what the functions did."""
         return aws.client(name, self.aws_endpoint)
 
+    def _sandbox(self, port: int) -> sandbox.Sandbox:
+        webhooks = f"{self.url}/v1/webhooks/financial-line"
+        return sandbox.start(port, Project(**CREDENTIALS), self._scratch, webhooks, self._options.tokens)
+
+    def _deploy(self) -> None:
+        engine, synthesised = aws.install_engine(self._say), assembly(self._say)
+        self._template = template(synthesised)
+        self._say("Starting ministack, which stands in for AWS, and deploying the stack into it")
+        log = self._scratch / "ministack.log"
+        self.aws_endpoint = aws.start_engine(engine, self._children, self._scratch, log)
+        provider = {"ProviderUrl": self.provider_url, "ProviderCaFile": str(self.provider_ca)}
+        self._parameters = provider | {"PublicUrl": self.url}
+        self._deployed = aws.deploy(self.aws_endpoint, synthesised, self._parameters)
+        self.table_name, self.secret_arn = self._deployed.table_name, self._deployed.secret_arn
+        secret = json.dumps(CREDENTIALS)
+        self.client("secretsmanager").put_secret_value(SecretId=self.secret_arn, SecretString=secret)
+
+    def _follow(self) -> None:
+        """What leaves, and what is kept. Stopped after the functions, so that nothing which they wrote is missed."""
+        if self._kept:
+            self._kept.restore(self.client("dynamodb"), self.table_name)
+        show = partial(print, flush=True) if self._options.show_events else None
+        self.outcomes = Outcomes(self._template, self.client("events"), show, self._options.outcome_url)
+        takers = [self.outcomes.take, *([self._kept.take] if self._kept else [])]
+        follower = Follower(Stream(self.client("dynamodbstreams"), self.table_name), takers)
+        self._stack.callback(follower.stop)
+
+    def _run_functions(self) -> None:
+        self._say("Starting the functions")
+        self.log.touch()
+        roles = partial(aws.role_credentials, self.client("sts"))
+        self.runtime = Runtime(self._deployed.functions, self.aws_endpoint, roles, self._children, self.log)
+        self._stack.callback(self.runtime.stop)
+
+    def _serve(self) -> None:
+        deployed, keys_at = self._deployed, {issuer.URL: self.sandbox_url}
+        names = {function.name: stem for stem, function in deployed.functions.items()}
+        declared = self._template, self._parameters, keys_at
+        api = read_api(self.aws_endpoint, deployed.api_id, names, deployed.outputs, *declared)
+        for stem in sorted({route.function for route in api.routes}):
+            self.runtime.warm(stem)
+        self._gateway.serve(api, self.runtime, console(self.sandbox_url, self.outcomes.latest), self._say)
+
+    def _keep_schedule(self, stem: str, seconds: float) -> None:
+        stopping = threading.Event()
+        self._stack.callback(stopping.set)
+
+        def keep() -> None:
+            while not stopping.wait(seconds):
+                # A failure is noted in the functions' log; EventBridge Scheduler does not retry it either.
+                with suppress(FunctionFailed):
+                    self.invoke(stem)
+
+        threading.Thread(target=keep, daemon=True, name=f"schedule-{stem}").start()
+
 
 @contextmanager
 def running(quiet: bool = True, **chosen: Any) -> Iterator[Service]:
     """`chosen`: members of `Options`."""
     with ExitStack() as stack:
-        yield _Start(stack, Options(**chosen), _silence if quiet else _progress()).service()
-
-
-class _Start:
-    """One start, in steps; what each step starts is stopped by the stack, the newest first."""
-
-    def __init__(self, stack: ExitStack, options: Options, say: Say) -> None:
-        self.stack, self.options, self.say = stack, options, say
-        self.scratch = stack.enter_context(scratch_folder(CACHE))
-        # The ports first: a busy one is said at once, not after a minute of synthesis.
-        self.gateway = _on_port("PORT", options.port, Gateway)
-        stack.callback(self.gateway.stop)
-        self.provider = _on_port("SANDBOX_PORT", options.sandbox_port, self.sandbox)
-        stack.callback(self.provider.stop)
-        self.kept = Kept(CACHE, self.provider.desk) if options.keep else None
-        if self.kept:
-            stack.callback(self.kept.close)
-        self.children = Children()
-        stack.callback(self.children.stop_all)
-
-    def service(self) -> Service:
-        self.deploy()
-        outcomes = self.follow()
-        runtime = self.functions()
-        self.serve(runtime, outcomes)
-        self.keep_schedules(runtime)
-        # For `python -m ops --local` and `make acceptance`: the ports are others in each run. Goes with the folder.
-        note = {"url": self.gateway.url, "aws_endpoint": self.endpoint, "sandbox_url": self.provider.control_url}
-        (self.scratch / "service.json").write_text(json.dumps(note), encoding="utf-8")
-        return Service(
-            url=self.gateway.url,
-            sandbox_url=self.provider.control_url,
-            provider_url=self.provider.provider_url,
-            provider_ca=self.provider.ca_file,
-            aws_endpoint=self.endpoint,
-            table_name=self.deployment.table_name,
-            secret_arn=self.deployment.secret_arn,
-            log=self.scratch / "functions.log",
-            runtime=runtime,
-            outcomes=outcomes,
-        )
-
-    def sandbox(self, port: int) -> sandbox.Sandbox:
-        webhooks = f"{self.gateway.url}/v1/webhooks/financial-line"
-        return sandbox.start(port, Project(**CREDENTIALS), self.scratch, webhooks, self.options.tokens)
-
-    def deploy(self) -> None:
-        engine = aws.install_engine(self.say)
-        synthesised = assembly(self.say)
-        self.declared = template(synthesised)
-        self.say("Starting ministack, which stands in for AWS, and deploying the stack into it")
-        self.endpoint = aws.start_engine(engine, self.children, self.scratch, self.scratch / "ministack.log")
-        self.parameters = {
-            "ProviderUrl": self.provider.provider_url,
-            "ProviderCaFile": str(self.provider.ca_file),
-            "PublicUrl": self.gateway.url,
-        }
-        self.deployment = aws.deploy(self.endpoint, synthesised, self.parameters)
-        aws.fill_secret(self.endpoint, self.deployment, CREDENTIALS)
-
-    def follow(self) -> Outcomes:
-        """What leaves, and what is kept. Stopped after the functions, so that nothing which they wrote is missed."""
-        table, options = self.deployment.table_name, self.options
-        if self.kept:
-            self.kept.restore(aws.client("dynamodb", self.endpoint), table)
-        show = _print if options.show_events else None
-        outcomes = Outcomes(self.declared, aws.client("events", self.endpoint), show, options.outcome_url)
-        takers = [outcomes.take, *([self.kept.take] if self.kept else [])]
-        follower = Follower(Stream(aws.client("dynamodbstreams", self.endpoint), table), takers)
-        self.stack.callback(follower.stop)
-        return outcomes
-
-    def functions(self) -> Runtime:
-        self.say("Starting the functions")
-        sts = aws.client("sts", self.endpoint)
-        log = self.scratch / "functions.log"
-        log.touch()
-        roles = partial(aws.role_credentials, sts)
-        runtime = Runtime(self.deployment.functions, self.endpoint, roles, self.children, log)
-        self.stack.callback(runtime.stop)
-        return runtime
-
-    def serve(self, runtime: Runtime, outcomes: Outcomes) -> None:
-        names = {function.name: stem for stem, function in self.deployment.functions.items()}
-        keys_at = {issuer.URL: self.provider.control_url}
-        deployed = self.deployment
-        api = read_api(self.endpoint, deployed.api_id, names, deployed.outputs, self.declared, self.parameters, keys_at)
-        for stem in sorted({route.function for route in api.routes}):
-            runtime.warm(stem)
-        self.gateway.serve(api, runtime, console(self.provider.control_url, outcomes.latest), self.say)
-
-    def keep_schedules(self, runtime: Runtime) -> None:
-        stopping = threading.Event()
-        self.stack.callback(stopping.set)
-        for stem, expression in self.deployment.schedules.items():
-            run = (runtime, stem, seconds_between(expression), stopping)
-            threading.Thread(target=_keep_schedule, args=run, daemon=True, name=f"schedule-{stem}").start()
+        yield Service(stack, Options(**chosen), (lambda _: None) if quiet else _progress())
 
 
 def _on_port[T](variable: str, port: int, start: Callable[[int], T]) -> T:
@@ -198,9 +170,8 @@ def _on_port[T](variable: str, port: int, start: Callable[[int], T]) -> T:
         if failure.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         why = "is in use" if failure.errno == errno.EADDRINUSE else "may not be used by this user"
-        raise SystemExit(
-            f"Port {port} {why}: choose another with {variable}=…, or {variable}=0 for a free one"
-        ) from None
+        another = f"choose another with {variable}=…, or {variable}=0 for a free one"
+        raise SystemExit(f"Port {port} {why}: {another}") from None
 
 
 def seconds_between(expression: str) -> float:
@@ -212,32 +183,11 @@ def seconds_between(expression: str) -> float:
 def scheduled_event(now: datetime) -> dict[str, Any]:
     """What EventBridge Scheduler sends to a function whose target has no input of its own."""
     return {
-        "version": "0",
-        "id": str(uuid.uuid4()),
-        "detail-type": "Scheduled Event",
-        "source": "aws.scheduler",
-        "account": aws.ACCOUNT,
-        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "region": aws.REGION,
+        "version": "0", "id": str(uuid.uuid4()), "detail-type": "Scheduled Event", "source": "aws.scheduler",
+        "account": aws.ACCOUNT, "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "region": aws.REGION,
         "resources": [f"arn:aws:scheduler:{aws.REGION}:{aws.ACCOUNT}:schedule/default/local"],
         "detail": "{}",  # text, not an object
-    }
-
-
-def _keep_schedule(runtime: Runtime, stem: str, seconds: float, stopping: threading.Event) -> None:
-    while not stopping.wait(seconds):
-        try:
-            runtime.invoke(stem, scheduled_event(datetime.now(UTC)))
-        except FunctionFailed:
-            continue  # noted in the functions' log; EventBridge Scheduler does not retry it either
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
-
-
-def _silence(_: str) -> None:
-    pass
+    }  # fmt: skip
 
 
 def _progress() -> Say:

@@ -26,12 +26,9 @@ OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"
 SWAGGER_UI = ("swagger-ui-bundle.js", "swagger-ui.css")
 PROXY = "/sandbox-proxy"
 TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-}
+    ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json", ".svg": "image/svg+xml",
+}  # fmt: skip
 # Trusted Types on top: a script that sets HTML from text fails at once, in the browsers that know them.
 POLICY = (
     "default-src 'self'; connect-src 'self' http://127.0.0.1:*; base-uri 'none'; form-action 'none'; "
@@ -40,11 +37,9 @@ POLICY = (
 # Swagger UI's style sheet has its icons inside. Nothing else is given to it: no inline style, script or HTML.
 POLICY_OF_THE_REFERENCE = f"{POLICY}; img-src 'self' data:"
 HEADERS = [
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Cache-Control", "no-store"),
-]
+    ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"), ("Cache-Control", "no-store"),
+]  # fmt: skip
 # The control calls of the sandbox. One segment may be anything but a slash: an order id is percent-encoded.
 CONTROL = re.compile(
     r"POST /sandbox/(holds|sign)|GET /sandbox/orders/[^/]+|PUT /sandbox/(faults/[^/]+|settings)"
@@ -105,11 +100,8 @@ def _pages() -> dict[str, Path]:
     """Every path that exists, listed from the folder: a path that is asked for is never made into a file name."""
     files = {f"/console/{file.name}": file for file in FILES.iterdir() if file.suffix in TYPES and file.is_file()}
     files |= {f"/console/{name}": _swagger_ui() / name for name in SWAGGER_UI}
-    return files | {
-        "/": FILES / "index.html",
-        "/reference": FILES / "reference.html",
-        "/console/openapi.json": OPENAPI,
-    }
+    files |= {"/": FILES / "index.html", "/reference": FILES / "reference.html", "/console/openapi.json": OPENAPI}
+    return files
 
 
 def _swagger_ui() -> Path:
@@ -121,19 +113,13 @@ def _swagger_ui() -> Path:
 
 
 def _config(sandbox_url: str) -> dict[str, object]:
+    merchant, operator = signature.MERCHANT, signature.OPERATOR
     return {
-        "environment": "local",
-        "live": False,
-        "decides": True,
-        "voids": True,
-        "region": aws.REGION,
-        "access_key": signature.MERCHANT.access_key,
-        "secret_key": signature.MERCHANT.secret_key,
-        "operator": [signature.OPERATOR.access_key, signature.OPERATOR.secret_key],
-        "sandbox_url": sandbox_url,
-        "faults": FAULTS,
-        "defaults": DEFAULTS,
-    }
+        "environment": "local", "live": False, "decides": True, "voids": True, "region": aws.REGION,
+        "access_key": merchant.access_key, "secret_key": merchant.secret_key,
+        "operator": [operator.access_key, operator.secret_key],
+        "sandbox_url": sandbox_url, "faults": FAULTS, "defaults": DEFAULTS,
+    }  # fmt: skip
 
 
 def _pass_on(pool: urllib3.PoolManager, sandbox_url: str, request: Request) -> Page:

@@ -17,26 +17,19 @@ from payments.exact_json import Number
 from play.ledger import Project
 
 
-def change(state: str, order: str = "1", **old: object) -> dict[str, Any]:
-    image = {
-        "pk": {"S": order},
-        "sk": {"S": "ORDER"},
-        "state": {"S": state},
-        "version": {"N": "2"},
-        "review": {"BOOL": False},
-    }
-    return {
-        "eventName": "MODIFY",
-        "dynamodb": {"Keys": {"pk": image["pk"], "sk": image["sk"]}, "NewImage": image} | old,
-    }
+def change(state: str, order: str = "1") -> dict[str, Any]:
+    keys = {"pk": {"S": order}, "sk": {"S": "ORDER"}}
+    image = keys | {"state": {"S": state}, "version": {"N": "2"}, "review": {"BOOL": False}}
+    return {"eventName": "MODIFY", "dynamodb": {"Keys": keys, "NewImage": image}}
+
+
+TEMPLATE = """{"state": "<$.dynamodb.NewImage.state.S>", "reason": "<$.dynamodb.NewImage.reason.S>",
+    "order": <$.dynamodb.Keys.pk.S>, "review": <$.dynamodb.NewImage.review.BOOL>, "version": "<$.dynamodb.NewImage.version.N>"}"""
 
 
 def pipe(detail_type: str, pattern: Any) -> dict[str, Any]:
-    template = '{"state": "<$.dynamodb.NewImage.state.S>", "reason": "<$.dynamodb.NewImage.reason.S>", "order": <$.dynamodb.Keys.pk.S>, "review": <$.dynamodb.NewImage.review.BOOL>, "version": "<$.dynamodb.NewImage.version.N>"}'
-    target = {
-        "EventBridgeEventBusParameters": {"Source": "void-service", "DetailType": detail_type},
-        "InputTemplate": template,
-    }
+    bus = {"Source": "void-service", "DetailType": detail_type}
+    target = {"EventBridgeEventBusParameters": bus, "InputTemplate": TEMPLATE}
     filters = {"FilterCriteria": {"Filters": [{"Pattern": json.dumps(pattern)}]}}
     return {"Type": "AWS::Pipes::Pipe", "Properties": {"SourceParameters": filters, "TargetParameters": target}}
 
@@ -59,12 +52,8 @@ def test_what_the_templates_pipes_pass_is_shown_and_void_settled_is_posted_until
         exchange.send(503 if len(posted) == 1 else 200, "")
 
     door, shown = Door(0, merchant), list[str]()
-    declared = {
-        "Resources": {
-            "A": pipe("void.settled", {"state": "voided"}),
-            "B": pipe("$.dynamodb.NewImage.state.S", {"state": "open"}),
-        }
-    }
+    settled, open_ = pipe("void.settled", {"state": "voided"}), pipe("$.dynamodb.NewImage.state.S", {"state": "open"})
+    declared = {"Resources": {"A": settled, "B": open_}}
     leaving = outcomes.Outcomes(declared, Bus(), shown.append, f"http://127.0.0.1:{door.port}/x")
     try:
         broken = change("voided", "2")
@@ -75,10 +64,8 @@ def test_what_the_templates_pipes_pass_is_shown_and_void_settled_is_posted_until
             time.sleep(0.01)
     finally:
         door.close()
-    assert [(each["event"]["detail-type"], each["posts"]) for each in latest] == [
-        ("open", []),
-        ("void.settled", [503, 200]),
-    ]
+    kinds = [(each["event"]["detail-type"], each["posts"]) for each in latest]
+    assert kinds == [("open", []), ("void.settled", [503, 200])]
     assert [json.loads(line) for line in shown] == [each["event"] for each in latest]
     assert posted == [latest[1]["event"]] * 2
     assert leaving.latest()["dead_letters"] == [broken["dynamodb"]["Keys"]]

@@ -5,34 +5,34 @@ Promises to say what it will do and to ask first, to refuse `prod`, and one clea
 
 import argparse
 import io
+import json
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from acceptance import report, undo
-from acceptance.display import Display
-from acceptance.limits import LOCAL_PATIENCE, Allowed
-from acceptance.note import find
-from acceptance.redact import Redactor, masked_account
-from acceptance.rows import FACTS, Probe, Verdict
-from acceptance.run import PROBES, ROWS, Stopped, chosen, due, ready, reason, run
-from acceptance.site import Site
-from acceptance.state import State, load, lock
+from acceptance.redact import masked_account
+from acceptance.rows import FACTS, Finding, Verdict
+from acceptance.run import PROBES, ROWS, Stopped, Work, chosen, due, ready, reason, run
+from acceptance.site import Allowed, Site
+from acceptance.state import load, locked
 from infra import environments
 from ops import places
+from ops.errors import exit_code
 from ops.places import OpsError
-from ops.screen import Screen, clean, one_line
+from ops.screen import Screen, clean, one_line, progress_console
 
 CONTRADICTED, NOT_ALL_SEEN, INTERRUPTED = 3, 4, 130
 
 Arguments = argparse.Namespace
-Work = Sequence[tuple[Probe, list[str]]]
 
 
 class NotAllowed(OpsError):
@@ -42,20 +42,22 @@ class NotAllowed(OpsError):
 def main(arguments: list[str]) -> int:
     """Run the command; the exit code."""
     options = _parser().parse_args(arguments)
+    return exit_code(lambda: _worded(options))
+
+
+def _worded(options: Arguments) -> int:
+    """Whoever runs this gets one line for an error, as a row does."""
     try:
         with _terminated_as_interrupted():
             wanted = chosen(options.only)
             return _list(wanted, options.json) if options.list else _accept(options, wanted)
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 whoever runs this gets a line; the error's text may hold data
-        try:
-            message = reason(error)
-        except Stopped as stopped:
-            message = str(stopped)
-        print(f"error: {one_line(message)}", file=sys.stderr)
-        return 2 if isinstance(error, NotAllowed) else 1
+    except NotAllowed as error:
+        _say(f"error: {one_line(str(error))}")
+        return 2
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 the same
+        raise OpsError(reason(error)) from None
 
 
 @contextmanager
@@ -101,18 +103,14 @@ def _list(wanted: Sequence[str], as_json: bool) -> int:
 
 
 @contextmanager
-def _site(options: Arguments, say: Callable[[str], None]) -> Iterator[Site]:
+def _site(options: Arguments) -> Iterator[Site]:
     """What is examined, with its state file locked. Raises OpsError."""
     site = _local_site(options) if options.environment is None else _deployed_site(options)
-    site.say = say
     folder = Path(options.out) if options.out else places.CACHE / "acceptance" / site.place.stack
-    handle = lock(folder / "state.json")
-    try:
+    with locked(folder / "state.json"):
         site.redact.account = site.account
         site.state = load(folder / "state.json")
         yield site
-    finally:
-        os.close(handle)
 
 
 def _deployed_site(options: Arguments) -> Site:
@@ -127,32 +125,48 @@ def _deployed_site(options: Arguments) -> Site:
         raise NotAllowed("the local run is examined without --environment")
     allowed = _allowed(options)
     place = places.deployed(name, options.region or environment.region, options.profile)
-    site = Site(
-        place, environment, State(Path()), allowed, Redactor(filter(None, (allowed.token, allowed.expired_token)))
-    )
+    site = Site(place, environment, allowed)
+    site.redact.learn(allowed.token or "", allowed.expired_token or "")
     if {"Key": "environment", "Value": "prod"} in site.stack.get("Tags", []):
         raise NotAllowed(f"{place.stack} carries the tag environment=prod: acceptance never runs against it")
     return site
 
 
 def _local_site(options: Arguments) -> Site:
-    note, allowed = find(options.port), _allowed(options)
-    place, environment = places.local(note.port, note.aws_endpoint), environments.named("local")
-    site = Site(place, environment, State(Path()), allowed, Redactor(), note.sandbox_url, LOCAL_PATIENCE)
+    port, aws_endpoint, sandbox_url = _local_run(options.port)
+    place, allowed = places.local(port, aws_endpoint), _allowed(options)
+    site = Site(place, environments.named("local"), allowed, sandbox_url)
     if not allowed.holds:
         # Three that nobody else uses; the first needs percent-encoding.
-        run_of = uuid4().hex[:12]
-        orders = (f'{run_of} "a\\é/1', f"{run_of}-2", f"{run_of}-3")
-        for order in orders:
+        name = uuid4().hex[:12]
+        site.allowed = Allowed((f'{name} "a\\é/1', f"{name}-2", f"{name}-3"), second_void=True)
+        for order in site.allowed.holds:
             site.control("POST", "holds", {"order_id": order, "amount": 100, "currency": "UAH"})
-        site.allowed = Allowed(orders, second_void=True)
     return site
 
 
+def _local_run(port: int | None) -> tuple[int, str, str]:
+    """The newest run, or the one with this port, by the note that `make run` keeps. Raises OpsError."""
+    text = os.environ.get("PORT", "")
+    wanted = port or (int(text) if text.isdecimal() else None) or None
+    for file in sorted(places.CACHE.glob("run-*/service.json"), key=os.path.getmtime, reverse=True):
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            its_port = urlsplit(found["url"]).port or 80
+            if wanted in (None, its_port):
+                socket.create_connection(("127.0.0.1", its_port), 2).close()  # a killed run has left its note
+                return its_port, found["aws_endpoint"], found["sandbox_url"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # the run ended just now, or is another version's
+    raise OpsError(
+        f"no local run found{f' on port {wanted}' if wanted else ''}: start it with `make run` in another terminal, "
+        "then repeat this; or name a deployment, as in: make acceptance ENVIRONMENT=test HOLDS=order-1,order-2"
+    )
+
+
 def _allowed(options: Arguments) -> Allowed:
-    given = [order for order in (options.holds or "").split(",") if order]
-    given += _text(options.holds_file).splitlines()
-    given = [order for order in given if order]
+    lines = [*(options.holds or "").split(","), *_text(options.holds_file).splitlines()]
+    given = [order for order in lines if order]
     if twice := [order for order in given if given.count(order) > 1]:
         raise NotAllowed(f"the hold {twice[0]} is given twice")
     tokens = [_text(file).strip() or None for file in (options.token_file, options.expired_token_file)]
@@ -168,8 +182,7 @@ def _text(file: str | None) -> str:
 
 
 def _accept(options: Arguments, wanted: list[str]) -> int:
-    display = Display(options.json)
-    with _site(options, display.say) as site:
+    with _site(options) as site:
         if options.clean:
             return _clean(site)
         # Is this the stack that this version deploys, and does it answer?
@@ -182,7 +195,7 @@ def _accept(options: Arguments, wanted: list[str]) -> int:
         work = due(site, wanted, options.again)
         if work and not _agreed(site, work, options):
             return 2
-        return _run(site, work, wanted, options, display)
+        return _run(site, work, wanted, options)
 
 
 def _agreed(site: Site, work: Work, options: Arguments) -> bool:
@@ -197,63 +210,59 @@ def _agreed(site: Site, work: Work, options: Arguments) -> bool:
 
 def plan(site: Site, work: Work) -> Iterator[str]:
     """What will be done, in words."""
-    rows, minutes = sum(len(rows) for _, rows in work), sum(probe.minutes for probe, _ in work)
+    rows, minutes, given = sum(len(rows) for _, rows in work), sum(probe.minutes for probe, _ in work), site.allowed
     yield f"{site.place.stack}, account {masked_account(site.account)}, {site.place.region}: {rows} rows."
-    if not site.local:
-        yield f"It takes up to {max(round(minutes), 1)} minutes and costs less than a dollar. It will"
-        yield from (f"  - {probe.does}" for probe, _ in work if probe.does and _can(site, probe))
-        holds = ", ".join(clean(order) for order in site.allowed.holds)
-        yield f"Holds that may be voided: {holds or 'none'}. Whatever else is made is taken back."
+    if site.local:
+        return
+    yield f"It takes up to {max(round(minutes), 1)} minutes and costs less than a dollar. It will"
+    for probe, _ in work:
+        allowed = given.second_void or probe.rows != ("provider-second-void",)
+        if probe.does and allowed and (probe.hold is None or probe.hold < len(given.holds)):
+            yield f"  - {probe.does}"
+    holds = ", ".join(clean(order) for order in given.holds) or "none"
+    yield f"Holds that may be voided: {holds}. Whatever else is made is taken back."
 
 
-def _can(site: Site, probe: Probe) -> bool:
-    if probe.rows == ("provider-second-void",) and not site.allowed.second_void:
-        return False
-    return probe.hold is None or probe.hold < len(site.allowed.holds)
+def _run(site: Site, work: Work, wanted: list[str], options: Arguments) -> int:
+    code, last_word, console = 0, "", progress_console()
+    console.quiet = options.json
 
+    def found(finding: Finding) -> None:
+        console.print(f"{finding.verdict:<13} {finding.row:<28} {one_line(finding.why)}".rstrip())
 
-def _run(site: Site, work: Work, wanted: list[str], options: Arguments, display: Display) -> int:
-    code, last_word = 0, ""
     try:
         if number := undo.take_back(site):
             _say(f"An earlier run was stopped hard: {number} of its changes are taken back first.")
-        display.bar.update(display.task, total=sum(len(rows) for _, rows in work))
-        with display.bar:
-            run(site, work, display.found)
+        with console.status("") as status:
+            site.say = lambda text: status.update(clean(text))
+            run(site, work, found)
     except KeyboardInterrupt:
         code, last_word = INTERRUPTED, "Interrupted: the same command goes on where it was."
     except Stopped as stopped:
         code, last_word = 1, f"error: {stopped}"
-    found = report.document(site, wanted)
-    files = report.write(site.state.path.parent, found)
-    print(report.json_of(found)) if options.json else _show(found)
+    document = report.document(site, wanted)
+    files = report.write(site.state.path.parent, document)
+    print(report.json_of(document)) if options.json else _show(document)
     left = [f"  - {one_line(one)}" for one in site.left_behind]
     if left:
         left.insert(0, "Left behind, because it could not be taken back; run the same command with --clean:")
-    _say("\n".join(filter(None, [last_word, *left, f"Report: {files[0]} and {files[1]}"])))
-    return code or (1 if left else _code(found, options.strict))
+    _say("\n".join(filter(None, [last_word, *left, f"Report: {' and '.join(files)}"])))
+    return code or (1 if left else _code(document, options.strict))
 
 
 def _code(found: report.Document, strict: bool) -> int:
-    if found["counts"][Verdict.CONTRADICTED.value]:
-        return CONTRADICTED
-    return NOT_ALL_SEEN if strict and found["counts"][Verdict.NOT_SEEN.value] else 0
+    counts = found["counts"]
+    return CONTRADICTED if counts["contradicted"] else NOT_ALL_SEEN if strict and counts["not seen"] else 0
 
 
 def _show(found: report.Document) -> None:
     screen = Screen()
-    for verdict in (Verdict.NOT_SEEN, Verdict.CONTRADICTED):
+    for verdict, advice in ((Verdict.NOT_SEEN, "why"), (Verdict.CONTRADICTED, "do")):
         rows = [row for row in found["rows"] if row["verdict"] == verdict]
         if rows:
             screen.heading(verdict.value, above=True)
-            screen.table(("row", "why" if verdict is Verdict.NOT_SEEN else "do"), [_advice(row) for row in rows])
+            screen.table(("row", advice), [(row["id"], report.advice(row)) for row in rows])
     screen.heading(report.counted(found), above=True)
-
-
-def _advice(row: report.Document) -> tuple[str, str]:
-    if row["verdict"] == Verdict.NOT_SEEN:
-        return row["id"], row["why"]
-    return row["id"], row["if_contradicted"] + (f" Setting: {row['setting']}" if row["setting"] else "")
 
 
 def _clean(site: Site) -> int:

@@ -49,17 +49,17 @@ class Line:
         return wire.send(self.url, method, path, headers, body, ca_file=self.ca_file, seconds=SECONDS)
 
 
-def operations(reply: Reply, method: str | None = None) -> list[dict[str, Any]]:
-    """The operations that an answer shows, in a list or alone; those of one method."""
+def operations(reply: Reply, method: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
+    """The operations that an answer shows, in a list or alone; those of one method, with one status."""
     found = reply.json if reply.status == 200 else None
     listed = found if isinstance(found, list) else [found]
     shown = [one for one in listed if isinstance(one, dict) and "status" in one]
-    return [one for one in shown if method in (None, one.get("method"))]
+    return [one for one in shown if method in (None, one.get("method")) and status in (None, one["status"])]
 
 
 def succeeded(reply: Reply, method: str) -> list[dict[str, Any]]:
     """Those of one method that succeeded."""
-    return [one for one in operations(reply, method) if one.get("status") == "success"]
+    return operations(reply, method, "success")
 
 
 def code(reply: Reply) -> str | None:
@@ -81,17 +81,14 @@ def is_error_document(reply: Reply) -> bool:
 
 def evidence(reply: Reply) -> dict[str, object]:
     """What may be shown of an answer of the provider: statuses and codes, no text of theirs."""
-    shown: dict[str, object] = {"status": reply.status, "content_type": reply.content_type}
-    if (found := code(reply)) is not None:
-        shown["code"] = found
-    if reply.status >= 400:
-        shown["documented_error"] = is_error_document(reply)
-        args = reply.document.get("args")
-        fields = (
-            [str(one.get("field_name", ""))[:32] for one in args if isinstance(one, dict)]
-            if isinstance(args, list)
-            else []
-        )
-        shown |= {"fields": fields} if fields else {}
-    rows = [f"{one.get('method')} {one.get('status')} {one.get('status_code')}" for one in operations(reply)]
-    return shown | ({"operations": rows} if rows else {})
+    args = reply.document.get("args") if reply.status >= 400 else None
+    named = [one for one in args if isinstance(one, dict)] if isinstance(args, list) else []
+    shown = {
+        "status": reply.status,
+        "content_type": reply.content_type,
+        "code": code(reply),
+        "documented_error": is_error_document(reply) if reply.status >= 400 else None,
+        "fields": [str(one.get("field_name", ""))[:32] for one in named],
+        "operations": [f"{one.get('method')} {one['status']} {one.get('status_code')}" for one in operations(reply)],
+    }
+    return {name: value for name, value in shown.items() if value not in (None, [])}

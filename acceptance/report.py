@@ -16,10 +16,10 @@ import boto3
 import botocore
 
 from acceptance.redact import masked_account
-from acceptance.rows import Finding, Row, Verdict
+from acceptance.rows import Finding, Row, Verdict, not_seen
 from acceptance.run import ROWS
 from acceptance.site import Site
-from acceptance.state import write_whole
+from ops.files import whole_file
 
 ROOT = Path(__file__).resolve().parents[1]
 NOT_ASKED = "not examined in this run"
@@ -31,9 +31,7 @@ Document = dict[str, Any]
 
 def of_row(row: Row) -> Document:
     """A row's texts for scripts."""
-    shown = asdict(row)
-    names = {"otherwise": "if_contradicted", "observed": "observed_by"}
-    return {names.get(name, name): value for name, value in shown.items() if name not in ("smoke", "requests")}
+    return {name: value for name, value in asdict(row).items() if name not in ("smoke", "requests")}
 
 
 def document(site: Site, wanted: list[str]) -> Document:
@@ -55,9 +53,8 @@ def document(site: Site, wanted: list[str]) -> Document:
 
 
 def _row(row: Row, finding: Finding | None, at: str | None) -> Document:
-    found = finding or Finding(row.id, Verdict.NOT_SEEN, why=NOT_ASKED)
-    shown = {"verdict": found.verdict.value, "why": found.why, "evidence": dict(found.evidence), "at": at}
-    return of_row(row) | shown
+    found = asdict(finding or not_seen(row.id, NOT_ASKED))
+    return of_row(row) | {name: found[name] for name in ("verdict", "why", "evidence")} | {"at": at}
 
 
 def _versions(site: Site) -> dict[str, str | None]:
@@ -71,17 +68,25 @@ def _versions(site: Site) -> dict[str, str | None]:
     return {"project": commit or None, "stack_updated": str(updated) if updated else None} | versions
 
 
-def write(folder: Path, report: Document) -> tuple[Path, Path]:
-    """Both files, each as a whole."""
-    markdown, data = folder / "report.md", folder / "report.json"
-    write_whole(markdown, "\n".join(lines(report)) + "\n")
-    write_whole(data, json_of(report) + "\n")
-    return markdown, data
+def write(folder: Path, report: Document) -> list[str]:
+    """Both files, each as a whole; their names."""
+    texts = {str(folder / "report.md"): "\n".join(lines(report)), str(folder / "report.json"): json_of(report)}
+    for name, text in texts.items():
+        with whole_file(name) as file:
+            file.write(text + "\n")
+    return list(texts)
 
 
 def json_of(report: Document) -> str:
     """The report as one JSON document."""
     return json.dumps(report, ensure_ascii=False, indent=2, default=str)
+
+
+def advice(row: Document) -> str:
+    """Why nothing was seen, or what to do."""
+    if row["verdict"] == Verdict.NOT_SEEN:
+        return str(row["why"])
+    return f"{row['if_contradicted']} Setting: {row['setting']}" if row["setting"] else str(row["if_contradicted"])
 
 
 def counted(report: Document) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from acceptance.site import Site
 
 FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("rows.toml").read_text(encoding="utf-8"))
-"""All of the file: rows, probes, the commands' texts, and lists of what is tried."""
+"""All of the file: rows, probes, the commands' texts, calls of AWS, and lists of what is tried."""
 
 
 class Verdict(StrEnum):
@@ -26,20 +26,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One question. `otherwise`: what to do when it is contradicted; `setting`: the exact change, if there is one."""
+    """One question; its report has these names. `setting` is the exact change, `smoke` the sentence of `make smoke`."""
 
     id: str
     question: str
     assumed: str
     depends: list[str]
     rule: str
-    otherwise: str
-    observed: str
+    if_contradicted: str
+    observed_by: str
     setting: str | None = None
     smoke: str = ""
-    """The sentence of `make smoke`, if it checks this row, too."""
     requests: list[dict[str, Any]] = field(default_factory=list)
-    """Of a row that probes/requests.py answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class Finding:
     why: str = ""
 
 
-def judged(row: str, holds: bool, evidence: Mapping[str, object], why: str = "") -> Finding:
+def judged(row: str, holds: object, evidence: Mapping[str, object], why: str = "") -> Finding:
     """Confirmed if what is assumed holds, else contradicted."""
     return Finding(row, Verdict.CONFIRMED if holds else Verdict.CONTRADICTED, evidence, why)
 
@@ -80,15 +78,15 @@ class Probe:
 
 
 def read() -> tuple[list[Row], list[Probe]]:
-    """All rows and probes in the order of the file."""
+    """All rows and probes in the order of the file; what several rows of a probe share stands before them in `each`."""
     rows: list[Row] = []
     probes: list[Probe] = []
-    for entry in FACTS["probe"]:
-        answered = [Row(**one) for one in entry["rows"]]
-        module, name = entry["run"].split(".")
+    for entry in map(dict, FACTS["probe"]):
+        shared, (module, name) = entry.pop("each", {}), entry["run"].split(".")
+        answered = [Row(**shared | one) for one in entry["rows"]]
         run: Any = getattr(import_module(f"acceptance.probes.{module}"), name)
         if any(row.requests for row in answered):
             run = partial(run, rows=answered)
-        probes.append(Probe(**{**entry, "run": run, "rows": tuple(row.id for row in answered)}))
+        probes.append(Probe(**entry | {"run": run, "rows": tuple(row.id for row in answered)}))
         rows += answered
     return rows, probes

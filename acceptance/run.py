@@ -13,12 +13,8 @@ from botocore.exceptions import ClientError
 from acceptance.rows import FACTS, Finding, Probe, Verdict, not_seen, read
 from acceptance.site import Site
 from acceptance.wire import NoAnswer
-from ops import places
 from ops.errors import told
 from ops.places import OpsError
-from ops.screen import one_line
-from payments.secret import SecretError
-from payments.settings import SettingsError
 
 ROWS, PROBES = read()
 CODES = FACTS["codes"]
@@ -29,7 +25,8 @@ _LOGGED_OUT = (
     aws.NoAuthTokenError, aws.SSOError, aws.LoginError,
 )  # fmt: skip
 _NETWORK = (aws.ConnectionError, aws.HTTPClientError, urllib3.exceptions.HTTPError, OSError)
-_CALLED = (OpsError, SettingsError, SecretError, aws.ProfileNotFound, aws.NoRegionError, aws.ConfigParseError)
+
+type Work = Sequence[tuple[Probe, list[str]]]
 
 
 class Stopped(OpsError):
@@ -46,14 +43,14 @@ def chosen(names: Sequence[str]) -> list[str]:
     return [one for one in known if not names or any(one in found for found in meant.values())]
 
 
-def due(site: Site, wanted: Sequence[str], again: bool) -> list[tuple[Probe, list[str]]]:
+def due(site: Site, wanted: Sequence[str], again: bool) -> Work:
     """The probes that are still to be run, each with the rows that it is run for."""
     left = [row for row in wanted if again or not site.state.settled(row)]
     pairs = [(probe, [row for row in probe.rows if row in left]) for probe in PROBES]
     return [(probe, rows) for probe, rows in pairs if rows]
 
 
-def run(site: Site, work: Sequence[tuple[Probe, list[str]]], found: Callable[[Finding], None]) -> None:
+def run(site: Site, work: Work, found: Callable[[Finding], None]) -> None:
     """Run them in turn. Raises Stopped; KeyboardInterrupt passes through."""
     for probe, rows in work:
         for finding in findings(site, probe, rows):
@@ -68,7 +65,7 @@ def findings(site: Site, probe: Probe, rows: Sequence[str]) -> Iterator[Finding]
     if site.local and probe.not_locally:
         yield from (not_seen(row, f"the local run cannot say: {probe.not_locally}") for row in rows)
         return
-    left, unseen = list(rows), False
+    left, unseen, why = list(rows), False, "the probe ended without a word about it"
     try:
         ready(site)
         for finding in probe.run(site):
@@ -76,9 +73,6 @@ def findings(site: Site, probe: Probe, rows: Sequence[str]) -> Iterator[Finding]
                 left.remove(finding.row)
                 unseen = unseen or finding.verdict is Verdict.NOT_SEEN
                 yield finding
-        why = "the probe ended without a word about it"
-    except Stopped:
-        raise
     except Exception as error:  # noqa: BLE001 a row says what happened; the error's text may hold data
         why = reason(error)
     yield from (not_seen(row, why) for row in left)
@@ -103,18 +97,13 @@ def ready(site: Site) -> None:
 
 def reason(error: Exception) -> str:
     """An error as one line for a row. Raises Stopped where nothing more can be seen."""
-    match error:
-        case ClientError():
-            refused, code = one_line(places.refusal_of_aws(error)), error.response.get("Error", {}).get("Code")
-            if code in CODES["expired"]:
-                raise Stopped(f"{refused}: log in again, {AGAIN}") from None
-            return f"a right is missing: {refused}" if code in CODES["denied"] else refused
-        case _ if isinstance(error, _LOGGED_OUT):
-            raise Stopped(f"there are no AWS credentials (any more): log in, {AGAIN}") from None
-        case aws.WaiterError():
-            return f"AWS was not ready in time: {one_line(str(error))}"
-        case _ if isinstance(error, _CALLED):
-            return told(error)
-        case _ if isinstance(error, _NETWORK):
-            return f"the network gave no answer: {type(error).__name__}"
-    return f"unexpected {type(error).__name__}: a defect of this command"
+    code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
+    if isinstance(error, Stopped):
+        raise error
+    if code in CODES["expired"]:
+        raise Stopped(f"{told(error)}: log in again, {AGAIN}") from None
+    if isinstance(error, _LOGGED_OUT):
+        raise Stopped(f"there are no AWS credentials (any more): log in, {AGAIN}") from None
+    if code in CODES["denied"]:
+        return f"a right is missing: {told(error)}"
+    return f"the network gave no answer: {type(error).__name__}" if isinstance(error, _NETWORK) else told(error)

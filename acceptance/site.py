@@ -11,16 +11,18 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
 from acceptance import wire
-from acceptance.limits import Allowed, Patience
 from acceptance.line import Line
 from acceptance.redact import Redactor
+from acceptance.rows import FACTS
 from acceptance.state import State
 from acceptance.wire import Reply, Signer
 from infra.environment import Environment
@@ -31,7 +33,6 @@ from payments.secret import Credentials
 
 LOCAL_MERCHANT = ReadOnlyCredentials("local", "local-secret", None)
 """Whom the local run lets submit; an operator may not."""
-
 WEBHOOK_ROUTE = "/webhooks/financial-line"
 JSON = {"Content-Type": "application/json"}
 MOST_LINES = 20_000
@@ -40,19 +41,22 @@ HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids", "dec
 _ORDINALS = ("one", "a second", "a third", "a fourth")
 
 
-class AnotherVersion(OpsError):
-    """The stack is not what this checkout deploys."""
-
-
-class NotGiven(OpsError):
-    """The row needs something that nobody gave: a hold, a flag, a profile, a token."""
-
-
 @dataclass(frozen=True, slots=True)
-class Function:
+class Allowed:
+    """What the team gave on the command line: holds, profiles of AWS, files with tokens."""
+
+    holds: tuple[str, ...] = ()
+    second_void: bool = False
+    expired_profile: str | None = None
+    denied_profile: str | None = None
+    merchant_profile: str | None = None
+    token: str | None = None
+    expired_token: str | None = None
+
+
+class Function(NamedTuple):
     """One deployed function."""
 
-    stem: str
     name: str
     role: str
     memory: int
@@ -67,11 +71,10 @@ class Site:
 
     place: Place
     environment: Environment
-    state: State
-    allowed: Allowed
-    redact: Redactor
+    allowed: Allowed = field(default_factory=Allowed)
     sandbox_url: str | None = None
-    patience: Patience = field(default_factory=Patience)
+    state: State = field(default_factory=lambda: State(Path()))
+    redact: Redactor = field(default_factory=Redactor)
     say: Callable[[str], None] = lambda _: None
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
@@ -79,17 +82,12 @@ class Site:
     left_behind: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.local = self.environment.local
         self.client: Callable[[str], Any] = functools.cache(self.place.client)
         """A client with the operator's own rights, made once."""
-
-    @property
-    def local(self) -> bool:
-        return self.environment.local
-
-    @property
-    def temporary(self) -> str:
+        self.patience = SimpleNamespace(**{name: both[self.local] for name, both in FACTS["patience"].items()})
+        self.temporary = f"{self.place.stack}-acceptance"
         """The name of whatever is made for minutes; `--clean` searches for it."""
-        return f"{self.place.stack}-acceptance"
 
     # ---- AWS ---------------------------------------------------------------------------------------------------------
 
@@ -100,25 +98,21 @@ class Site:
     @functools.cached_property
     def stack(self) -> dict[str, Any]:
         """The stack's own description. Raises OpsError."""
+        name, whose = self.place.stack, self.environment.name
         try:
-            found: dict[str, Any] = self.client("cloudformation").describe_stacks(StackName=self.place.stack)["Stacks"][
-                0
-            ]
+            return dict(self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0])
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ValidationError":
                 raise
-            raise OpsError(
-                f"there is no stack {self.place.stack} in {self.place.region}: make deploy ENVIRONMENT="
-                f"{self.environment.name}, or name another region or profile"
-            ) from None
-        return found
+        where = f"{self.place.region}: make deploy ENVIRONMENT={whose}, or name another region or profile"
+        raise OpsError(f"there is no stack {name} in {where}")
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
         return {one["OutputKey"]: one["OutputValue"] for one in self.stack.get("Outputs", [])}
 
     def output(self, name: str) -> str:
-        """One output of the stack. Raises AnotherVersion."""
+        """One output of the stack. Raises OpsError."""
         if name not in self.outputs:
             raise self._other_version(f"output {name}")
         return self.outputs[name]
@@ -129,31 +123,27 @@ class Site:
         return [resource for page in pages for resource in page["StackResourceSummaries"]]
 
     def resource(self, kind: str, logical: str = "") -> str:
-        """The physical name of a resource; `logical` begins its name in the template. Raises AnotherVersion."""
+        """The physical name of a resource; `logical` begins its name in the template. Raises OpsError."""
         for one in self.resources:
             if one["ResourceType"] == kind and one["LogicalResourceId"].startswith(logical):
                 return str(one["PhysicalResourceId"])
         raise self._other_version(f"{kind} {logical}".strip())
 
-    def _other_version(self, what: str) -> AnotherVersion:
-        return AnotherVersion(
+    def _other_version(self, what: str) -> OpsError:
+        return OpsError(
             f"{self.place.stack} has no {what}: it was deployed from another version of this project. Deploy this one "
             f"(make deploy ENVIRONMENT={self.environment.name}), or run the acceptance of the version that is deployed"
         )
 
     @functools.cached_property
     def functions(self) -> dict[str, Function]:
-        """The functions by the stem of their file. Raises AnotherVersion."""
-        found = {}
-        for one in self.resources:
-            if one["ResourceType"] == "AWS::Lambda::Function":
-                name = one["PhysicalResourceId"]
-                deployed = self.client("lambda").get_function_configuration(FunctionName=name)
-                stem, variables = (
-                    deployed["Handler"].partition(".")[0],
-                    deployed.get("Environment", {}).get("Variables", {}),
-                )
-                found[stem] = Function(stem, name, deployed["Role"], deployed["MemorySize"], variables)
+        """The functions by the stem of their file. Raises OpsError."""
+        found, names = {}, [one for one in self.resources if one["ResourceType"] == "AWS::Lambda::Function"]
+        for name in (one["PhysicalResourceId"] for one in names):
+            deployed = self.client("lambda").get_function_configuration(FunctionName=name)
+            variables = deployed.get("Environment", {}).get("Variables", {})
+            stem = deployed["Handler"].partition(".")[0]
+            found[stem] = Function(name, deployed["Role"], deployed["MemorySize"], variables)
         for stem in HANDLERS:
             if stem not in found:
                 raise self._other_version(f"function {stem}")
@@ -167,8 +157,7 @@ class Site:
     def table(self) -> dict[str, Any]:
         """The table's own description."""
         name = self.resource("AWS::DynamoDB::Table")
-        found: dict[str, Any] = self.client("dynamodb").describe_table(TableName=name)["Table"]
-        return found | {"TableName": name}
+        return dict(self.client("dynamodb").describe_table(TableName=name)["Table"]) | {"TableName": name}
 
     # ---- the API -----------------------------------------------------------------------------------------------------
 
@@ -178,18 +167,17 @@ class Site:
         return (self.place.api_url or self.output("ApiUrl")).rstrip("/")
 
     @property
-    def origin(self) -> str:
-        parts = urlsplit(self.api_url)
-        return f"{parts.scheme}://{parts.netloc}"
+    def base(self) -> str:
+        """The stage, as paths begin."""
+        return urlsplit(self.api_url).path
 
     @property
-    def base(self) -> str:
-        return urlsplit(self.api_url).path
+    def origin(self) -> str:
+        return self.api_url.removesuffix(self.base)
 
     def signer(self) -> Signer:
         """Signs as a merchant does, with the credentials of now: a session may have been renewed meanwhile."""
-        mine = LOCAL_MERCHANT if self.local else self.place.session.get_credentials().get_frozen_credentials()
-        return Signer(mine, self.place.region)
+        return Signer(LOCAL_MERCHANT if self.local else self.place.caller, "execute-api", self.place.region)
 
     def call(
         self, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"",
@@ -204,9 +192,8 @@ class Site:
     def submit(self, order: str, currency: str, *, key: str, comment: str | None = None) -> Reply:
         """Ask the service for a void, as a merchant does. Only for an order that was given, or that nobody has."""
         document = {"order_id": order, "order_currency": currency} | ({"comment": comment} if comment else {})
-        return self.call(
-            "POST", f"{self.base}/voids", headers=JSON | {"Idempotency-Key": key}, body=wire.compact(document)
-        )
+        sent = JSON | {"Idempotency-Key": key}
+        return self.call("POST", f"{self.base}/voids", headers=sent, body=wire.compact(document))
 
     def read(self, order: str) -> Reply:
         """The service's record of an order."""
@@ -237,12 +224,12 @@ class Site:
             raise OpsError(f"the secret holds another project than {where} names: no hold of it is touched")
 
     def hold(self, number: int) -> str:
-        """One of the holds that were given. Raises NotGiven."""
+        """One of the holds that were given. Raises OpsError."""
         given = self.allowed.holds
         if number < len(given):
             return given[number]
-        given_too_few = f"{len(given) or 'none'} was given: HOLDS=…"
-        raise NotGiven(f"it needs {_ORDINALS[number]} hold of the test project, and {given_too_few}")
+        too_few = f"{len(given) or 'none'} was given: HOLDS=…"
+        raise OpsError(f"it needs {_ORDINALS[number]} hold of the test project, and {too_few}")
 
     def nobody(self, letters: str = "") -> str:
         """An order that nobody has, so that a request for its void moves nothing."""
@@ -250,7 +237,9 @@ class Site:
 
     # ---- time --------------------------------------------------------------------------------------------------------
 
-    def until[T](self, what: str, look: Callable[[], T], ready: Callable[[T], bool], seconds: float) -> tuple[T, float]:
+    def until[T](
+        self, what: str, look: Callable[[], T], ready: Callable[[T], object], seconds: float
+    ) -> tuple[T, float]:
         """Look until it is ready or the time is over; what was seen last, and after how long."""
         began = self.monotonic()
         self.say(f"waiting for {what}, at most {seconds:.0f} s")
@@ -275,7 +264,7 @@ class Site:
 
     def deliveries(self, order: str, since: datetime) -> list[int]:
         """The statuses that the provider's webhooks got: of this order locally, of the route since then in AWS."""
-        if self.sandbox_url is not None:
+        if self.local:
             return [sent["status"] for sent in self.control("GET", f"orders/{quote(order, safe='')}")["webhooks"]]
         return [int(entry["status"]) for entry in self.access_log(f'{{ $.route = "{WEBHOOK_ROUTE}" }}', since)]
 

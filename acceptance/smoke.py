@@ -10,18 +10,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.credentials import ReadOnlyCredentials
 
-from acceptance.limits import Allowed
-from acceptance.redact import Redactor
-from acceptance.rows import FACTS, Finding, Probe, Verdict
+from acceptance.rows import FACTS, Probe, Verdict
 from acceptance.run import PROBES, ROWS
 from acceptance.site import Site
-from acceptance.state import State
 from infra import environments
 from infra.environment import Environment
 from ops import places
@@ -33,60 +28,45 @@ SAYS = {row.id: row.smoke for row in ROWS if row.smoke}
 CHECKS = [probe for probe in PROBES if SAYS.keys() & set(probe.rows)]
 OUTSIDE, INSIDE = CHECKS[:2], CHECKS[2:]
 WORDS = {Verdict.CONFIRMED: "ok", Verdict.CONTRADICTED: "FAIL"}
+NOBODY = ReadOnlyCredentials("", "", None)
 
-
-class Result(NamedTuple):
-    """What one check found: `ok`, `FAIL`, or `skip` with the reason why nobody looked."""
-
-    verdict: str
-    says: str
-    why: str = ""
+Result = tuple[str, str, str]
+"""What one check found: `ok`, `FAIL` or `skip`; what it says; the reason why it failed or nobody looked."""
 
 
 def look(base: str, environment: Environment | None) -> Iterator[Result]:
     """All that is found, check by check."""
-    nobody = Place("", "", None, ReadOnlyCredentials("", "", None), base)
-    outside = _site(nobody, environment or Environment(name="unnamed"))
+    outside = Site(Place("", "", None, NOBODY, base), environment or Environment(name="unnamed"))
     for probe in OUTSIDE:
         yield from check(outside, probe)
     if environment is None:
-        yield Result("skip", "whose credentials it has", "say ENVIRONMENT=…")
+        yield "skip", "whose credentials it has", "say ENVIRONMENT=…"
         return
     try:
-        site = _site(replace(place_of(base, environment), api_url=base), environment)
+        site = Site(replace(_place(base, environment), api_url=base), environment)
     except OpsError as error:
-        yield Result("FAIL", SAYS["aws-own-address"].format(environment=environment.name), told(error))
+        yield "FAIL", SAYS["aws-own-address"].format(environment=environment.name), told(error)
         return
     for probe in INSIDE:
         found = list(check(site, probe))
         yield from found
-        if len(found) < len(SAYS.keys() & set(probe.rows)) or (probe is INSIDE[0] and found[0].verdict != "ok"):
+        if len(found) < len(SAYS.keys() & set(probe.rows)) or (probe is INSIDE[0] and found[0][0] != "ok"):
             return  # it ended early, or it is another API
-
-
-def _site(place: Place, environment: Environment) -> Site:
-    return Site(place, environment, State(Path()), Allowed(), Redactor())
 
 
 def check(site: Site, probe: Probe) -> Iterator[Result]:
     """One probe's checks; what goes wrong on the way to one is a failed check, not a traceback."""
-    left = [row for row in probe.rows if row in SAYS]
+    left = {row: SAYS[row].format(environment=site.environment.name) for row in probe.rows if row in SAYS}
     try:
         for finding in probe.run(site):
-            left.remove(finding.row)
-            yield _result(site, finding)
+            skipped = finding.why.startswith("the local run cannot say")
+            word = WORDS.get(finding.verdict, "skip" if skipped else "FAIL")
+            yield word, left.pop(finding.row), one_line(finding.why)
     except EXPECTED as error:
-        yield Result("FAIL", SAYS[left[0]].format(environment=site.environment.name), told(error))
+        yield "FAIL", next(iter(left.values())), told(error)
 
 
-def _result(site: Site, finding: Finding) -> Result:
-    skipped = finding.why.startswith("the local run cannot say")
-    word = WORDS.get(finding.verdict, "skip" if skipped else "FAIL")
-    says = SAYS[finding.row].format(environment=site.environment.name)
-    return Result(word, says, one_line(finding.why))
-
-
-def place_of(base: str, environment: Environment) -> Place:
+def _place(base: str, environment: Environment) -> Place:
     """Where it is; the local run is found by its port. Raises OpsError."""
     if environment.local:
         return places.local(urlsplit(base).port or 80, None)
@@ -109,9 +89,9 @@ def main(arguments: list[str]) -> int:
 
 def _report(results: Iterator[Result]) -> int:
     failures = 0
-    for found in results:
-        failures += found.verdict == "FAIL"
-        print(f"{found.verdict:<5}{found.says}" + (f" ({found.why})" if found.why else ""), flush=True)
+    for verdict, says, why in results:
+        failures += verdict == "FAIL"
+        print(f"{verdict:<5}{says}" + (f" ({why})" if why else ""), flush=True)
     return 1 if failures else 0
 
 

@@ -6,25 +6,21 @@ it before it is made. Holds no secret.
 
 import fcntl
 import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from acceptance.rows import Finding, Verdict
+from ops.files import whole_file
 from ops.places import OpsError
 
-FORMAT = 2
+FORMAT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One thing that this command made or changed, and what is needed to take it back."""
-
-    kind: str
-    what: Mapping[str, str]
+Made = dict[str, str]
+"""One thing that this command made or changed: its `kind`, and what is needed to take it back."""
 
 
 @dataclass
@@ -42,7 +38,6 @@ class State:
     made: list[Made] = field(default_factory=list)
 
     def keep(self, finding: Finding, at: str) -> None:
-        """Keep what was found."""
         self.findings[finding.row] = finding, at
         self.save()
 
@@ -50,10 +45,11 @@ class State:
         """Was this row answered by an earlier run? What was not seen is tried again."""
         return row in self.findings and self.findings[row][0].verdict is not Verdict.NOT_SEEN
 
-    def note(self, order: str, **what: Any) -> None:
-        """Remember what is done with a hold, before it is done."""
+    def note(self, order: str, **what: Any) -> dict[str, Any]:
+        """Remember what is done with a hold, before it is done; all that is known of it."""
         self.notes.setdefault(order, {}).update(what)
         self.save()
+        return self.noted(order)
 
     def noted(self, order: str) -> dict[str, Any]:
         """What was done with a hold so far."""
@@ -72,17 +68,15 @@ class State:
 
     def begin(self, deployment: str) -> bool:
         """Take up this deployment; True if findings about another one were dropped."""
-        another = self.deployment != deployment
-        dropped = another and bool(self.findings)
-        if another:
-            self.findings, self.deployment = {}, deployment
-            self.save()
+        if self.deployment == deployment:
+            return False
+        dropped, self.findings, self.deployment = bool(self.findings), {}, deployment
+        self.save()
         return dropped
 
     def save(self) -> None:
-        """Replace the file as a whole."""
-        document = {"format": FORMAT} | asdict(self)
-        write_whole(self.path, json.dumps(document, ensure_ascii=False, indent=1, default=str))
+        with whole_file(str(self.path)) as file:
+            json.dump({"format": FORMAT} | asdict(self), file, ensure_ascii=False, indent=1, default=str)
 
 
 def load(path: Path) -> State:
@@ -93,38 +87,20 @@ def load(path: Path) -> State:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["format"] != FORMAT:
             raise ValueError
-        findings = {row: (_finding(**one), at) for row, (one, at) in found["findings"].items()}
-        return State(path, found["deployment"], findings, found["notes"], [Made(**one) for one in found["made"]])
+        kept = found["findings"].items()
+        findings = {row: (Finding(**one | {"verdict": Verdict(one["verdict"])}), at) for row, (one, at) in kept}
+        return State(path, found["deployment"], findings, found["notes"], found["made"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise OpsError(f"{path} is not readable: read it yourself, run --clean, then remove it") from None
+        raise OpsError(f"{path} is not readable: see what it says was made, move it away, then run --clean") from None
 
 
-def _finding(verdict: str, **more: Any) -> Finding:
-    return Finding(verdict=Verdict(verdict), **more)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """All of it or nothing: a machine that stops in the middle leaves the file as it was."""
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One acceptance of a deployment at a time on this machine. Raises OpsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def lock(path: Path) -> int:
-    """One acceptance of a deployment at a time on this machine. Raises OpsError; closing the handle ends it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise OpsError(f"another acceptance is at work with {path}: wait for it, or stop it") from None
-    return handle
+    with path.with_suffix(".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OpsError(f"another acceptance is at work with {path}: wait for it, or stop it") from None
+        yield

@@ -1,18 +1,74 @@
-"""What IAM, the quotas, the clock, the alarms' readers and the account's own settings say. Only looks."""
+"""What the address, the secret, IAM, the quotas, the clock and the alarms' readers say. Only looks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
+from acceptance.wire import NoAnswer
+from infra import environments
 from infra.environment import Environment
+from ops import systems
+from payments.secret import FIELDS
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CLOSE_SECONDS = 5.0
 MUST, NEVER = FACTS["rights"]["must"], FACTS["rights"]["never"]
+
+# ---- what `make smoke` checks ----------------------------------------------------------------------------------------
+
+
+def transport(site: Site) -> Iterator[Finding]:
+    """TLS, and whose; plain HTTP is for the local run only."""
+    row, parts = "aws-tls", urlsplit(site.origin)
+    if parts.scheme == "http":
+        local = not_seen(row, "the local run cannot say: it has no TLS")
+        yield local if parts.hostname in LOOPBACK else judged(row, False, {}, "plain HTTP")
+        return
+    try:
+        site.call("GET", f"{site.base}/nothing-here", unsigned=True)
+    except NoAnswer as error:
+        yield not_seen(row, str(error))
+    else:
+        yield judged(row, True, {"scheme": parts.scheme})
+
+
+def address(site: Site) -> Iterator[Finding]:
+    """Is it this environment's API?"""
+    theirs = site.output("ApiUrl").rstrip("/")
+    same = theirs == site.api_url
+    yield judged("aws-own-address", same, {"same": same}, "" if same else f"its ApiUrl is {theirs}")
+
+
+def credentials(site: Site) -> Iterator[Finding]:
+    """The secret is filled, it is this environment's, and the provider takes it: in this order."""
+    found = site.credentials  # raises when a field is missing
+    yield judged("aws-secret-fields", True, {"fields": list(FIELDS)})
+    wrong = whose(found.pos_id, site.environment, environments.ENVIRONMENTS)
+    shown = f"pos_id '{found.pos_id}'"
+    yield judged("aws-secret-project", not wrong, {"pos_id": found.pos_id}, f"{shown}: {wrong}" if wrong else shown)
+    taken = systems.provider(site.functions["submit_void"].variables).accepts(found, systems.deadline())
+    why = "" if taken else "no answer that says so" if taken is None else "it refuses them"
+    yield judged("aws-secret-accepted", taken, {"accepted": taken}, why)
+
+
+def whose(pos_id: str, environment: Environment, known: Mapping[str, Environment]) -> str:
+    """Test and live projects differ by their credentials only, so nothing but `pos_id` can tell them apart."""
+    for other in known.values():
+        if other.name != environment.name and other.pos_id == pos_id.lower():
+            return f"it is the pos_id of {other.name}"
+    if environment.pos_id is None:
+        return f"nobody can say: set {environment.name}.pos_id in infra/environments.py"
+    return "" if pos_id.lower() == environment.pos_id else f"expected '{environment.pos_id}'"
+
+
+# ---- the account -----------------------------------------------------------------------------------------------------
 
 
 def rights(site: Site) -> Iterator[Finding]:
@@ -24,17 +80,17 @@ def rights(site: Site) -> Iterator[Finding]:
         must = [right.partition("/") for right in MUST.get(stem, ())]
         on_table = [(action, f"{table}/index/{index}" if index else table) for action, _, index in must]
         for action, resource in (*on_table, ("secretsmanager:GetSecretValue", secret)):
-            missing += [name for name, may in _decided(site, function.role, [action], resource, stem) if not may]
+            missing += [f"{stem} {name}" for name, may in _decided(site, function.role, [action], resource) if not may]
         never = [one for one in NEVER["table"] if f"{stem} {one}" != "receive_webhook dynamodb:UpdateItem"]
         for actions, resource in ((never, table), (NEVER["secret"], secret)):
-            too_many += [name for name, may in _decided(site, function.role, actions, resource, stem) if may]
+            too_many += [f"{stem} {name}" for name, may in _decided(site, function.role, actions, resource) if may]
     yield judged("aws-iam", not missing and not too_many, {"missing": missing, "too_many": too_many})
 
 
-def _decided(site: Site, role: str, actions: list[str], resource: str, stem: str) -> list[tuple[str, bool]]:
+def _decided(site: Site, role: str, actions: list[str], resource: str) -> list[tuple[str, bool]]:
     request = {"PolicySourceArn": role, "ActionNames": actions, "ResourceArns": [resource]}
     found = site.client("iam").simulate_principal_policy(**request)["EvaluationResults"]
-    return [(f"{stem} {one['EvalActionName']}", one["EvalDecision"] == "allowed") for one in found]
+    return [(one["EvalActionName"], one["EvalDecision"] == "allowed") for one in found]
 
 
 def clock(site: Site) -> Iterator[Finding]:
@@ -53,38 +109,30 @@ def clock(site: Site) -> Iterator[Finding]:
 
 def quotas(site: Site) -> Iterator[Finding]:
     """What the throttles of the environment let in, beside what the account bears."""
-    wanted = needs(site.environment)
+    throttles = site.environment.merchant_throttle, site.environment.webhook_throttle
+    voids, webhooks = (throttle.requests_per_second for throttle in throttles)
+    wanted = {  # 300 ms for a void, 30 ms for a webhook, one settle run; 7 write units for both together
+        "lambda_concurrency": round(voids * 0.3 + webhooks * 0.03 + 1),
+        "api_requests_a_second": voids + webhooks,
+        "table_write_units_a_second": max(voids, webhooks) * 7,
+    }
     account = site.client("lambda").get_account_settings()["AccountLimit"]
     gateway = site.client("apigateway").get_account()
-    has = {
-        "lambda_concurrency": account["ConcurrentExecutions"],
-        "api_requests_a_second": gateway["throttleSettings"]["rateLimit"],
-        "table_write_units_a_second": _quota(site, "dynamodb", "Table-level write throughput limit"),
-    }
+    units = _quota(site, "dynamodb", "Table-level write throughput limit")
+    figures = (account["ConcurrentExecutions"], gateway["throttleSettings"]["rateLimit"], units)
+    has = dict(zip(wanted, figures, strict=True))
     short = [name for name, figure in has.items() if figure is not None and figure < wanted[name]]
     yield judged("aws-quotas", not short, {"short": short, "needed": wanted, "account": has})
     role = bool(gateway.get("cloudwatchRoleArn"))
     yield judged("aws-log-role", role, {"role_is_set": role})
 
 
-def needs(environment: Environment) -> dict[str, float]:
-    """At the throttles: 300 ms for a void, 30 ms for a webhook, one settle run; 7 write units for both together."""
-    throttles = environment.merchant_throttle, environment.webhook_throttle
-    voids, webhooks = (throttle.requests_per_second for throttle in throttles)
-    return {
-        "lambda_concurrency": round(voids * 0.3 + webhooks * 0.03 + 1),
-        "api_requests_a_second": voids + webhooks,
-        "table_write_units_a_second": max(voids, webhooks) * 7,
-    }
-
-
 def _quota(site: Site, service: str, name: str) -> float | None:
     """A quota of the account by its name; None if it is not listed or may not be read."""
-    try:
+    with suppress(ClientError):
         pages: Any = site.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode=service)
         return next((one["Value"] for page in pages for one in page["Quotas"] if one["QuotaName"] == name), None)
-    except ClientError:
-        return None
+    return None
 
 
 def reader(site: Site) -> Iterator[Finding]:
@@ -93,7 +141,7 @@ def reader(site: Site) -> Iterator[Finding]:
     pages = site.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     found = [one for page in pages for one in page["Subscriptions"]]
     confirmed = [one["Protocol"] for one in found if one["SubscriptionArn"].startswith("arn:")]
-    yield judged("aws-alarm-reader", bool(confirmed), {"confirmed": confirmed, "waiting": len(found) - len(confirmed)})
+    yield judged("aws-alarm-reader", confirmed, {"confirmed": confirmed, "waiting": len(found) - len(confirmed)})
 
 
 def stream(site: Site) -> Iterator[Finding]:

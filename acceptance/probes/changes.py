@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from acceptance.calls import MARK, play
 from acceptance.rows import Finding, judged, not_seen
-from acceptance.site import Function, Site
-from acceptance.undo import MARK, NO_WEIGHTS, making, stages
+from acceptance.site import Site
+from acceptance.undo import making, stages
 from ops.places import OpsError
 
 HEADING = "Void corrected"
@@ -30,12 +31,10 @@ def alarm(site: Site) -> Iterator[Finding]:
     asked = {"AlarmName": name, "HistoryItemType": "Action", "StartDate": site.now() - CLOCKS_DIFFER, "MaxRecords": 10}
 
     def actions() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = cloudwatch.describe_alarm_history(**asked)["AlarmHistoryItems"]
-        return found
+        return list(cloudwatch.describe_alarm_history(**asked)["AlarmHistoryItems"])
 
     with making(site, "alarm", alarm=name, state=alarms[0]["StateValue"]):
-        why = "acceptance: does an alarm reach its topic?"
-        cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason=why)
+        play(site, "ring", {"alarm": name})
         history, _ = site.until("the alarm's history", actions, bool, site.patience.history)
     if not history:
         yield not_seen(row, "its history names no action yet")
@@ -52,68 +51,52 @@ def alarm(site: Site) -> Iterator[Finding]:
 def rotation(site: Site) -> Iterator[Finding]:
     """Put the same value once more, and move both stages back; `previous` is labelled, so that it cannot be deleted."""
     secrets, secret = site.client("secretsmanager"), site.functions["submit_void"].variables["SECRET_ID"]
-    before = stages(secrets, secret)
-    value = secrets.get_secret_value(SecretId=secret)["SecretString"]
-    site.redact.learn(value)
+    before = stages(site, secret)
 
-    def reads(stage: str) -> bool:
-        return bool(secrets.get_secret_value(SecretId=secret, VersionStage=stage)["SecretString"] == value)
+    def value(stage: str = CURRENT) -> str:
+        return str(secrets.get_secret_value(SecretId=secret, VersionStage=stage)["SecretString"])
 
+    same = value()
+    site.redact.learn(same)
     with making(site, "secret", secret=secret, current=before[CURRENT], previous=before.get(PREVIOUS, "")):
         if PREVIOUS in before:
             secrets.update_secret_version_stage(SecretId=secret, VersionStage=MARK, MoveToVersionId=before[PREVIOUS])
-        fresh = secrets.put_secret_value(SecretId=secret, SecretString=value)["VersionId"]
-        during = stages(secrets, secret)
-        read = [reads(stage) for stage in (CURRENT, PREVIOUS)]
-        answered = site.read(site.nobody()).status
-    shown = {
-        "new_value_is_current": during.get(CURRENT) == fresh,
-        "old_value_is_previous": during.get(PREVIOUS) == before[CURRENT],
-        "both_can_be_read": all(read),
-        "service_answers": answered == 404,
-        "both_are_back": stages(secrets, secret) == before,
-    }
+        fresh = secrets.put_secret_value(SecretId=secret, SecretString=same)["VersionId"]
+        during = stages(site, secret)
+        shown = {
+            "new_value_is_current": during.get(CURRENT) == fresh,
+            "old_value_is_previous": during.get(PREVIOUS) == before[CURRENT],
+            "both_can_be_read": [value(CURRENT), value(PREVIOUS)] == [same, same],
+            "service_answers": site.read(site.nobody()).status == 404,
+        }
+    shown["both_are_back"] = stages(site, secret) == before
     yield judged("aws-rotation", all(shown.values()), shown)
 
 
 def release(site: Site) -> Iterator[Finding]:
     """Publish, let it serve a tenth, move the alias back while reads go on, remove what was published."""
-    function, lambda_ = site.functions["read_voids"], site.client("lambda")
-    name = function.name
+    name, lambda_ = site.functions["read_voids"].name, site.client("lambda")
     alias = lambda_.get_alias(FunctionName=name, Name=ALIAS)
     if _weights(alias):
         raise OpsError("a release of read_voids is under way: wait for its end")
-    before = alias["FunctionVersion"]
     described = lambda_.get_function_configuration(FunctionName=name).get("Description", "")
-    moved = {"FunctionName": name, "Name": ALIAS, "FunctionVersion": before}
-    with making(site, "release", function=name, alias=ALIAS, version=before, description=described):
-        after = _published(lambda_, name)
-        lambda_.update_alias(**moved, RoutingConfig={"AdditionalVersionWeights": {after: SHARE}})
-        failed = _reads(site, READS)
-        group = log_group(site, function)
-        served, _ = site.until(
-            "the new version's log", lambda: _served(site, group, after), bool, site.patience.release
-        )
+    what = {"function": name, "alias": ALIAS, "version": alias["FunctionVersion"]}
+    with making(site, "release", **what, description=described):
+        play(site, "describe", what | {"description": MARK})
+        after = str(play(site, "publish", what)["after"])
+        play(site, "share", what | {"weights": {after: SHARE}})
+        failed, group = _reads(site, READS), log_group(site, name)
+        served, _ = site.until("its log", lambda: _served(site, group, after), bool, site.patience.release)
         shown = {"reads": READS, "failed": failed, "new_version_served": served}
         yield judged("aws-release", served and not failed, shown)
-        lambda_.update_alias(**moved, RoutingConfig=NO_WEIGHTS)
-        failed = _reads(site, READS // 4)
-        now = lambda_.get_alias(FunctionName=name, Name=ALIAS)
-        back = now["FunctionVersion"] == before and not _weights(now)
+        play(site, "share", what | {"weights": {}})
+        failed, now = _reads(site, READS // 4), lambda_.get_alias(FunctionName=name, Name=ALIAS)
+        back = now["FunctionVersion"] == what["version"] and not _weights(now)
         yield judged("aws-way-back", back and not failed, {"alias_is_back": back, "failed": failed})
 
 
 def _weights(alias: dict[str, Any]) -> object:
     return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
-
-
-def _published(lambda_: Any, name: str) -> str:
-    """A version that differs by its description only: without any difference Lambda makes none."""
-    lambda_.update_function_configuration(FunctionName=name, Description=MARK)
-    lambda_.get_waiter("function_updated_v2").wait(FunctionName=name)
-    version = lambda_.publish_version(FunctionName=name, Description=MARK)["Version"]
-    lambda_.get_waiter("published_version_active").wait(FunctionName=name, Qualifier=version)
-    return str(version)
 
 
 def _reads(site: Site, count: int) -> int:
@@ -129,7 +112,7 @@ def _served(site: Site, group: str, version: str) -> bool:
     return any(f"[{version}]" in one["logStreamName"] and one.get("creationTime", since) >= since for one in streams)
 
 
-def log_group(site: Site, function: Function) -> str:
+def log_group(site: Site, name: str) -> str:
     """Where a function logs to."""
-    configuration = site.client("lambda").get_function_configuration(FunctionName=function.name)
-    return str(configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function.name}")
+    configuration = site.client("lambda").get_function_configuration(FunctionName=name)
+    return str(configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}")

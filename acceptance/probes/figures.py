@@ -15,19 +15,10 @@ PAPER_MS = {"submit_void": 300, "read_voids": 50, "receive_webhook": 50, "settle
 PAPER_UNITS = 7
 """Write units of a void and its webhook, as docs/performance.md counts them."""
 ENOUGH_WARM, ENOUGH_COLD, READS, AT_ONCE, DAYS = 30, 5, 100, 20, 14
-
-_REPORT = re.compile(
+# A line as Lambda writes it: milliseconds, megabytes, and the milliseconds of init, which a warm request has not.
+REPORT = re.compile(
     r"REPORT.*?Duration: ([\d.]+) ms\s+Billed.*?Max Memory Used: (\d+) MB(?:.*Init Duration: ([\d.]+) ms)?"
 )
-
-Report = tuple[float, int, float | None]
-"""Milliseconds, megabytes, and the milliseconds of init; None for a warm request."""
-
-
-def parsed(line: str) -> Report | None:
-    """A REPORT line as Lambda writes it; None for another line."""
-    found = _REPORT.match(line)
-    return (float(found[1]), int(found[2]), float(found[3]) if found[3] else None) if found else None
 
 
 def times(site: Site) -> Iterator[Finding]:
@@ -38,21 +29,21 @@ def times(site: Site) -> Iterator[Finding]:
     since = site.now() - timedelta(days=DAYS)
     for stem, paper in PAPER_MS.items():
         function = site.functions[stem]
-        lines = site.log_messages(log_group(site, function), '"REPORT RequestId"', since)
-        found = [report for line in lines if (report := parsed(line)) is not None]
+        lines = site.log_messages(log_group(site, function.name), '"REPORT RequestId"', since)
+        found = [report for report in map(REPORT.match, lines) if report]
         yield of_reports(f"aws-times-{stem.replace('_', '-')}", found, function.memory, paper)
 
 
-def of_reports(row: str, reports: Sequence[Report], memory: int, paper: float) -> Finding:
+def of_reports(row: str, reports: Sequence[re.Match[str]], memory: int, paper: float) -> Finding:
     """The figures of one function; too few mean nothing."""
-    warm = [milliseconds for milliseconds, _, init in reports if init is None]
-    cold = [(init + milliseconds, init) for milliseconds, _, init in reports if init is not None]
+    warm = [float(one[1]) for one in reports if one[3] is None]
+    cold = [one for one in reports if one[3] is not None]
     shown = {
         "memory_mb": memory,
-        "used_mb": max((used for _, used, _ in reports), default=0),
+        "used_mb": max((int(one[2]) for one in reports), default=0),
         "warm": spread(warm),
-        "cold_init_and_first": spread([whole for whole, _ in cold]),
-        "init": spread([init for _, init in cold]),
+        "cold_init_and_first": spread([float(one[1]) + float(one[3]) for one in cold]),
+        "init": spread([float(one[3]) for one in cold]),
         "paper_warm_ms": paper,
     }
     if len(warm) < ENOUGH_WARM:
@@ -77,21 +68,21 @@ def write_units(site: Site) -> Iterator[Finding]:
         return
     begin = datetime.fromisoformat(noted["sent_at"]).replace(second=0, microsecond=0)
     counted = begin + timedelta(seconds=site.patience.metrics)
-    site.wait("for CloudWatch to count", max((counted - site.now()).total_seconds(), 0))
+    site.wait("for CloudWatch to count", (counted - site.now()).total_seconds())
     indexes = [one["IndexName"] for one in site.table.get("GlobalSecondaryIndexes", [])]
     units = {name or "table": _consumed(site, name, begin) for name in ("", *indexes)}
     total = sum(units.values())
-    if not total:
-        yield not_seen(row, "CloudWatch has not counted yet: run this row again", {"units": units})
-    else:
+    if total:
         yield judged(row, total <= PAPER_UNITS, {"units": units, "total": total, "paper": PAPER_UNITS})
+    else:
+        yield not_seen(row, "CloudWatch has not counted yet: run this row again", {"units": units})
 
 
 def _consumed(site: Site, index: str, begin: datetime) -> float:
-    dimensions = [{"Name": "TableName", "Value": site.table["TableName"]}]
-    dimensions += [{"Name": "GlobalSecondaryIndexName", "Value": index}] if index else []
+    named = {"TableName": site.table["TableName"]} | ({"GlobalSecondaryIndexName": index} if index else {})
     points = site.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/DynamoDB", MetricName="ConsumedWriteCapacityUnits", Dimensions=dimensions, StartTime=begin,
-        EndTime=begin + timedelta(minutes=2), Period=60, Statistics=["Sum"],
+        Namespace="AWS/DynamoDB", MetricName="ConsumedWriteCapacityUnits", Period=60, Statistics=["Sum"],
+        Dimensions=[{"Name": name, "Value": value} for name, value in named.items()],
+        StartTime=begin, EndTime=begin + timedelta(minutes=2),
     )["Datapoints"]  # fmt: skip
     return float(sum(point["Sum"] for point in points))

@@ -1,71 +1,69 @@
-"""The holds that were given: examined as they are, refused once on purpose, and voided by the service.
+"""The holds that were given: looked at, refused once on purpose, voided by the service, and past it.
 
-Promises that what is sent for a hold is in the state file before it is sent. The service's own key makes its
-request repeatable, so a run that is taken up again sends the provider nothing twice.
+Promises that what is sent for a hold is in the state file before it is sent. The service's own key makes its request
+repeatable, and what goes past the service is sent once: a run that is taken up again sends the provider nothing twice.
 """
 
+import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from acceptance import line
+from acceptance.calls import play
 from acceptance.rows import Finding, judged, not_seen
-from acceptance.site import NotGiven, Site
+from acceptance.site import Site
+from acceptance.undo import making
 from acceptance.wire import Reply
 from ops.places import OpsError
 
 PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 KEPT = ("state", "reason", "attempt", "provider", "version")
 """Of a record: nothing that says who asked, or why."""
-
-
-class Unusable(OpsError):
-    """The hold cannot be used for this."""
+CYRILLIC_COMMENT = "ї" * 2048
 
 
 def held(site: Site, order: str) -> dict[str, Any]:
-    """The hold as the provider lists it. Raises Unusable."""
+    """The hold as the provider lists it. Raises OpsError if it cannot be used."""
     reply = asked(site, order)
     if line.about_credentials(reply):
-        raise Unusable("the provider refuses the credentials")
+        raise OpsError("the provider refuses the credentials")
     holds = line.succeeded(reply, "auth")
     if not holds:
-        raise Unusable(
-            f"the provider knows no hold of the order {order} (it answered {reply.status}): make one with the test "
-            "project's credentials"
-        )
-    done = [str(one.get("method")) for one in line.operations(reply) if one.get("method") in ("void", "capture")]
-    if done:
-        raise Unusable(f"the hold of the order {order} is over already ({', '.join(done)}): give another one")
+        known = f"the provider knows no hold of the order {order} (it answered {reply.status})"
+        raise OpsError(f"{known}: make one with the test project's credentials")
+    if done := [method for method in ("void", "capture") if line.operations(reply, method)]:
+        raise OpsError(f"the hold of the order {order} is over already ({', '.join(done)}): give another one")
     return holds[0]
 
 
 def asked(site: Site, order: str) -> Reply:
     """A query of an order that exists; how often it was answered 404 is remembered."""
-    reply = site.line.query(order)
-    seen = site.state.noted(order)
+    reply, seen = site.line.query(order), site.state.noted(order)
     site.state.note(order, queries=seen.get("queries", 0) + 1, lost=seen.get("lost", 0) + (reply.status == 404))
     return reply
 
 
-def nothing_sent(site: Site, order: str) -> None:
-    """Raises Unusable."""
+def fresh(site: Site, number: int) -> str:
+    """One of the given holds, if no earlier run has voided it. Raises OpsError."""
+    order = site.hold(number)
     if site.state.noted(order).get("sent"):
-        raise Unusable(f"the order {order} was voided by an earlier run: this is seen on a fresh hold only")
+        raise OpsError(f"the order {order} was voided by an earlier run: this is seen on a fresh hold only")
+    return order
 
 
 def look(site: Site) -> Iterator[Finding]:
     """The first hold as it is, before it is voided."""
-    order = site.hold(0)
-    nothing_sent(site, order)
+    order = fresh(site, 0)
     reply = site.line.query(order)
     if reply.status != 200:
         yield not_seen("provider-query-hold", "the hold was not found", line.evidence(reply))
         return
     lists = isinstance(reply.json, list)
     shown = {"shape": "list" if lists else type(reply.json).__name__} | line.evidence(reply)
-    yield judged("provider-query-hold", lists and bool(line.operations(reply, "auth")), shown)
+    yield judged("provider-query-hold", lists and line.operations(reply, "auth"), shown)
     payments = {str(one.get("payment_id")) for one in line.succeeded(reply, "auth")}
     if payments:
         yield judged("provider-order-once", len(payments) == 1, {"payments": len(payments)})
@@ -78,15 +76,14 @@ def path(site: Site) -> Iterator[Finding]:
     """A hold whose id needs percent-encoding."""
     odd = next((order for order in site.allowed.holds if not PLAIN.fullmatch(order)), None)
     if odd is None:
-        raise NotGiven("it needs a hold whose order id has a blank, a quote or a letter beyond ASCII")
+        raise OpsError("it needs a hold whose order id has a blank, a quote or a letter beyond ASCII")
     reply = site.line.query(odd)
-    yield judged("provider-order-path", bool(line.operations(reply)), {"order": odd} | line.evidence(reply))
+    yield judged("provider-order-path", line.operations(reply), {"order": odd} | line.evidence(reply))
 
 
 def other_currency(site: Site) -> Iterator[Finding]:
     """A void that must be refused. If it is executed all the same, the hold is gone."""
-    order = site.hold(0)
-    nothing_sent(site, order)
+    order = fresh(site, 0)
     currency = held(site, order).get("currency")
     wrong = "USD" if currency != "USD" else "UAH"
     refused = site.line.void(order, wrong)
@@ -98,19 +95,19 @@ def other_currency(site: Site) -> Iterator[Finding]:
         site.state.note(order, sent="currency")
         yield not_seen("provider-refusal-shape", "it was not refused", shown)
         return
-    failure = any(one.get("status") == "failure" for one in line.operations(refused))
-    documented = failure or (400 <= refused.status < 500 and line.is_error_document(refused))
-    yield judged("provider-refusal-shape", documented, line.evidence(refused))
+    documented = 400 <= refused.status < 500 and line.is_error_document(refused)
+    failure = line.operations(refused, status="failure")
+    yield judged("provider-refusal-shape", failure or documented, line.evidence(refused))
 
 
-# ---- the void by the service ---------------------------------------------------------------------------------------
+# ---- the void by the service -----------------------------------------------------------------------------------------
 
 
 def voided_by_service(site: Site, order: str, quiet: bool = True) -> dict[str, Any]:
     """Void a given hold once; what was sent and answered. An earlier run's answer is taken from the state file."""
     noted = site.state.noted(order)
     if noted.get("sent") not in (None, "service"):
-        raise Unusable(f"the order {order} was voided past the service by an earlier run: give another hold")
+        raise OpsError(f"the order {order} was voided past the service by an earlier run: give another hold")
     if "answer" in noted:
         return noted
     if noted.get("sent") is None:
@@ -119,15 +116,14 @@ def voided_by_service(site: Site, order: str, quiet: bool = True) -> dict[str, A
             # The void alone in its minute, so that what it consumes can be told apart; CloudWatch counts by minutes.
             site.wait("a fresh minute, to see what one void consumes", 60 - site.now().second)
         now, what = site.now(), {name: str(hold.get(name)) for name in ("currency", "amount")}
-        site.state.note(order, sent="service", key=f"acceptance-{now:%Y%m%dT%H%M%S}", sent_at=now.isoformat(), **what)
-        noted = site.state.noted(order)
+        key = f"acceptance-{now:%Y%m%dT%H%M%S}"
+        noted = site.state.note(order, sent="service", key=key, sent_at=now.isoformat(), **what)
     # With its key a repetition sends nothing to the provider a second time.
     reply = site.submit(order, noted["currency"], key=noted["key"], comment="acceptance")
     if reply.status not in (200, 202) or not reply.document:
-        raise Unusable(f"the service answered {reply.status} {reply.problem or ''} to the void of {order}".rstrip())
+        raise OpsError(f"the service answered {reply.status} {reply.problem or ''} to the void of {order}".rstrip())
     answer = {name: as_text(reply.document.get(name)) for name in KEPT}
-    site.state.note(order, status=reply.status, answer=answer)
-    return site.state.noted(order)
+    return site.state.note(order, status=reply.status, answer=answer)
 
 
 def as_text(value: Any) -> Any:
@@ -144,3 +140,83 @@ def as_text(value: Any) -> Any:
 
 def shows_void(reply: Reply) -> bool:
     return bool(line.succeeded(reply, "void"))
+
+
+# ---- past the service ------------------------------------------------------------------------------------------------
+
+
+def second_void(site: Site) -> Iterator[Finding]:
+    """The voided hold once more, at the provider itself: only where the team allows it."""
+    row, order = "provider-second-void", site.hold(0)
+    if not site.allowed.second_void:
+        raise OpsError("only with --allow-second-void: the provider might execute it")
+    if site.state.noted(order).get("second") == "sent":
+        yield not_seen(row, "an earlier run was stopped while it was sent: give a fresh hold as the first one")
+        return
+    first = voided_by_service(site, order)
+    site.until("the first void to be done", lambda: site.line.query(order), shows_void, site.patience.query)
+    site.state.note(order, second="sent")
+    second = site.line.void(order, first["currency"])
+    after = site.line.query(order)
+    site.state.note(order, second="answered")
+    again, listed = line.succeeded(second, "void"), line.succeeded(after, "void")
+    known = (first["answer"].get("provider") or {}).get("operation_id")
+    same = any(one.get("operation_id") == known for one in again)
+    shown = {"answer": line.evidence(second), "voids_listed": len(listed), "same_operation": same}
+    yield judged(row, not again and len(listed) <= 1, shown)
+
+
+def again(site: Site) -> Iterator[Finding]:
+    """The second hold is voided while receive_webhook may not write: its webhook is answered 500."""
+    row, order, since = "provider-webhook-again", fresh(site, 1), site.now()
+
+    def answered() -> list[int]:
+        return site.deliveries(order, since)
+
+    role = site.functions["receive_webhook"].role.rpartition("/")[2]
+    with denied(site, role, "dynamodb:PutItem", "dynamodb:UpdateItem"):
+        voided_by_service(site, order, quiet=False)
+        first, _ = site.until("the webhook", answered, bool, site.patience.webhook)
+    if 500 not in first or 200 in first:
+        yield not_seen(row, "no webhook was answered 500 meanwhile: give another second hold", {"answered": first})
+        return
+    what = f"the webhook again, after {len(first)} refusals"
+    later, seconds = site.until(what, answered, lambda seen: len(seen) > len(first), site.patience.again)
+    shown = {"answered": later, "seconds": round(seconds, 1)}
+    yield judged(row, len(later) == len(first), shown, f"observed for {site.patience.again:.0f} s")
+
+
+@contextmanager
+def denied(site: Site, role: str, *actions: str) -> Iterator[None]:
+    """Take rights from a role for as long as this block takes."""
+    with making(site, "deny", role=role):
+        play(site, "deny", {"role": role, "actions": json.dumps(actions)})
+        site.wait("for the rights to be gone everywhere", site.patience.rights)
+        yield
+
+
+def unnamed(site: Site) -> Iterator[Finding]:
+    """The third hold is voided at the provider: no server_url, and the longest comment."""
+    row, order = "provider-portal-announced", site.hold(2)
+    noted = site.state.noted(order)
+    if noted.get("sent", "unnamed") != "unnamed":
+        raise OpsError(f"the order {order} was voided by an earlier run: give another third hold")
+    if "sent" in noted and "status" not in noted:
+        raise OpsError("an earlier run was stopped while it was sent: give another third hold")
+    if "status" not in noted:
+        currency = str(held(site, order).get("currency"))
+        site.state.note(order, sent="unnamed")
+        reply = site.line.void(order, currency, comment=CYRILLIC_COMMENT)
+        accepted = bool(line.operations(reply, "void"))
+        noted = site.state.note(order, status=reply.status, accepted=accepted, shown=line.evidence(reply))
+    yield judged("provider-comment-limit", noted["accepted"], noted["shown"])
+    if not noted["accepted"]:
+        yield not_seen(row, "the void itself was refused", noted["shown"])
+        return
+    record, seconds = site.until("a record of it", lambda: site.read(order), _is_voided, site.patience.webhook)
+    shown = {"status": record.status} | {name: record.document.get(name) for name in ("state", "attempt")}
+    yield judged(row, _is_voided(record), shown | {"seconds": round(seconds, 1)})
+
+
+def _is_voided(reply: Reply) -> bool:
+    return reply.status == 200 and reply.document.get("state") == "voided"

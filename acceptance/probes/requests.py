@@ -3,11 +3,11 @@
 What counts is that nobody gets in and that a refusal can be read; which of two harmless ways AWS goes is evidence.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,12 +16,16 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, ProfileNotFound
 
 from acceptance.rows import FACTS, Finding, Row, judged, not_seen
-from acceptance.site import JSON, NotGiven, Site
+from acceptance.site import JSON, Site
 from acceptance.wire import PROBLEM, NoAnswer, Reply, Signer
+from ops.places import OpsError
 
 STRANGER = "127.0.0.2"
 """Where a local stranger calls from: loopback, and not among the addresses of the local environment."""
 TOKEN_ROUTE = "/oauth/"
+PADDING = "x" * 11_000
+ODD = {"blank": "a b", "slash": "a/b", "accent": "é", "percent": "a%41", "ticket": 'b%+"🎫'}
+"""`a%41` decoded twice is `aA`, `é` read as Latin-1 is two letters."""
 Request = Mapping[str, Any]
 
 
@@ -47,58 +51,44 @@ def ask(site: Site, rows: Sequence[Row]) -> Iterator[Finding]:
 
 
 def send(site: Site, request: Request) -> Reply:
-    """One of them. Raises NotGiven, NoAnswer."""
+    """One of them. Raises OpsError if something must be brought along, NoAnswer."""
     if TOKEN_ROUTE in request["path"] and "TokenApiUrl" not in site.outputs:
-        raise NotGiven("`token_issuers` of this environment is empty: nobody calls by token")
-    address = site.environment.webhook_addresses[0].partition("/")[0]
+        raise OpsError("`token_issuers` of this environment is empty: nobody calls by token")
     target = request["path"].format(base=site.base, nobody=site.nobody())
-    headers = {name: value.format(address=address) for name, value in request.get("headers", {}).items()}
     body = request.get("body", "").encode("latin-1").replace(b"NOBODY", site.nobody()[:20].encode())
     body = body or b" " * request.get("size", 0)
-    headers = (
-        (JSON if body else {}) | headers | ({"X-Padding": "x" * request["padding"]} if "padding" in request else {})
-    )
-    signer = _signer(site, request.get("by", "operator"))
-    if isinstance(signer, str):
-        headers["Authorization"] = f"Bearer {signer}"
-    source = STRANGER if site.local and "stranger" in request else None
-    by = signer if isinstance(signer, Signer) else None
-    return site.call(
-        request.get("method", "GET"), target, headers=headers, body=body, signer=by, unsigned=by is None, source=source
-    )
+    known = {"address": site.environment.webhook_addresses[0].partition("/")[0], "padding": PADDING}
+    headers = {name: value.format_map(known) for name, value in request.get("headers", {}).items()}
+    by = _signer(site, request.get("by", "operator"))
+    headers = (JSON if body else {}) | headers | ({"Authorization": f"Bearer {by}"} if isinstance(by, str) else {})
+    source, signer = STRANGER if site.local and "stranger" in request else None, by if isinstance(by, Signer) else None
+    how: dict[str, Any] = {"headers": headers, "body": body, "signer": signer, "source": source}
+    return site.call(request.get("method", "GET"), target, unsigned=signer is None, **how)
 
 
 def _signer(site: Site, who: str) -> Signer | str | None:
-    """Signs, or is a token; None for nobody. Raises NotGiven."""
-    if who == "nobody":
-        return None
-    mine = site.signer()
-    wrong = ReadOnlyCredentials(mine.credentials.access_key, "not-the-secret-of-this-key", mine.credentials.token)
+    """Signs, or is a token; None for nobody. Raises OpsError."""
+    mine, late, region = site.signer(), site.signer(), site.place.region
+    late.at = site.now() - timedelta(minutes=6)
+    key, api, other = mine.credentials, "execute-api", "us-east-1" if region != "us-east-1" else "eu-west-1"
+    wrong = ReadOnlyCredentials(key.access_key, "not-the-secret-of-this-key", key.token)
+    nobody = ReadOnlyCredentials("acceptance-nobody", "no-secret-of-anybody", None)
     signers = {
-        "operator": mine,
-        "unknown-key": replace(
-            mine, credentials=ReadOnlyCredentials("acceptance-nobody", "no-secret-of-anybody", None)
-        ),
-        "wrong-secret": replace(mine, credentials=wrong),
-        "wrong-region": replace(mine, region="us-east-1" if site.place.region != "us-east-1" else "eu-west-1"),
-        "wrong-service": replace(mine, service="s3"),
-        "late": replace(mine, at=site.now() - timedelta(minutes=6)),
-    }
-    if site.local:
-        signers["merchant-profile"] = mine
+        "nobody": None, "operator": mine, "late": late, "unknown-key": Signer(nobody, api, region),
+        "wrong-secret": Signer(wrong, api, region), "wrong-region": Signer(key, api, other),
+        "wrong-service": Signer(key, "s3", region),
+    } | ({"merchant-profile": mine} if site.local else {})  # fmt: skip
     if who in signers:
         return signers[who]
     given: str | None = getattr(site.allowed, who.replace("-", "_"))
     if given is None:
-        raise NotGiven(f"it needs {FACTS['needs'][who]}")
-    if who in ("token", "expired-token"):
+        raise OpsError(f"it needs {FACTS['needs'][who]}")
+    if "token" in who:
         return given
-    credentials = None
     with suppress(ProfileNotFound):
-        credentials = boto3.Session(profile_name=given).get_credentials()
-    if credentials is None:
-        raise NotGiven(f"there is no AWS profile {given} on this machine")
-    return replace(mine, credentials=credentials.get_frozen_credentials())
+        if credentials := boto3.Session(profile_name=given).get_credentials():
+            return Signer(credentials.get_frozen_credentials(), api, region)
+    raise OpsError(f"there is no AWS profile {given} on this machine")
 
 
 def logged(site: Site, replies: Sequence[Reply]) -> Callable[[Reply], dict[str, Any]]:
@@ -120,10 +110,9 @@ def logged(site: Site, replies: Sequence[Reply]) -> Callable[[Reply], dict[str, 
 
 def wrong(site: Site, request: Request, reply: Reply, log: Mapping[str, Any]) -> str:
     """What is wrong with an answer; empty if nothing is."""
-    status, document = request.get("status", "..."), reply.document
+    status, problem, document = request.get("status", "..."), request.get("problem"), reply.document
     if not re.fullmatch(status, str(reply.status)):
         return f"status {reply.status}, expected {status.replace('|', ' or ')}"
-    problem = request.get("problem")
     if problem is not None and reply.content_type != PROBLEM:
         return f"content type '{reply.content_type}', expected '{PROBLEM}'"
     named = [str(one.get("pointer")) for one in document.get("errors", []) if isinstance(one, dict)]
@@ -138,3 +127,39 @@ def wrong(site: Site, request: Request, reply: Reply, log: Mapping[str, Any]) ->
         "the log has the token": site.allowed.token is None or site.allowed.token not in json.dumps(log),
     }
     return next((said for said, holds in checks.items() if not holds), "")
+
+
+# ---- what more than one request must show ----------------------------------------------------------------------------
+
+
+def path_encoding(site: Site) -> Iterator[Finding]:
+    """Which order does a path name?"""
+    shown, wrong = dict[str, object](), list[str]()
+    for name, letters in ODD.items():
+        order = site.nobody(letters)[16:]
+        reply = site.read(order)
+        named = str(reply.document.get("order_id"))
+        shown[name] = {"asked": letters, "named": named[-8:]} | reply.evidence()
+        wrong += [] if (named, reply.status) == (order, 404) else [f"it arrived as {named[-8:]!r}"]
+    yield judged("aws-path-encoding", not wrong, shown, "; ".join(wrong))
+
+
+def token_requester(site: Site) -> Iterator[Finding]:
+    """What a good token asks for is on record under its issuer and client."""
+    order = site.nobody()
+    site.refuse_a_live_project()
+    body = json.dumps({"order_id": order, "order_currency": "UAH"})
+    asked = send(site, {"by": "token", "method": "POST", "path": "{base}/oauth/voids", "body": body})
+    claims, requester = _claims(site.allowed.token or ""), str(site.read(order).document.get("requested_by"))
+    mine = {name: name in claims for name in ("aud", "client_id", "scope")}
+    shown = asked.evidence() | {"requested_by": requester, "claims": mine}
+    yield judged("aws-token-requester", requester.startswith(f"{claims.get('iss')}#"), shown)
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """What the token says of itself, unchecked: API Gateway checks it. Raises OpsError."""
+    with suppress(IndexError, ValueError):
+        part = token.split(".")[1]
+        if isinstance(found := json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))), dict):
+            return found
+    raise OpsError("the file of --token-file holds no access token with claims that can be read")

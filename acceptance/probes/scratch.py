@@ -1,45 +1,127 @@
-"""A function and an API of a few minutes, to see what the gateway makes of results and of a throttle.
+"""What is made for a few minutes: a queue that listens to the bus, and a function with an API, to see what AWS makes of
+events, of odd results and of a throttle.
 
 The function has the role of read_voids, does nothing but answer, and is called by nobody but you: its API demands a
 signature, as the real one does.
 """
 
 import io
+import json
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote
 
 from acceptance import wire
-from acceptance.rows import Finding, judged, not_seen
+from acceptance.calls import play
+from acceptance.probes.holds import denied
+from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
 from acceptance.undo import making
 from acceptance.wire import NoAnswer, Reply
 from ops.places import OpsError
 
-CODE = """
-def handler(event, context):
-    case = (event.get("queryStringParameters") or {}).get("case")
-    answers = {"number": {"headers": {"X-Number": 7}}, "member": {"unknown": 1}}
-    return {"statusCode": 200, "body": ""} | answers.get(case, {})
-"""
-STAGE, AT_ONCE = "v1", 50
-COPIED = ("responseType", "statusCode", "responseParameters", "responseTemplates")
+LETTERS = 'a"b\\é'
+ATTEMPTS, AT_ONCE = 3, 50
 
-Get = Callable[[str], Reply]
+# ---- events ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def scratch(site: Site) -> Iterator[tuple[str, Get]]:
+def listening(site: Site) -> Iterator[str]:
+    """A queue behind a rule of the bus; its address. Gone afterwards."""
+    # Another name each time: SQS lets nobody use the name of a deleted queue for a minute.
+    queue, bus = f"{site.temporary}-{site.now():%H%M%S}", site.output("OutcomeBus")
+    with making(site, "queue", queue=queue), making(site, "rule", rule=site.temporary, bus=bus):
+        url = play(site, "listen", {"queue": queue, "bus": bus})["url"]
+        site.wait("for the rule to work", site.patience.rights)
+        yield url
+
+
+def letters(site: Site) -> Iterator[Finding]:
+    """A void that the provider must refuse as unknown is settled, too, so its event leaves."""
+    order = site.nobody(LETTERS)
+    with listening(site) as url:
+        _refused_void(site, order, "first")
+        found, seconds = site.until("the event", lambda: _received(site, url, order), bool, site.patience.event)
+    shown: dict[str, object] = {"seconds": round(seconds, 1)}
+    shown |= {"order_id": found[0]["order_id"]} if found else {"undelivered": _undelivered(site)}
+    yield judged("aws-pipe-letters", found, shown)
+
+
+def order_kept(site: Site) -> Iterator[Finding]:
+    """Three attempts while the pipe may not write to the bus; then it may again."""
+    row, order, role = "aws-pipe-order", site.nobody(), site.resource("AWS::IAM::Role", "EventsPipeRole")
+    with listening(site) as url:
+        with denied(site, role, "events:PutEvents"):
+            for number in range(ATTEMPTS):
+                _refused_void(site, order, str(number))
+            site.wait("the bus is out of reach", site.patience.outage)
+            early = _received(site, url, order)
+        if early:
+            yield not_seen(row, "the bus was not out of reach: IAM had not taken effect", {"events": len(early)})
+            return
+        versions: dict[int, None] = {}  # in the order of their first arrival
+
+        def more() -> bool:
+            versions.update(dict.fromkeys(int(one["version"]) for one in _received(site, url, order)))
+            return len(versions) >= ATTEMPTS
+
+        came, seconds = site.until("the events", more, bool, site.patience.event * 2)
+    shown = {"versions": list(versions), "seconds_after_the_outage": round(seconds, 1)}
+    if came:
+        yield judged(row, list(versions) == sorted(versions), shown)
+    else:
+        why = f"{len(versions)} of {ATTEMPTS} events came"
+        yield not_seen(row, why, shown | {"undelivered": _undelivered(site)})
+
+
+def _refused_void(site: Site, order: str, key: str) -> None:
+    """An attempt that ends at once, because the provider does not know the order. Raises OpsError."""
+    site.refuse_a_live_project()
+    reply = site.submit(order, "UAH", key=f"acceptance-{key}")
+    state = (reply.document.get("void") or reply.document).get("state")
+    if state not in ("failed", "voided"):
+        raise OpsError(f"the void of an order that nobody has did not end: {reply.status} {reply.problem or state}")
+
+
+def _received(site: Site, url: str, order: str) -> list[dict[str, Any]]:
+    """The details of events about this order; each message is taken once."""
+    sqs, found = site.client("sqs"), []
+    for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        found.append(json.loads(message["Body"]).get("detail", {}))
+    return [one for one in found if order in (one.get("order_id"), unquote(str(one.get("order_id"))))]
+
+
+def _undelivered(site: Site) -> int:
+    """How many messages wait in the queue of undelivered events."""
+    url, count = site.resource("AWS::SQS::Queue", "EventsDeadLetters"), "ApproximateNumberOfMessages"
+    found = site.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[count])
+    return int(found["Attributes"][count])
+
+
+# ---- a function and an API -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def scratch(site: Site) -> Iterator[tuple[str, Callable[[str], Reply]]]:
     """Make both, wait until the API answers, remove both; the API's id and a way to call it."""
-    name = site.temporary
+    name, role, archive = site.temporary, site.functions["read_voids"].role, io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as content:
+        file = zipfile.ZipInfo("index.py")
+        file.external_attr = 0o644 << 16  # another user than this one reads it
+        content.writestr(file, FACTS["scratch"]["code"])
+    known = {"archive": archive.getvalue(), "role": role, "partition": role.split(":")[1], "account": site.account}
     with making(site, "function", function=name), making(site, "api", api=name):
-        api_id = _api(site, name, _function(site, name))
+        api_id = play(site, "scratch", known | {"ours": site.api_id})["api"]
         where = origin(api_id, site.place.region)
 
         def get(query: str) -> Reply:
-            target = f"/{STAGE}/{query}"
+            target = f"/v1/{query}"
             return wire.send(where, "GET", target, site.signer().headers("GET", where + target, {}, b""))
 
         def status() -> int | None:
@@ -49,48 +131,15 @@ def scratch(site: Site) -> Iterator[tuple[str, Get]]:
             except NoAnswer:
                 return None
 
-        answered, _ = site.until("the API", status, lambda seen: seen == 200, site.patience.release)
-        if answered != 200:
-            raise OpsError(f"the API made for this answered {answered or 'nothing'}")
+        last, _ = site.until("the new API to answer", status, lambda seen: seen == 200, site.patience.release)
+        if last != 200:
+            raise OpsError(f"the API made for it did not answer 200 in time, but {last}")
         yield api_id, get
 
 
 def origin(api_id: str, region: str) -> str:
     """Where such an API is."""
     return f"https://{api_id}.execute-api.{region}.amazonaws.com"
-
-
-def _function(site: Site, name: str) -> str:
-    archive, lambda_ = io.BytesIO(), site.client("lambda")
-    with zipfile.ZipFile(archive, "w") as content:
-        file = zipfile.ZipInfo("index.py")
-        file.external_attr = 0o644 << 16  # another user than this one reads it
-        content.writestr(file, CODE)
-    created = lambda_.create_function(
-        FunctionName=name, Runtime="python3.13", Role=site.functions["read_voids"].role, Handler="index.handler",
-        Code={"ZipFile": archive.getvalue()}, Timeout=3, MemorySize=128, Architectures=["arm64"],
-        Description="An acceptance of the void service; removed at its end",
-    )  # fmt: skip
-    lambda_.get_waiter("function_active_v2").wait(FunctionName=name)
-    return str(created["FunctionArn"])
-
-
-def _api(site: Site, name: str, function: str) -> str:
-    gateway, partition = site.client("apigateway"), function.split(":")[1]
-    api_id = gateway.create_rest_api(name=name, endpointConfiguration={"types": ["REGIONAL"]})["id"]
-    root = gateway.get_resources(restApiId=api_id)["items"][0]["id"]
-    where = {"restApiId": api_id, "resourceId": root, "httpMethod": "GET"}
-    gateway.put_method(**where, authorizationType="AWS_IAM")
-    site.client("lambda").add_permission(
-        FunctionName=name, StatementId="gateway", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com",
-        SourceArn=f"arn:{partition}:execute-api:{site.place.region}:{site.account}:{api_id}/*",
-    )  # fmt: skip
-    uri = f"arn:{partition}:apigateway:{site.place.region}:lambda:path/2015-03-31/functions/{function}/invocations"
-    gateway.put_integration(**where, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
-    ours = gateway.get_gateway_response(restApiId=site.api_id, responseType="THROTTLED")
-    gateway.put_gateway_response(restApiId=api_id, **{name: ours[name] for name in COPIED if name in ours})
-    gateway.create_deployment(restApiId=api_id, stageName=STAGE)
-    return str(api_id)
 
 
 def results(site: Site) -> Iterator[Finding]:
@@ -101,19 +150,17 @@ def results(site: Site) -> Iterator[Finding]:
         shown = {"number": {"status": number.status, "header": header}, "member": {"status": member.status}}
         good = (number.status, header, member.status) == (200, "7", 502)
         yield judged("aws-function-result", good, shown)
-        limits = (("rateLimit", "1"), ("burstLimit", "1"))
-        patch = [{"op": "replace", "path": f"/*/*/throttling/{name}", "value": value} for name, value in limits]
-        site.client("apigateway").update_stage(restApiId=api_id, stageName=STAGE, patchOperations=patch)
+        play(site, "throttle", {"api": api_id})
         site.wait("for the throttle to work", site.patience.rights)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             yield _throttled(list(pool.map(get, [""] * AT_ONCE)))
 
 
 def _throttled(replies: list[Reply]) -> Finding:
-    statuses = {str(status): count for status, count in Counter(reply.status for reply in replies).items()}
+    row, statuses = "aws-throttle-answer", Counter(str(reply.status) for reply in replies)
     first = next((reply for reply in replies if reply.status == 429), None)
     if first is None:
-        return not_seen("aws-throttle-answer", "none of fifty requests was throttled", {"statuses": statuses})
+        return not_seen(row, "none of fifty requests was throttled", {"statuses": statuses})
     after = first.headers.get("retry-after")
     shown = first.evidence() | {"retry_after": after, "statuses": statuses}
-    return judged("aws-throttle-answer", first.problem == "throttled" and after is not None, shown)
+    return judged(row, first.problem == "throttled" and after is not None, shown)

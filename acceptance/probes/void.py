@@ -4,16 +4,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from acceptance import line
 from acceptance.probes.holds import as_text, asked, shows_void, voided_by_service
 from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
+from acceptance.wire import exact
 
 FIELDS, MOVING, DOCUMENTED = (FACTS["void"][name] for name in ("fields", "moving", "statuses"))
-FINAL = ("success", "failure")
+
+Judged = tuple[object, object] | str
+"""Whether it holds and what is shown, or why nothing can be said."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,10 @@ class Seen:
     def told(self) -> Mapping[str, Any]:
         return self.sent["answer"].get("provider") or {}
 
-    @property
-    def hook(self) -> Mapping[str, Any]:
-        return (self.webhooks[-1].get("provider") or {}) if self.webhooks else {}
-
     def each(self, name: str) -> dict[str, Any]:
         """One field wherever something was shown."""
-        places = {"answer": self.told, "webhook": self.hook, "query": self.listed}
+        hook = self.webhooks[-1].get("provider") if self.webhooks else None
+        places = {"answer": self.told, "webhook": hook, "query": self.listed}
         return {place: fields.get(name) for place, fields in places.items() if fields}
 
     # Why a row cannot be judged; empty: it can.
@@ -58,7 +57,7 @@ class Seen:
 
     # What needs more than a line.
 
-    def stamps(self) -> tuple[bool, object]:
+    def stamps(self) -> Judged:
         text = str(self.told.get("created_at") or self.told.get("processing_time") or "")
         form = re.sub(r"\d", "9", text)
         try:
@@ -68,7 +67,7 @@ class Seen:
         ahead = moment.replace(tzinfo=UTC) - datetime.fromisoformat(self.sent["sent_at"])
         return moment.tzinfo is None, {"form": form, "hours_ahead_of_utc": round(ahead.total_seconds() / 900) / 4}
 
-    def fields_of_the_webhook(self) -> tuple[bool, object] | str:
+    def fields_of_the_webhook(self) -> Judged:
         hook = self.webhooks[0].get("provider") or {}
         if self.told.get("status") != hook.get("status"):
             return "answer and webhook are about different moments"
@@ -77,7 +76,7 @@ class Seen:
         other = [name for name in known if name not in missing and as_text(hook[name]) != known[name]]
         return not missing and not set(other) - set(MOVING), {"missing": missing, "different": other}
 
-    def order_of_arrival(self) -> tuple[bool, object] | str:
+    def order_of_arrival(self) -> Judged:
         """Which of the two reached the service first."""
         history, received = self.record.get("history", []), str(self.webhooks[0].get("received_at"))
         answered = [change["at"] for change in history if change.get("evidence") == "answer"]
@@ -89,53 +88,45 @@ class Seen:
         return "the record has no answer of the provider"
 
 
-def _number(amount: Any) -> Decimal | None:
-    try:
-        return Decimal(str(amount))
-    except InvalidOperation:
-        return None
-
-
-def _same_amounts(amounts: Mapping[str, Any]) -> tuple[bool, object]:
-    numbers = {_number(amount) for amount in amounts.values() if amount is not None}
+def _same_amounts(amounts: Mapping[str, Any]) -> Judged:
+    numbers = {exact(str(amount)) for amount in amounts.values() if amount is not None}
     return len(numbers) == 1 and None not in numbers, {name: str(amount) for name, amount in amounts.items()}
 
 
-def _is_fee(fee: Any) -> bool:
-    return fee is None or (isinstance(fee, dict) and {"amount", "currency"} <= fee.keys())
+def _fees(fees: Mapping[str, Any]) -> Judged:
+    kinds = {place: type(fee).__name__ for place, fee in fees.items()}
+    objects = [fee for fee in fees.values() if fee is not None]
+    return all(isinstance(fee, dict) and {"amount", "currency"} <= fee.keys() for fee in objects), kinds
 
 
-def _as_answered(ids: dict[str, Any]) -> tuple[bool, object]:
-    mine = ids["answer"]
-    shown = {
-        place: "missing" if one is None else "as answered" if one == mine else "another" for place, one in ids.items()
-    }
-    return mine is not None and set(ids.values()) <= {None, mine}, shown
+def _as_answered(ids: Mapping[str, Any]) -> Judged:
+    words = {ids["answer"]: "as answered", None: "missing"}
+    shown = {place: words.get(one, "another") for place, one in ids.items()}
+    return ids["answer"] is not None and "another" not in shown.values(), shown
 
 
 # What each row needs, what must hold, and what is shown.
-ROWS: Mapping[str, Callable[[Seen], tuple[bool, object] | str]] = {
+ROWS: Mapping[str, Callable[[Seen], Judged]] = {
     "answer-fields": lambda s: s.unanswered or (
         all(s.told.get(name) is not None for name in FIELDS), [name for name in FIELDS if s.told.get(name) is None]),
-    "at-once": lambda s: s.unanswered or (s.told.get("status") in FINAL, s.told.get("status")),
+    "at-once": lambda s: s.unanswered or (s.told.get("status") in ("success", "failure"), s.told.get("status")),
     "success-code": lambda s: "the void was not answered with success" if s.told.get("status") != "success" else (
         s.told.get("status_code") == "1009", s.told.get("status_code")),
     "timestamps": lambda s: s.unanswered or s.stamps(),
     "operation-id": lambda s: s.unanswered or _as_answered(s.each("operation_id")),
     "statuses": lambda s: (all(str(one) in DOCUMENTED for one in s.each("status").values()), s.each("status")),
-    "fee": lambda s: (
-        all(map(_is_fee, s.each("fee").values())), {place: type(fee).__name__ for place, fee in s.each("fee").items()}),
+    "fee": lambda s: _fees(s.each("fee")),
     "amount": lambda s: _same_amounts({"hold": s.sent.get("amount")} | s.each("amount")),
     "webhook-arrives": lambda s: (not s.silent, s.statuses),
-    "webhook-address": lambda s: s.silent or (bool(s.webhooks) or 403 not in s.statuses, s.statuses),
+    "webhook-address": lambda s: s.silent or (s.webhooks or 403 not in s.statuses, s.statuses),
     "webhook-secret": lambda s: s.silent or (
         "the gateway refused it by its address" if 403 in s.statuses and not s.webhooks
-        else (bool(s.webhooks) or 401 not in s.statuses, s.statuses)),
+        else (s.webhooks or 401 not in s.statuses, s.statuses)),
     "webhook-number": lambda s: s.untaken or (
         max(len(s.webhooks), s.statuses.count(200)) == 1, {"stored": len(s.webhooks), "answered": s.statuses}),
     "webhook-fields": lambda s: s.untaken or s.fields_of_the_webhook(),
     "webhook-order": lambda s: s.untaken or s.order_of_arrival(),
-    "query-delay": lambda s: (bool(s.listed), {"seconds": round(s.delay, 1)}),
+    "query-delay": lambda s: (s.listed, {"seconds": round(s.delay, 1)}),
     "query-lag": lambda s: "no list shows it yet: run this row again in an hour" if not s.listed and not s.late else (
         bool(s.listed), {"seconds": round(s.delay, 1)}),
     "query-steady": lambda s: (s.noted["lost"] == 0, {"queries": s.noted["queries"], "not_found": s.noted["lost"]}),

@@ -16,9 +16,8 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
-from acceptance.limits import Allowed, Patience
 from acceptance.redact import Redactor
-from acceptance.site import HANDLERS, Function, Site
+from acceptance.site import HANDLERS, Allowed, Function, Site
 from acceptance.state import load
 from infra.environment import Environment
 from local.sandbox.doors import Exchange
@@ -73,13 +72,6 @@ class Account:
     def asked(self, call: str) -> list[dict[str, Any]]:
         """The parameters of each such call, as in `iam:PutRolePolicy`."""
         return [parameters for name, parameters in self.calls if name == call]
-
-    def get_credentials(self) -> Any:
-        class Current:
-            def get_frozen_credentials(self) -> ReadOnlyCredentials:
-                return CALLER
-
-        return Current()
 
     def says(self, service: str, operation: str, response: dict[str, Any] | None = None) -> None:
         """The next call of this service is this one, and this is its answer."""
@@ -145,7 +137,7 @@ class Clock:
 
 def function(stem: str) -> Function:
     variables = {"TABLE_NAME": "table", "SECRET_ID": SECRET, "PROVIDER_URL": "https://provider.example"}
-    return Function(stem, f"{STACK}-{stem}", f"arn:aws:iam::{ACCOUNT}:role/{stem}-role", 512, variables)
+    return Function(f"{STACK}-{stem}", f"arn:aws:iam::{ACCOUNT}:role/{stem}-role", 512, variables)
 
 
 def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v1", **allowed: Any) -> Site:
@@ -154,8 +146,8 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
     place = Place(STACK, REGION, account, CALLER, api_url)
     environment = Environment(name="test", pos_id=POS_ID)
     site = Site(
-        place, environment, load(folder / "state.json"), Allowed(**allowed), Redactor(account=ACCOUNT),
-        patience=Patience(), sleep=clock.sleep, monotonic=clock.monotonic, now=clock.now,
+        place, environment, Allowed(**allowed), None, load(folder / "state.json"), Redactor(account=ACCOUNT),
+        sleep=clock.sleep, monotonic=clock.monotonic, now=clock.now,
     )  # fmt: skip
     site.__dict__ |= {
         "account": ACCOUNT,

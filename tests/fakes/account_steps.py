@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from acceptance.calls import MARK
 from acceptance.probes import account as account_probes
 from acceptance.probes import changes, figures
-from acceptance.undo import MARK
 from tests.fakes.account import ACCOUNT, REGION, STACK, Step
 
 Steps = list[Step]

@@ -16,7 +16,7 @@ from acceptance import run as runner
 from acceptance.redact import Redactor, masked_account
 from acceptance.rows import Finding, judged
 from acceptance.site import Site
-from acceptance.state import load, lock, write_whole
+from acceptance.state import load, locked
 from ops.places import OpsError
 from tests.fakes.account import ACCOUNT, POS_ID, Account, deployed
 
@@ -41,7 +41,9 @@ def test_a_state_is_taken_up_again(tmp_path: Path) -> None:
     assert load(tmp_path / "state.json").noted("order-1") == {"sent": "service"}  # a voided hold stays voided
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 2, "deployment": "x"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 2}', '{"format": 3, "deployment": "x"}']
+)
 def test_a_state_that_cannot_be_read_is_said(tmp_path: Path, text: str) -> None:
     (tmp_path / "state.json").write_text(text)
     with pytest.raises(OpsError, match="is not readable"):
@@ -49,25 +51,26 @@ def test_a_state_that_cannot_be_read_is_said(tmp_path: Path, text: str) -> None:
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "state.json"
-    write_whole(path, "before")
+    state = load(tmp_path / "state.json")
+    state.note("order-1", sent="service")
+    before = (tmp_path / "state.json").read_text()
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_whole(path, "after")
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
+        state.note("order-1", sent="unnamed")
+    assert (tmp_path / "state.json").read_text() == before
+    assert list(tmp_path.iterdir()) == [tmp_path / "state.json"]
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
-    handle = lock(tmp_path / "state.json")
-    with pytest.raises(OpsError, match="another acceptance is at work"):
-        lock(tmp_path / "state.json")
-    os.close(handle)
-    os.close(lock(tmp_path / "state.json"))
+    path, refused = tmp_path / "state.json", pytest.raises(OpsError, match="another acceptance is at work")
+    with locked(path), refused, locked(path):
+        pytest.fail("both are at work")
+    with locked(tmp_path / "state.json"):
+        pass
 
 
 # What may be written down

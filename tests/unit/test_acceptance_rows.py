@@ -33,7 +33,9 @@ def test_each_row_says_all_that_a_reader_needs(row: Row) -> None:
     assert row.id.startswith(("aws-", "provider-"))
     assert row.question.endswith("?")
     assert [file for file in row.depends if not (ROOT / file).is_file()] == []
-    assert [text for text in (row.assumed, row.otherwise, row.observed) if len(text) <= 10 or text[-1] != "."] == []
+    assert [
+        text for text in (row.assumed, row.if_contradicted, row.observed_by) if len(text) <= 10 or text[-1] != "."
+    ] == []
     assert row.depends
     assert row.rule
 

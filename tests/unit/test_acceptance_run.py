@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from acceptance import __main__ as command
+from acceptance import calls, undo, wire
 from acceptance import run as runner
-from acceptance import undo, wire
-from acceptance.rows import Finding, Probe, Verdict, judged, not_seen
-from acceptance.site import HANDLERS, AnotherVersion, Site
-from acceptance.state import Made, load
+from acceptance.rows import FACTS, Finding, Probe, Verdict, judged, not_seen
+from acceptance.site import HANDLERS, Site
+from acceptance.state import load
 from local.sandbox.doors import Door, Exchange
 from ops import places
 from ops.places import OpsError, Place
@@ -149,7 +150,7 @@ def test_no_network_and_no_credentials_are_one_sentence(
 
 
 def test_an_output_that_is_missing_is_another_version(site: Site) -> None:
-    with pytest.raises(AnotherVersion, match="has no output Nothing"):
+    with pytest.raises(OpsError, match="has no output Nothing"):
         site.output("Nothing")
 
 
@@ -182,7 +183,7 @@ def test_a_defect_is_a_row_and_shows_no_text(site: Site) -> None:
     found = found_by(site, fail, "aws-clock", "aws-iam")
     assert found == [
         judged("aws-clock", True, {}),
-        not_seen("aws-iam", "unexpected KeyError: a defect of this command"),
+        not_seen("aws-iam", "unexpected KeyError: a defect of this command line"),
     ]
 
 
@@ -244,7 +245,7 @@ def test_ctrl_c_while_something_is_taken_back_waits_until_it_is(site: Site, monk
         os.kill(os.getpid(), signal.SIGINT)
         done.append("taken back")
 
-    monkeypatch.setattr(undo, "KINDS", {"alarm": slow})
+    monkeypatch.setattr(undo, "UNDO", {"alarm": slow})
     with pytest.raises(KeyboardInterrupt), undo.making(site, "alarm", alarm="a"):
         pass
     assert (done, site.state.made) == (["taken back"], [])
@@ -252,8 +253,8 @@ def test_ctrl_c_while_something_is_taken_back_waits_until_it_is(site: Site, monk
 
 def test_what_cannot_be_taken_back_is_named_and_kept(site: Site, account: Account) -> None:
     account.refuses("cloudwatch", "set_alarm_state", "AccessDenied", "not you")
-    made = Made("alarm", {"alarm": "the alarm", "state": "OK"})
-    with undo.making(site, made.kind, **made.what):
+    made = {"kind": "alarm", "alarm": "the alarm", "state": "OK"}
+    with undo.making(site, **made):
         assert load(site.state.path).made == [made]  # before it is made
     assert site.left_behind == ["alarm the alarm: AWS refused SetAlarmState: AccessDenied: not you"]
     assert load(site.state.path).made == [made]
@@ -271,7 +272,7 @@ def test_what_cannot_be_taken_back_is_named_and_kept(site: Site, account: Accoun
 def test_what_is_gone_already_is_taken_back(
     site: Site, account: Account, kind: str, what: dict[str, str], service: str, operation: str, code: str
 ) -> None:
-    site.state.will_make(Made(kind, what))
+    site.state.will_make({"kind": kind} | what)
     account.refuses(service, operation, code)
     assert undo.take_back(site) == 1
     assert (site.state.made, site.left_behind) == ([], [])
@@ -279,7 +280,8 @@ def test_what_is_gone_already_is_taken_back(
 
 def test_every_kind_that_is_made_can_be_taken_back() -> None:
     text = "".join(file.read_text() for file in (Path(undo.__file__).parent / "probes").glob("*.py"))
-    assert [kind for kind in undo.KINDS if f'"{kind}"' not in text] == []
+    listed = {name.removeprefix("undo-") for name in FACTS["calls"] if name.startswith("undo-")}
+    assert set(re.findall(r'making\(site, "(\w+)"', text)) == listed | undo.UNDO.keys()
 
 
 # Whether something is left
@@ -287,14 +289,14 @@ def test_every_kind_that_is_made_can_be_taken_back() -> None:
 
 @pytest.mark.parametrize(("policy", "queue", "refused", "left"), [
     (False, False, False, []),
-    (True, True, False, [f"the policy {undo.MARK} of the role submit_void-role", f"the queue {STACK}-acceptance-100030"]),
+    (True, True, False, [f"the policy {calls.MARK} of the role submit_void-role", f"the queue {STACK}-acceptance-100030"]),
     (False, False, True, ["not seen whether something is left: AWS refused ListSecretVersionIds: AccessDenied: refused"]),
 ])  # fmt: skip
 def test_what_is_left_is_found_by_its_name(
     site: Site, account: Account, policy: bool, queue: bool, refused: bool, left: list[str]
 ) -> None:
     for number in range(len(HANDLERS) + 1):
-        marks = [undo.MARK] if policy and number == 0 else []
+        marks = [calls.MARK] if policy and number == 0 else []
         account.says("iam", "list_role_policies", {"PolicyNames": ["Default", *marks]})
     urls = [f"https://sqs.example/{ACCOUNT}/{STACK}-acceptance-100030"] if queue else []
     account.says("sqs", "list_queues", {"QueueUrls": urls})

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from acceptance import smoke
-from acceptance.probes.smoke import whose
+from acceptance.probes.account import whose
 from acceptance.rows import Finding, Probe
 from acceptance.site import HANDLERS
 from acceptance.smoke import Result
@@ -101,7 +101,7 @@ def text(**changes: str) -> str:
 
 def test_credentials_of_this_environment_pass(look: Look) -> None:
     found = look(text())
-    assert [one.verdict for one in found] == ["ok"] * 6
+    assert [verdict for verdict, *_ in found] == ["ok"] * 6
     assert not any(value in str(found) for name, value in VALUES.items() if name != "pos_id")
 
 
@@ -114,15 +114,15 @@ def test_credentials_of_this_environment_pass(look: Look) -> None:
 def test_another_projects_credentials_are_named(look: Look, environment: Environment, pos_id: str, wrong: str) -> None:
     assert whose(pos_id, environment, KNOWN) == wrong
     found, why = look(text(pos_id=pos_id), environment)[4], f"pos_id '{pos_id}'" + (f": {wrong}" if wrong else "")
-    assert found == Result("FAIL" if wrong else "ok", f"they are those of {environment.name}", why)
+    assert found == ("FAIL" if wrong else "ok", f"they are those of {environment.name}", why)
 
 
 @pytest.mark.parametrize("secret", [None, "", "{", "[]", '{"pos_id": "x"}', text(api_secret="")])
 def test_a_secret_that_is_not_filled_in_ends_the_look_without_a_value(look: Look, secret: str | None) -> None:
     *_, last = look(secret)
-    assert last.verdict == "FAIL"
-    assert last.says.startswith("the secret has its fields")
-    assert last.why.removeprefix("the provider's credentials cannot be used: ") in ("no-value", "malformed")
+    assert last[0] == "FAIL"
+    assert last[1].startswith("the secret has its fields")
+    assert last[2].removeprefix("the provider's credentials cannot be used: ") in ("no-value", "malformed")
 
 
 @pytest.mark.parametrize("named", [lambda path: unquote(unquote(path)), lambda path: path])
@@ -133,13 +133,13 @@ def test_an_id_that_is_changed_on_the_way_fails_the_check(look: Look, api: Api, 
 
 @pytest.mark.parametrize(("taken", "why"), [(False, "it refuses them"), (None, "no answer that says so")])
 def test_the_provider_has_the_last_word(look: Look, taken: bool | None, why: str) -> None:
-    assert look(text(), taken=taken)[-1] == Result("FAIL", "the provider accepts them", why)
+    assert look(text(), taken=taken)[-1] == ("FAIL", "the provider accepts them", why)
 
 
 def test_behind_another_address_nothing_is_examined(look: Look, api: Api, account: Account) -> None:
     elsewhere = api.url.replace("127.0.0.1", "localhost")
     says = "it is the API of VoidService-test"
-    assert look(text(), base=elsewhere) == [Result("FAIL", says, f"its ApiUrl is {api.url}")]
+    assert look(text(), base=elsewhere) == [("FAIL", says, f"its ApiUrl is {api.url}")]
     assert [name for name, _ in account.calls] == ["cloudformation:DescribeStacks"]
 
 
@@ -148,9 +148,7 @@ def test_without_rights_the_environment_is_not_skipped(monkeypatch: pytest.Monke
         raise OpsError("no AWS credentials")
 
     monkeypatch.setattr(places, "deployed", none)
-    assert [*smoke.look(api.url, TEST)][5:] == [
-        Result("FAIL", "it is the API of VoidService-test", "no AWS credentials")
-    ]
+    assert [*smoke.look(api.url, TEST)][5:] == [("FAIL", "it is the API of VoidService-test", "no AWS credentials")]
 
 
 @pytest.mark.parametrize(("error", "says"), [
@@ -166,7 +164,7 @@ def test_what_goes_wrong_is_a_failed_check(error: Exception, says: str) -> None:
 
     site: Any = type("Site", (), {"environment": TEST})
     found = [*smoke.check(site, Probe(rows=("aws-signed-read",), run=fail))]
-    assert found == [Result("FAIL", "a signed read is answered: GET /voids?limit=1", says)]
+    assert found == [("FAIL", "a signed read is answered: GET /voids?limit=1", says)]
 
 
 def test_an_address_where_nobody_answers_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +175,7 @@ def test_an_address_where_nobody_answers_fails_every_check(capsys: pytest.Captur
 
 @pytest.mark.parametrize(("base", "verdict"), [("http://127.0.0.1:1/v1", "skip"), ("http://api.invalid/v1", "FAIL")])
 def test_plain_http_is_for_this_machine_only(base: str, verdict: str) -> None:
-    assert next(smoke.look(base, None)).verdict == verdict
+    assert next(smoke.look(base, None))[0] == verdict
 
 
 @pytest.mark.parametrize("error", [KeyError("card data"), OSError(5, "Input/output error")])

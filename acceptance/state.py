@@ -6,6 +6,7 @@ it before it is made. Holds no secret.
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -77,6 +78,8 @@ class State:
     def save(self) -> None:
         with whole_file(str(self.path)) as file:
             json.dump({"format": FORMAT} | asdict(self), file, ensure_ascii=False, indent=1, default=str)
+            file.flush()
+            os.fsync(file.fileno())  # before it gets its name: a machine that stops now leaves what was there
 
 
 def load(path: Path) -> State:

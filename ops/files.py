@@ -45,9 +45,6 @@ def whole_file(path: str, encoding: str = "utf-8") -> Iterator[TextIO]:
     try:
         with out:
             yield out
-            if not through:
-                out.flush()
-                os.fsync(out.fileno())  # a machine that stops now leaves the whole, or what was there before
         if not through:
             if target.exists():
                 shutil.copymode(target, part)

@@ -5,7 +5,7 @@ What was not told is not answered, so a probe that asks for more than a test exp
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from acceptance.redact import Redactor
 from acceptance.site import HANDLERS, Allowed, Function, Site
 from acceptance.state import load
 from infra.environment import Environment
-from local.sandbox.doors import Exchange
+from local.sandbox.doors import Door, Exchange
 from ops.places import Place
 from play.words import http
 
@@ -29,10 +29,19 @@ REGION = "eu-central-1"
 STACK = "VoidService-test"
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
 CALLER = ReadOnlyCredentials("example", "example-secret", None)
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:credentials-abcdef"
+VARIABLES = {"TABLE_NAME": "table", "SECRET_ID": SECRET, "PROVIDER_URL": "https://provider.example"}
 BEFORE = "before-parameter-build.*.*"
 START = datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)
-
+RESOURCES = {
+    "AWS::DynamoDB::Table": ("StorageOperations", "table"),
+    "AWS::SNS::Topic": ("MonitoringAlarms", f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"),
+    "AWS::IAM::Role": ("EventsPipeRole", "pipe-role"),
+    "AWS::Pipes::Pipe": ("EventsPipe", "pipe"),
+    "AWS::SQS::Queue": ("EventsDeadLetters", "https://sqs.example/undelivered"),
+    "AWS::SecretsManager::Secret": ("StorageProviderCredentials", SECRET),
+}
 
 Step = tuple[str, str, Any]
 """Service, operation, answer; a text is the code of a refusal, and its message."""
@@ -50,21 +59,20 @@ class Account:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self._clients: dict[str, Any] = {}
         self._stubs: dict[str, Stubber] = {}
 
     def client(self, service: str, **_: object) -> Any:
-        if service not in self._clients:
-            client = _client(service)
+        client = _client(service)
+        if service not in self._stubs:
             client.meta.events.register(BEFORE, self._asked)
-            self._clients[service], self._stubs[service] = client, Stubber(client)
+            self._stubs[service] = Stubber(client)
             self._stubs[service].activate()
-        return self._clients[service]
+        return client
 
     def close(self) -> None:
-        for service, client in self._clients.items():
-            self._stubs[service].deactivate()
-            client.meta.events.unregister(BEFORE, self._asked)
+        for service, stub in self._stubs.items():
+            stub.deactivate()
+            _client(service).meta.events.unregister(BEFORE, self._asked)
 
     def _asked(self, params: dict[str, Any], model: Any, **_: object) -> None:
         self.calls.append((f"{model.service_model.service_name}:{model.name}", dict(params)))
@@ -73,40 +81,20 @@ class Account:
         """The parameters of each such call, as in `iam:PutRolePolicy`."""
         return [parameters for name, parameters in self.calls if name == call]
 
-    def says(self, service: str, operation: str, response: dict[str, Any] | None = None) -> None:
-        """The next call of this service is this one, and this is its answer."""
-        self.client(service)
-        self._stubs[service].add_response(operation, response or {})
-
-    def refuses(self, service: str, operation: str, code: str, message: str = "refused") -> None:
-        """The next call of this service is this one, and it is refused."""
-        self.client(service)
-        self._stubs[service].add_client_error(operation, code, message)
-
-    def plays(self, steps: Sequence[Step]) -> None:
-        """All of these, in their order."""
+    def plays(self, *steps: Step) -> None:
+        """The next calls are these, in this order for each service, and these are their answers."""
         for service, operation, answer in steps:
+            self.client(service)
             if isinstance(answer, str):
                 code, _, message = answer.partition(": ")
-                self.refuses(service, operation, code, message or "refused")
+                self._stubs[service].add_client_error(operation, code, message or "refused")
             else:
-                self.says(service, operation, answer)
+                self._stubs[service].add_response(operation, answer)
 
     def finished(self) -> None:
         """Nothing that was told is still unasked."""
         for stub in self._stubs.values():
             stub.assert_no_pending_responses()
-
-
-def reply(exchange: Exchange, status: int, content: object, headers: Mapping[str, str] | None = None) -> None:
-    """Text as it is, anything else as JSON, with these headers."""
-    plain = isinstance(content, str)
-    more = {"Content-Type": "text/plain" if plain else "application/json"} | dict(headers or {})
-    kind, body = (
-        more.pop("Content-Type"),
-        content.encode() if isinstance(content, str) else json.dumps(content).encode(),
-    )
-    exchange.write(http(status, body, kind, "".join(f"{name}: {value}\r\n" for name, value in more.items())))
 
 
 @contextmanager
@@ -119,14 +107,44 @@ def an_account() -> Iterator[Account]:
         account.close()
 
 
+@contextmanager
+def an_api(answer: Callable[[Exchange], None]) -> Iterator[str]:
+    """The address of an API that answers so."""
+    door = Door(0, answer)
+    yield f"http://127.0.0.1:{door.port}/v1"
+    door.close()
+
+
+def reply(exchange: Exchange, status: int, content: object, headers: Mapping[str, str] | None = None) -> None:
+    """Text as it is, anything else as JSON, with these headers."""
+    text = content if isinstance(content, str) else json.dumps(content)
+    more = {"Content-Type": "text/plain" if text is content else "application/json", **(headers or {})}
+    kind = more.pop("Content-Type")
+    exchange.write(http(status, text.encode(), kind, "".join(f"{name}: {value}\r\n" for name, value in more.items())))
+
+
+def stack(api_url: str = "https://x.example/v1", handlers: Sequence[str] = HANDLERS, **more: Any) -> list[Step]:
+    """How a stack and its functions are looked up."""
+    described = {"StackName": STACK, "StackId": "stack-1", "CreationTime": START, "StackStatus": "CREATE_COMPLETE"}
+    outputs = [{"OutputKey": "OutcomeBus", "OutputValue": "b"}, {"OutputKey": "ApiUrl", "OutputValue": f"{api_url}/"}]
+    named = [("AWS::Lambda::Function", name) for name in handlers] + [
+        (more.pop("api", "AWS::ApiGateway::RestApi"), "api")
+    ]
+    common = {"LastUpdatedTimestamp": START, "ResourceStatus": "CREATE_COMPLETE"}
+    resources = [{"LogicalResourceId": name, "PhysicalResourceId": name, "ResourceType": kind} for kind, name in named]
+    deployed = {"Role": f"{ROLE}r", "MemorySize": 512, "Environment": {"Variables": VARIABLES}}
+    return [
+        ("cloudformation", "describe_stacks", {"Stacks": [described | {"Outputs": outputs} | more]}),
+        ("cloudformation", "list_stack_resources", {"StackResourceSummaries": [one | common for one in resources]}),
+        *(("lambda", "get_function_configuration", {"Handler": f"{name}.handler"} | deployed) for name in handlers),
+    ]  # fmt: skip
+
+
 @dataclass
 class Clock:
     """Moves when somebody sleeps."""
 
     at: datetime = START
-
-    def now(self) -> datetime:
-        return self.at
 
     def monotonic(self) -> float:
         return self.at.timestamp()
@@ -135,36 +153,23 @@ class Clock:
         self.at += timedelta(seconds=seconds)
 
 
-def function(stem: str) -> Function:
-    variables = {"TABLE_NAME": "table", "SECRET_ID": SECRET, "PROVIDER_URL": "https://provider.example"}
-    return Function(f"{STACK}-{stem}", f"arn:aws:iam::{ACCOUNT}:role/{stem}-role", 512, variables)
-
-
 def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v1", **allowed: Any) -> Site:
     """A deployed stack of this version, with what does not change already known."""
-    clock = Clock()
-    place = Place(STACK, REGION, account, CALLER, api_url)
-    environment = Environment(name="test", pos_id=POS_ID)
+    clock, place = Clock(), Place(STACK, REGION, account, CALLER, api_url)
+    environment, state = Environment(name="test", pos_id=POS_ID), load(folder / "state.json")
     site = Site(
-        place, environment, Allowed(**allowed), None, load(folder / "state.json"), Redactor(account=ACCOUNT),
-        sleep=clock.sleep, monotonic=clock.monotonic, now=clock.now,
+        place, environment, Allowed(**allowed), None, state, Redactor(account=ACCOUNT),
+        sleep=clock.sleep, monotonic=clock.monotonic, now=lambda: clock.at,
     )  # fmt: skip
     site.__dict__ |= {
         "account": ACCOUNT,
-        "functions": {stem: function(stem) for stem in HANDLERS},
+        "functions": {stem: Function(f"{STACK}-{stem}", f"{ROLE}{stem}-role", 512, VARIABLES) for stem in HANDLERS},
         "api_id": "api1234567",
         "outputs": {"OutcomeBus": "bus", "ApiUrl": api_url},
         "stack": {"StackId": "stack-1", "LastUpdatedTime": START, "StackName": STACK},
         "resources": [
             {"ResourceType": kind, "LogicalResourceId": logical, "PhysicalResourceId": physical}
-            for kind, logical, physical in (
-                ("AWS::DynamoDB::Table", "StorageOperations", "table"),
-                ("AWS::SNS::Topic", "MonitoringAlarms", f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"),
-                ("AWS::IAM::Role", "EventsPipeRole", "pipe-role"),
-                ("AWS::Pipes::Pipe", "EventsPipe", "pipe"),
-                ("AWS::SQS::Queue", "EventsDeadLetters", "https://sqs.example/undelivered"),
-                ("AWS::SecretsManager::Secret", "StorageProviderCredentials", SECRET),
-            )
+            for kind, (logical, physical) in RESOURCES.items()
         ],
     }
     return site

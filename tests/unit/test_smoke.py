@@ -11,12 +11,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from acceptance import smoke
 from acceptance.probes.account import whose
 from acceptance.rows import Finding, Probe
-from acceptance.site import HANDLERS
 from acceptance.smoke import Result
 from infra import environments
 from infra.environment import Environment
 from infra.environments import ENVIRONMENTS
-from local.sandbox.doors import Door, Exchange
+from local.sandbox.doors import Exchange
 from local.service import CREDENTIALS
 from ops import places
 from ops.errors import told
@@ -24,136 +23,129 @@ from ops.places import OpsError, Place
 from payments.provider import Provider
 from payments.secret import SecretError
 from payments.settings import SettingsError
-from tests.fakes.account import ACCOUNT, CALLER, REGION, START, Account, Step, reply
+from tests.fakes.account import CALLER, REGION, Account, an_api, reply, stack
 
 TEST_ID, LIVE_ID, OTHER_ID = (f"{digit * 8}-51ef-4ef1-80f7-3b44b07b5667" for digit in "abc")
 TEST, PROD = Environment(name="test", pos_id=TEST_ID), Environment(name="prod", pos_id=LIVE_ID)
-KNOWN = {"test": TEST, "prod": PROD}
+KNOWN, UNNAMED = {"test": TEST, "prod": PROD}, Environment(name="test")
 VALUES = {"pos_id": TEST_ID, "api_key": "key-1", "api_secret": "secret-1", "endpoints_key": "endpoints-1"}
-COMMON = {"ResourceType": "AWS::Lambda::Function", "LastUpdatedTimestamp": START, "ResourceStatus": "CREATE_COMPLETE"}
-VARIABLES = {"TABLE_NAME": "t", "SECRET_ID": "s", "PROVIDER_URL": "https://provider.example"}
+SECRET, NO_SECRET = (
+    json.dumps(VALUES),
+    "ResourceNotFoundException: Secrets Manager can't find the specified secret value",
+)
+FIELDS, PROVIDER = "the secret has its fields (pos_id, api_key, api_secret, endpoints_key)", "the provider accepts them"
+OURS = "it is the API of VoidService-test"
+UNUSABLE = "the provider's credentials cannot be used: "
 
 
-def stack(url: str, secret: str | None) -> list[Step]:
-    """The stack as it is asked for, step by step; `secret` is its secret's text, None if nobody has filled it."""
-    outputs = [{"OutputKey": "ApiUrl", "OutputValue": f"{url}/"}]
-    described = {"StackName": "s", "CreationTime": START, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}
-    resources = [COMMON | {"LogicalResourceId": name, "PhysicalResourceId": name} for name in HANDLERS]
-    common = {"Role": f"arn:aws:iam::{ACCOUNT}:role/r", "MemorySize": 512, "Environment": {"Variables": VARIABLES}}
-    nothing = "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: x"
-    value = nothing if secret is None else {"SecretString": secret or " "}
-    return [
-        ("cloudformation", "describe_stacks", {"Stacks": [described]}),
-        ("cloudformation", "list_stack_resources", {"StackResourceSummaries": resources}),
-        *[("lambda", "get_function_configuration", {"Handler": f"{name}.handler"} | common) for name in HANDLERS],
-        ("secretsmanager", "get_secret_value", value),
-    ]  # fmt: skip
+@pytest.fixture
+def api() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The address of an API that refuses strangers, and shows the operator the id that `named` makes of a path."""
+    how: dict[str, Any] = {"named": unquote}
 
-
-class Api:
-    """Refuses strangers, and shows the operator the id that `named` makes of a path."""
-
-    def __init__(self) -> None:
-        self.named: Callable[[str], str] = unquote
-        self.door = Door(0, self._answer)
-        self.url = f"http://127.0.0.1:{self.door.port}/v1"
-
-    def _answer(self, exchange: Exchange) -> None:
+    def answer(exchange: Exchange) -> None:
         problem = {"Content-Type": "application/problem+json"}
         if "Authorization" not in exchange.headers:
             return reply(exchange, 403, {"status": 403}, problem)
         if "limit=1" in exchange.path:
             return reply(exchange, 200, {"voids": []})
-        order = self.named(exchange.path.rpartition("/voids/")[2])
+        order = how["named"](exchange.path.rpartition("/voids/")[2])
         return reply(exchange, 404, {"type": "urn:void-service:problem:not-found", "order_id": order}, problem)
 
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    api = Api()
-    yield api
-    api.door.close()
+    with an_api(answer) as url:
+        yield url, how
 
 
 type Look = Callable[..., list[Result]]
 
 
 @pytest.fixture
-def look(monkeypatch: pytest.MonkeyPatch, api: Api, account: Account) -> Look:
+def look(monkeypatch: pytest.MonkeyPatch, api: tuple[str, dict[str, Any]], account: Account) -> Look:
     """look(secret, environment, …) -> what was found from inside; the provider says `taken`."""
+    url, how = api
 
     def found(
-        secret: str | None, environment: Environment = TEST, base: str = "", taken: bool | None = True
+        secret: str = SECRET, environment: Environment = TEST, host: str = "127.0.0.1", **more: Any
     ) -> list[Result]:
-        account.plays(stack(api.url, secret))
+        how.update(more)
+        answer = secret if secret == NO_SECRET else {"SecretString": secret or " "}
+        account.plays(*stack(url), ("secretsmanager", "get_secret_value", answer))
         place = Place(f"VoidService-{environment.name}", REGION, account, CALLER)
         monkeypatch.setattr(places, "deployed", lambda *_: place)
-        monkeypatch.setattr(Provider, "accepts", lambda *_: taken)
+        monkeypatch.setattr(Provider, "accepts", lambda *_: how.get("taken", True))
         monkeypatch.setattr(environments, "ENVIRONMENTS", KNOWN)
-        return [*smoke.look(base or api.url, environment)][5:]
+        return [*smoke.look(url.replace("127.0.0.1", host), environment)][5:]
 
     return found
 
 
-def text(**changes: str) -> str:
-    return json.dumps(VALUES | changes)
+def of(pos_id: str) -> str:
+    return json.dumps(VALUES | {"pos_id": pos_id})
 
 
 def test_credentials_of_this_environment_pass(look: Look) -> None:
-    found = look(text())
+    found = look()
     assert [verdict for verdict, *_ in found] == ["ok"] * 6
     assert not any(value in str(found) for name, value in VALUES.items() if name != "pos_id")
+
+
+FOUND: dict[str, tuple[int, dict[str, Any], tuple[str, str, str]]] = {  # the check, how it is, and what is said of it
+    "the live project's": (4, {"secret": of(LIVE_ID)}, ("FAIL", "they are those of test", f"pos_id '{LIVE_ID}': it is the pos_id of prod")),
+    "another project's": (4, {"secret": of(OTHER_ID)}, ("FAIL", "they are those of test", f"pos_id '{OTHER_ID}': expected '{TEST_ID}'")),
+    "its own": (4, {"secret": of(LIVE_ID), "environment": PROD}, ("ok", "they are those of prod", f"pos_id '{LIVE_ID}'")),
+    "no secret": (3, {"secret": NO_SECRET}, ("FAIL", FIELDS, f"{UNUSABLE}no-value")),
+    **{f"the secret {text!r}": (3, {"secret": text}, ("FAIL", FIELDS, f"{UNUSABLE}malformed"))
+       for text in ("", "{", "[]", '{"pos_id": "x"}', json.dumps(VALUES | {"api_secret": ""}))},
+    "an id decoded twice": (2, {"named": lambda path: unquote(unquote(path))}, (
+        "FAIL", "an order's id comes through the path as it is", "it arrived as ")),
+    "an id not decoded": (2, {"named": lambda path: path}, (
+        "FAIL", "an order's id comes through the path as it is", "it arrived as ")),
+    "refused": (5, {"taken": False}, ("FAIL", PROVIDER, "it refuses them")),
+    "unanswered": (5, {"taken": None}, ("FAIL", PROVIDER, "no answer that says so")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_what_is_wrong_is_named(look: Look, case: str) -> None:
+    number, how, (verdict, says, why) = FOUND[case]
+    found = look(**how)
+    assert found[number][:2] == (verdict, says)
+    assert found[number][2].startswith(why)
+    assert number != 3 or len(found) == 4  # without a secret nothing more is looked at
 
 
 @pytest.mark.parametrize(("environment", "pos_id", "wrong"), [
     (TEST, LIVE_ID, "it is the pos_id of prod"), (PROD, TEST_ID, "it is the pos_id of test"),
     (PROD, TEST_ID.upper(), "it is the pos_id of test"), (TEST, OTHER_ID, f"expected '{TEST_ID}'"),
-    (Environment(name="test"), LIVE_ID, "it is the pos_id of prod"), (PROD, LIVE_ID, ""),
-    (Environment(name="test"), OTHER_ID, "nobody can say: set test.pos_id in infra/environments.py"),
+    (UNNAMED, LIVE_ID, "it is the pos_id of prod"), (PROD, LIVE_ID, ""),
+    (UNNAMED, OTHER_ID, "nobody can say: set test.pos_id in infra/environments.py"),
 ])  # fmt: skip
-def test_another_projects_credentials_are_named(look: Look, environment: Environment, pos_id: str, wrong: str) -> None:
+def test_another_projects_credentials_are_named(environment: Environment, pos_id: str, wrong: str) -> None:
     assert whose(pos_id, environment, KNOWN) == wrong
-    found, why = look(text(pos_id=pos_id), environment)[4], f"pos_id '{pos_id}'" + (f": {wrong}" if wrong else "")
-    assert found == ("FAIL" if wrong else "ok", f"they are those of {environment.name}", why)
 
 
-@pytest.mark.parametrize("secret", [None, "", "{", "[]", '{"pos_id": "x"}', text(api_secret="")])
-def test_a_secret_that_is_not_filled_in_ends_the_look_without_a_value(look: Look, secret: str | None) -> None:
-    *_, last = look(secret)
-    assert last[0] == "FAIL"
-    assert last[1].startswith("the secret has its fields")
-    assert last[2].removeprefix("the provider's credentials cannot be used: ") in ("no-value", "malformed")
-
-
-@pytest.mark.parametrize("named", [lambda path: unquote(unquote(path)), lambda path: path])
-def test_an_id_that_is_changed_on_the_way_fails_the_check(look: Look, api: Api, named: Callable[[str], str]) -> None:
-    api.named = named
-    assert look(text())[2][:2] == ("FAIL", "an order's id comes through the path as it is")
-
-
-@pytest.mark.parametrize(("taken", "why"), [(False, "it refuses them"), (None, "no answer that says so")])
-def test_the_provider_has_the_last_word(look: Look, taken: bool | None, why: str) -> None:
-    assert look(text(), taken=taken)[-1] == ("FAIL", "the provider accepts them", why)
-
-
-def test_behind_another_address_nothing_is_examined(look: Look, api: Api, account: Account) -> None:
-    elsewhere = api.url.replace("127.0.0.1", "localhost")
-    says = "it is the API of VoidService-test"
-    assert look(text(), base=elsewhere) == [("FAIL", says, f"its ApiUrl is {api.url}")]
+def test_behind_another_address_nothing_is_examined(look: Look, api: tuple[str, object], account: Account) -> None:
+    assert look(host="localhost") == [("FAIL", OURS, f"its ApiUrl is {api[0]}")]
     assert [name for name, _ in account.calls] == ["cloudformation:DescribeStacks"]
 
 
-def test_without_rights_the_environment_is_not_skipped(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
-    def none(*_: object) -> Place:
-        raise OpsError("no AWS credentials")
+def failing(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object) -> Any:
+        raise error
 
-    monkeypatch.setattr(places, "deployed", none)
-    assert [*smoke.look(api.url, TEST)][5:] == [("FAIL", "it is the API of VoidService-test", "no AWS credentials")]
+    return fail
+
+
+def test_without_rights_the_environment_is_not_skipped(
+    monkeypatch: pytest.MonkeyPatch, api: tuple[str, object]
+) -> None:
+    monkeypatch.setattr(places, "deployed", failing(OpsError("no AWS credentials")))
+    assert [*smoke.look(api[0], TEST)][5:] == [("FAIL", OURS, "no AWS credentials")]
 
 
 @pytest.mark.parametrize(("error", "says"), [
     (ClientError({"Error": {"Code": "AccessDenied", "Message": "not\nyou"}}, "X"), "AWS refused X: AccessDenied: not you"),
-    (SecretError("malformed"), "the provider's credentials cannot be used: malformed"),
+    (SecretError("malformed"), f"{UNUSABLE}malformed"),
     (SettingsError("SECRET_ID is not set"), "SECRET_ID is not set"),
     (EndpointConnectionError(endpoint_url="https://x.invalid"),
      'EndpointConnectionError: Could not connect to the endpoint URL: "https://x.invalid"'),
@@ -182,18 +174,16 @@ def test_plain_http_is_for_this_machine_only(base: str, verdict: str) -> None:
 def test_an_error_is_worded_as_by_the_other_commands(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
-    def fail(*_: object) -> Iterator[Result]:
-        raise error
-
-    monkeypatch.setattr(smoke, "look", fail)
+    monkeypatch.setattr(smoke, "look", failing(error))
     assert smoke.main(["https://x.example/v1"]) == 1
     assert capsys.readouterr().err == f"error: {told(error)}\n"
     assert "card data" not in told(error)
 
 
-@pytest.mark.parametrize(
-    "arguments", ["ftp://x", "https://", "https://x/v1 --environment staging", "https://x/v1 https://x/v1"]
-)
+CALLS = ["ftp://x", "https://", "https://x/v1 --environment staging", "https://x/v1 https://x/v1"]
+
+
+@pytest.mark.parametrize("arguments", CALLS)
 def test_a_wrong_call_is_said(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert smoke.main([]) == 2
     assert capsys.readouterr().out.startswith("usage: python -m acceptance.smoke")

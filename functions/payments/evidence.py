@@ -30,7 +30,7 @@ from payments.operations import Showing, joined
 
 MOST_IDLE = 20
 """Attempts that reached nothing are kept only so that their keys are recognised, the newest twenty of them."""
-MOST_WORDY = 20
+MOST_WORDY = 10
 """Of so many attempts the provider's words are kept."""
 MOST_DECISIONS = 50
 MOST_PAYMENTS = 8

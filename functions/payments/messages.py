@@ -144,7 +144,7 @@ def _read_answer(status: int, body: bytes, pos_id: str, order_id: str) -> Answer
         return Answer(AnswerKind.UNKNOWN)
     code, text = operation.fields["status_code"], operation.fields["status_description"]
     kind = AnswerKind.SUCCESS if operation.succeeded else AnswerKind.FAILURE if operation.failed else AnswerKind.PENDING
-    return Answer(kind, operation, code=_text(code), message=_text(text))
+    return Answer(kind, operation, code=_short(code, 64), message=_short(text, 512))
 
 
 def _read_refusal(status: int, value: object) -> Answer:

@@ -11,8 +11,8 @@ from payments.messages import Fields, Operation
 
 MOST_OPERATIONS = 200
 MOST_DESCRIBED = 50
-MOST_TEXT = 60_000
-"""Of so many operations the provider's fields are kept, in so many characters: the record must fit into its item."""
+MOST_TEXT = 50_000
+"""Of so many operations the provider's fields are kept, in so many bytes: the record must fit into its item."""
 COMPARED = ("operation_id", "transaction_id", "payment_id", "amount", "currency")
 NAMELESS = frozenset({""})
 
@@ -113,7 +113,7 @@ def _importance(shown: Shown) -> tuple[bool, int, int, tuple[str, str]]:
 
 
 def _size(fields: Fields | None) -> int:
-    return sum(len(value) for value in fields.values() if isinstance(value, str)) if fields is not None else 0
+    return sum(len(value.encode()) for value in fields.values() if isinstance(value, str)) if fields is not None else 0
 
 
 def currency_of(fields: Fields | None) -> str | None:

@@ -30,7 +30,7 @@ from payments.schedule import due_at
 from payments.verdict import Verdict, fields_of, may_be_sent_again, state_at, told_of, verdict
 
 MOST_WEBHOOKS = 100
-MOST_WEBHOOK_BYTES = 120_000
+MOST_WEBHOOK_BYTES = 80_000
 LONGEST_HISTORY = 100
 NOTHING = Facts()
 NOTHING_SENT = frozenset({FailureReason.NOT_SENT, FailureReason.THROTTLED, FailureReason.CREDENTIALS})

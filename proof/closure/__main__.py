@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from proof.closure.explore import Found, explore
-from proof.closure.world import Options
+from proof.closure.world import WRONG, Options
 from proof.commit import commit
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "closure.md"
@@ -19,6 +19,7 @@ SPACES: dict[str, Options] = {
     "one attempt, webhooks without names": Options(names=("ot", "t", "-")),
     "one attempt, true decisions": Options(decisions="true"),
     "one attempt, any decision": Options(decisions="any"),
+    "two attempts, the first ruled out wrongly": Options(attempts=2, decisions="any", first=WRONG),
     "a void of the portal only": Options(attempts=0, portal=1),
     "one attempt and a void of the portal": Options(portal=1),
     "one attempt, a void of the portal, other names": Options(portal=1, names=("ot", "t", "o")),

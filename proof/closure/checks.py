@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from payments import claims, evidence
-from payments.facts import Facts, FailureReason, State, Status, Word
+from payments.facts import REACHED_NOTHING, REFUSALS, Facts, FailureReason, State, Status, Word
+from payments.orders import NOTHING_SENT
 from payments.verdict import unknown_rows
 from proof.closure.world import (
     LATE,
@@ -34,6 +35,8 @@ def broken(world: World, fields: str) -> Iterator[str]:
         yield "a record that is none, or none that should be"
     if void is None:
         return
+    if void.state is State.VOIDED and not void.corrected and _was_reported_failed(world):
+        yield "reported as failed, executed, and not corrected"
     if void.state is State.VOIDED and not void.by_operator and all(each.status != "success" for each in world.done):
         yield "voided without a void"
     if void.resend_allowed and (ours or world.posts):
@@ -49,6 +52,17 @@ def broken(world: World, fields: str) -> Iterator[str]:
         yield "sent beside a row that we do not know"
     for end in ("success", "failure") if any(each.status == "pending" for each in world.done) else ("",):
         yield from _at_rest(world, end, fields)
+
+
+def _was_reported_failed(world: World) -> bool:
+    """One of our attempts was executed whose key is answered as failed, and all since are known to be idle."""
+    attempts = world.facts.attempts
+    executed = {each.name for each in world.done if each.status == "success"}
+    return any(
+        f"{each.number}" in executed and each.told is not None and each.told.reason not in NOTHING_SENT
+        and all(later.end in REACHED_NOTHING | REFUSALS for later in attempts[at + 1 :])
+        for at, each in enumerate(attempts)
+    )  # fmt: skip
 
 
 def _is_in_the_newest_list(facts: Facts, names: frozenset[str]) -> bool:

@@ -22,6 +22,8 @@ def explore(options: Options, most: int = 3_000_000, seconds: float = 600) -> Fo
     """All states of this world, or as many as `most` and `seconds` (of the processor) allow."""
     began = time.process_time()
     start = World()
+    for name in options.first:
+        start = dict(steps(start, options))[name]
     came: dict[World, tuple[str, World] | None] = {start: None}
     waiting, broken = deque([start]), dict[str, str]()
     while waiting and len(came) < most and time.process_time() - began < seconds:

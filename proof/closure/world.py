@@ -31,6 +31,11 @@ KINDS = {
     "success": AnswerKind.SUCCESS, "pending": AnswerKind.PENDING, "lost": AnswerKind.UNKNOWN,
 }  # fmt: skip
 WORDS = (Word.NOT_VOIDED, Word.VOIDED)
+WRONG = (
+    *("claim K1", "1 lands: pending", "answer lost", "time passes", "time passes"),
+    *("decided not-voided (wrong)", "1 becomes success", "claim K2"),
+)
+"""An operator rules out what is executed later."""
 
 
 class Options(NamedTuple):
@@ -46,6 +51,8 @@ class Options(NamedTuple):
     """A row of a method that we do not know may come."""
     decisions: str = ""
     """`true`: an operator decides what is true; `any`: anything."""
+    first: tuple[str, ...] = ()
+    """The steps with which it begins, where only what comes after them is of interest."""
 
 
 class Done(NamedTuple):

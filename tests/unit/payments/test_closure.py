@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from payments import claims, evidence, orders, verdict
-from payments.facts import DAY_MS, State, Status
+from payments.facts import DAY_MS, End, State, Status
 from proof.closure import checks, world
 from proof.closure.explore import explore
 from proof.closure.world import Options
@@ -33,6 +33,8 @@ def test_wrong_decisions_do_only_what_was_insisted_on_and_have_a_way_back() -> N
     assert set(found.broken) <= {
         "needs a decision (after a wrong decision)", "a final word about an attempt that lives (after a wrong decision)",
     }  # fmt: skip
+    found = explore(Options(2, decisions="any", first=world.WRONG))
+    assert (found.closed, set(found.broken)) == (True, {"a second void of ours (after a wrong decision)"})
 
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
@@ -66,6 +68,8 @@ MUTANTS: dict[str, tuple[Mutant, Options, str]] = {
         patched(verdict, "under_way", unwilling), Options(names=("ot", "t", "-")), "for ever"),
     "an absence counts at once": (patched(orders, "may_be_sent_again", early), Options(), "sent again"),
     "a list that began early is late": (patched(evidence, "_looked", too_late), Options(), "lives"),
+    "only the newest attempt is corrected": (
+        patched(orders, "REFUSALS", lambda _: frozenset[End]()), Options(2, decisions="any", first=world.WRONG), "not corrected"),
     "unknown rows are not seen": (
         patched(claims, "unknown_rows", lambda _: lambda _facts: []), Options(2, other_rows=True), "we do not know"),
 }  # fmt: skip

@@ -15,7 +15,7 @@ from payments.messages import PROVIDER_FIELDS, Answer, AnswerKind, Operation, Or
 from payments.orders import Change, Order
 from payments.reviews import Opened
 from payments.verdict import verdict
-from tests.fakes.scene import ABSENT, START, request
+from tests.fakes.scene import ABSENT, START, operation, request
 
 NAMES = [("o1",), ("o2",), ("o1", "t1"), ("t1",), ("t2",), ("o2", "t2"), ()]
 STATUSES = ["pending", "pending", "init", "success", "failure", "rejected"]
@@ -95,6 +95,15 @@ def test_the_order_of_arrival_does_not_matter() -> None:
             ends.append(end)
         assert all(end == ends[0] for end in ends), found
         assert len({repr(word(end, at + 3 * DAY_MS)) for end in ends}) == 1, found
+
+
+def test_an_amount_keeps_the_same_digits_whichever_of_two_equal_ones_came_first() -> None:
+    rows = [operation("success", amount=digits) for digits in ("100", "100.00")]
+    for one, other in (rows, rows[::-1]):
+        facts = evidence.reported(evidence.reported(Facts(), one, START), other, START)
+        assert [each.fields and getattr(each.fields["amount"], "digits", None) for each in facts.operations] == [
+            "100.00"
+        ]
 
 
 def test_two_writers_that_meet_come_to_the_same() -> None:

@@ -102,8 +102,6 @@ class Instance:
 
 
 class _RuntimeApi(Handler):
-    """What AWS's runtime client polls and answers."""
-
     timeout = None  # type: ignore[assignment]  # it polls for as long as nobody calls the function
 
     def __init__(self, instance: Instance, *connection: Any) -> None:
@@ -167,7 +165,6 @@ def _reason(ended: int) -> str:
 
 
 def _error(body: bytes) -> FunctionFailed:
-    """An error as the runtime client reports it."""
     try:
         said = json.loads(body)
         return FunctionFailed(said["errorType"], said["errorMessage"], said.get("requestId", ""), said["stackTrace"])

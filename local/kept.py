@@ -56,7 +56,6 @@ class Kept:
             self._written = text
 
     def close(self) -> None:
-        """Another run may have it."""
         self._lock.close()
 
 

@@ -27,33 +27,16 @@ MOST_KEPT = 1000
 ENVELOPE = {"source": "", "detail-type": "", "account": "", "region": "", "time": "", "resources": [], "id": ""}
 
 
-class Stream:
-    """What happens to the table from now on."""
+class Follower:
+    """Gives what happens to the table from now on to whoever takes it, in a thread of its own until it is stopped."""
 
-    def __init__(self, client: Any, table: str) -> None:
-        self._client = client
+    def __init__(self, client: Any, table: str, takers: Sequence[Take]) -> None:
+        self._client, self._takers = client, takers
         (stream,) = client.list_streams(TableName=table)["Streams"]
-        arn = stream["StreamArn"]
-        shards = client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-        latest = {"StreamArn": arn, "ShardIteratorType": "LATEST"}
+        latest = {"StreamArn": stream["StreamArn"], "ShardIteratorType": "LATEST"}
+        shards = client.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]
         asked = [client.get_shard_iterator(**latest, ShardId=shard["ShardId"]) for shard in shards]
         self._iterators = [each["ShardIterator"] for each in asked]
-
-    def read(self) -> list[Record]:
-        """The changes since the last time."""
-        found: list[Record] = []
-        for place, iterator in enumerate(self._iterators):
-            answer = self._client.get_records(ShardIterator=iterator)
-            found += answer["Records"]
-            self._iterators[place] = answer.get("NextShardIterator", iterator)
-        return found
-
-
-class Follower:
-    """Gives each change to whoever takes them, in a thread of its own until it is stopped."""
-
-    def __init__(self, stream: Stream, takers: Sequence[Take]) -> None:
-        self._stream, self._takers = stream, takers
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True, name="stream")
         self._thread.start()
@@ -66,8 +49,11 @@ class Follower:
     def _follow(self) -> None:
         last = False
         while not last:
-            last = self._stopping.wait(POLL_SECONDS)
-            records = self._stream.read()
+            last, records = self._stopping.wait(POLL_SECONDS), list[Record]()
+            for place, iterator in enumerate(self._iterators):
+                answer = self._client.get_records(ShardIterator=iterator)
+                records += answer["Records"]
+                self._iterators[place] = answer.get("NextShardIterator", iterator)
             for take in self._takers:
                 take(records)
 
@@ -89,7 +75,6 @@ class Outcomes:
         return {"events": list(self._events), "dead_letters": list(self._dead)}
 
     def take(self, records: Sequence[Record]) -> None:
-        """Changes of the table, oldest first."""
         for record in records:
             for event in self._leaving(json.loads(json.dumps(record, default=str))):
                 entry: dict[str, Any] = {"event": event, "posts": []}
@@ -116,7 +101,6 @@ class Outcomes:
                 }  # fmt: skip
 
     def _matches(self, pattern: str, record: Record) -> bool:
-        """By the engine's own matcher."""
         answer = self._bus.test_event_pattern(EventPattern=pattern, Event=json.dumps(ENVELOPE | record))
         return bool(answer["Result"])
 

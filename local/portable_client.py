@@ -14,7 +14,7 @@ DEADLINE = "Lambda-Runtime-Deadline-Ms"
 
 
 def initialize_client(_user_agent: str) -> None:
-    """Nothing to prepare."""
+    pass
 
 
 def next() -> tuple[bytes, dict[str, str | int]]:
@@ -26,12 +26,10 @@ def next() -> tuple[bytes, dict[str, str | int]]:
 
 
 def post_invocation_result(request_id: str, result: bytes, content_type: str, _invocation_id: str | None) -> None:
-    """Give back what the handler returned."""
     _post(f"/{request_id}/response", result, {"Content-Type": content_type})
 
 
 def post_error(request_id: str, error: str, cause: str, _invocation_id: str | None) -> None:
-    """Report what the handler raised."""
     headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-XRay-Error-Cause": json.dumps(cause)}
     _post(f"/{request_id}/error", error.encode(), headers)
 

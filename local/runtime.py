@@ -36,8 +36,6 @@ CLIENT = NATIVE_CLIENT if sys.platform == "linux" else PORTABLE_CLIENT
 
 
 class Runtime:
-    """All functions and their instances."""
-
     def __init__(
         self, functions: Mapping[str, Function], endpoint: str, credentials: Callable[[Function], dict[str, str]],
         children: Children, log: Path,

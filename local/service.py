@@ -15,16 +15,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from local import aws, issuer, sandbox, signature
+from local import aws, issuer, signature
 from local.assembly import CACHE, Say, assembly, template
 from local.console.server import console
 from local.gateway.api import read_api
 from local.gateway.server import Gateway
 from local.instance import FunctionFailed
 from local.kept import Kept
-from local.outcomes import Follower, Outcomes, Stream
+from local.outcomes import Follower, Outcomes
 from local.processes import Children
 from local.runtime import Runtime
+from local.sandbox import Sandbox
 from local.scratch import scratch_folder
 from play.ledger import Project
 
@@ -44,13 +45,10 @@ class Options:
 
     port: int = 0
     sandbox_port: int = 0
-    keep: bool = False
-    """Records and holds are those of the last run that kept them."""
+    keep: bool = False  # records and holds are those of the last run that kept them
     show_events: bool = False
-    outcome_url: str = ""
-    """Where each void.settled is posted to."""
-    tokens: bool = False
-    """Callers may come with tokens of the sandbox's own issuer, too."""
+    outcome_url: str = ""  # where each void.settled is posted to
+    tokens: bool = False  # callers may come with tokens of the sandbox's own issuer, too
 
 
 class Service:
@@ -100,9 +98,9 @@ class Service:
         """A client with the rights of the account's owner, to look at what the functions did."""
         return aws.client(name, self.aws_endpoint)
 
-    def _sandbox(self, port: int) -> sandbox.Sandbox:
+    def _sandbox(self, port: int) -> Sandbox:
         webhooks = f"{self.url}/v1/webhooks/financial-line"
-        return sandbox.start(port, Project(**CREDENTIALS), self._scratch, webhooks, self._options.tokens)
+        return Sandbox(port, Project(**CREDENTIALS), self._scratch, webhooks, self._options.tokens)
 
     def _deploy(self) -> None:
         engine, synthesised = aws.install_engine(self._say), assembly(self._say)
@@ -124,8 +122,7 @@ class Service:
         show = partial(print, flush=True) if self._options.show_events else None
         self.outcomes = Outcomes(self._template, self.client("events"), show, self._options.outcome_url)
         takers = [self.outcomes.take, *([self._kept.take] if self._kept else [])]
-        follower = Follower(Stream(self.client("dynamodbstreams"), self.table_name), takers)
-        self._stack.callback(follower.stop)
+        self._stack.callback(Follower(self.client("dynamodbstreams"), self.table_name, takers).stop)
 
     def _run_functions(self) -> None:
         self._say("Starting the functions")

@@ -23,6 +23,7 @@ from local.exchange import GatewayError, Headers, refused
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 PARTS = ("Credential", "SignedHeaders", "Signature")
+BESIDE = {"x-amz-date": "Date", "x-amz-security-token": "Security-Token"}
 MAX_SKEW = timedelta(minutes=5)  # as API Gateway: an older signature is a replay or a wrong clock
 LONGEST_PRESIGNED = timedelta(days=7)
 MISMATCH = (
@@ -128,8 +129,7 @@ def _claim(received: Mapping[str, str], query: str) -> dict[str, str]:
         parts = (part.strip().partition("=") for part in authorization.removeprefix(ALGORITHM).split(","))
         # What else is written beside these was not signed, and says nothing.
         claim = {name: value for name, _, value in parts if name in PARTS}
-        beside = {name: received.get(f"x-amz-{name.lower()}") for name in ("Date", "Security-Token")}
-        claim |= {name: value for name, value in beside.items() if value is not None}
+        claim |= {name: received[key] for key, name in BESIDE.items() if key in received}
         complete = is_signature(authorization)
     elif "X-Amz-Signature" in in_query:
         claim = {name.removeprefix("X-Amz-"): value for name, value in in_query.items()}
@@ -145,22 +145,19 @@ def _claim(received: Mapping[str, str], query: str) -> dict[str, str]:
 def _mistake(claim: Mapping[str, str], scope: re.Match[str], unsigned: set[str]) -> str:
     """What is wrong besides the signature itself; nothing is no text."""
     _, day, region, service = scope.groups()
-    valid_for = min(timedelta(seconds=int(claim.get("Expires", MAX_SKEW.seconds))), LONGEST_PRESIGNED)
-    for wrong, message in (
-        (region != REGION, f"Credential should be scoped to a valid region, not '{region}'. Expected: '{REGION}'."),
-        (service != "execute-api", f"Credential should be scoped to correct service: 'execute-api'. ({service})"),
-        (claim["Date"][:8] != day, f"Date in Credential scope does not match YYYYMMDD from X-Amz-Date: {day}"),
-        (
-            any(name == "host" or name.startswith("x-amz-") for name in unsigned),
-            "'Host' or 'X-Amz-*' headers must be signed: all that are sent.",
-        ),
-    ):
-        if wrong:
-            return message
+    if region != REGION:
+        return f"Credential should be scoped to a valid region, not '{region}'. Expected: '{REGION}'."
+    if service != "execute-api":
+        return f"Credential should be scoped to correct service: 'execute-api'. ({service})"
+    if claim["Date"][:8] != day:
+        return f"Date in Credential scope does not match YYYYMMDD from X-Amz-Date: {day}"
+    if any(name == "host" or name.startswith("x-amz-") for name in unsigned):
+        return "'Host' or 'X-Amz-*' headers must be signed: all that are sent."
     try:
         at, now = datetime.strptime(claim["Date"], SIGV4_TIMESTAMP).replace(tzinfo=UTC), datetime.now(UTC)
     except ValueError:
         return "Date in X-Amz-Date is missing or not of the form 20261124T101010Z."
+    valid_for = min(timedelta(seconds=int(claim.get("Expires", MAX_SKEW.seconds))), LONGEST_PRESIGNED)
     return "" if now - valid_for <= at <= now + MAX_SKEW else _off(at, now, valid_for)
 
 

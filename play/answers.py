@@ -39,19 +39,15 @@ class PostAnswer:
 
     effect: str | None
     write: Written
-    currency: str | None = None
-    """Executed in another currency."""
-    then: str | None = None
-    """The status that it ends with a second later."""
+    currency: str | None = None  # executed in another currency
+    then: str | None = None  # the status that it ends with a second later
 
 
 def refusal(name: str) -> bytes:
-    """In the documented error shape."""
     return error(*REFUSALS[name])
 
 
 def whole(fields: Fields) -> bytes:
-    """All of the operation."""
     return http(200, text(fields))
 
 

@@ -13,8 +13,7 @@ from payments.exact_json import Number
 type Amount = int | str | Number
 type Channel = Literal["answer", "list", "webhook"]
 
-NAMES = ("operation_id", "transaction_id")
-"""What an operation may be called by."""
+NAMES = ("operation_id", "transaction_id")  # what an operation may be called by
 EVERY_NAME: Mapping[Channel, Sequence[str]] = {"answer": NAMES, "list": NAMES, "webhook": NAMES}
 
 
@@ -50,24 +49,19 @@ class Operation:
     comment: str | None = None
     attempt_id: str | None = None
     """Whose POST made it, where the caller tells them apart; None: it was made in the portal."""
-    silent: bool = False
-    """No webhook tells of it."""
-    told_at: int | None = None
-    """When a webhook about it was first answered 200."""
+    silent: bool = False  # no webhook tells of it
+    told_at: int | None = None  # when a webhook about it was first answered 200
 
     @property
     def status(self) -> str:
-        """As it is now."""
         return self.changes[-1][1]
 
     @property
     def made_at(self) -> int:
-        """Since when it exists."""
         return self.changes[0][0]
 
     @property
     def live(self) -> bool:
-        """Done, or it may still be."""
         return self.status != "failure"
 
     def status_at(self, moment: int) -> str | None:
@@ -80,7 +74,6 @@ class Operation:
 
 
 def unique(_kind: str, _number: int) -> str:
-    """A name as the provider makes them."""
     return str(uuid.uuid4())
 
 
@@ -91,13 +84,10 @@ class Ledger:
     now: Callable[[], int]
     name: Callable[[str, int], str] = unique
     """Makes the name of a new thing from its kind (`op`, `tx`, `pay`) and its number."""
-    changed: Callable[[Operation], None] = lambda _operation: None
-    """Called after each change, with what changed."""
+    changed: Callable[[Operation], None] = lambda _operation: None  # called after each change, with what changed
     operations: list[Operation] = field(default_factory=list)
-    executes_twice: bool = False
-    """A second void of a hold is executed, too."""
-    differs: frozenset[str] = frozenset()
-    """Names of `words.DIFFERENCES`."""
+    executes_twice: bool = False  # a second void of a hold is executed, too
+    differs: frozenset[str] = frozenset()  # names of `words.DIFFERENCES`
     ids: Mapping[Channel, Sequence[str]] = field(default_factory=lambda: EVERY_NAME)
     """Which of its names each channel gives of an operation."""
 
@@ -113,11 +103,10 @@ class Ledger:
         return operation
 
     def draft(self, method: str, status: str, project: Project, order: str, **details: Any) -> Operation:
-        """The row that `operate` would write."""
         number, hold = len(self.operations), self.newest_hold(project, order)
-        given = {"currency": "UAH", "transaction_id": None} if hold is None else {
-            "currency": hold.currency, "amount": hold.amount, "payment_id": hold.payment_id, "transaction_id": None
-        }  # fmt: skip
+        given: dict[str, Any] = {"currency": "UAH"}
+        if hold is not None:
+            given = {"currency": hold.currency, "amount": hold.amount, "payment_id": hold.payment_id}
         if method == "auth" or hold is None:
             given["payment_id"] = self.name("pay", number)
         if method != "auth":
@@ -128,17 +117,12 @@ class Ledger:
         return Operation(number, method, project, order, changes=changes, **given | details)
 
     def resolve(self, operation: Operation, status: str) -> None:
-        """It gets another status now."""
         operation.changes.append((self.now(), status))
         self.changed(operation)
 
     def of(self, project: Project, order: str, method: str = "") -> list[Operation]:
-        """An order's operations."""
-        return [
-            one
-            for one in self.operations
-            if one.order == order and one.project is project and (not method or one.method == method)
-        ]
+        own = [one for one in self.operations if one.order == order and one.project is project]
+        return [one for one in own if method in ("", one.method)]
 
     def named(self, project: Project, order: str, *names: object) -> Operation | None:
         """The operation of an order that one of these ids names."""

@@ -31,7 +31,6 @@ class Request:
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
-        """From its bytes on the wire."""
         head, _, body = raw.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         pairs = (line.partition(":") for line in lines)
@@ -45,14 +44,11 @@ class Request:
 
     @property
     def is_plain(self) -> bool:
-        """Does the secret travel in the header?"""
         return self.headers.get("x-api-auth", "").startswith("CPAY ")
 
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """A void's POST, understood."""
-
     project: Project
     order: str
     currency: str
@@ -78,7 +74,6 @@ def sender(projects: Iterable[Project], request: Request, differs: Set[str] = fr
 
 
 def authentic(project: Project, request: Request) -> bool:
-    """Does it carry this project's credentials?"""
     name = request.headers.get("x-api-auth", "").partition(" ")[0]
     if name not in Scheme:
         return False
@@ -87,7 +82,6 @@ def authentic(project: Project, request: Request) -> bool:
 
 
 def read_void(projects: Iterable[Project], request: Request, differs: Set[str] = frozenset()) -> Void | Invalid:
-    """Understand a POST."""
     project = sender(projects, request, differs)
     if project is None:
         return Invalid("no such order" if "wrong-credentials" in differs else "bad credentials")

@@ -9,8 +9,7 @@ from play.words import DRIP, LATE, SPELLINGS, STALL, Fields, cut, http, page, sh
 
 LAG_MS = 15_000
 """How far a query lags. POST and lag together end before an absence counts: 4 + 120 + 15 s after the request."""
-BEHIND_MS = 600_000
-"""How far a query lags behind what a webhook has already told."""
+BEHIND_MS = 600_000  # how far a query lags behind what a webhook has already told
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +20,11 @@ class Query:
     project: Project
     order: str
     method: str | None = None
-    encoded: bool = False
-    """The path had something percent-encoded."""
+    encoded: bool = False  # the path had something percent-encoded
     projects: tuple[Project, ...] = ()
 
     @property
     def operations(self) -> list[Operation]:
-        """What there is."""
         if self.encoded and "order-path" in self.ledger.differs:
             return []
         found = self.ledger.of(self.project, self.order)
@@ -35,7 +32,6 @@ class Query:
         return [one for one in found if self.method in (None, one.method) and one.method != hidden]
 
     def rows(self, shows: Callable[[Operation], bool] = lambda _: True) -> list[Fields]:
-        """The operations as this provider tells them."""
         rows = [told(self.ledger, one, "list") for one in self.operations if shows(one)]
         return rows + [row | {"payment_id": "another"} for row in rows[:1] if "order-once" in self.ledger.differs]
 
@@ -124,13 +120,8 @@ def _says(answer: bytes | None) -> View:
 STRANGE = Project("00000000-1111-4222-8333-444444444444", "strange", "strange", "strange")
 STRANGER: Fields = {"method": "void", "status": "success", "order_id": "order-9", "operation_id": "op-98"}
 REFUSED = (
-    "no such order",
-    "no such order, P-404",
-    "bad credentials",
-    "bad credentials as S-404",
-    "refused",
-    "throttled",
-)
+    "no such order", "no such order, P-404", "bad credentials", "bad credentials as S-404", "refused", "throttled",
+)  # fmt: skip
 VIEWS: dict[str, View] = {
     "whole": _whole,
     "lagging": _lagging,

@@ -21,10 +21,8 @@ SANDBOX = (
 
 
 def data(fields: Fields, form: str = "as documented") -> bytes:
-    """The form's `data`."""
     return base64.urlsafe_b64encode(FORMS[form](fields))
 
 
 def signed(secret: str, data: bytes) -> dict[str, str]:
-    """The two fields of the form."""
     return {"data": data.decode(), "signature": sign_webhook(secret, data).decode()}

@@ -102,14 +102,11 @@ def fields(operation: Operation, status: str | None = None, **more: object) -> F
 
 
 def told(ledger: Ledger, operation: Operation, channel: Channel, status: str | None = None) -> Fields:
-    """The operation as this provider tells it there."""
     shown, differs = fields(operation, status), ledger.differs
-    for name in NAMES:
-        if name not in ledger.ids[channel]:
-            shown.pop(name, None)
+    hidden = [name for name in NAMES if name not in ledger.ids[channel]]
     for (where, difference), names in NO_LONGER.items():
-        if where == channel and difference in differs:
-            shown = {name: value for name, value in shown.items() if name not in names}
+        hidden += names if where == channel and difference in differs else ()
+    shown = {name: value for name, value in shown.items() if name not in hidden}
     if (shown["method"], shown["status"]) == ("void", "success"):
         if "success-code" in differs:
             shown["status_code"] = "1010"
@@ -130,12 +127,10 @@ def timestamp(moment: int) -> str:
 
 
 def text(value: object) -> bytes:
-    """JSON in the provider's spelling."""
     return write(value).encode()
 
 
 def http(status: int, body: bytes = b"", kind: str = "application/json", more: str = "") -> bytes:
-    """An answer as on the wire."""
     first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
     return f"{first}\r\nContent-Type: {kind}\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode() + body
 

@@ -20,8 +20,6 @@ PRINTED = {MERCHANT.role: "CallerPolicy", OPERATOR.role: "OperatorPolicy"}  # ou
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one resource."""
-
     method: str
     resource: str
     resource_id: str
@@ -55,8 +53,6 @@ class Api:
 
 @dataclass(frozen=True)
 class Call:
-    """A request on its route."""
-
     route: Route
     parameters: dict[str, str]
     path: str  # behind the stage

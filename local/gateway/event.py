@@ -24,7 +24,6 @@ Pairs = list[tuple[str, str]]
 
 
 def proxy_event(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
-    """The event of one request."""
     request = call.request
     # A semicolon separates a query as an ampersand does.
     headers, query = _headers(call), parse_qsl(request.query.replace(";", "&"), keep_blank_values=True)

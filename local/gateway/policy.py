@@ -28,7 +28,6 @@ class Caller:
 
 
 def authorise(api: Api, call: Call) -> Caller:
-    """Raises GatewayError unless the caller may use the route."""
     caller = _caller(api, call)
     signer, resource = caller.signer, f"{api.stage}/{call.request.routed_method}{call.path}"
     known = (signer.principal, ACCOUNT) if signer else (None, None)

@@ -22,8 +22,6 @@ type Pages = Callable[[Request], Answer | None]
 
 
 class Functions(Protocol):
-    """What runs behind the routes."""
-
     def invoke(self, stem: str, event: Any, limit: float) -> Any:
         """What the handler returned. Raises FunctionFailed, or TimeoutError after `limit`."""
 

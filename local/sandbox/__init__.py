@@ -6,7 +6,6 @@ Never listens anywhere but on loopback, and never keeps anything after it stops.
 
 import ssl
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
@@ -20,58 +19,37 @@ from local.sandbox.webhooks import Announcer
 from play.ledger import Project
 
 
-@dataclass(frozen=True)
 class Sandbox:
-    control_url: str
-    provider_url: str
-    ca_file: Path
-    desk: Desk
-    _doors: tuple[Door, Door]
-    _stopping: threading.Event
-
-    def stop(self) -> None:
-        """Ends the answers that are being held, too."""
-        self._stopping.set()
-        for door in self._doors:
-            door.close()
-
-
-def start(
-    control_port: int, project: Project, folder: Path, webhook_url: str | None = None, tokens: bool = False
-) -> Sandbox:
     """Opens both sides; port 0 picks a free one. The CA that clients must trust is written to `folder`.
 
     `tokens`: an issuer of tokens is at the control side, too.
     """
-    desk = Desk(project, webhook_url)
-    stopping = threading.Event()
-    announcer = Announcer(desk, stopping)
-    ca_file, tls = _certificates(folder)
-    provider = Door(0, ProviderApi(desk, announcer, stopping), tls)
-    try:
-        answering = Control(desk, announcer, provider)
-        control = Door(control_port, answering)
-    except OSError:
-        provider.close()
-        raise
-    if tokens:
-        answering.issuer = Issuer(URL, at=f"http://127.0.0.1:{control.port}")
-    return Sandbox(
-        control_url=f"http://127.0.0.1:{control.port}",
-        provider_url=f"https://127.0.0.1:{provider.port}",
-        ca_file=ca_file,
-        desk=desk,
-        _doors=(provider, control),
-        _stopping=stopping,
-    )
 
+    def __init__(
+        self, control_port: int, project: Project, folder: Path, webhook_url: str | None = None, tokens: bool = False
+    ) -> None:
+        self.desk, self._stopping = Desk(project, webhook_url), threading.Event()
+        announcer = Announcer(self.desk, self._stopping)
+        folder.mkdir(parents=True, exist_ok=True)
+        # A throw-away authority per start; its private key never leaves the process.
+        authority, self.ca_file = trustme.CA(), folder / "financial-line-ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1", "localhost").configure_cert(tls)
+        self._provider = Door(0, ProviderApi(self.desk, announcer, self._stopping), tls)
+        try:
+            control = Control(self.desk, announcer, self._provider)
+            self._control = Door(control_port, control)
+        except OSError:
+            self._provider.close()
+            raise
+        self.control_url = f"http://127.0.0.1:{self._control.port}"
+        self.provider_url = f"https://127.0.0.1:{self._provider.port}"
+        if tokens:
+            control.issuer = Issuer(URL, at=self.control_url)
 
-def _certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A throw-away authority per start; its private key never leaves the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    authority = trustme.CA()
-    ca_file = folder / "financial-line-ca.pem"
-    authority.cert_pem.write_to_path(str(ca_file))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost").configure_cert(tls)
-    return ca_file, tls
+    def stop(self) -> None:
+        """Ends the answers that are being held, too."""
+        self._stopping.set()
+        self._provider.close()
+        self._control.close()

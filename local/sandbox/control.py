@@ -6,7 +6,7 @@ pages of other sites. Never part of the provider: nothing in functions/ may know
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from urllib3 import HTTPHeaderDict
@@ -23,16 +23,11 @@ from play.words import DIFFERENCES, http, text
 
 WHAT = "The control side of the Financial Line sandbox, for tests and people; the API that it plays is at `provider`."
 CALLS = (
-    "POST /sandbox/holds",
-    "GET /sandbox/orders/{order_id}",
-    "PUT /sandbox/faults/{order_id}",
-    "POST /sandbox/orders/{order_id}/void",
-    "POST /sandbox/orders/{order_id}/capture",
-    "POST /sandbox/orders/{order_id}/operations",
-    "POST /sandbox/webhooks/{order_id}",
-    "POST /sandbox/sign",
+    "POST /sandbox/holds", "GET /sandbox/orders/{order_id}", "PUT /sandbox/faults/{order_id}",
+    "POST /sandbox/orders/{order_id}/void", "POST /sandbox/orders/{order_id}/capture",
+    "POST /sandbox/orders/{order_id}/operations", "POST /sandbox/webhooks/{order_id}", "POST /sandbox/sign",
     "PUT /sandbox/settings",
-)
+)  # fmt: skip
 
 
 def _is_amount(value: Any) -> bool:
@@ -42,9 +37,13 @@ def _is_amount(value: Any) -> bool:
     return isinstance(value, Number) and value.value is not None and value.value > 0
 
 
+def _are_of(value: Any, known: Collection[str]) -> bool:
+    return isinstance(value, list) and set(map(str, value)) <= {*known}
+
+
 def _are_ids(value: Any) -> bool:
     named = isinstance(value, dict) and value.keys() <= EVERY_NAME.keys()
-    return named and all(isinstance(ids, list) and set(map(str, ids)) <= set(NAMES) for ids in value.values())
+    return named and all(_are_of(ids, NAMES) for ids in value.values())
 
 
 def _text(most: int, least: int = 1) -> tuple[Callable[[Any], bool], str]:
@@ -59,33 +58,24 @@ def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
 _NAME = (lambda value: isinstance(value, str | None), "a string or null")
 ROW_NAMES = (*NAMES, "payment_id")
 MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "order_id": _text(32),
+    "order_id": _text(32), "currency": _text(3, 3), "method": _text(64), "status": _text(64), "api_secret": _text(256),
     "amount": (_is_amount, "a positive number"),
-    "currency": _text(3, 3),
-    "method": _text(64),
-    "status": _text(64),
     **dict.fromkeys((*ROW_NAMES, "comment"), _NAME),
     **{fault: _one_of(*names) for fault, names in FAULTS.items()},
     "data": (lambda _: True, "any JSON"),
-    "secret": _one_of("current", "previous"),
-    "second_void": _one_of("refuse", "execute"),
+    "secret": _one_of("current", "previous"), "second_void": _one_of("refuse", "execute"),
     "listening": (lambda value: isinstance(value, bool), "true or false"),
-    "api_secret": _text(256),
-    "differs": (
-        lambda value: isinstance(value, list) and set(map(str, value)) <= DIFFERENCES.keys(),
-        f"a list of {', '.join(DIFFERENCES)}",
-    ),
+    "differs": (lambda value: _are_of(value, DIFFERENCES), f"a list of {', '.join(DIFFERENCES)}"),
     "ids": (_are_ids, f"for each of {', '.join(EVERY_NAME)} a list of {', '.join(NAMES)}"),
-}
+}  # fmt: skip
 """What the bodies of the calls may have."""
 
 
 class Control:
+    issuer: Issuer | None = None
+
     def __init__(self, desk: Desk, announcer: Announcer, provider: Door) -> None:
-        self._desk = desk
-        self._announcer = announcer
-        self._provider = provider
-        self.issuer: Issuer | None = None
+        self._desk, self._announcer, self._provider = desk, announcer, provider
 
     def __call__(self, exchange: Exchange) -> None:
         if not (is_local(sender := exchange.received.headers) and is_same_site(sender)):

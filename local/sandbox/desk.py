@@ -61,13 +61,11 @@ class Desk:
     def view(self, order_id: str) -> dict[str, Any]:
         with self.lock:
             order, rows = self._orders.get(order_id, Order()), self.ledger.of(self.project, order_id)
+            executed = sum((row.method, row.status) == ("void", "success") for row in rows)
             return {
-                "order_id": order_id,
-                "operations": [fields(row) for row in rows],
-                "voids_received": order.voids_received,
-                "voids_executed": sum((row.method, row.status) == ("void", "success") for row in rows),
-                "webhooks": list(order.webhooks),
-            }
+                "order_id": order_id, "operations": [fields(row) for row in rows], "webhooks": list(order.webhooks),
+                "voids_received": order.voids_received, "voids_executed": executed,
+            }  # fmt: skip
 
     def receive(self, void: Void) -> dict[str, str]:
         """Counts the request and takes the faults that were waiting for it: they work once."""
@@ -126,19 +124,15 @@ class Desk:
         """All orders and operations, as JSON can hold them; an amount as its own text."""
         names = [each.name for each in dataclasses.fields(Operation) if each.name != "project"]
         with self.lock:
-            rows = [
-                {name: getattr(row, name) for name in names} | {"amount": write(row.amount)}
-                for row in self.ledger.operations
-            ]
+            found = self.ledger.operations
+            rows = [{name: getattr(row, name) for name in names} | {"amount": write(row.amount)} for row in found]
             # The address of this run is not that of the next one.
             orders = {name: vars(order) | {"server_url": None} for name, order in self._orders.items()}
             return copy.deepcopy({"operations": rows, "orders": orders})
 
     def restore(self, operations: Sequence[dict[str, Any]], orders: Mapping[str, dict[str, Any]]) -> None:
-        """What an earlier run has kept."""
         for row in operations:
             changes = [(int(at), status) for at, status in row["changes"]]
-            amount = parse(row["amount"])
-            details = row | {"project": self.project, "changes": changes, "amount": amount}
+            details = row | {"project": self.project, "changes": changes, "amount": parse(row["amount"])}
             self.ledger.operations.append(Operation(**details))
         self._orders |= {name: Order(**order) for name, order in orders.items()}

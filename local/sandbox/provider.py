@@ -18,9 +18,7 @@ LATE_SECONDS = 11.0  # longer than the service waits for an answer
 
 class ProviderApi:
     def __init__(self, desk: Desk, announcer: Announcer, stopping: threading.Event) -> None:
-        self._desk = desk
-        self._announcer = announcer
-        self._stopping = stopping
+        self._desk, self._announcer, self._stopping = desk, announcer, stopping
 
     def __call__(self, exchange: Exchange) -> None:
         answer = self._answer(exchange.received)

@@ -22,8 +22,7 @@ MOST_REPEATS = 3
 
 class Announcer:
     def __init__(self, desk: Desk, stopping: threading.Event) -> None:
-        self._desk = desk
-        self._stopping = stopping
+        self._desk, self._stopping = desk, stopping
 
     def announce(self, order_id: str, operation: Operation | None, mode: str) -> None:
         """100 ms after the operation, in a thread of its own. Without one only an attacker has something to say."""

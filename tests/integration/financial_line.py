@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote
 
 import urllib3
 
-from local import sandbox
+from local.sandbox import Sandbox
 from local.sandbox.doors import Door, Exchange
 from play.ledger import Project
 
@@ -35,7 +35,7 @@ class Line:
         self.receiver = Door(0, self._take)
         self.url = f"http://127.0.0.1:{self.receiver.port}/hooks/financial-line"
         project = Project(POS_ID, API_KEY, SECRET, "fake-endpoints-key")
-        self.sandbox = sandbox.start(0, project, folder, self.url)
+        self.sandbox = Sandbox(0, project, folder, self.url)
         self.provider = urllib3.PoolManager(ca_certs=str(self.sandbox.ca_file), retries=False, timeout=1.0)
 
     def _take(self, exchange: Exchange) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from local import sandbox
+from local.sandbox import Sandbox
 from play.ledger import Project
 from tests.integration.financial_line import API_KEY, HELD, POS_ID, SECRET, Line, decoded, eventually, is_genuine
 
@@ -186,7 +186,7 @@ def test_stopping_ends_what_is_held(line: Line) -> None:
 
 def test_an_issuer_of_tokens_is_there_only_when_it_is_wanted(line: Line, tmp_path: Path) -> None:
     line.control("GET /.well-known/openid-configuration", expect=400)
-    other = sandbox.start(0, Project(POS_ID, API_KEY, SECRET, "fake-endpoints-key"), tmp_path / "other", tokens=True)
+    other = Sandbox(0, Project(POS_ID, API_KEY, SECRET, "fake-endpoints-key"), tmp_path / "other", tokens=True)
     try:
         with urllib3.PoolManager(retries=False) as pool:
             discovered = pool.request("GET", f"{other.control_url}/.well-known/openid-configuration").json()

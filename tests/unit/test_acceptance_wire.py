@@ -10,7 +10,7 @@ import pytest
 from acceptance import wire
 from acceptance.site import Site
 from acceptance.wire import NoAnswer, Reply
-from local import sandbox
+from local.sandbox import Sandbox
 from play.ledger import Project
 from tests.fakes.account import POS_ID, Account, deployed
 
@@ -59,7 +59,7 @@ def test_an_answer_that_is_none_is_one_error(answer: bytes) -> None:
 
 
 def test_a_certificate_that_nobody_trusts_is_no_answer(tmp_path: Path) -> None:
-    provider = sandbox.start(0, Project(POS_ID, "k", "s", "e"), tmp_path)
+    provider = Sandbox(0, Project(POS_ID, "k", "s", "e"), tmp_path)
     try:
         with pytest.raises(NoAnswer, match="SSLCertVerificationError"):
             wire.send(provider.provider_url, "GET", "/health")

@@ -2,7 +2,6 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 from datetime import datetime
 
 from ops import api, compare, days, places, systems
@@ -10,7 +9,6 @@ from ops.places import OpsError, Place
 from ops.screen import Screen, clean
 from payments.messages import OrderView
 
-TITLES = {"unsettled": "unsettled", "review": "in review", "settled": "settled"}
 PARTS = ("provider", "history", "reviews", "attempts", "operations", "decisions", "webhooks", "webhooks_truncated")
 LISTED = (
     "method", "status", "amount", "currency", "operation_id", "payment_id", "status_code", "status_description",
@@ -31,7 +29,8 @@ def list_voids(place: Place, chosen: Namespace, screen: Screen) -> None:
     columns = ["order_id", "state", "reason", "reviews", since, *([] if day else ["resend_allowed"]), "comment"]
     if len({void["pos_id"] for void in voids}) > 1:
         columns.append("pos_id")  # the list has the voids of all projects
-    return screen.listed(columns, voids, TITLES[chosen.state] + (f" on {day}" if day else ""))
+    what = "in review" if chosen.state == "review" else chosen.state
+    return screen.listed(columns, voids, what + (f" on {day}" if day else ""))
 
 
 def _ages(void: api.Document, now: datetime) -> dict[str, str]:
@@ -69,22 +68,18 @@ def _print_void(void: api.Document, screen: Screen) -> None:
             screen.heading(name.capitalize(), above=True)
             screen.records(tuple(void[name][0]), void[name])
     screen.heading("Timeline", above=True)
-    screen.records(("at", "what", "state", "by", "operation"), timeline(void))
+    screen.table(("at", "what", "state", "by", "operation"), timeline(void))
     return screen.line("Older webhooks are left out.") if void["webhooks_truncated"] else None
 
 
-def timeline(void: api.Document) -> Iterator[dict[str, object]]:
+def timeline(void: api.Document) -> list[list[object]]:
     """The record's changes and the webhooks, in the order of our clock; of one moment the webhook is the cause."""
-    webhooks = (
-        {"at": one["received_at"], "what": "webhook", "state": one["status"], "by": one["method"],
-         "operation": (one["provider"] or {}).get("operation_id")}
+    lines: list[list[object]] = [
+        [one["received_at"], "webhook", one["status"], one["method"], (one["provider"] or {}).get("operation_id")]
         for one in void["webhooks"]
-    )  # fmt: skip
-    changes = (
-        {"at": one["at"], "what": "state", "state": one["state"], "by": one["evidence"], "operation": None}
-        for one in void["history"]
-    )
-    yield from sorted([*webhooks, *changes], key=lambda line: str(line["at"]))
+    ]
+    lines += ([one["at"], "state", one["state"], one["evidence"], None] for one in void["history"])
+    return sorted(lines, key=lambda line: str(line[0]))
 
 
 # ---- beside the provider's own list ----------------------------------------------------------------------------------

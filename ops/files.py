@@ -22,18 +22,15 @@ from ops.screen import progress_console
 
 @contextmanager
 def output(path: str | None, excel: bool = False) -> Iterator[TextIO]:
-    """Standard output, or the file that is named. Raises OpsError."""
+    """Standard output, or a text file that gets its name when it is complete: half of it is not taken for the whole.
+
+    Raises OpsError for a path that cannot be written.
+    """
     if path is None:
         yield sys.stdout
         return
     # Excel takes UTF-8 for something else unless it begins with a mark.
-    with whole_file(path, "utf-8-sig" if excel else "utf-8") as out:
-        yield out
-
-
-@contextmanager
-def whole_file(path: str, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """A text file that gets its name when it is complete: half of it is not taken for the whole. Raises OpsError."""
+    encoding = "utf-8-sig" if excel else "utf-8"
     try:
         target = Path(os.path.realpath(path))
         part = target.with_name(f".{target.name}.{os.getpid()}.part")

@@ -13,15 +13,16 @@ import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ops import cells, compare, days, items, places, systems
+from ops import compare, days, export, items, places, systems
 from ops.compare import DECIDED, Difference, differences
 from ops.files import output, progress
 from ops.places import OpsError, Place
-from ops.screen import Screen
-from payments import exact_json
+from ops.screen import Screen, shown
 from payments.exact_json import Number
 from payments.messages import OrderView
 
@@ -44,7 +45,7 @@ def reconcile(place: Place, chosen: Namespace, screen: Screen) -> int:
     journal, table = Journal(places.CACHE, repr(question)), items.table(place)
     if journal.done:
         print(f"goes on: {len(journal.done)} orders were looked at before", file=sys.stderr)
-    run = Run(sides(place, table), journal, Pace(chosen.rate))
+    run = Run(*sides(place, table), journal, Pace(chosen.rate))
     named = orders(chosen.orders) if chosen.orders else ()
     rows, looked = list[Row](), 0
     with output(chosen.out) as out:
@@ -52,25 +53,23 @@ def reconcile(place: Place, chosen: Namespace, screen: Screen) -> int:
             for looked, found in enumerate(run.over(table.records(wanted, lambda _: None), named), 1):
                 rows.extend(found)
                 passed(1)
-        cells.write(out, COLUMNS, rows, screen.as_json)
+        export.write(out, COLUMNS, rows, screen.as_json)
     kinds = Counter(str(row["kind"]) for row in rows)
     if "not-answered" not in kinds:
         journal.close()
-    told = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
-    print(f"{looked} orders looked at: {told or 'no differences'}", file=sys.stderr)
+    counts = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+    print(f"{looked} orders looked at: {counts or 'no differences'}", file=sys.stderr)
     return DIFFERENT if differ(rows) else 0
 
 
-class Sides(NamedTuple):
-    """Where both sides are read: our record of an order (None: there is none) and the provider's list of it."""
-
-    record: Callable[[str, str | None], Document | None]
-    view: Callable[[str, str | None], OrderView]
-    """Raises OpsError if the provider gave no answer that may be trusted."""
+Ours = Callable[[str, str | None], Document | None]
+"""Our record of an order, by its project if that is known; None: there is none."""
+Theirs = Callable[[str, str | None], OrderView]
+"""The provider's list of it. Raises OpsError if it gave no answer that may be trusted."""
 
 
-def sides(place: Place, table: items.Table) -> Sides:
-    """Those of a deployed service."""
+def sides(place: Place, table: items.Table) -> tuple[Ours, Theirs]:
+    """Both sides of a deployed service."""
     variables = places.configuration(place)
     secret, provider = systems.secret(place, variables), systems.provider(variables)
 
@@ -78,7 +77,7 @@ def sides(place: Place, table: items.Table) -> Sides:
         item = table.order(pos_id or secret.current(systems.deadline()).project, order)
         return items.record(item) if item else None
 
-    return Sides(record, lambda order, pos_id: compare.ask(secret, provider, order, pos_id))
+    return record, lambda order, pos_id: compare.ask(secret, provider, order, pos_id)
 
 
 class Journal:
@@ -89,15 +88,10 @@ class Journal:
         self.path = folder / f"reconcile-{hashlib.sha256(question.encode()).hexdigest()[:16]}.jsonl"
         if self.path.exists() and time.time() - self.path.stat().st_mtime > KEPT_SECONDS:
             self.close()
-        self.done = dict(self._read())
-
-    def _read(self) -> Iterator[tuple[str, list[Row]]]:
+        self.done: dict[str, list[Row]] = {}
         for line in self.path.read_text("utf-8").splitlines() if self.path.exists() else ():
-            try:
-                name, rows = json.loads(line)
-            except ValueError:
-                continue  # the kill came in the middle of it
-            yield name, rows
+            with suppress(ValueError):  # the kill came in the middle of it
+                self.done |= [json.loads(line)]
 
     def add(self, name: str, rows: list[Row]) -> None:
         """Keep what one order has shown."""
@@ -125,33 +119,34 @@ def orders(path: str) -> Iterator[Document]:
 
 
 def _line(line: Mapping[str, str | None]) -> Document:
-    order, amount, currency = (cells.unwrapped(line.get(name) or "") for name in ("order_id", "amount", "currency"))
+    order, amount, currency = (export.unwrapped(line.get(name) or "") for name in ("order_id", "amount", "currency"))
     number = re.sub(r"\s", "", amount).replace(",", ".")
     if number and not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,20})?", number):
         raise OpsError(f"the amount of order {order} is no number: {amount}")
     return {"order_id": order, "amount": Number(number) if number else None, "currency": currency.strip() or None}
 
 
+@dataclass
 class Pace:
     """At most so many questions a second."""
 
-    def __init__(
-        self, rate: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
-        self._pause, self._clock, self._sleep, self._next = 1 / rate, clock, sleep, clock()
+    rate: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _next: float = 0
 
     def wait(self) -> None:
         """Until the next question may be asked."""
-        now = self._clock()
-        if self._next > now:
-            self._sleep(self._next - now)
-        self._next = max(self._next, now) + self._pause
+        now = self.clock()
+        self.sleep(max(0, self._next - now))
+        self._next = max(self._next, now) + 1 / self.rate
 
 
 class Run(NamedTuple):
     """One reconciliation: what it reads, what it has found before, and how fast it may ask."""
 
-    sides: Sides
+    ours: Ours
+    theirs: Theirs
     journal: Journal
     pace: Pace
 
@@ -162,7 +157,7 @@ class Run(NamedTuple):
             seen.add(record["order_id"])
             yield self._look(record["order_id"], record, lines.get(record["order_id"]))
         for order_id in (name for name in lines if name not in seen):
-            yield self._look(order_id, self.sides.record(order_id, None), lines[order_id])
+            yield self._look(order_id, self.ours(order_id, None), lines[order_id])
 
     def _look(self, order_id: str, record: Document | None, line: Document | None) -> list[Row]:
         pos_id = record["pos_id"] if record else None
@@ -172,7 +167,7 @@ class Run(NamedTuple):
         found = self._found(order_id, record, line)
         if found and found[0].kind not in ("in-review", "not-answered"):
             # The record was read before the provider was asked: what was settled in between is no difference.
-            record = self.sides.record(order_id, pos_id)
+            record = self.ours(order_id, pos_id)
             found = self._found(order_id, record, line)
         rows = [_row(order_id, record, one) for one in found]
         if all(one.kind != "not-answered" for one in found):  # the next run asks again
@@ -183,7 +178,7 @@ class Run(NamedTuple):
         for attempt in range(1, TRIES + 1):
             self.pace.wait()
             try:
-                view = self.sides.view(order_id, record["pos_id"] if record else None)
+                view = self.theirs(order_id, record["pos_id"] if record else None)
                 break
             except OpsError as error:
                 if attempt == TRIES:
@@ -200,7 +195,7 @@ def _of_file(line: Document | None, record: Document | None, view: OrderView) ->
     for name in ("amount", "currency"):
         theirs = [one.fields[name] for one in view.operations if one.succeeded and one.fields[name] is not None]
         if line[name] is not None and theirs and line[name] not in theirs:
-            yield Difference(name, f"{name}: the file {_text(line[name])}, the provider {_text(theirs[-1])}")
+            yield Difference(name, f"{name}: the file {shown(line[name])}, the provider {shown(theirs[-1])}")
 
 
 def differ(rows: list[Row]) -> bool:
@@ -213,11 +208,7 @@ def unread(record: Document) -> list[str]:
     return [one["reason"] for one in record["reviews"] if one["read_at"] is None]
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else exact_json.write(value)
-
-
 def _row(order_id: str, record: Document | None, found: Difference) -> Row:
-    shown = {name: record[name] if record else None for name in ("state", "reason", "settled_at", "pos_id")}
+    ours = {name: record[name] if record else None for name in ("state", "reason", "settled_at", "pos_id")}
     reviews = " ".join(unread(record)) if record else None
-    return {"order_id": order_id, "kind": found.kind, "difference": found.says, **shown, "reviews": reviews}
+    return {"order_id": order_id, "kind": found.kind, "difference": found.says, **ours, "reviews": reviews}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from ops import days, items
@@ -23,10 +24,7 @@ from payments.exact_json import Number
 OUTCOMES = ("voided", "failed", "open")
 STEPS = ((1, "under 1 s"), (10, "under 10 s"), (60, "under 1 min"), (300, "under 5 min"), (3600, "under 1 h"),
          (86_400, "under 1 day"), (604_800, "under 1 week"), (float("inf"), "longer"))  # fmt: skip
-HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-style-src 'unsafe-inline'"><meta name="viewport" content="width=device-width">"""
-STYLE = Path(__file__).with_name("report.css")
+PAGE = Template((Path(__file__).parent / "report.html").read_text("utf-8"))
 
 Chart = Sequence[tuple[str, Sequence[int]]]
 
@@ -88,8 +86,7 @@ def page(environment: str, month: str, wanted: Period, found: Figures, now: date
         _chart("For an operator to look at", "", [(reason, [count]) for reason, count in found.reviews.most_common()]),
         _chart("Released, by currency", "", [(f"{total} {name}", []) for name, total in sorted(found.amounts.items())]),
     ]  # fmt: skip
-    style = f"<title>{_text(title)}</title><style>\n{STYLE.read_text('utf-8')}</style></head>"
-    return f"{HEAD}{style}<body>\n{'\n'.join(parts)}\n</body></html>\n"
+    return PAGE.substitute(title=_text(title), body="\n".join(parts))
 
 
 def _steps(seconds: Sequence[float]) -> Chart:
@@ -105,7 +102,7 @@ def _half(times: Sequence[float]) -> str:
 
 
 def _span(seconds: float) -> str:
-    unit, size = next(((unit, size) for unit, size in (("h", 3600), ("min", 60)) if seconds >= 2 * size), ("s", 1))
+    unit, size = ("h", 3600) if seconds >= 7200 else ("min", 60) if seconds >= 120 else ("s", 1)
     return f"{seconds / size:.1f} {unit}"
 
 

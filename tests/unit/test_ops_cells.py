@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ops import cells, export, files
+from ops import export, files
 from ops.screen import Screen, clean, json_text, one_line
 from payments import exact_json
 from payments.facts import State
@@ -68,11 +68,11 @@ PARTS = ((";", ""), (";", " "), (";", "\xa0"), ("\t", ""), ("\n", ""), ("\r\n", 
 @pytest.mark.parametrize("sign", SIGNS, ids=ascii)
 def test_no_cell_begins_a_formula_and_none_hides_behind_what_parts_cells_elsewhere(sign: str) -> None:
     for ahead in AHEAD:
-        cell = cells.cell(f"{ahead}{sign}1+1")
+        cell = export.cell(f"{ahead}{sign}1+1")
         assert cell.startswith("'"), ascii(ahead)
         assert cell.replace("'", "") == f"{clean(ahead, keep='\t\r\n')}{sign}1+1"
     for part, blank in PARTS:
-        assert cells.cell(f"a{part}{blank}{sign}1+1") == f"a{part}'{blank}{sign}1+1"
+        assert export.cell(f"a{part}{blank}{sign}1+1") == f"a{part}'{blank}{sign}1+1"
 
 
 SAME = [
@@ -93,21 +93,21 @@ PROTECTED = [
 
 @pytest.mark.parametrize(("value", "text"), CELLS, ids=ascii)
 def test_cells_are_exact_and_other_text_stays_as_it_is(value: object, text: str) -> None:
-    assert cells.cell(value) == text
+    assert export.cell(value) == text
 
 
 @pytest.mark.parametrize(("value", "cell"), PROTECTED)
 def test_only_text_that_would_be_guessed_is_protected(value: object, cell: str) -> None:
-    assert cells.spreadsheet(value) == cell
+    assert export.spreadsheet(value) == cell
 
 
 def test_a_terminal_gets_no_line_breaks_inside_a_cell() -> None:
-    assert cells.cell("a\r\nb", to_terminal=True) == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
+    assert export.cell("a\r\nb", to_terminal=True) == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
 
 
 def test_rows_are_written_as_csv_and_as_json() -> None:
     texts, rows = [StringIO(newline=""), StringIO()], [{"order_id": "1", "says": "=x", "reason": None}]
-    assert [cells.write(out, ("order_id", "says", "reason"), rows, out is texts[1]) for out in texts] == [1, 1]
+    assert [export.write(out, ("order_id", "says", "reason"), rows, out is texts[1]) for out in texts] == [1, 1]
     assert texts[0].getvalue().splitlines() == ["order_id,says,reason", "1,'=x,"]
     assert json.loads(texts[1].getvalue()) == rows[0]
 
@@ -117,7 +117,7 @@ def test_a_row_has_every_column_and_the_providers_digits() -> None:
     said = record(State.VOIDED)["provider"] | fee
     row = export.row(record(State.VOIDED, provider=said, provider_code="4150", provider_message="Refused"))
     assert (tuple(row), len(row)) == (export.COLUMNS, 29)
-    assert [cells.cell(row[f"provider_{name}"]) for name in ("amount", "fee_amount", "fee_currency", "code", "message")] == [
+    assert [export.cell(row[f"provider_{name}"]) for name in ("amount", "fee_amount", "fee_currency", "code", "message")] == [
         "100.00", "1.0", "UAH", "4150", "Refused",
     ]  # fmt: skip
     assert row["pos_id"] == POS_ID
@@ -137,7 +137,7 @@ def test_a_spreadsheet_shows_text_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "voids.csv"
     rows = (export.row(record(State.VOIDED, order_id=text)) for text in TEXTS)
     with files.output(str(path), excel=True) as out:
-        cells.write(out, export.COLUMNS, rows, as_json=False, excel=True)
+        export.write(out, export.COLUMNS, rows, as_json=False, excel=True)
     # UTF-8, as the mark says to whoever opens it by hand; and every guess that there is.
     options = [
         "--headless",

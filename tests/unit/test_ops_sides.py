@@ -123,9 +123,8 @@ class Book:
                 raise OpsError("nothing can be said")
             return self.views[order]
 
-        sides = reconcile.Sides(lambda order, _: self.records.get(order), look)
         pace = reconcile.Pace(1000, lambda: 0.0, lambda _: None)
-        run = reconcile.Run(sides, reconcile.Journal(folder, "q"), pace)
+        run = reconcile.Run(lambda order, _: self.records.get(order), look, reconcile.Journal(folder, "q"), pace)
         return [row for rows in run.over(list(read) or list(self.records.values()), named) for row in rows]
 
 

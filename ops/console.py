@@ -8,14 +8,12 @@ this process.
 import hmac
 import re
 import secrets
-import sys
 from argparse import Namespace
 from copy import replace
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 from local.console.server import HEADERS, POLICY, Page, is_own_page, is_page, page, refused
+from local.loopback import Handler, LoopbackServer, Unframed, read_body
 from ops import api
 from ops.errors import told
 from ops.places import OpsError, Place, api_url
@@ -80,47 +78,27 @@ class Console:
         return Page(reply.status, [*passed, ("Content-Security-Policy", POLICY), *HEADERS], reply.body)
 
 
-class _Server(ThreadingHTTPServer):
-    """Takes browsers that hang up as they come."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            super().handle_error(request, client_address)
-
-
-def start(console: Console, port: int) -> ThreadingHTTPServer:
+def start(console: Console, port: int) -> LoopbackServer:
     """Listen; whoever calls it lets it serve. Raises OpsError for a port that is taken."""
 
-    class Door(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 75
-
-        def do_GET(self) -> None:
-            length = self.headers.get("Content-Length", "0")
-            self.close_connection = not (length.isascii() and length.isdecimal() and int(length) <= LARGEST_BODY)
-            if self.close_connection or "Transfer-Encoding" in self.headers:
-                return self._send(refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large"))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            # From the request line: the server's own `path` folds leading slashes.
-            target, body = self.requestline.split(" ")[1], self.rfile.read(int(length))
-            return self._send(console.answer(self.command, target, headers, body))
-
-        do_POST = do_GET
-
-        def _send(self, found: Page) -> None:
+    class Door(Handler):
+        def serve(self) -> None:
+            found = refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
+            try:
+                if len(body := read_body(self)) <= LARGEST_BODY:
+                    headers = {name.lower(): value for name, value in self.headers.items()}
+                    # From the request line: the server's own `path` folds leading slashes.
+                    found = console.answer(self.command, self.requestline.split(" ")[1], headers, body)
+            except Unframed:
+                self.close_connection = True
             self.send_response_only(found.status)
             for name, value in [*found.headers, ("Content-Length", str(len(found.body)))]:
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(found.body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass  # an address names an order
+            self.wfile.write(b"" if self.command == "HEAD" else found.body)
 
     try:
-        server = _Server((LOOPBACK, port), Door)
+        server = LoopbackServer((LOOPBACK, port), Door)
     except (OSError, OverflowError) as error:
         raise OpsError(f"port {port} cannot be used: {getattr(error, 'strerror', None) or error}") from None
     console.port = server.server_address[1]

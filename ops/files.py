@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -20,17 +20,14 @@ from ops.places import OpsError
 from ops.screen import progress_console
 
 
-@contextmanager
-def output(path: str | None, excel: bool = False) -> Iterator[TextIO]:
-    """Standard output, or a text file that gets its name when it is complete: half of it is not taken for the whole.
+def output(path: str | None, excel: bool = False) -> AbstractContextManager[TextIO]:
+    """Standard output, or the file that is named. Excel takes UTF-8 for something else unless it begins with a mark."""
+    return nullcontext(sys.stdout) if path is None else whole_file(path, "utf-8-sig" if excel else "utf-8")
 
-    Raises OpsError for a path that cannot be written.
-    """
-    if path is None:
-        yield sys.stdout
-        return
-    # Excel takes UTF-8 for something else unless it begins with a mark.
-    encoding = "utf-8-sig" if excel else "utf-8"
+
+@contextmanager
+def whole_file(path: str, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """A text file that gets its name when it is complete: half of it is not taken for the whole. Raises OpsError."""
     try:
         target = Path(os.path.realpath(path))
         part = target.with_name(f".{target.name}.{os.getpid()}.part")

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,11 @@ import pytest
 import yaml
 
 from tests.conftest import LONGEST_FIRST, SECOND_SERVICE, group, rank
+from tests.unit.test_project import ROOT, TOOLS, files, pins
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ("README.md", "README.uk.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 CHANGES = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-
-
-def tracked() -> list[Path]:
-    listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return [Path(name) for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+PATHS = [Path(name) for name in files()]
 
 
 def read(name: str) -> str:
@@ -35,65 +27,47 @@ def parsed(name: str) -> Any:
     return yaml.safe_load(read(name))
 
 
-def pinned() -> set[str]:
-    return set(re.findall(r"^([\w-]+)==", read("requirements-dev.txt"), re.MULTILINE))
-
-
 # Texts
 
 
-def test_the_changelogs_newest_version_is_the_contracts() -> None:
-    versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", read("CHANGELOG.md"), re.MULTILINE)
+def test_the_changelog_has_the_form_that_it_names_and_its_newest_version_is_the_contracts() -> None:
+    text = read("CHANGELOG.md")
+    versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", text, re.MULTILINE)
     assert versions[0] == json.loads(read("docs/openapi.json"))["info"]["version"]
     assert versions == sorted(versions, key=lambda text: [*map(int, text.split("."))], reverse=True)
-
-
-def test_the_changelog_has_the_form_that_it_names() -> None:
-    headings = re.findall(r"^(##+) (.+)$", read("CHANGELOG.md"), re.MULTILINE)
+    headings = re.findall(r"^(##+) (.+)$", text, re.MULTILINE)
     assert headings[0] == ("##", "[Unreleased]")
     assert {title for level, title in headings if level == "###"} <= CHANGES
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_every_command_that_a_text_names_exists(name: str) -> None:
-    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z]+)", read(name))) <= targets
-
-
-@pytest.mark.parametrize("name", TEXTS)
-def test_every_script_that_a_text_runs_exists(name: str) -> None:
-    assert [path for path in re.findall(r"python (\S+\.py)", read(name)) if not (ROOT / path).is_file()] == []
+def test_every_command_script_and_file_that_a_text_names_exists(name: str) -> None:
+    text, targets = read(name), set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)", text)) <= targets
+    linked = {link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)#]+)", text)}
+    named = set(re.findall(r"`((?:functions|infra|local|ops|play|proof|tests|docs|\.github)/[\w./-]+)`", text))
+    scripts = set(re.findall(r"python (\S+\.py)", text))
+    assert [path for path in sorted(linked | named | scripts) if not (ROOT / path).exists()] == []
 
 
 def test_coverage_is_told_for_every_part_that_it_measures() -> None:
     rows = re.findall(r"^\| (`[a-z`, ]+`) \| [\d–]", read("CONTRIBUTING.md"), re.MULTILINE)
-    told = {name for row in rows for name in re.findall("[a-z]+", row)}
-    settings = tomllib.loads(read("pyproject.toml"))["tool"]["coverage"]["run"]
-    assert told == set(settings["source"])
-
-
-@pytest.mark.parametrize("name", TEXTS)
-def test_every_file_that_a_text_names_exists(name: str) -> None:
-    linked = {link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)#]+)", read(name))}
-    named = set(re.findall(r"`((?:functions|infra|local|ops|play|proof|tests|docs|\.github)/[\w./-]+)`", read(name)))
-    assert [path for path in sorted(linked | named) if not (ROOT / path).exists()] == []
+    assert {name for row in rows for name in re.findall("[a-z]+", row)} == set(TOOLS["coverage"]["run"]["source"])
 
 
 def test_a_word_has_one_line_and_so_one_meaning() -> None:
     table = read("CONTRIBUTING.md").partition("## Words")[2].partition("## Coverage")[0]
-    terms = [term for line in table.splitlines() if line.startswith("| **")
-             for term in re.findall(r"\*\*(.+?)\*\*", line.split("|")[1])]  # fmt: skip
+    lines = [line.split("|")[1] for line in table.splitlines() if line.startswith("| **")]
+    terms = Counter(term for line in lines for term in re.findall(r"\*\*(.+?)\*\*", line))
     assert len(terms) > 30
-    assert [term for term, times in Counter(terms).items() if times > 1] == []
+    assert [term for term, times in terms.items() if times > 1] == []
 
 
 # Tools
 
 
 def test_the_editor_and_the_formatter_agree() -> None:
-    settings = tomllib.loads(read("pyproject.toml"))["tool"]
-    (length,) = set(re.findall(r"max_line_length = (\d+)", read(".editorconfig")))
-    assert int(length) == settings["ruff"]["line-length"]
+    assert re.findall(r"max_line_length = (\d+)", read(".editorconfig")) == [str(TOOLS["ruff"]["line-length"])]
 
 
 def test_the_hooks_are_valid_and_use_the_projects_own_tools() -> None:
@@ -103,19 +77,16 @@ def test_the_hooks_are_valid_and_use_the_projects_own_tools() -> None:
     hooks = [hook for repo in parsed(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
     tools = {Path(hook["entry"].split()[0]) for hook in hooks}
     assert {tool.parent for tool in tools} == {Path(".venv/bin")}
-    assert {tool.name for tool in tools} - {"python"} <= pinned()
+    assert {tool.name for tool in tools} - {"python"} <= pins(ROOT / "requirements-dev.txt").keys()
 
 
-def test_the_workflow_runs_the_test_command_on_both_systems_with_no_rights() -> None:
+def test_the_workflow_runs_the_test_command_on_both_systems_with_no_rights_by_pinned_actions() -> None:
     workflow = parsed(".github/workflows/ci.yml")
     assert workflow["permissions"] == {"contents": "read"}
     job = workflow["jobs"]["test"]
     assert {name.partition("-")[0] for name in job["strategy"]["matrix"]["os"]} == {"ubuntu", "macos"}
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make test"]
     assert "exec make test" in read(".ci/run")
-
-
-def test_actions_are_pinned_to_a_commit_beside_their_version() -> None:
     used = re.findall(r"uses: (.+)", read(".github/workflows/ci.yml"))
     assert len(used) >= 2
     assert [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
@@ -125,15 +96,14 @@ ECOSYSTEMS = {"package.json": "npm", "composer.json": "composer", "pyproject.tom
 
 
 def test_updates_are_proposed_for_every_place_that_names_a_version() -> None:
-    updates = parsed(".github/dependabot.yml")["updates"]
     watched = {
         (update["package-ecosystem"], folder.strip("/") or ".")
-        for update in updates
+        for update in parsed(".github/dependabot.yml")["updates"]
         for folder in [*update.get("directories", []), *([update["directory"]] if "directory" in update else [])]
     }
     needed = {
         (ECOSYSTEMS.get(path.name, "pip"), path.parent.as_posix())
-        for path in tracked()
+        for path in PATHS
         if path.name in ECOSYSTEMS or re.fullmatch(r"requirements.*\.(in|txt)", path.name)
     }
     assert needed | {("github-actions", ".")} <= watched
@@ -142,14 +112,9 @@ def test_updates_are_proposed_for_every_place_that_names_a_version() -> None:
 # Groups of tests
 
 
-def test_the_groups_of_tests_are_of_files_that_exist() -> None:
-    integration = {path.stem for path in tracked() if path.parent.as_posix() == "tests/integration"}
-    assert set(SECOND_SERVICE) <= integration
-    found = {group(path.as_posix()) for path in tracked() if path.name.startswith("test_")}
-    assert set(LONGEST_FIRST) <= found
-
-
-def test_the_longest_groups_come_first() -> None:
+def test_the_groups_of_tests_are_of_files_that_exist_and_the_longest_come_first() -> None:
+    assert set(SECOND_SERVICE) <= {path.stem for path in PATHS if path.parent.as_posix() == "tests/integration"}
+    assert set(LONGEST_FIRST) <= {group(path.as_posix()) for path in PATHS if path.name.startswith("test_")}
     order = ["tests/unit/test_a.py::t", "tests/infra/test_b.py::t", "tests/integration/test_console.py::t[::]"]
     assert sorted(order, key=rank) == order[::-1]
     assert group("tests/unit/test_a.py::t") != group("tests/unit/test_b.py::t")

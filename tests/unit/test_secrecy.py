@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -44,80 +45,64 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     return scene
 
 
+VOID = json.dumps({"order_id": "123", "order_currency": "UAH"})
+HEADERS = {"Content-Type": "application/json", "Authorization": "SENTINEL-authorization"}
+
+
 def everything(scene: Scene) -> str:
     """Each function once, whatever it says: answers and exception texts."""
     data, signature = make.signed(make.fields("pending"), SENTINELS["api_secret"])
-    header = {"Content-Type": "application/json", "Authorization": "SENTINEL-authorization"}
+    assert b"SENTINEL" not in signature
+    sent = [(data, signature), (data, b"SENTINEL-forged-signature"), make.signed(b"x", SENTINELS["api_secret"])]
     calls: list[Callable[[], Any]] = [
-        lambda: submit_void.handler(
-            make.gateway_event(json.dumps({"order_id": "123", "order_currency": "UAH"}), header), None
-        ),
-        lambda: receive_webhook.handler(make.webhook_event(data, signature), None),
-        lambda: receive_webhook.handler(make.webhook_event(data, b"SENTINEL-forged-signature"), None),
-        lambda: receive_webhook.handler(make.webhook_event(*make.signed(b"x", SENTINELS["api_secret"])), None),
+        lambda: submit_void.handler(make.gateway_event(VOID, HEADERS), None),
+        *(partial(receive_webhook.handler, make.webhook_event(*each), None) for each in sent),
         lambda: settle_voids.handler({}, Remaining()),
-        lambda: read_voids.handler(make.gateway_event(None, header, pathParameters={"order_id": "123"}), None),
-        lambda: read_voids.handler(make.gateway_event(None, header), None),
+        lambda: read_voids.handler(make.gateway_event(None, HEADERS, pathParameters={"order_id": "123"}), None),
+        lambda: read_voids.handler(make.gateway_event(None, HEADERS), None),
     ]
-    said = [signature.decode()]
+    said = list[str]()
     for call in calls:
         scene.wait(61)
         try:
             said.append(json.dumps(call()))
         except Exception as raised:  # noqa: BLE001 every text that leaves is of interest
             said.append(f"{raised!r} {raised}")
-    return "\n".join(said[1:]) if "SENTINEL" not in said[0] else "".join(said)
+    return "\n".join(said)
 
 
-def broken_table(scene: Scene) -> None:
-    def fail(name: str, arguments: dict[str, Any]) -> None:
-        raise error("InternalServerError", name)
-
-    scene.table.before = fail
+def refused(name: str, arguments: dict[str, Any]) -> None:
+    raise error("InternalServerError", name)
 
 
-def broken_secret(scene: Scene) -> None:
-    scene.secrets.out_of_reach("AccessDeniedException")
+def crashed(name: str, arguments: dict[str, Any]) -> None:
+    raise KeyError(f"SENTINEL {arguments}")
 
 
-def malformed_secret(scene: Scene) -> None:
-    scene.secrets.stages["AWSCURRENT"] = '{"api_secret":"SENTINEL-half'
+TROUBLES: dict[str, Callable[[Scene], None]] = {
+    "none": lambda _: None,
+    "no table": lambda scene: setattr(scene.table, "before", refused),
+    "no secret": lambda scene: scene.secrets.out_of_reach("AccessDeniedException"),
+    "half a secret": lambda scene: scene.secrets.stages.update(AWSCURRENT='{"api_secret":"SENTINEL-half'),
+}
 
 
-def crash(scene: Scene) -> None:
-    def fail(name: str, arguments: dict[str, Any]) -> None:
-        raise KeyError(f"SENTINEL {arguments}")
-
-    scene.table.before = fail
-
-
-def fine(scene: Scene) -> None:
-    return
-
-
-@pytest.mark.parametrize("trouble", [fine, broken_table, broken_secret, malformed_secret])
+@pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("line", [make.answer(), say.UNKNOWN, say.CREDENTIALS, say.REFUSED])
-def test_nothing_secret_leaves(
-    scene: Scene, capsys: pytest.CaptureFixture[str], trouble: Callable[[Scene], None], line: Answer
-) -> None:
+def test_nothing_secret_leaves(scene: Scene, capsys: pytest.CaptureFixture[str], trouble: str, line: Answer) -> None:
     _, signature = make.signed(make.fields("pending"), SENTINELS["api_secret"])
     scene.provider.answers, scene.provider.views = [line], [make.HELD, make.HELD, make.HELD]
-    trouble(scene)
-    answers = everything(scene)
-    captured = capsys.readouterr()
-    stored = json.dumps(list(scene.table.items.values()))
-    for text in (answers, captured.out, captured.err, stored):
+    TROUBLES[trouble](scene)
+    answers, captured = everything(scene), capsys.readouterr()
+    for text in (answers, captured.out, captured.err, json.dumps(list(scene.table.items.values()))):
         assert "SENTINEL" not in text
         assert signature.decode() not in text
     assert captured.out, "the log was captured"
 
 
 def test_the_text_of_a_crash_stays_inside(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    crash(scene)
-    event = make.gateway_event(
-        json.dumps({"order_id": "123", "order_currency": "UAH"}), {"Content-Type": "application/json"}
-    )
-    answer = submit_void.handler(event, None)
+    scene.table.before = crashed
+    answer = submit_void.handler(make.gateway_event(VOID, HEADERS), None)
     captured = capsys.readouterr()
     assert "SENTINEL" not in json.dumps(answer) + captured.out + captured.err
     assert "KeyError" in captured.out

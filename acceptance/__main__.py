@@ -13,17 +13,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from acceptance import report, undo
-from acceptance.redact import masked_account
+from acceptance.kept import load, locked, masked_account
 from acceptance.rows import FACTS, Finding, Verdict
 from acceptance.run import PROBES, ROWS, Stopped, Work, chosen, due, ready, reason, run
 from acceptance.site import Allowed, Site
-from acceptance.state import load, locked
 from infra import environments
 from ops import places
 from ops.errors import exit_code
@@ -48,9 +46,8 @@ def main(arguments: list[str]) -> int:
 def _worded(options: Arguments) -> int:
     """Whoever runs this gets one line for an error, as a row does."""
     try:
-        with _terminated_as_interrupted():
-            wanted = chosen(options.only)
-            return _list(wanted, options.json) if options.list else _accept(options, wanted)
+        wanted = chosen(options.only)
+        return _list(wanted, options.json) if options.list else _accept(options, wanted)
     except NotAllowed as error:
         _say(f"error: {one_line(str(error))}")
         return 2
@@ -58,20 +55,6 @@ def _worded(options: Arguments) -> int:
         raise
     except Exception as error:  # noqa: BLE001 the same
         raise OpsError(reason(error)) from None
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, from a pipeline that gives up, takes back what was made as Ctrl-C does."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -284,4 +267,6 @@ if __name__ == "__main__":
         if isinstance(stream, io.TextIOWrapper):
             # Orders have letters that this terminal's encoding may lack.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    # SIGTERM, from a pipeline that gives up, takes back what was made as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import botocore
 
-from acceptance.redact import masked_account
+from acceptance.kept import masked_account
 from acceptance.rows import Finding, Row, Verdict, not_seen
 from acceptance.run import ROWS
 from acceptance.site import Site
@@ -96,36 +96,36 @@ def counted(report: Document) -> str:
 
 def lines(report: Document) -> Iterator[str]:
     """The report for people: what is contradicted first, because somebody must act on it."""
-    yield from (f"# Acceptance of {report['stack']}", "", f"This is about {report['about']}.", "")
-    found = report["versions"]
-    yield f"- **{counted(report)}**"
+    found, contradicted = report["versions"], [row for row in report["rows"] if row["verdict"] == Verdict.CONTRADICTED]
+    yield f"# Acceptance of {report['stack']}\n\nThis is about {report['about']}.\n\n- **{counted(report)}**"
     yield f"- {report['at']}, account `{report['account']}`, region {report['region']}"
     yield f"- stack last changed {found['stack_updated']}; project {found['project']}"
     yield f"- Python {found['python']}, boto3 {found['boto3']}, botocore {found['botocore']}"
-    contradicted = [row for row in report["rows"] if row["verdict"] == Verdict.CONTRADICTED]
     if contradicted:
-        yield from ("", "## Contradicted: somebody must act", "")
+        yield "\n## Contradicted: somebody must act\n"
     for row in contradicted:
-        yield from (f"### `{row['id']}`: {_text(row['question'])}", "", f"- assumed: {_text(row['assumed'])}")
+        yield f"### `{row['id']}`: {_text(row['question'])}\n\n- assumed: {_text(row['assumed'])}"
         yield f"- depends on it: {', '.join(f'`{file}`' for file in row['depends'])} ({_text(row['rule'])})"
-        yield f"- do: {_text(row['if_contradicted'])}"
-        yield from (f"- setting: `{row['setting']}`", "") if row["setting"] else ("",)
+        yield (
+            f"- do: {_text(row['if_contradicted'])}"
+            + (f"\n- setting: `{row['setting']}`" if row["setting"] else "")
+            + "\n"
+        )
     if report["left_behind"]:
-        yield from ("", "## Left behind: run the same command with --clean", "")
+        yield "\n## Left behind: run the same command with --clean\n"
         yield from (f"- {_text(one)}" for one in report["left_behind"])
-    yield from ("", "## All rows", "", "| row | question | assumed | verdict |", "|---|---|---|---|")
+    yield "\n## All rows\n\n| row | question | assumed | verdict |\n|---|---|---|---|"
     for row in report["rows"]:
         verdict = f"**{row['verdict']}**" if row in contradicted else row["verdict"]
         question, assumed = (_text(row[name]).replace("|", "\\|") for name in ("question", "assumed"))
         yield f"| `{row['id']}` | {question} | {assumed} | {verdict} |"
-    yield from ("", "## Evidence")
+    yield "\n## Evidence"
     for row in report["rows"]:
-        yield from ("", f"### {row['id']}: {row['verdict']}", "")
-        yield from (_text(row["why"]), "") if row["why"] else ()
+        yield f"\n### {row['id']}: {row['verdict']}\n" + (f"\n{_text(row['why'])}\n" if row["why"] else "")
         yield f"Observed by: {_text(row['observed_by'])}" + (f" At {row['at']}." if row["at"] else "")
         if row["evidence"]:
             shown = json.dumps(row["evidence"], ensure_ascii=False, indent=1, default=str).replace("`", "'")
-            yield from ("", "```json", shown, "```")
+            yield f"\n```json\n{shown}\n```"
 
 
 def _text(text: str) -> str:

@@ -20,10 +20,9 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
 from acceptance import wire
+from acceptance.kept import Redactor, State
 from acceptance.line import Line
-from acceptance.redact import Redactor
 from acceptance.rows import FACTS
-from acceptance.state import State
 from acceptance.wire import Reply, Signer
 from infra.environment import Environment
 from ops import systems
@@ -189,11 +188,10 @@ class Site:
             sent = (signer or self.signer()).headers(method, self.origin + target, sent, body)
         return wire.send(self.origin, method, target, sent, body, source=source)
 
-    def submit(self, order: str, currency: str, *, key: str, comment: str | None = None) -> Reply:
+    def submit(self, order: str, currency: str, key: str) -> Reply:
         """Ask the service for a void, as a merchant does. Only for an order that was given, or that nobody has."""
-        document = {"order_id": order, "order_currency": currency} | ({"comment": comment} if comment else {})
-        sent = JSON | {"Idempotency-Key": key}
-        return self.call("POST", f"{self.base}/voids", headers=sent, body=wire.compact(document))
+        body = wire.compact({"order_id": order, "order_currency": currency, "comment": "acceptance"})
+        return self.call("POST", f"{self.base}/voids", headers=JSON | {"Idempotency-Key": key}, body=body)
 
     def read(self, order: str) -> Reply:
         """The service's record of an order."""
@@ -273,6 +271,11 @@ class Site:
         stage = self.client("apigateway").get_stage(restApiId=self.api_id, stageName=self.base.strip("/"))
         group = stage["accessLogSettings"]["destinationArn"].partition(":log-group:")[2].removesuffix(":*")
         return [json.loads(message) for message in self.log_messages(group, pattern, since)]
+
+    def log_group(self, function: str) -> str:
+        """Where a function logs to."""
+        configured = self.client("lambda").get_function_configuration(FunctionName=function)
+        return str(configured.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}")
 
     def log_messages(self, group: str, pattern: str, since: datetime) -> Iterable[str]:
         """Messages of one log group."""

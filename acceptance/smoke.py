@@ -43,7 +43,9 @@ def look(base: str, environment: Environment | None) -> Iterator[Result]:
         yield "skip", "whose credentials it has", "say ENVIRONMENT=…"
         return
     try:
-        site = Site(replace(_place(base, environment), api_url=base), environment)
+        local, where = environment.local, (environment.name, environment.region, None)
+        place = places.local(urlsplit(base).port or 80, None) if local else places.deployed(*where)
+        site = Site(replace(place, api_url=base), environment)
     except OpsError as error:
         yield "FAIL", SAYS["aws-own-address"].format(environment=environment.name), told(error)
         return
@@ -64,13 +66,6 @@ def check(site: Site, probe: Probe) -> Iterator[Result]:
             yield word, left.pop(finding.row), one_line(finding.why)
     except EXPECTED as error:
         yield "FAIL", next(iter(left.values())), told(error)
-
-
-def _place(base: str, environment: Environment) -> Place:
-    """Where it is; the local run is found by its port. Raises OpsError."""
-    if environment.local:
-        return places.local(urlsplit(base).port or 80, None)
-    return places.deployed(environment.name, environment.region, None)
 
 
 def main(arguments: list[str]) -> int:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from acceptance.calls import MARK, play
 from acceptance.rows import Finding, judged, not_seen
 from acceptance.site import Site
-from acceptance.undo import making, stages
+from acceptance.undo import MARK, making, play, stages
 from ops.places import OpsError
 
 HEADING = "Void corrected"
@@ -85,7 +84,7 @@ def release(site: Site) -> Iterator[Finding]:
         play(site, "describe", what | {"description": MARK})
         after = str(play(site, "publish", what)["after"])
         play(site, "share", what | {"weights": {after: SHARE}})
-        failed, group = _reads(site, READS), log_group(site, name)
+        failed, group = _reads(site, READS), site.log_group(name)
         served, _ = site.until("its log", lambda: _served(site, group, after), bool, site.patience.release)
         shown = {"reads": READS, "failed": failed, "new_version_served": served}
         yield judged("aws-release", served and not failed, shown)
@@ -110,9 +109,3 @@ def _served(site: Site, group: str, version: str) -> bool:
     newest = {"logGroupName": group, "orderBy": "LastEventTime", "descending": True, "limit": STREAMS}
     streams = site.client("logs").describe_log_streams(**newest)["logStreams"]
     return any(f"[{version}]" in one["logStreamName"] and one.get("creationTime", since) >= since for one in streams)
-
-
-def log_group(site: Site, name: str) -> str:
-    """Where a function logs to."""
-    configuration = site.client("lambda").get_function_configuration(FunctionName=name)
-    return str(configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}")

@@ -8,14 +8,12 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 
 from acceptance import line
-from acceptance.calls import play
 from acceptance.rows import Finding, judged, not_seen
 from acceptance.site import Site
-from acceptance.undo import making
+from acceptance.undo import making, play
 from acceptance.wire import Reply
 from ops.places import OpsError
 
@@ -119,7 +117,7 @@ def voided_by_service(site: Site, order: str, quiet: bool = True) -> dict[str, A
         key = f"acceptance-{now:%Y%m%dT%H%M%S}"
         noted = site.state.note(order, sent="service", key=key, sent_at=now.isoformat(), **what)
     # With its key a repetition sends nothing to the provider a second time.
-    reply = site.submit(order, noted["currency"], key=noted["key"], comment="acceptance")
+    reply = site.submit(order, noted["currency"], noted["key"])
     if reply.status not in (200, 202) or not reply.document:
         raise OpsError(f"the service answered {reply.status} {reply.problem or ''} to the void of {order}".rstrip())
     answer = {name: as_text(reply.document.get(name)) for name in KEPT}
@@ -128,14 +126,7 @@ def voided_by_service(site: Site, order: str, quiet: bool = True) -> dict[str, A
 
 def as_text(value: Any) -> Any:
     """Amounts as text, as a state file keeps them."""
-    match value:
-        case Decimal():
-            return str(value)
-        case dict():
-            return {name: as_text(item) for name, item in value.items()}
-        case list():
-            return [as_text(item) for item in value]
-    return value
+    return json.loads(json.dumps(value, default=str))
 
 
 def shows_void(reply: Reply) -> bool:

@@ -11,16 +11,15 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
 from acceptance import wire
-from acceptance.calls import play
 from acceptance.probes.holds import denied
 from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
-from acceptance.undo import making
+from acceptance.undo import making, play
 from acceptance.wire import NoAnswer, Reply
 from ops.places import OpsError
 
@@ -82,7 +81,7 @@ def order_kept(site: Site) -> Iterator[Finding]:
 def _refused_void(site: Site, order: str, key: str) -> None:
     """An attempt that ends at once, because the provider does not know the order. Raises OpsError."""
     site.refuse_a_live_project()
-    reply = site.submit(order, "UAH", key=f"acceptance-{key}")
+    reply = site.submit(order, "UAH", f"acceptance-{key}")
     state = (reply.document.get("void") or reply.document).get("state")
     if state not in ("failed", "voided"):
         raise OpsError(f"the void of an order that nobody has did not end: {reply.status} {reply.problem or state}")
@@ -125,11 +124,9 @@ def scratch(site: Site) -> Iterator[tuple[str, Callable[[str], Reply]]]:
             return wire.send(where, "GET", target, site.signer().headers("GET", where + target, {}, b""))
 
         def status() -> int | None:
-            """None while its name is not known everywhere."""
-            try:
+            with suppress(NoAnswer):  # its name is not known everywhere
                 return get("").status
-            except NoAnswer:
-                return None
+            return None
 
         last, _ = site.until("the new API to answer", status, lambda seen: seen == 200, site.patience.release)
         if last != 200:

@@ -16,9 +16,8 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
-from acceptance.redact import Redactor
+from acceptance.kept import Redactor, load
 from acceptance.site import HANDLERS, Allowed, Function, Site
-from acceptance.state import load
 from infra.environment import Environment
 from local.sandbox.doors import Door, Exchange
 from ops.places import Place

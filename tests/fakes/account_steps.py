@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from acceptance.calls import MARK
 from acceptance.probes import account as account_probes
-from acceptance.probes import changes, figures
+from acceptance.probes import changes
 from acceptance.rows import FACTS
+from acceptance.undo import MARK
 from tests.fakes.account import ACCOUNT, REGION, STACK, Step
 
 Steps = list[Step]
@@ -134,7 +134,7 @@ def timed(milliseconds: int, count: int) -> Steps:
     lines = [WARM.format(milliseconds)] * count + [COLD.format(milliseconds)] * 5
     events = {"events": [{"message": line} for line in lines]}
     both: Steps = [("lambda", "get_function_configuration", CONFIGURATION), ("logs", "filter_log_events", events)]
-    return both * len(figures.PAPER_MS)
+    return both * len(account_probes.PAPER_MS)
 
 
 def consumed(units: float) -> Steps:

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from acceptance import __main__ as command
-from acceptance.calls import MARK
 from acceptance.run import ROWS
+from acceptance.undo import MARK
 from local.service import CREDENTIALS, Service
 from play.words import DIFFERENCES
 from tests import once

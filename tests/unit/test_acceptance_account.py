@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 import pytest
 
-from acceptance.calls import MARK
-from acceptance.probes import changes, figures, scratch
+from acceptance.probes import account as of_account
+from acceptance.probes import changes, scratch
 from acceptance.rows import FACTS, Finding, Verdict
 from acceptance.run import PROBES, findings
 from acceptance.site import Site
+from acceptance.undo import MARK
 from local.sandbox.doors import Exchange
 from tests.fakes import account_steps as aws
 from tests.fakes.account import SECRET, START, Account, Step, an_api, deployed, reply
@@ -231,5 +232,5 @@ def test_the_function_of_a_few_minutes_does_what_it_is_asked() -> None:
     ("START RequestId: 1 Version: 5", None), ('{"message": "REPORT Duration: 1 ms\tBilled"}', None),
 ])  # fmt: skip
 def test_report_lines_are_read(line: str, report: tuple[object, ...] | None) -> None:
-    found = figures.REPORT.match(line)
+    found = of_account.REPORT.match(line)
     assert (found and found.groups()) == report

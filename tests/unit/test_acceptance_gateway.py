@@ -188,20 +188,6 @@ def test_what_would_be_bad_is_contradicted(api: Recorded, site: Site, wrong: str
     assert found.verdict is Verdict.CONTRADICTED, found
 
 
-def test_the_access_log_is_read_where_the_stage_says(
-    site: Site, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(site, "access_log")
-    group = "arn:aws:logs:eu-central-1:111122223333:log-group:the-log:*"
-    account.plays(
-        ("apigateway", "get_stage", {"accessLogSettings": {"destinationArn": group}}),
-        ("logs", "filter_log_events", {"events": [{"message": '{"status": "403"}'}]}),
-    )
-    assert site.access_log("{ $.status = 403 }", site.now()) == [{"status": "403"}]
-    assert account.asked("apigateway:GetStage") == [{"restApiId": "api1234567", "stageName": "v1"}]
-    assert account.asked("logs:FilterLogEvents")[0]["logGroupName"] == "the-log"
-
-
 # What must be brought along: row, what was brought, what is said.
 NOBODY = {"expired_profile": "nobody", "merchant_profile": "nobody"}
 NEEDS: list[tuple[str, dict[str, Any], str]] = [

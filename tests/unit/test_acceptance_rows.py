@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from acceptance import __main__ as command
-from acceptance.probes import figures
+from acceptance.probes import account
 from acceptance.rows import Row
 from acceptance.run import PROBES, ROWS
 from play.words import DIFFERENCES
@@ -74,9 +74,9 @@ def test_the_paper_is_the_documents() -> None:
         ("receive_webhook", "a webhook lasts"),
         ("read_voids", "a read"),
     ):
-        assert f"{says} {figures.PAPER_MS[stem]} ms" in page
-        assert f"at most {figures.PAPER_MS[stem]} ms" in KNOWN[f"aws-times-{stem.replace('_', '-')}"].assumed
-    assert f"{figures.PAPER_UNITS} million units" in page
+        assert f"{says} {account.PAPER_MS[stem]} ms" in page
+        assert f"at most {account.PAPER_MS[stem]} ms" in KNOWN[f"aws-times-{stem.replace('_', '-')}"].assumed
+    assert f"{account.PAPER_UNITS} million units" in page
 
 
 def test_the_first_day_is_the_same_in_both_languages() -> None:

@@ -14,10 +14,10 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from acceptance import __main__ as command
 from acceptance import run as runner
 from acceptance import undo, wire
-from acceptance.calls import MARK
+from acceptance.kept import load
 from acceptance.rows import FACTS, Finding, Probe, Verdict, judged, not_seen
 from acceptance.site import HANDLERS, Site
-from acceptance.state import load
+from acceptance.undo import MARK
 from local.sandbox.doors import Exchange
 from ops import places
 from ops.places import OpsError, Place

@@ -48,10 +48,11 @@ def operation(
     return read
 
 
-def answer(status: str = "success", operation_id: str | None = MINE, **more: object) -> Answer:
+def answer(status: str = "success", operation_id: str | None = MINE, **more: Any) -> Answer:
     """An answer to our POST."""
     kind = {"success": AnswerKind.SUCCESS, "failure": AnswerKind.FAILURE}.get(status, AnswerKind.PENDING)
-    return Answer(kind, operation(status, "void", operation_id, **more))
+    named = operation(**{"status": status, "method": "void", "operation_id": operation_id, **more})
+    return Answer(kind, named, code=str(named.fields["status_code"]))
 
 
 HOLD = operation(method="auth", operation_id="hold")

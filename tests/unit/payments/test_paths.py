@@ -79,19 +79,18 @@ class Play:
         if status == "cut":
             self.scene.provider.refuses_connections()
         else:
-            named = None if name == "-" else name or f"o{key[1:]}"
-            self.scene.provider.answers = [ANSWERS.get(status) or make.answer(status, named)]
+            named = _fields("void", "" if name == "-" else name or f"o{key[1:]}", status)
+            self.scene.provider.answers = [ANSWERS.get(status) or make.answer(**named)]
         body = json.dumps({"order_id": make.ORDER, "order_currency": "UAH"})
         self._call(submit_void, body, {"Idempotency-Key": key})
 
     def list(self, *rows: str) -> None:
-        shown = [make.operation(status, method, name or None) for method, name, status in map(_row, rows) if status]
+        shown = [make.operation(**_fields(*row.split("/"))) for row in rows if "/" in row]
         whole: OrderView | None = make.view(*shown)
         self.truth.shown = {"404": make.ABSENT, "unanswered": None}.get(" ".join(rows), whole)
 
     def hook(self, row: str, *more: str) -> None:
-        method, name, status = _row(row)
-        fields = make.fields(status, method, name or None, **dict(each.split("=", 1) for each in more))
+        fields = make.fields(**_fields(*row.split("/")), **dict(each.split("=", 1) for each in more))
         receive(self.scene.storage, *make.signed(fields))
 
     def read(self, **query: str) -> None:
@@ -139,7 +138,7 @@ class Play:
             str(document.get("type", "")).removeprefix("urn:void-service:problem:"), f"by={self.author}",
             f"sent={len(self.scene.provider.sent)}", f"wait={headers.get('Retry-After')}",
             f"version={record.get('version')}", f"operation={(record.get('provider') or {}).get('operation_id')}",
-            f"webhooks={len(record.get('webhooks', ()))}",
+            f"webhooks={len(record.get('webhooks', ()))}", f"code={record.get('provider_code')}",
             *(each for each, true in (
                 ("corrected", record.get("corrected")), ("resend", record.get("resend_allowed")),
                 ("replayed", "Idempotency-Replayed" in headers)) if true),
@@ -147,9 +146,12 @@ class Play:
         }  # fmt: skip
 
 
-def _row(text: str) -> tuple[str, str, str]:
-    method, name, status = (*text.split("/"), "", "")[:3]
-    return method, name, status
+def _fields(method: str, names: str, status: str) -> dict[str, Any]:
+    """`void/o1+t1/failure:4150`: an operation's method, its operation_id and transaction_id, its status and code."""
+    (name, _, transaction), (status, _, code) = names.partition("+"), status.partition(":")
+    named = {"operation_id": name or None, "transaction_id": transaction or None}
+    hold = {"payment_id": name} if method == "auth" else {}
+    return {"method": method, "status": status, "status_code": code or "1009", **named, **hold}
 
 
 @pytest.mark.parametrize(("name", "path"), PATHS.items(), ids=PATHS)

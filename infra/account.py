@@ -4,20 +4,15 @@ Promises one clear sentence for whatever is missing, and nothing else than AWS's
 credentials, the same region as the stack. Never imports the CDK.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    TokenRetrievalError,
-)
+from botocore import exceptions
 
 from infra.environment import Environment
 
+SIGNED_OUT = (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.TokenRetrievalError)
 EXPIRED = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
 
 
@@ -41,15 +36,11 @@ class Account:
         answer: dict[str, Any] = self._try(lambda: getattr(self._client(service), operation)(**parameters))
         return answer
 
-    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
-        """What all pages of a listing hold. Raises Refused."""
-
-        def collect() -> list[Any]:
-            pages = self._client(service).get_paginator(operation).paginate(**parameters)
-            return [item for page in pages for item in page[key]]
-
-        found: list[Any] = self._try(collect)
-        return found
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+        """What all pages of a listing hold, a page at a time: it may be more than fits in memory. Raises Refused."""
+        pages = iter(self._client(service).get_paginator(operation).paginate(**parameters))
+        while page := self._try(lambda: next(pages, None)):
+            yield from page[key]
 
     def resources(self, kind: str) -> list[str]:
         """The physical names of the stack's resources of a type. Raises Refused."""
@@ -62,14 +53,14 @@ class Account:
     def _try(self, use: Callable[[], Any]) -> Any:
         try:
             return use()
-        except (NoCredentialsError, PartialCredentialsError, TokenRetrievalError) as error:
+        except SIGNED_OUT as error:
             raise Refused("no AWS credentials here: sign in, or set AWS_PROFILE") from error
-        except ClientError as error:
+        except exceptions.ClientError as error:
             code, operation = error.response["Error"]["Code"], error.operation_name
             if code == "ConditionalCheckFailedException":
                 raise Conflict(f"{operation}: the condition does not hold") from error
             if code in EXPIRED:
                 raise Refused(f"AWS does not accept these credentials ({code}): sign in again") from error
             raise Refused(f"AWS refuses {operation}: {error.response['Error'].get('Message', code)}") from error
-        except BotoCoreError as error:
+        except exceptions.BotoCoreError as error:
             raise Refused(f"AWS is out of reach: {error}") from error

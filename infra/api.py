@@ -9,18 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_certificatemanager as acm
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_wafv2 as wafv2
+from aws_cdk import aws_apigateway, aws_certificatemanager, aws_iam, aws_kms, aws_lambda, aws_wafv2
 from constructs import Construct
 
 from infra import callers, gateway_responses, tokens
 from infra.callers import STAGE
 from infra.environment import CustomDomain, Environment
 from infra.nag import accept
+from infra.resources import resource_of
 from infra.storage import forgotten_in_the_end
 
 ACCESS_LOG = {
@@ -42,17 +38,11 @@ ACCESS_LOG = {
 
 class Api(Construct):
     def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        environment: Environment,
-        *,
-        public_url: str | None,
-        key: kms.IKey | None = None,
+        self, scope: Construct, name: str, environment: Environment, public_url: str | None, key: aws_kms.IKey | None
     ) -> None:
         super().__init__(scope, name)
         stack = cdk.Stack.of(self)
-        policy = iam.PolicyDocument.from_json(callers.resource_policy(environment, stack.partition, stack.account))
+        policy = aws_iam.PolicyDocument.from_json(callers.resource_policy(environment, stack.partition, stack.account))
         self.rest = self.rest_api(environment, policy, key)
         self.tokens = tokens.Tokens(self, "Tokens", self.rest, environment) if environment.token_issuers else None
         # These count only once they are deployed: another policy, address or authorizer is another deployment.
@@ -64,7 +54,7 @@ class Api(Construct):
             attach_domain(self.rest, environment.custom_domain)
         if environment.web_acl_arn is not None:
             front = self.rest.deployment_stage.stage_arn
-            wafv2.CfnWebACLAssociation(self, "Filter", resource_arn=front, web_acl_arn=environment.web_acl_arn)
+            aws_wafv2.CfnWebACLAssociation(self, "Filter", resource_arn=front, web_acl_arn=environment.web_acl_arn)
         # From the id and the literal stage: the stage depends on the routes, the routes on the function that
         # needs this address, so a reference to the stage would be a cycle.
         own = f"https://{self.rest.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}"
@@ -75,45 +65,44 @@ class Api(Construct):
         self.webhook_url = f"{self.url}/webhooks/financial-line"
 
     def rest_api(
-        self, environment: Environment, policy: iam.PolicyDocument, key: kms.IKey | None
-    ) -> apigateway.RestApi:
-        rest = apigateway.RestApi(
+        self, environment: Environment, policy: aws_iam.PolicyDocument, key: aws_kms.IKey | None
+    ) -> aws_apigateway.RestApi:
+        rest = aws_apigateway.RestApi(
             self,
             "Rest",
             rest_api_name=cdk.Stack.of(self).stack_name,
-            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            endpoint_types=[aws_apigateway.EndpointType.REGIONAL],
             policy=policy,
             disable_execute_api_endpoint=environment.close_default_address,  # one door, one certificate
             cloud_watch_role=False,  # one per account and region, a prerequisite: not each stack's to overwrite
             deploy_options=self.stage(environment, key),
         )
         rest.node.try_remove_child("Endpoint")  # the stack has an output for it, with the custom domain in it
-        resource = rest.node.default_child
-        if not isinstance(resource, apigateway.CfnRestApi):
-            raise TypeError("the API is not a resource")
-        resource.security_policy = "TLS_1_2"  # without a policy of its own a regional API still speaks TLS 1.0
+        # Without a policy of its own a regional API still speaks TLS 1.0.
+        resource_of(rest, aws_apigateway.CfnRestApi).security_policy = "TLS_1_2"
         accept(rest, "no request validation")
-        accept(rest.deployment_stage, "no execution logs")
-        accept(rest.deployment_stage, "no web acl")
+        accept(rest.deployment_stage, "no execution logs", "no web acl")
         return rest
 
-    def stage(self, environment: Environment, key: kms.IKey | None) -> apigateway.StageOptions:
+    def stage(self, environment: Environment, key: aws_kms.IKey | None) -> aws_apigateway.StageOptions:
         self.access_log = forgotten_in_the_end(self, "AccessLog", environment, key)
-        fields = ACCESS_LOG | tokens.caller_in_log(environment)
+        # The client, as far as API Gateway tells; by the same claim of each issuer.
+        claims = [f"$context.authorizer.claims.{each.caller_claim}" for each in environment.token_issuers]
+        by_token = {"client": claims[0]} if claims else {}
         quiet: dict[str, Any] = {
-            "logging_level": apigateway.MethodLoggingLevel.OFF,  # execution logs would hold bodies
+            "logging_level": aws_apigateway.MethodLoggingLevel.OFF,  # execution logs would hold bodies
             "data_trace_enabled": False,
             "metrics_enabled": False,  # by method they cost as much as all else; the API's own stay, and are free
         }
         # The webhook has its own bucket: a flood of webhooks must not stop the merchant, nor the other way round.
         webhook, merchant = environment.webhook_throttle, environment.merchant_throttle
-        of_webhook = apigateway.MethodDeploymentOptions(
+        of_webhook = aws_apigateway.MethodDeploymentOptions(
             throttling_rate_limit=webhook.requests_per_second, throttling_burst_limit=webhook.burst, **quiet
         )
-        return apigateway.StageOptions(
+        return aws_apigateway.StageOptions(
             stage_name=STAGE,
-            access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
-            access_log_format=apigateway.AccessLogFormat.custom(json.dumps(fields)),
+            access_log_destination=aws_apigateway.LogGroupLogDestination(self.access_log),
+            access_log_format=aws_apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG | by_token)),
             tracing_enabled=environment.tracing,
             throttling_rate_limit=merchant.requests_per_second,
             throttling_burst_limit=merchant.burst,
@@ -121,9 +110,9 @@ class Api(Construct):
             **quiet,
         )
 
-    def route(self, live: Mapping[str, lambda_.IFunction]) -> None:
+    def route(self, live: Mapping[str, aws_lambda.IFunction]) -> None:
         """`live`: the functions by their construct's name."""
-        signed, anyone = apigateway.AuthorizationType.IAM, apigateway.AuthorizationType.NONE
+        signed, anyone = aws_apigateway.AuthorizationType.IAM, aws_apigateway.AuthorizationType.NONE
         submit, read = invoke(live["SubmitVoid"]), invoke(live["ReadVoids"])
         voids = self.rest.root.add_resource("voids")
         void = voids.add_resource("{order_id}")
@@ -145,7 +134,6 @@ class Api(Construct):
                 (voids.add_resource("{order_id}"), "GET", read, "read"),
             ):
                 self.tokens.protect(resource.add_method(method, function), right)
-            tokens.tell(cdk.Stack.of(self), self.url)
 
     def policy_of(self, *routes: str) -> str:
         """The identity policy of whoever uses these routes, ready to paste."""
@@ -154,24 +142,20 @@ class Api(Construct):
         return stack.to_json_string(callers.identity_policy(arn, routes))
 
 
-def invoke(function: lambda_.IFunction) -> apigateway.LambdaIntegration:
-    return apigateway.LambdaIntegration(function, allow_test_invoke=False)
+def invoke(function: aws_lambda.IFunction) -> aws_apigateway.LambdaIntegration:
+    return aws_apigateway.LambdaIntegration(function, allow_test_invoke=False)
 
 
-def attach_domain(rest: apigateway.RestApi, domain: CustomDomain) -> None:
+def attach_domain(rest: aws_apigateway.RestApi, domain: CustomDomain) -> None:
     """Base path = stage name, so that the same paths hold; the DNS record is the owner's of the zone."""
-    certificate = acm.Certificate.from_certificate_arn(rest, "Certificate", domain.certificate_arn)
+    certificate = aws_certificatemanager.Certificate.from_certificate_arn(rest, "Certificate", domain.certificate_arn)
     custom = rest.add_domain_name(
         "Domain",
         domain_name=domain.name,
         certificate=certificate,
-        endpoint_type=apigateway.EndpointType.REGIONAL,
-        security_policy=apigateway.SecurityPolicy.TLS_1_2,
+        endpoint_type=aws_apigateway.EndpointType.REGIONAL,
+        security_policy=aws_apigateway.SecurityPolicy.TLS_1_2,
         base_path=STAGE,
     )
-    cdk.CfnOutput(
-        cdk.Stack.of(rest),
-        "DomainTarget",
-        value=custom.domain_name_alias_domain_name,
-        description="CNAME of the domain",
-    )
+    target, stack = custom.domain_name_alias_domain_name, cdk.Stack.of(rest)
+    cdk.CfnOutput(stack, "DomainTarget", value=target, description="CNAME of the domain")

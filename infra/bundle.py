@@ -71,27 +71,13 @@ def bundle(out: Path) -> None:
 
 def install_command(out: Path) -> list[str]:
     pinned = ["--quiet", "--target", str(out), "--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS)]
-    if importlib.util.find_spec("uv") is not None:
-        uv = [sys.executable, "-m", "uv"]
-    else:
-        found = shutil.which("uv")
-        uv = [found] if found else []
+    found = shutil.which("uv")
+    uv = [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else [found] if found else []
     if uv:
-        target = ["--python-version", PYTHON, "--python-platform", "aarch64-manylinux2014"]
-        return [
-            *uv,
-            "pip",
-            "install",
-            "--no-config",
-            "--python",
-            sys.executable,
-            "--link-mode",
-            "copy",
-            *target,
-            *pinned,
-        ]
-    target = ["--python-version", PYTHON, "--platform", "manylinux2014_aarch64", "--implementation", "cp"]
-    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-compile", *target, *pinned]
+        target = f"--python-version {PYTHON} --python-platform aarch64-manylinux2014 --link-mode copy".split()
+        return [*uv, "pip", "install", "--no-config", "--python", sys.executable, *target, *pinned]
+    target = f"--python-version {PYTHON} --platform manylinux2014_aarch64 --implementation cp --no-compile".split()
+    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *target, *pinned]
 
 
 def drop_what_never_runs(out: Path) -> None:

@@ -1,12 +1,12 @@
 """What an operator looks at in the morning: one dashboard, business on top and machine below, and the saved queries."""
 
 import aws_cdk as cdk
-from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_logs as logs
+from aws_cdk import aws_apigateway, aws_cloudwatch, aws_logs
 from constructs import Construct
 
+from infra.api import Api
 from infra.functions import Functions
+from infra.metrics import metric
 
 # What nobody is woken for is counted where it stands anyway: a metric would be billed for each hour, a line is not.
 FROM_THE_LOGS = {
@@ -23,55 +23,40 @@ COUNTED = {
 }  # fmt: skip
 
 
-def show(
-    scope: Construct,
-    rest: apigateway.RestApi,
-    functions: Functions,
-    alarms: list[cloudwatch.IAlarm],
-    namespace: str,
-) -> None:
+def show(scope: Construct, api: Api, functions: Functions, alarms: list[aws_cloudwatch.IAlarm], namespace: str) -> None:
     """`namespace`: where the functions' own metrics are."""
+    logs, view = [each.log_group.log_group_name for each in functions.all], aws_cloudwatch.LogQueryVisualizationType
     asked = [
-        cloudwatch.LogQueryWidget(
-            title=title,
-            log_group_names=[each.log_group.log_group_name for each in functions.all],
-            query_string=query,
-            view=cloudwatch.LogQueryVisualizationType.STACKEDAREA,
-            width=12,
-            height=6,
+        aws_cloudwatch.LogQueryWidget(
+            title=title, log_group_names=logs, query_string=query, view=view.STACKEDAREA, width=12, height=6
         )
         for title, query in FROM_THE_LOGS.items()
     ]
-    graphs = graphs_of(rest, functions, namespace)
-    drawn = [cloudwatch.GraphWidget(title=title, left=left, width=12, height=6) for title, left in graphs.items()]
-    status = cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=6)
+    graphs = graphs_of(api.rest, functions, namespace)
+    drawn = [aws_cloudwatch.GraphWidget(title=title, left=left, width=12, height=6) for title, left in graphs.items()]
+    status = aws_cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=6)
     pairs = [drawn[at : at + 2] for at in range(0, len(drawn), 2)]
     hours = cdk.Duration.hours(12)
-    cloudwatch.Dashboard(scope, "Dashboard", default_interval=hours, widgets=[[status], asked, *pairs])
+    aws_cloudwatch.Dashboard(scope, "Dashboard", default_interval=hours, widgets=[[status], asked, *pairs])
 
 
-def graphs_of(rest: apigateway.RestApi, functions: Functions, namespace: str) -> dict[str, list[cloudwatch.IMetric]]:
-    def custom(*names: str, statistic: str = "Sum", **dimensions: str) -> list[cloudwatch.IMetric]:
-        return [
-            cloudwatch.Metric(
-                namespace=namespace,
-                metric_name=name,
-                dimensions_map=dimensions or None,
-                period=cdk.Duration.minutes(5),
-                statistic=statistic,
-            )
-            for name in names
-        ]
+def graphs_of(
+    rest: aws_apigateway.RestApi, functions: Functions, namespace: str
+) -> dict[str, list[aws_cloudwatch.IMetric]]:
+    def custom(*names: str, statistic: str = "Sum", **dimensions: str) -> list[aws_cloudwatch.IMetric]:
+        return [metric(namespace, name, minutes=5, statistic=statistic, **dimensions) for name in names]
 
     service, every = {"service": "void-service"}, functions.all
-    troubles = [*(each.metric_errors() for each in every), *(each.metric_throttles() for each in every)]
     return {
         **{title: custom(*names, **service) for title, names in COUNTED.items()},
         "Oldest unsettled void, seconds": custom("OldestUnsettledSeconds", statistic="Maximum", **service),
         "Answers lost, callers refused": custom("AnswersLost", "CallersRefused"),
         "API": [rest.metric_count(), rest.metric_client_error(), rest.metric_server_error()],
         "API latency, ms": [rest.metric_latency(statistic=each) for each in ("p50", "p99")],
-        "Function errors and throttles": [*troubles],
+        "Function errors and throttles": [
+            *(each.metric_errors() for each in every),
+            *(each.metric_throttles() for each in every),
+        ],
         "Function duration p99, ms": [each.metric_duration(statistic="p99") for each in every],
     }
 
@@ -90,13 +75,13 @@ QUERIES = {
 
 def save_queries(scope: Construct, functions: Functions) -> None:
     """The questions that the runbook asks of the functions' logs."""
-    groups: list[logs.ILogGroup] = [function.log_group for function in functions.all]
+    groups: list[aws_logs.ILogGroup] = [function.log_group for function in functions.all]
     for name, (filtered, fields) in QUERIES.items():
         shown = ["@timestamp", *fields.split(", ")]
-        logs.QueryDefinition(
+        aws_logs.QueryDefinition(
             scope,
             f"Query{name}",
             query_definition_name=f"{cdk.Stack.of(scope).stack_name}/{name}",
-            query_string=logs.QueryString(fields=shown, filter_statements=[filtered], sort="@timestamp desc"),
+            query_string=aws_logs.QueryString(fields=shown, filter_statements=[filtered], sort="@timestamp desc"),
             log_groups=groups,
         )

@@ -12,8 +12,18 @@ from collections.abc import Callable
 
 from infra import environments
 from infra.account import Account, Refused
-from infra.stack_policy import stack_policy
 
+# CloudFormation may change what holds data, and never replace or delete it, whoever asks for an update that would. By
+# type and not by name: a resource that lost its name in the template would be deleted under the old one.
+KEPT = ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::KMS::Key")
+EVERYTHING = {"Principal": "*", "Resource": "*"}
+STACK_POLICY = {
+    "Statement": [
+        {"Effect": "Allow", "Action": "Update:*", **EVERYTHING},
+        {"Effect": "Deny", "Action": ["Update:Replace", "Update:Delete"], **EVERYTHING,
+         "Condition": {"StringEquals": {"ResourceType": [*KEPT]}}},
+    ]
+}  # fmt: skip
 RUNBOOK = 'docs/runbook.md, "Before the first deployment in an account"'
 
 
@@ -35,9 +45,8 @@ def check(account: Account) -> None:
 
 def protect(account: Account) -> None:
     """Raises Refused."""
-    account.call(
-        "cloudformation", "set_stack_policy", StackName=account.stack, StackPolicyBody=json.dumps(stack_policy())
-    )
+    body = json.dumps(STACK_POLICY)
+    account.call("cloudformation", "set_stack_policy", StackName=account.stack, StackPolicyBody=body)
     print(f"{account.stack}: CloudFormation may not replace or delete its table and its secret")
 
 

@@ -7,6 +7,8 @@ from infra.environment import Environment, TokenIssuer
 # What the local engine refuses to deploy. Nothing that the behaviour of a void depends on may be on this list.
 NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition"})
 
+RIGHTS = {"submit": "submit", "read": "read"}
+
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
@@ -19,13 +21,7 @@ ENVIRONMENTS = {
             callers=("arn:aws:iam::000000000000:role/local-merchant",),
             operators=("arn:aws:iam::000000000000:role/local-operator",),
             # Served by the sandbox's side with AUTH=token; without it no token is good.
-            token_issuers=(
-                TokenIssuer(
-                    url="https://tokens.invalid",
-                    audiences=("void-service",),
-                    scopes={"submit": "submit", "read": "read"},
-                ),
-            ),
+            token_issuers=(TokenIssuer(url="https://tokens.invalid", audiences=("void-service",), scopes=RIGHTS),),
             token_callers=("shop", "reader"),
             webhook_addresses=("127.0.0.1/32",),
             pos_id="dc728de1-51ef-4ef1-80f7-3b44b07b5667",  # the sandbox's, from the provider's published examples
@@ -37,13 +33,10 @@ ENVIRONMENTS = {
 def refuse_a_shared_project(known: Iterable[Environment]) -> None:
     """Two environments with one `pos_id`: a void of `test` would release a real hold."""
     owners: dict[str, str] = {}
-    for environment in known:
-        if environment.pos_id is not None:
-            owner = owners.setdefault(environment.pos_id, environment.name)
-            if owner != environment.name:
-                raise ValueError(
-                    f"{environment.name}.pos_id = {environment.pos_id!r}: expected another than that of {owner}"
-                )
+    for each in known:
+        owner = owners.setdefault(each.pos_id or each.name, each.name)
+        if owner != each.name:
+            raise ValueError(f"{each.name}.pos_id = {each.pos_id!r}: expected another than that of {owner}")
 
 
 refuse_a_shared_project(ENVIRONMENTS.values())

@@ -7,16 +7,13 @@ Never holds back a void: what cannot be delivered waits in a queue that an alarm
 import json
 
 import aws_cdk as cdk
-from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_pipes as pipes
+from aws_cdk import aws_events, aws_events_targets, aws_iam, aws_pipes
 from constructs import Construct
 
 from infra.dead_letters import DeadLetters
-from infra.dependencies import after_the_rights_of
 from infra.environment import Environment
 from infra.nag import accept
+from infra.rights import after_the_rights_of, allow
 from infra.settled_event import DETAIL_TYPE, FILTER, SETTLED, SOURCE, TEMPLATE
 from infra.storage import Storage
 
@@ -24,7 +21,7 @@ from infra.storage import Storage
 class SettledEvents(Construct):
     def __init__(self, scope: Construct, name: str, environment: Environment, storage: Storage) -> None:
         super().__init__(scope, name)
-        self.bus = events.EventBus(self, "Bus", description="void.settled: docs/events.md")
+        self.bus = aws_events.EventBus(self, "Bus", description="void.settled: docs/events.md")
         self.dead_letters = DeadLetters(self, "DeadLetters")
         # A table that was brought back has another stream than the one that CloudFormation knows of.
         stream = environment.table_stream_arn or storage.table.table_stream_arn
@@ -41,84 +38,66 @@ class SettledEvents(Construct):
 
     def pipe(self, storage: Storage, stream: str) -> None:
         role = self.role_of_pipe(storage, stream)
-        pipe = pipes.CfnPipe(
+        reading = {
+            # A recreated pipe repeats the stream's 24 h rather than miss an event; the id tells a repeat.
+            "startingPosition": "TRIM_HORIZON",
+            "batchSize": 10,  # as many as a bus takes at once
+            "onPartialBatchItemFailure": "AUTOMATIC_BISECT",
+            # The stream keeps a day: what has failed for an hour leaves 23 to look at it and holds up no other.
+            "maximumRecordAgeInSeconds": 3600,
+            "maximumRetryAttempts": -1,
+            "deadLetterConfig": {"arn": self.dead_letters.queue_arn},
+        }
+        pipe = aws_pipes.CfnPipe(
             self,
             "Pipe",
             description="Settled voids, from the table to the bus",
             role_arn=role.role_arn,
             source=stream,
-            source_parameters=pipes.CfnPipe.PipeSourceParametersProperty(
-                dynamo_db_stream_parameters=pipes.CfnPipe.PipeSourceDynamoDBStreamParametersProperty(
-                    # A recreated pipe repeats the stream's 24 h rather than miss an event; the id tells a repeat.
-                    starting_position="TRIM_HORIZON",
-                    batch_size=10,  # as many as a bus takes at once
-                    on_partial_batch_item_failure="AUTOMATIC_BISECT",
-                    # The stream keeps a day: what has failed for an hour leaves 23 to look at it and holds up no other.
-                    maximum_record_age_in_seconds=3600,
-                    maximum_retry_attempts=-1,
-                    dead_letter_config=pipes.CfnPipe.DeadLetterConfigProperty(arn=self.dead_letters.queue_arn),
-                ),
-                filter_criteria=pipes.CfnPipe.FilterCriteriaProperty(
-                    filters=[pipes.CfnPipe.FilterProperty(pattern=json.dumps(FILTER))]
-                ),
-            ),
+            source_parameters={
+                "dynamoDbStreamParameters": reading,
+                "filterCriteria": {"filters": [{"pattern": json.dumps(FILTER)}]},
+            },
             target=self.bus.event_bus_arn,
-            target_parameters=pipes.CfnPipe.PipeTargetParametersProperty(
-                input_template=TEMPLATE,
-                event_bridge_event_bus_parameters=pipes.CfnPipe.PipeTargetEventBridgeEventBusParametersProperty(
-                    source=SOURCE, detail_type=DETAIL_TYPE
-                ),
-            ),
+            target_parameters={
+                "inputTemplate": TEMPLATE,
+                "eventBridgeEventBusParameters": {"source": SOURCE, "detailType": DETAIL_TYPE},
+            },
         )
         after_the_rights_of(role, pipe)
 
-    def role_of_pipe(self, storage: Storage, stream: str) -> iam.Role:
+    def role_of_pipe(self, storage: Storage, stream: str) -> aws_iam.Role:
         stack = cdk.Stack.of(self)
-        role = iam.Role(
-            self,
-            "PipeRole",
-            # Only for a pipe of this account: otherwise another's pipe could have the service use this role.
-            assumed_by=iam.ServicePrincipal(
-                "pipes.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
-            ),
-        )
+        # Only for a pipe of this account: otherwise another's pipe could have the service use this role.
+        own = {"StringEquals": {"aws:SourceAccount": stack.account}}
+        principal = aws_iam.ServicePrincipal("pipes.amazonaws.com", conditions=own)
+        role = aws_iam.Role(self, "PipeRole", assumed_by=principal)
         accept(role, "list of streams")
-        for actions, resource in (
-            ([f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator")], stream),
-            (["dynamodb:ListStreams"], "*"),
-            (["events:PutEvents"], self.bus.event_bus_arn),
-            (["sqs:SendMessage"], self.dead_letters.queue_arn),
-        ):
-            role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+        allow(role, [f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator")], stream)
+        allow(role, ["dynamodb:ListStreams"], "*")
+        allow(role, ["events:PutEvents"], self.bus.event_bus_arn)
+        allow(role, ["sqs:SendMessage"], self.dead_letters.queue_arn)
         if storage.key is not None:  # the stream lies under the table's key
-            via = {"StringEquals": {"kms:ViaService": f"dynamodb.{stack.region}.amazonaws.com"}}
-            role.add_to_policy(
-                iam.PolicyStatement(actions=["kms:Decrypt"], resources=[storage.key.key_arn], conditions=via)
-            )
+            allow(role, ["kms:Decrypt"], storage.key.key_arn, via=["dynamodb"])
         return role
 
     def send_to(self, url: str, header: cdk.SecretValue) -> None:
         """POST each event to the merchant, with the header `Authorization` from the merchant's own secret."""
-        connection = events.Connection(
-            self,
-            "Connection",
-            authorization=events.Authorization.api_key("Authorization", header),
+        authorization = aws_events.Authorization.api_key("Authorization", header)
+        connection = aws_events.Connection(self, "Connection", authorization=authorization)
+        destination = aws_events.ApiDestination(self, "Endpoint", connection=connection, endpoint=url)
+        target = aws_events_targets.ApiDestination(
+            destination,
+            event_role=aws_iam.Role(self, "EndpointRole", assumed_by=aws_iam.ServicePrincipal("events.amazonaws.com")),
+            retry_attempts=185,
+            max_event_age=cdk.Duration.hours(24),
+            dead_letter_queue=self.dead_letters,
         )
-        destination = events.ApiDestination(self, "Endpoint", connection=connection, endpoint=url)
-        role = iam.Role(self, "EndpointRole", assumed_by=iam.ServicePrincipal("events.amazonaws.com"))
-        events.Rule(
+        aws_events.Rule(
             self,
             "ToEndpoint",
             event_bus=self.bus,
             description="Settled voids, to the merchant's endpoint",
-            event_pattern=events.EventPattern(source=[SOURCE], detail_type=[SETTLED]),
-            targets=[
-                targets.ApiDestination(
-                    destination,
-                    event_role=role,
-                    retry_attempts=185,
-                    max_event_age=cdk.Duration.hours(24),
-                    dead_letter_queue=self.dead_letters,
-                )
-            ],
+            event_pattern=aws_events.EventPattern(source=[SOURCE], detail_type=[SETTLED]),
+            targets=[target],
         )

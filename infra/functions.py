@@ -6,19 +6,14 @@ Which of them may speak to the provider cannot be said in IAM; a test of the imp
 from dataclasses import dataclass
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_scheduler as scheduler
-from aws_cdk import aws_scheduler_targets as targets
+from aws_cdk import aws_iam, aws_lambda, aws_lambda_destinations, aws_logs, aws_scheduler, aws_scheduler_targets
 from constructs import Construct
 
 from infra.bundle import functions_code
 from infra.dead_letters import DeadLetters
-from infra.dependencies import after_the_rights_of
 from infra.environment import Environment
 from infra.nag import accept
+from infra.rights import after_the_rights_of, allow
 from infra.storage import KEY_ACTIONS, Storage, forgotten_in_the_end
 
 
@@ -40,9 +35,7 @@ FUNCTIONS = {
     # 20 s: connect and answer of the provider, a query after a refusal, and the durable outcome, all within.
     # 1024 MB: the share of CPU is the latency of the TLS handshake.
     "submit_void": Needs(seconds=20, memory=1024, variables=(*PROVIDER, *TOKENS, "WEBHOOK_URL")),
-    "read_voids": Needs(
-        seconds=20, memory=512, variables=(*PROVIDER, *TOKENS), indexes=("due", "review", "settled")
-    ),
+    "read_voids": Needs(seconds=20, memory=512, variables=(*PROVIDER, *TOKENS), indexes=("due", "review", "settled")),
     "receive_webhook": Needs(seconds=10, memory=512, table=("GetItem", "PutItem", "UpdateItem")),
     # 55 s: the next run begins at 60 s.
     # 1769 MB, a whole processor: with less, `settle_workers` above its default would wait for the processor.
@@ -53,20 +46,12 @@ FUNCTIONS = {
 
 class Functions(Construct):
     def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        environment: Environment,
-        storage: Storage,
-        *,
-        provider: dict[str, str],
-        webhook_url: str,
+        self, scope: Construct, name: str, environment: Environment, storage: Storage, addresses: dict[str, str]
     ) -> None:
+        """`addresses`: the provider's and our own, as variables."""
         super().__init__(scope, name)
-        self.environment = environment
-        self.storage = storage
-        self.code = functions_code()
-        self.values = {**provider, "WEBHOOK_URL": webhook_url, "SETTLE_WORKERS": str(environment.settle_workers)}
+        self.environment, self.storage, self.code = environment, storage, functions_code()
+        self.values = {**addresses, "SETTLE_WORKERS": str(environment.settle_workers)}
         for issuer in environment.token_issuers:
             self.values["TOKEN_CALLERS"] = ",".join(environment.token_callers)
             self.values["TOKEN_CALLER_CLAIM"] = issuer.caller_claim  # the same of each issuer
@@ -75,17 +60,17 @@ class Functions(Construct):
         self.live = {each.node.id: each.add_alias("live") for each in self.all}
         self.dead_letters = self.every_minute(self.live["SettleVoids"])
 
-    def function(self, module: str, needs: Needs) -> lambda_.Function:
+    def function(self, module: str, needs: Needs) -> aws_lambda.Function:
         name = "".join(word.title() for word in module.split("_"))
         log_group = forgotten_in_the_end(self, f"{name}Logs", self.environment, self.storage.key)
         role = self.role(name, log_group, needs)
-        function = lambda_.Function(
+        function = aws_lambda.Function(
             self,
             name,
             code=self.code,
             handler=f"{module}.handler",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
+            runtime=aws_lambda.Runtime.PYTHON_3_13,
+            architecture=aws_lambda.Architecture.ARM_64,
             role=role,
             log_group=log_group,
             timeout=cdk.Duration.seconds(needs.seconds),
@@ -93,27 +78,27 @@ class Functions(Construct):
             reserved_concurrent_executions=getattr(self.environment.reserved_concurrency, module),
             # Kept, so that a release can go back. One that a failed deployment made goes with it: it would stand in the
             # way of the same release tried again.
-            current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE),
+            current_version_options={"removal_policy": cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE},
             environment_encryption=self.storage.key,
             # The one `*` resource of a function comes with this: X-Ray's two actions know no narrower one.
-            tracing=lambda_.Tracing.ACTIVE if self.environment.tracing else lambda_.Tracing.DISABLED,
+            tracing=aws_lambda.Tracing.ACTIVE if self.environment.tracing else aws_lambda.Tracing.DISABLED,
             environment=self.variables(needs),
         )
         accept(function, "not the newest runtime")
         after_the_rights_of(role, function)
         return function
 
-    def role(self, name: str, log_group: logs.LogGroup, needs: Needs) -> iam.Role:
+    def role(self, name: str, log_group: aws_logs.LogGroup, needs: Needs) -> aws_iam.Role:
         """A role of its own instead of the managed policy, which may write to every log group of the account."""
-        role = iam.Role(self, f"{name}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        role = aws_iam.Role(self, f"{name}Role", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"))
         accept(role, "traces")
         log_group.grant_write(role)
-        allow(role, [f"dynamodb:{action}" for action in needs.table], [self.storage.table.table_arn])
+        allow(role, [f"dynamodb:{action}" for action in needs.table], self.storage.table.table_arn)
         if needs.indexes:
-            allow(role, ["dynamodb:Query"], [self.storage.index_arn(index) for index in needs.indexes])
-        allow(role, ["secretsmanager:GetSecretValue"], [self.storage.secret_arn])
+            allow(role, ["dynamodb:Query"], *map(self.storage.index_arn, needs.indexes))
+        allow(role, ["secretsmanager:GetSecretValue"], self.storage.secret_arn)
         if self.storage.key is not None:
-            role.add_to_policy(use_of_key(self.storage.key.key_arn, cdk.Stack.of(self)))
+            allow(role, KEY_ACTIONS, self.storage.key.key_arn, via=["dynamodb", "lambda", "secretsmanager"])
         return role
 
     def variables(self, needs: Needs) -> dict[str, str]:
@@ -130,31 +115,20 @@ class Functions(Construct):
             **{name: self.values[name] for name in needs.variables if name in self.values},
         }
 
-    def every_minute(self, function: lambda_.Alias) -> DeadLetters:
+    def every_minute(self, function: aws_lambda.Alias) -> DeadLetters:
         """No retry anywhere: the next minute is the retry, and a late second run would only compete with it."""
         dead_letters = DeadLetters(self, "DeadLetters")
         # The schedule invokes asynchronously, and Lambda would by itself repeat a failed asynchronous run twice.
         function.configure_async_invoke(
             retry_attempts=0,
             max_event_age=cdk.Duration.minutes(1),
-            on_failure=destinations.SqsDestination(dead_letters),
+            on_failure=aws_lambda_destinations.SqsDestination(dead_letters),
         )
-        scheduler.Schedule(
+        aws_scheduler.Schedule(
             self,
             "EveryMinute",
-            schedule=scheduler.ScheduleExpression.rate(cdk.Duration.minutes(1)),
-            target=targets.LambdaInvoke(function, retry_attempts=0, dead_letter_queue=dead_letters),
+            schedule=aws_scheduler.ScheduleExpression.rate(cdk.Duration.minutes(1)),
+            target=aws_scheduler_targets.LambdaInvoke(function, retry_attempts=0, dead_letter_queue=dead_letters),
             description="Asks the provider about the voids that are not settled.",
         )
         return dead_letters
-
-
-def use_of_key(key_arn: str, stack: cdk.Stack) -> iam.PolicyStatement:
-    services = [f"{service}.{stack.region}.amazonaws.com" for service in ("dynamodb", "lambda", "secretsmanager")]
-    return iam.PolicyStatement(
-        actions=KEY_ACTIONS, resources=[key_arn], conditions={"StringEquals": {"kms:ViaService": services}}
-    )
-
-
-def allow(role: iam.Role, actions: list[str], resources: list[str]) -> None:
-    role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))

@@ -6,56 +6,48 @@ a line of plain text, whatever a gateway response says.
 """
 
 import json
-from dataclasses import dataclass, replace
 
-from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_apigateway
 
-TITLES = {
-    "invalid-request": "The request breaks the contract",
-    "unauthenticated": "No valid signature or token",
-    "unsupported-media-type": "The body is not of the expected type",
-    "throttled": "Too many requests",
-    "outcome-unknown": "The outcome is not known",
+UNAUTHENTICATED = ("unauthenticated", "No valid signature or token")
+LOST = ("outcome-unknown", "The outcome is not known")
+PROBLEMS = {
+    None: UNAUTHENTICATED,  # AWS's own status, which the text cannot know
+    400: ("invalid-request", "The request breaks the contract"),
+    403: UNAUTHENTICATED,
+    415: ("unsupported-media-type", "The body is not of the expected type"),
+    429: ("throttled", "Too many requests"),
+    500: LOST,
+    504: LOST,
 }
-"""Of the types that the gateway answers with: those of functions/, which infra/ does not import."""
+"""Type and title by status: those of functions/, which infra/ does not import."""
 
+UNSIGNED = "The request is not signed, or there is no such route."
+NOT_HERE = "This caller may not use this route."
+REPEAT = "The answer was lost. Repeat the same request or read the void: both are safe."
 
-@dataclass(frozen=True)
-class GatewayResponse:
-    cause: str  # as AWS names it
-    status: int | None  # None: AWS's own, which the text cannot know
-    name: str
-    detail: str
-    retry_after: int | None = None
-
-
-LOST = "The answer was lost. Repeat the same request or read the void: both are safe."
-
-RESPONSES = (
-    GatewayResponse("MISSING_AUTHENTICATION_TOKEN", 403, "unauthenticated",
-                    "The request is not signed, or there is no such route."),
-    GatewayResponse("RESOURCE_NOT_FOUND", 403, "unauthenticated",
-                    "The request is not signed, or there is no such route."),
-    GatewayResponse("ACCESS_DENIED", 403, "unauthenticated", "This caller may not use this route."),
-    GatewayResponse("INVALID_SIGNATURE", 403, "unauthenticated", "The SigV4 signature does not match the request."),
-    GatewayResponse("UNAUTHORIZED", 403, "unauthenticated", "The request is not signed by a caller who is known here."),
-    GatewayResponse("EXPIRED_TOKEN", 403, "unauthenticated", "The credentials or the signature have expired."),
-    GatewayResponse("INVALID_API_KEY", 403, "unauthenticated", "This caller may not use this route."),
-    GatewayResponse("WAF_FILTERED", 403, "unauthenticated", "The request was filtered."),
-    GatewayResponse("BAD_REQUEST_BODY", 400, "invalid-request", "The gateway could not read the body."),
-    GatewayResponse("BAD_REQUEST_PARAMETERS", 400, "invalid-request", "The gateway could not read the parameters."),
-    GatewayResponse("UNSUPPORTED_MEDIA_TYPE", 415, "unsupported-media-type",
-                    "The content type of the request is not supported."),
-    GatewayResponse("THROTTLED", 429, "throttled", "Too many requests at once: repeat the same request later.", 1),
-    GatewayResponse("QUOTA_EXCEEDED", 429, "throttled", "The quota is used up: repeat the same request later.", 60),
+RESPONSES: dict[str, tuple[int | None, str, int | None]] = {
+    "MISSING_AUTHENTICATION_TOKEN": (403, UNSIGNED, None),
+    "RESOURCE_NOT_FOUND": (403, UNSIGNED, None),
+    "ACCESS_DENIED": (403, NOT_HERE, None),
+    "INVALID_SIGNATURE": (403, "The SigV4 signature does not match the request.", None),
+    "UNAUTHORIZED": (403, "The request is not signed by a caller who is known here.", None),
+    "EXPIRED_TOKEN": (403, "The credentials or the signature have expired.", None),
+    "INVALID_API_KEY": (403, NOT_HERE, None),
+    "WAF_FILTERED": (403, "The request was filtered.", None),
+    "BAD_REQUEST_BODY": (400, "The gateway could not read the body.", None),
+    "BAD_REQUEST_PARAMETERS": (400, "The gateway could not read the parameters.", None),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "The content type of the request is not supported.", None),
+    "THROTTLED": (429, "Too many requests at once: repeat the same request later.", 1),
+    "QUOTA_EXCEEDED": (429, "The quota is used up: repeat the same request later.", 60),
     # Everything that AWS does not name, an unknown key among it. A status here would replace AWS's own 403.
-    GatewayResponse("DEFAULT_4XX", None, "unauthenticated",
-                    "The gateway refused the request before it was read: look at the key, the signature, the headers."),
-    GatewayResponse("INTEGRATION_TIMEOUT", 504, "outcome-unknown", LOST, 5),
-    GatewayResponse("INTEGRATION_FAILURE", 504, "outcome-unknown", LOST, 5),
-    GatewayResponse("DEFAULT_5XX", 500, "outcome-unknown", LOST, 5),
-)  # fmt: skip
-
+    "DEFAULT_4XX": (None, "The gateway refused the request before it was read: look at the key, the signature, the "
+                          "headers.", None),
+    "INTEGRATION_TIMEOUT": (504, REPEAT, 5),
+    "INTEGRATION_FAILURE": (504, REPEAT, 5),
+    "DEFAULT_5XX": (500, REPEAT, 5),
+}  # fmt: skip
+"""The cause as AWS names it -> status, what is wrong, and in how many seconds to repeat."""
 
 # Where tokens are taken their refusals keep AWS's own status, 401, as whoever sends a token expects it. A missing scope
 # is ACCESS_DENIED, and so is a signer without a right: AWS puts the same headers into both, so no challenge is true.
@@ -66,32 +58,29 @@ BY_TOKEN = {
 }
 
 
-def add_to(rest: apigateway.RestApi, *, by_token: bool) -> None:
-    for each in RESPONSES:
-        headers, response = {"Content-Type": "'application/problem+json'"}, each
+def add_to(rest: aws_apigateway.RestApi, *, by_token: bool) -> None:
+    for cause, (usual, detail, retry_after) in RESPONSES.items():
+        headers, status = {"Content-Type": "'application/problem+json'"}, usual
         if by_token:
-            response = replace(each, detail=BY_TOKEN.get(each.cause, each.detail))
-        if by_token and each.cause in ("UNAUTHORIZED", "EXPIRED_TOKEN"):
-            response = replace(response, status=None)
-            headers["WWW-Authenticate"] = "'Bearer'"
-        if response.retry_after is not None:
-            headers["Retry-After"] = f"'{response.retry_after}'"
+            detail = BY_TOKEN.get(cause, detail)
+        if by_token and cause in ("UNAUTHORIZED", "EXPIRED_TOKEN"):
+            headers["WWW-Authenticate"], status = "'Bearer'", None
+        if retry_after is not None:
+            headers["Retry-After"] = f"'{retry_after}'"
         rest.add_gateway_response(
-            "".join(word.capitalize() for word in response.cause.split("_")),
-            type=apigateway.ResponseType.of(response.cause),
-            status_code=None if response.status is None else str(response.status),
+            "".join(word.capitalize() for word in cause.split("_")),
+            type=aws_apigateway.ResponseType.of(cause),
+            status_code=None if status is None else str(status),
             response_headers=headers,
-            templates={"application/json": json.dumps(problem(response))},
+            templates={"application/json": json.dumps(problem(status, detail))},
         )
 
 
-def problem(response: GatewayResponse) -> dict[str, object]:
-    status = {} if response.status is None else {"status": response.status}
+def problem(status: int | None, detail: str) -> dict[str, object]:
+    name, title = PROBLEMS[status]
+    known = {} if status is None else {"status": status}
+    # Not `requestId`: AWS documents that a client may set that one, and it would stand in this text unescaped.
+    request_id = "$context.extendedRequestId"
     return {
-        "type": f"urn:void-service:problem:{response.name}",
-        "title": TITLES[response.name],
-        **status,
-        "detail": response.detail,
-        # Not `requestId`: AWS documents that a client may set that one, and it would stand in this text unescaped.
-        "request_id": "$context.extendedRequestId",
-    }
+        "type": f"urn:void-service:problem:{name}", "title": title, **known, "detail": detail, "request_id": request_id
+    }  # fmt: skip

@@ -7,13 +7,7 @@ Never alarms on what the service settles by itself within minutes. tests/alarms 
 import re
 
 import aws_cdk as cdk
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_pipes as pipes
-from aws_cdk import aws_sns as sns
+from aws_cdk import aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_kms, aws_logs, aws_pipes, aws_sns
 from constructs import Construct
 
 from infra.api import Api
@@ -22,7 +16,8 @@ from infra.dashboard import save_queries, show
 from infra.environment import Environment
 from infra.events import SettledEvents
 from infra.functions import Functions
-from infra.metrics import filled, minutely, of_aws, summed, waiting_in
+from infra.metrics import filled, metric, summed, waiting_in
+from infra.resources import resource_of
 from infra.storage import Storage
 
 SERVICE = "void-service"
@@ -48,12 +43,12 @@ class Monitoring(Construct):
         self.namespace = environment.metrics_namespace
         self.topic = alarm_topic(self, environment, storage.key)
         elsewhere = [
-            sns.Topic.from_topic_arn(self, f"Elsewhere{number}", arn)
+            aws_sns.Topic.from_topic_arn(self, f"Elsewhere{number}", arn)
             for number, arn in enumerate(environment.alarm_topic_arns)
         ]
-        self.reached = [actions.SnsAction(topic) for topic in (self.topic, *elsewhere)]
-        self.alarms: list[cloudwatch.IAlarm] = []
-        self.against_release: list[cloudwatch.IAlarm] = []
+        self.reached = [aws_cloudwatch_actions.SnsAction(topic) for topic in (self.topic, *elsewhere)]
+        self.alarms: list[aws_cloudwatch.IAlarm] = []
+        self.against_release: list[aws_cloudwatch.IAlarm] = []
         self.watch_voids()
         self.watch_credentials()
         self.watch_webhooks()
@@ -63,7 +58,7 @@ class Monitoring(Construct):
         self.watch_api(api, environment)
         self.watch_functions(functions)
         if environment.production:  # a dashboard costs as much as thirty alarms
-            show(self, api.rest, functions, self.alarms, self.namespace)
+            show(self, api, functions, self.alarms, self.namespace)
         save_queries(self, functions)
 
     def watch_voids(self) -> None:
@@ -91,54 +86,41 @@ class Monitoring(Construct):
         self.alarm("Webhook quarantined", self.count("WebhookQuarantined"))
         # The provider's address has changed: the gateway refuses its webhooks, so no function ever sees them. A void
         # counts 1 and a genuine webhook 0. Two hours in a row: at the edge of one a webhook may still be on its way.
-        silent = self.metric("VoidWithoutWebhook", minutes=60, statistic="Minimum")
+        silent = self.count("VoidWithoutWebhook", minutes=60, statistic="Minimum")
         self.alarm("Webhooks silent", silent, datapoints=2, of=2)
 
     def watch_settling(self, functions: Functions) -> None:
-        age = self.metric("OldestUnsettledSeconds", minutes=5, statistic="Maximum")
+        age = self.count("OldestUnsettledSeconds", statistic="Maximum")
         # The backoff reaches an hour with the fifth query: what is older was queried five times without an answer.
         self.alarm("Void unsettled for long", age, at_least=2 * 3600, datapoints=3, of=6)
         self.alarm("Voids cannot be queried", self.count("SettleFailed", minutes=1), datapoints=5, of=15)
-        # Where the metric was never published there may be nothing to fill: then the missing data breaches.
-        stopped = self.alarm(
-            "Settling has stopped",
-            filled(self.count("SettleRun", minutes=1)),
-            below=1,
-            datapoints=5,
-            of=5,
-            missing=cloudwatch.TreatMissingData.BREACHING,
-        )
-        # The alarm of a new stack exists before its first run.
-        wait_after_creation(stopped, minutes=10)
+        run = self.count("SettleRun", minutes=1)
+        self.alarm("Settling has stopped", filled(run), silent_after=10, datapoints=5, of=5)
         self.alarm("Settle run lost", waiting_in(functions.dead_letters))
 
     def watch_events(self, events: SettledEvents, *, piped: bool) -> None:
         self.alarm("Outcome not delivered", waiting_in(events.dead_letters))
         pipe = events.node.try_find_child("Pipe")
-        if not piped or not isinstance(pipe, pipes.CfnPipe):  # the local engine has no pipe
+        if not piped or not isinstance(pipe, aws_pipes.CfnPipe):  # the local engine has no pipe
             return
-        named = {"PipeName": pipe.ref}
+
+        def of_pipe(name: str, minutes: int = 1) -> aws_cloudwatch.Metric:
+            return metric("AWS/EventBridge/Pipes", name, minutes=minutes, PipeName=pipe.ref)
+
         # A batch that fails in part is halved until what fails is alone in it, and fails as a whole.
-        failures = [of_aws("EventBridge/Pipes", name, named) for name in ("ExecutionFailed", "ExecutionThrottled")]
+        failures = [of_pipe("ExecutionFailed"), of_pipe("ExecutionThrottled")]
         self.alarm("Outcomes held up", summed("failures of the pipe", failures), datapoints=3, of=10)
         # The heartbeat of settle_voids passes the pipe in each quarter of an hour, whatever else does.
-        stopped = self.alarm(
-            "Outcomes have stopped",
-            filled(of_aws("EventBridge/Pipes", "Invocations", named, minutes=15)),
-            below=1,
-            datapoints=4,
-            of=4,
-            missing=cloudwatch.TreatMissingData.BREACHING,
-        )
-        wait_after_creation(stopped, minutes=75)
+        beats = filled(of_pipe("Invocations", minutes=15))
+        self.alarm("Outcomes have stopped", beats, silent_after=75, datapoints=4, of=4)
 
     def watch_table(self, storage: Storage) -> None:
         # The SDK tries again at once, and callers do: in four minutes of ten is more than a blip.
         self.alarm("Table out of reach", self.count("StoreUnavailable", minutes=1), datapoints=4, of=10)
-        table = {"TableName": storage.table.table_name}
         # By operation they count what the table and what any of its indexes throttled.
+        table = storage.table.table_name
         throttled = [
-            of_aws("DynamoDB", "ThrottledRequests", {**table, "Operation": operation})
+            metric("AWS/DynamoDB", "ThrottledRequests", TableName=table, Operation=operation)
             for operation in ("GetItem", "PutItem", "Query")
         ]
         # DynamoDB publishes no zeros, and CloudWatch's alarms on it ignore missing data: with a metric of every minute
@@ -155,8 +137,9 @@ class Monitoring(Construct):
         )
         self.alarm("API fails", failed, datapoints=1, of=5, against_release=True)
         # Of strangers nobody need know: an account of `callers` signed, or an issuer of ours named the client.
-        signed = [f'($.account = "{account}")' for account in accounts(environment, cdk.Stack.of(self))]
-        ours = " || ".join([*signed, *(['($.client != "-")'] if environment.token_issuers else [])])
+        accounts = map(account_of, environment.callers or (environment.account or cdk.Stack.of(self).account,))
+        known = [f'($.account = "{account}")' for account in sorted({*accounts})]
+        ours = " || ".join([*known, '($.client != "-")'] if environment.token_issuers else known)
         pattern = f'{{ ($.status = "403") && ($.route = "*/voids*") && ({ours}) }}'
         if len(pattern) > LONGEST_PATTERN:
             raise ValueError(f"{environment.name}.callers: of fewer accounts; their refusals are one filter of the log")
@@ -167,79 +150,75 @@ class Monitoring(Construct):
         # What a bad release causes takes it back; what the provider, AWS, a caller or an empty secret causes must not.
         # One in five minutes: a release at a tenth of little traffic meets few requests.
         errors = self.count("UnexpectedError", minutes=1)
-        self.alarm("Unexpected error", errors, datapoints=1, of=5, against_release=True)
+        self.alarm("Unexpected error", errors, of=5, against_release=True)
+        names = {each.node.id: each.function_name for each in functions.all}
         # The function waits 10 s for an answer that usually takes less than one.
-        names = {function.node.id: function.function_name for function in functions.all}
-        lasting = of_aws("Lambda", "Duration", {"FunctionName": names["SubmitVoid"]}, minutes=5, statistic="p90")
+        lasting = metric("AWS/Lambda", "Duration", minutes=5, statistic="p90", FunctionName=names["SubmitVoid"])
         self.alarm("Voids are slow", lasting, at_least=5_000, datapoints=3, of=3)
-        for function in functions.all:
-            name = function.node.id
-            if name not in WATCHED:
-                continue
-            failed = minutely(function, "Errors")
-            self.alarm("Function errors", failed, about=name, datapoints=1, of=5, against_release=True)
-            throttled = minutely(function, "Throttles")
+        for name in WATCHED:
+            failed = metric("AWS/Lambda", "Errors", FunctionName=names[name])
+            self.alarm("Function errors", failed, about=name, of=5, against_release=True)
+            throttled = metric("AWS/Lambda", "Throttles", FunctionName=names[name])
             self.alarm("Functions throttled", throttled, about=name, datapoints=3, of=10)
 
     def alarm(
         self,
         heading: str,
-        metric: cloudwatch.IMetric,
+        metric: aws_cloudwatch.IMetric,
         *,
         about: str = "",
         at_least: float = 1,
-        below: float | None = None,
         datapoints: int = 1,
         of: int = 1,
-        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+        silent_after: int | None = None,
         against_release: bool = False,
-    ) -> cloudwatch.Alarm:
-        """Ring when `datapoints` of the newest `of` are at least `at_least`, or `below`. `about`: which of several."""
-        over = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
-        under = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
-        alarm = cloudwatch.Alarm(
+    ) -> None:
+        """Ring when `datapoints` of the newest `of` are at least `at_least`. `about`: which of several.
+
+        `silent_after`: ring when they are less, or missing, which also a metric is that was never published; of a new
+        stack only after so many minutes, for its alarms exist before its first run.
+        """
+        silence, missing = silent_after is not None, aws_cloudwatch.TreatMissingData
+        over = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+        under = aws_cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+        alarm = aws_cloudwatch.Alarm(
             self,
             re.sub(r"\W", "", heading.title()) + about,
             # The one physical name that is not generated: it is what a woken person reads.
             alarm_name=f"{cdk.Stack.of(self).stack_name} {heading}" + (f" ({about})" if about else ""),
             alarm_description=f"docs/runbook.md#{heading.lower().replace(' ', '-')}",
             metric=metric,
-            comparison_operator=over if below is None else under,
-            threshold=at_least if below is None else below,
+            comparison_operator=under if silence else over,
+            threshold=at_least,
             datapoints_to_alarm=datapoints,
             evaluation_periods=of,
-            treat_missing_data=missing,
+            treat_missing_data=missing.BREACHING if silence else missing.NOT_BREACHING,
         )
+        if silent_after is not None:
+            wait = {"OnlyStartEvaluatingAfterWarmUpPeriodEnds": True, "WarmUpPeriodDurationInMinutes": silent_after}
+            resource_of(alarm, cdk.CfnResource).add_property_override("WarmUpConfiguration", wait)
         alarm.add_alarm_action(*self.reached)
         alarm.add_ok_action(*self.reached)
         self.alarms.append(alarm)
         if against_release:
             self.against_release.append(alarm)
-        return alarm
 
-    def count(self, name: str, *, minutes: int = 5) -> cloudwatch.Metric:
-        """A counter that the functions emit."""
-        return self.metric(name, minutes=minutes, statistic="Sum")
+    def count(self, name: str, *, minutes: int = 5, statistic: str = "Sum") -> aws_cloudwatch.Metric:
+        """What the functions emit."""
+        return metric(self.namespace, name, minutes=minutes, statistic=statistic, service=SERVICE)
 
-    def metric(self, name: str, *, minutes: int, statistic: str) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace=self.namespace,
-            metric_name=name,
-            dimensions_map={"service": SERVICE},
-            period=cdk.Duration.minutes(minutes),
-            statistic=statistic,
-        )
-
-    def from_access_log(self, log: logs.LogGroup, name: str, pattern: str, *, minutes: int = 1) -> cloudwatch.Metric:
+    def from_access_log(
+        self, log: aws_logs.LogGroup, name: str, pattern: str, *, minutes: int = 1
+    ) -> aws_cloudwatch.Metric:
         """A counter of lines in the access log: the gateway's own metrics do not tell one 4xx or 5xx from another.
 
         It has no zeros, which would be billed for each hour with a request.
         """
-        counted = logs.MetricFilter(
+        counted = aws_logs.MetricFilter(
             self,
             f"Count{name}",
             log_group=log,
-            filter_pattern=logs.FilterPattern.literal(pattern),
+            filter_pattern=aws_logs.FilterPattern.literal(pattern),
             metric_namespace=self.namespace,
             metric_name=name,
             metric_value="1",
@@ -247,26 +226,23 @@ class Monitoring(Construct):
         return counted.metric(period=cdk.Duration.minutes(minutes), statistic="Sum")
 
 
-def alarm_topic(scope: Construct, environment: Environment, key: kms.IKey | None) -> sns.Topic:
+def alarm_topic(scope: Construct, environment: Environment, key: aws_kms.IKey | None) -> aws_sns.Topic:
     """A policy of its own replaces a topic's default one, so it must say that alarms may publish."""
     stack = cdk.Stack.of(scope)
-    topic = sns.Topic(scope, "Alarms", enforce_ssl=True, master_key=key)
+    topic = aws_sns.Topic(scope, "Alarms", enforce_ssl=True, master_key=key)
+    alarms = f"arn:{stack.partition}:cloudwatch:{stack.region}:{stack.account}:alarm:*"
+    only = {"StringEquals": {"aws:SourceAccount": stack.account}, "ArnLike": {"aws:SourceArn": alarms}}
     topic.add_to_resource_policy(
-        iam.PolicyStatement(
+        aws_iam.PolicyStatement(
             sid="AlarmsOfThisAccountPublish",
-            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],
             actions=["sns:Publish"],
             resources=[topic.topic_arn],
-            conditions={
-                "StringEquals": {"aws:SourceAccount": stack.account},
-                "ArnLike": {
-                    "aws:SourceArn": f"arn:{stack.partition}:cloudwatch:{stack.region}:{stack.account}:alarm:*"
-                },
-            },
+            conditions=only,
         )
     )
     if environment.alarm_email is not None:
-        sns.CfnSubscription(
+        aws_sns.CfnSubscription(
             scope,
             "Mail",
             topic_arn=topic.topic_arn,
@@ -276,17 +252,3 @@ def alarm_topic(scope: Construct, environment: Environment, key: kms.IKey | None
             filter_policy_scope="MessageBody",
         )
     return topic
-
-
-def wait_after_creation(alarm: cloudwatch.Alarm, *, minutes: int) -> None:
-    resource = alarm.node.default_child
-    if not isinstance(resource, cloudwatch.CfnAlarm):
-        raise TypeError("an alarm is a resource of CloudFormation")
-    resource.warm_up_configuration = cloudwatch.CfnAlarm.WarmUpConfigurationProperty(
-        warm_up_period_duration_in_minutes=minutes, only_start_evaluating_after_warm_up_period_ends=True
-    )
-
-
-def accounts(environment: Environment, stack: cdk.Stack) -> list[str]:
-    """Whose callers may come in."""
-    return sorted({account_of(each) for each in environment.callers or (environment.account or stack.account,)})

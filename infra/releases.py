@@ -5,10 +5,7 @@ Promises to go back by itself when an alarm rings that a bad release can cause. 
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_codedeploy as codedeploy
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_cloudwatch, aws_codedeploy, aws_iam, aws_lambda
 from constructs import Construct
 
 from infra.nag import accept
@@ -20,21 +17,21 @@ AT_ONCE = ("SettleVoids", "Decide")
 
 class Releases(Construct):
     def __init__(
-        self, scope: Construct, name: str, live: Mapping[str, lambda_.Alias], alarms: Sequence[cloudwatch.IAlarm]
+        self, scope: Construct, name: str, live: Mapping[str, aws_lambda.Alias], alarms: Sequence[aws_cloudwatch.IAlarm]
     ) -> None:
         super().__init__(scope, name)
-        application = codedeploy.LambdaApplication(self, "Application")
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("codedeploy.amazonaws.com"))
+        application = aws_codedeploy.LambdaApplication(self, "Application")
+        role = aws_iam.Role(self, "Role", assumed_by=aws_iam.ServicePrincipal("codedeploy.amazonaws.com"))
         accept(role, "aws's policy of a release")
         for function, alias in live.items():
             if function not in AT_ONCE:
-                codedeploy.LambdaDeploymentGroup(
+                aws_codedeploy.LambdaDeploymentGroup(
                     self,
                     function,
                     application=application,
                     alias=alias,
                     role=role,
                     # Long enough for an alarm over minutes to see a tenth of the requests fail.
-                    deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_15_MINUTES,
+                    deployment_config=aws_codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_15_MINUTES,
                     alarms=list(alarms),
                 )

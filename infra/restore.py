@@ -6,7 +6,6 @@ is still missing: what came later is newer and stays. Never deletes and never ov
 
 import argparse
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from infra import environments
@@ -15,26 +14,10 @@ from infra.account import Account, Conflict, Refused
 Item = dict[str, Any]
 
 
-def items_of(account: Account, table: str) -> Iterator[Item]:
-    """Every item of the copy, a page at a time: it may be larger than this machine's memory. Raises Refused."""
-    start: dict[str, Any] = {}
-    while True:
-        page = account.call("dynamodb", "scan", TableName=table, ConsistentRead=True, **start)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            return
-        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-
-
-def key_of(item: Item) -> Item:
-    return {name: item[name] for name in ("pk", "sk")}
-
-
 def is_there(account: Account, table: str, item: Item) -> bool:
-    answer = account.call(
-        "dynamodb", "get_item", TableName=table, Key=key_of(item), ConsistentRead=True, ProjectionExpression="pk"
-    )
-    return "Item" in answer
+    key = {name: item[name] for name in ("pk", "sk")}
+    only = {"ConsistentRead": True, "ProjectionExpression": "pk"}
+    return "Item" in account.call("dynamodb", "get_item", TableName=table, Key=key, **only)
 
 
 def put_back(account: Account, table: str, item: Item) -> bool:
@@ -52,7 +35,7 @@ def restore(account: Account, copy: str, *, write: bool) -> str:
     if copy == table:
         raise Refused(f"{copy} is the stack's own table: name the restored copy")
     found = missing = written = 0
-    for item in items_of(account, copy):
+    for item in account.pages("dynamodb", "scan", "Items", TableName=copy, ConsistentRead=True):
         found += 1
         if not is_there(account, table, item):
             missing += 1

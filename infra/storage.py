@@ -5,15 +5,12 @@ is created without a value and filled by an operator; none is ever generated.
 """
 
 import aws_cdk as cdk
-from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_secretsmanager as secretsmanager
-from constructs import Construct
+from aws_cdk import aws_dynamodb, aws_iam, aws_kms, aws_logs, aws_secretsmanager
+from constructs import Construct, IConstruct
 
 from infra.environment import Environment
 from infra.nag import accept
+from infra.resources import resource_of
 from infra.wrong_settings import RETENTION
 
 # The names within the stack. Another name would be another resource, empty and beside the old one.
@@ -24,12 +21,8 @@ BACKUP = ("backup", "orders")
 
 # What a user of the data needs of the key, through the services that hold the data; nothing else may be decrypted.
 KEY_ACTIONS = [
-    "kms:Decrypt",
-    "kms:DescribeKey",
-    "kms:Encrypt",
-    "kms:GenerateDataKey",
-    "kms:ReEncryptFrom",
-    "kms:ReEncryptTo",
+    f"kms:{action}"
+    for action in ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo")
 ]
 
 
@@ -40,42 +33,37 @@ class Storage(Construct):
         self.table = self.orders()
         self.secret_arn = self.credentials()
 
-    def orders(self) -> dynamodb.Table:
-        table = dynamodb.Table(
+    def orders(self) -> aws_dynamodb.Table:
+        table = aws_dynamodb.Table(
             self,
             "Orders",
             partition_key=text("pk"),
             sort_key=text("sk"),
-            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
-            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None,
+            billing_mode=aws_dynamodb.BillingMode.PAY_PER_REQUEST,
+            point_in_time_recovery_specification={"point_in_time_recovery_enabled": True},
+            encryption=aws_dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None,
             encryption_key=self.key,
-            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,  # settled voids leave by it: infra/events.py
+            stream=aws_dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,  # settled voids leave by it: infra/events.py
             time_to_live_attribute="expires_at",
             deletion_protection=True,
             # Not RetainExceptOnCreate: a failed first deployment would get stuck on a table that it may not delete.
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
-        keep_the_name(table.node.default_child, TABLE)
-        for index, sort_key in (("due", number("due_at")), ("review", number("review_at"))):
-            table.add_global_secondary_index(index_name=index, partition_key=text(f"{index}_pk"), sort_key=sort_key)
+        keep_the_name(table, TABLE)
+        add = table.add_global_secondary_index
+        add(index_name="due", partition_key=text("due_pk"), sort_key=number("due_at"))
+        add(index_name="review", partition_key=text("review_pk"), sort_key=number("review_at"))
         # Who lists the settled voids of a day reads each by its key: to copy them whole would double what a write
         # costs.
-        table.add_global_secondary_index(
-            index_name="settled",
-            partition_key=text("settled_pk"),
-            sort_key=text("settled_at"),
-            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
-        )
+        keys, at = aws_dynamodb.ProjectionType.KEYS_ONLY, text("settled_at")
+        add(index_name="settled", partition_key=text("settled_pk"), sort_key=at, projection_type=keys)
         # A plan of AWS Backup belongs to the account; by this tag it can choose the table.
         cdk.Tags.of(table).add(*BACKUP)
         return table
 
     def credentials(self) -> str:
         # Not the usual Secret: it would generate a random value, which a rotation would turn into "previous".
-        secret = secretsmanager.CfnSecret(
+        secret = aws_secretsmanager.CfnSecret(
             self,
             "ProviderCredentials",
             description="Financial Line: JSON with pos_id, api_key, api_secret, endpoints_key. Filled by an operator.",
@@ -90,55 +78,51 @@ class Storage(Construct):
         return f"{self.table.table_arn}/index/{name}"
 
 
-def own_key(scope: Construct) -> kms.Key:
+def own_key(scope: Construct) -> aws_kms.Key:
     """A key whose policy leaves the decision to IAM, as AWS's default does: otherwise nobody could manage it."""
     stack = cdk.Stack.of(scope)
-    key = kms.Key(
+    key = aws_kms.Key(
         scope,
         "Key",
         enable_key_rotation=True,
         removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         description=stack.stack_name,
     )
-    keep_the_name(key.node.default_child, KEY)
+    keep_the_name(key, KEY)
     # In a key's policy the resource `*` is this key.
     logs_of_account = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:*"
     for service, conditions in (
         (f"logs.{stack.region}.amazonaws.com", {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs_of_account}}),
         ("cloudwatch.amazonaws.com", {"StringEquals": {"aws:SourceAccount": stack.account}}),
     ):
+        who = [aws_iam.ServicePrincipal(service)]
         key.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal(service)],
-                actions=KEY_ACTIONS,
-                resources=["*"],
-                conditions=conditions,
-            )
+            aws_iam.PolicyStatement(principals=who, actions=KEY_ACTIONS, resources=["*"], conditions=conditions)
         )
     return key
 
 
-def forgotten_in_the_end(scope: Construct, name: str, environment: Environment, key: kms.IKey | None) -> logs.LogGroup:
+def forgotten_in_the_end(
+    scope: Construct, name: str, environment: Environment, key: aws_kms.IKey | None
+) -> aws_logs.LogGroup:
     """A log group that outlives the stack, and of which each line has an end."""
-    return logs.LogGroup(
+    return aws_logs.LogGroup(
         scope,
         name,
-        retention=logs.RetentionDays[RETENTION[environment.log_retention_days]],
+        retention=aws_logs.RetentionDays[RETENTION[environment.log_retention_days]],
         removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         encryption_key=key,
     )
 
 
-def keep_the_name(resource: object, name: str) -> None:
+def keep_the_name(construct: IConstruct, name: str) -> None:
     """By itself the CDK names a resource after its place in the tree: moving code would replace it."""
-    if not isinstance(resource, cdk.CfnResource):
-        raise TypeError(f"{name} is not a resource")
-    resource.override_logical_id(name)
+    resource_of(construct, cdk.CfnResource).override_logical_id(name)
 
 
-def text(name: str) -> dynamodb.Attribute:
-    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
+def text(name: str) -> aws_dynamodb.Attribute:
+    return aws_dynamodb.Attribute(name=name, type=aws_dynamodb.AttributeType.STRING)
 
 
-def number(name: str) -> dynamodb.Attribute:
-    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.NUMBER)
+def number(name: str) -> aws_dynamodb.Attribute:
+    return aws_dynamodb.Attribute(name=name, type=aws_dynamodb.AttributeType.NUMBER)

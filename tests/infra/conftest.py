@@ -2,21 +2,59 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
+from infra.account import Account
 from infra.environment import CustomDomain, Environment, ReservedConcurrency, TokenIssuer
 from infra.environments import ENVIRONMENTS
 from infra.synth import ROOT, synthesis_environment
 from tests import once
 from tests.infra.stack import Stack
 
-Template = dict[str, Any]
-Resources = dict[str, dict[str, Any]]
+# What a bank may switch on, all at once: no environment of ours has everything, so it is checked here.
+EVERY_OPTION = Environment(
+    name="prod", production=True, account="123456789012", pos_id="0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667",
+    callers=("arn:aws:iam::123456789012:role/orders",), operators=("arn:aws:iam::123456789012:role/payment-operations",),
+    reserved_concurrency=ReservedConcurrency(submit_void=50, read_voids=20, receive_webhook=30, settle_voids=5),
+    settle_workers=32, canary=True, own_key=True, keep_settled_days=400, alarm_email="night@example.com",
+    alarm_topic_arns=("arn:aws:sns:eu-central-1:123456789012:pager",),
+    web_acl_arn="arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/front/0a-1b",
+    outcome_url="https://shop.example.com/hooks/void-settled?from=voids", outcome_secret_version="0a1b" * 8,
+    outcome_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf",
+    custom_domain=CustomDomain(
+        name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
+    ),
+    close_default_address=True, token_callers=("shop",),
+    token_issuers=(TokenIssuer(url="https://id.example.com/", audiences=("voids",), scopes={"submit": "voids/submit", "read": "voids/read"}),),
+)  # fmt: skip
+
+
+Answers = Callable[[str], Stubber]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    """answers(service): what AWS will say, in this order; a call that is not expected fails."""
+    session: Any = boto3.Session(aws_access_key_id="fake", aws_secret_access_key="fake", region_name="eu-central-1")
+    stubs: dict[str, Stubber] = {}
+
+    def of(service: str) -> Stubber:
+        if service not in stubs:
+            stubs[service] = Stubber(session.client(service))
+            stubs[service].activate()
+        return stubs[service]
+
+    monkeypatch.setattr(Account, "_client", lambda _self, service: of(service).client)
+    yield of
+    for stub in stubs.values():
+        stub.assert_no_pending_responses()
 
 
 @pytest.fixture(scope="session")
@@ -36,61 +74,16 @@ def asset(assembly: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def templates(assembly: Path) -> dict[str, Template]:
-    return {
-        name: json.loads((assembly / name / f"VoidService-{name}.template.json").read_text(encoding="utf-8"))
-        for name in ENVIRONMENTS
-    }
+def stacks(assembly: Path, synthesised: Callable[..., Path]) -> dict[str, Stack]:
+    """The environments, and `every option`: one that switches everything on."""
+    found = {name: Stack.of_assembly(assembly / name) for name in ENVIRONMENTS}
+    return found | {"every option": Stack.of_assembly(synthesised(EVERY_OPTION))}
 
 
-@pytest.fixture(scope="session")
-def stacks(templates: dict[str, Template], everything: Template) -> dict[str, Stack]:
-    """The environments, and `every option`."""
-    return {name: Stack(template) for name, template in (templates | {"every option": everything}).items()}
-
-
-@pytest.fixture(scope="session")
-def every_option() -> Environment:
-    """What a bank may switch on, all at once: no environment of ours has everything, so it is checked here."""
-    return Environment(
-        name="prod",
-        production=True,
-        account="123456789012",
-        callers=("arn:aws:iam::123456789012:role/orders",),
-        pos_id="0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667",
-        reserved_concurrency=ReservedConcurrency(submit_void=50, read_voids=20, receive_webhook=30, settle_voids=5),
-        settle_workers=32,
-        canary=True,
-        own_key=True,
-        web_acl_arn="arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/front/0a-1b",
-        alarm_email="night@example.com",
-        alarm_topic_arns=("arn:aws:sns:eu-central-1:123456789012:pager",),
-        outcome_url="https://shop.example.com/hooks/void-settled?from=voids",
-        outcome_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf",
-        outcome_secret_version="0a1b" * 8,
-        custom_domain=CustomDomain(
-            name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
-        ),
-        close_default_address=True,
-        operators=("arn:aws:iam::123456789012:role/payment-operations",),
-        keep_settled_days=400,
-        token_issuers=(
-            TokenIssuer(
-                url="https://id.example.com/",
-                audiences=("voids",),
-                scopes={"submit": "voids/submit", "read": "voids/read"},
-            ),
-        ),
-        token_callers=("shop",),
-    )
-
-
-@pytest.fixture(scope="session")
-def everything(synthesised: Callable[..., Path], every_option: Environment) -> Template:
-    """The template of an environment that switches everything on."""
-    (path,) = synthesised(every_option).glob("*.template.json")
-    template: Template = json.loads(path.read_text(encoding="utf-8"))
-    return template
+@pytest.fixture(params=["test", "prod", "local", "every option"])
+def stack(request: pytest.FixtureRequest, stacks: dict[str, Stack]) -> Stack:
+    """Each of them."""
+    return stacks[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """A synthesised stack by what it holds: the look-ups that its tests share."""
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 Properties = dict[str, Any]
 
@@ -16,6 +18,12 @@ class Stack:
         self.resources: dict[str, dict[str, Any]] = template["Resources"]
         self.outputs = {name: each["Value"] for name, each in template["Outputs"].items()}
         self.functions = {each["Handler"].removesuffix(".handler"): each for each in self.all("Lambda::Function")}
+        self.alarms = {each["AlarmName"].split(" ", 1)[1]: each for each in self.all("CloudWatch::Alarm")}
+
+    @classmethod
+    def of_assembly(cls, assembly: Path) -> Self:
+        (path,) = assembly.glob("*.template.json")
+        return cls(json.loads(path.read_text("utf-8")))
 
     def of(self, kind: str) -> dict[str, Properties]:
         """Logical id -> properties of each resource of AWS::{kind}."""
@@ -43,6 +51,10 @@ class Stack:
 
         return {f"{each['HttpMethod']} {path(each['ResourceId'])}": each for each in self.all("ApiGateway::Method")}
 
+    def access_log(self) -> dict[str, str]:
+        """Its fields."""
+        return dict(json.loads(self.one("ApiGateway::Stage")["AccessLogSetting"]["Format"]))
+
     def rights(self, role: str) -> dict[str, Any]:
         """Action -> resource or resources, of the policies of a role."""
         return {action: each["Resource"] for each in self.statements(role) for action in listed(each["Action"])}
@@ -54,9 +66,6 @@ class Stack:
 
     def role_of(self, service: str) -> str:
         """The logical id of the only role that this service may take."""
-        (role,) = [
-            name
-            for name, each in self.of("IAM::Role").items()
-            if f"{service}.amazonaws.com" in str(each["AssumeRolePolicyDocument"])
-        ]
+        taken = {name: str(each["AssumeRolePolicyDocument"]) for name, each in self.of("IAM::Role").items()}
+        (role,) = [name for name, document in taken.items() if f"{service}.amazonaws.com" in document]
         return role

@@ -11,8 +11,19 @@ from pathlib import Path
 import pytest
 
 from infra import bundle
+from infra.functions import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
+ALONE = {"PATH": os.environ["PATH"], "AWS_ACCESS_KEY_ID": "fake", "AWS_SECRET_ACCESS_KEY": "fake"}
+
+
+def ran_from(asset: Path, program: str, **variables: str) -> str:
+    """What a program prints that has the asset alone: neither site-packages nor the settings of whoever runs this."""
+    whole = f"import sys; sys.path.insert(0, {str(asset)!r}); {program}"
+    isolated = [sys.executable, "-I", "-S", "-B", "-W", "error", "-c", whole]
+    ran = subprocess.run(isolated, env=ALONE | variables, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
+    return ran.stdout
 
 
 def test_the_sources_are_shipped(asset: Path) -> None:
@@ -32,8 +43,8 @@ def test_nothing_is_compiled_for_one_processor(asset: Path) -> None:
 
 
 def test_no_tests_and_no_leftovers_are_shipped(asset: Path) -> None:
-    leftovers = ("tests", "bin", "requirements.txt", ".pytest_cache", "RECORD")
-    assert [path for path in asset.rglob("*") if path.name in leftovers] == []
+    leftovers = {"tests", "bin", "requirements.txt", ".pytest_cache", "RECORD"}
+    assert not leftovers & {path.name for path in asset.rglob("*")}
 
 
 def test_bytecode_is_shipped_and_never_compared_with_a_modification_time(asset: Path) -> None:
@@ -67,39 +78,24 @@ def test_other_modes_are_another_asset(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("service", ["dynamodb", "secretsmanager"])
 def test_boto3_makes_its_clients_from_the_asset_alone(asset: Path, service: str) -> None:
     program = (
-        f"import sys; sys.path.insert(0, {str(asset)!r}); import boto3; "
-        f"client = boto3.client({service!r}, region_name='eu-central-1'); "
+        f"import boto3; client = boto3.client({service!r}, region_name='eu-central-1'); "
         "print(boto3.__file__); print(client.meta.endpoint_url); "
         "print(*(m.__file__ for m in sys.modules.values() if 'site-packages' in (getattr(m, '__file__', '') or '')))"
     )
-    # Neither site-packages nor the settings of whoever runs this.
-    clean = {
-        "PATH": os.environ["PATH"],
-        "AWS_ACCESS_KEY_ID": "fake",
-        "AWS_SECRET_ACCESS_KEY": "fake",
-        "HOME": str(asset),
-    }
-    isolated = [sys.executable, "-I", "-S", "-W", "error", "-c", program]
-    ran = subprocess.run(isolated, env=clean, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.splitlines() == [
+    assert ran_from(asset, program, HOME=str(asset)).splitlines() == [
         str(asset / "boto3" / "__init__.py"), f"https://{service}.eu-central-1.amazonaws.com", ""
     ]  # fmt: skip
 
 
 def test_every_handler_starts_from_the_asset_alone(asset: Path) -> None:
     variables = {
-        "AWS_ACCESS_KEY_ID": "fake", "AWS_SECRET_ACCESS_KEY": "fake", "AWS_REGION": "eu-central-1",
-        "AWS_DEFAULT_REGION": "eu-central-1", "TABLE_NAME": "voids", "SECRET_ID": "secret",
+        "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1", "TABLE_NAME": "voids", "SECRET_ID": "secret",
         "PROVIDER_URL": "https://api.finline.io", "PROVIDER_SCHEME": "CPAY", "WEBHOOK_URL": "https://example.com",
         "POWERTOOLS_SERVICE_NAME": "void-service", "POWERTOOLS_METRICS_NAMESPACE": "VoidService/test",
         "AWS_CA_BUNDLE": str(asset / "trust" / "aws.pem"), "HOME": str(asset),
     }  # fmt: skip
-    for module in ("submit_void", "read_voids", "receive_webhook", "settle_voids"):
-        program = f"import sys; sys.path.insert(0, {str(asset)!r}); import {module}; assert callable({module}.handler)"
-        isolated = [sys.executable, "-I", "-S", "-B", "-c", program]
-        ran = subprocess.run(isolated, env=variables, capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, ran.stderr
+    for module in FUNCTIONS:
+        ran_from(asset, f"import {module}; assert callable({module}.handler)", **variables)
 
 
 def test_every_pin_has_a_hash_and_no_registry_is_named() -> None:

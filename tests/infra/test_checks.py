@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from cloudformation_validate import CompositeEngine, Severity
 
-from infra.environment import Environment
 from infra.environments import ENVIRONMENTS
 from infra.nag import ACCEPTED
-from tests.infra.stack import listed
+from tests.infra.conftest import EVERY_OPTION
+from tests.infra.stack import Stack, listed
 
 # The certificate and the web ACL are other stacks' or hand-made: their ARNs are settings.
 ARN_IS_A_SETTING = ("W9002", "W9013")
@@ -24,31 +24,23 @@ ARN_IS_A_SETTING = ("W9002", "W9013")
 NOT_KNOWN_YET = "'JwtConfiguration' was unexpected"
 
 
-NAMES = ("test", "every option")
 UNUSED = {"test": {"proved by a token", "aws's policy of a release"}, "every option": {"no web acl"}}
 
 
 @pytest.fixture(scope="session")
-def checked(synthesised: Callable[..., Path], every_option: Environment) -> dict[str, Path]:
-    return {
-        name: synthesised(environment, "AwsSolutionsChecks")
-        for name, environment in (("test", ENVIRONMENTS["test"]), ("every option", every_option))
-    }
+def checked(synthesised: Callable[..., Path]) -> dict[str, Path]:
+    fewest, most = (synthesised(each, "AwsSolutionsChecks") for each in (ENVIRONMENTS["test"], EVERY_OPTION))
+    return {"test": fewest, "every option": most}
 
 
-def template_of(assembly: Path) -> Path:
+def template_of(assembly: Path) -> str:
     (template,) = assembly.glob("*.template.json")
-    return template
+    return str(template)
 
 
 def test_cfn_lint_finds_nothing(checked: dict[str, Path]) -> None:
-    templates = [str(template_of(assembly)) for assembly in checked.values()]
-    lint = subprocess.run(
-        [str(Path(sys.executable).with_name("cfn-lint")), "--template", *templates],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--template", *map(template_of, checked.values())]
+    lint = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (lint.returncode, lint.stdout, lint.stderr) == (0, "", "")
 
 
@@ -57,30 +49,22 @@ def test_cloudformation_validate_finds_nothing(checked: dict[str, Path]) -> None
     found = [
         f"{name}: {each.rule_id} {each.message}"
         for name, assembly in checked.items()
-        for each in engine.validate_template(str(template_of(assembly))).diagnostics
+        for each in engine.validate_template(template_of(assembly)).diagnostics
         if each.severity != Severity.INFO and each.rule_id not in ARN_IS_A_SETTING
         if NOT_KNOWN_YET not in each.message
     ]
     assert found == []
 
 
-def report(assembly: Path) -> dict[str, Any]:
-    reports = json.loads((assembly / "validation-report.json").read_text(encoding="utf-8"))["pluginReports"]
-    (found,) = [each for each in reports if each["pluginName"] == "AwsSolutions"]
-    return dict(found)
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", UNUSED)
 def test_the_rule_pack_finds_nothing_that_is_not_accepted_on_its_resource(checked: dict[str, Path], name: str) -> None:
-    found = report(checked[name])
+    reports = json.loads((checked[name] / "validation-report.json").read_text(encoding="utf-8"))["pluginReports"]
+    (found,) = [each for each in reports if each["pluginName"] == "AwsSolutions"]
     assert [(each["ruleName"], each["violatingConstructs"]) for each in found["violations"]] == []
-    reasons = set()
-    for each in found["suppressedViolations"]:
-        assert each["acknowledgedAt"].count("/") >= 1, "never for the whole stack"
-        reasons.add(each["reason"])
+    assert all("/" in each["acknowledgedAt"] for each in found["suppressedViolations"]), "never for the whole stack"
     # Each says why and until when; what nothing needs any more goes.
     accepted = {f"{because} Until: {until}": what for what, (_, because, until) in ACCEPTED.items()}
-    assert {accepted[reason] for reason in reasons} == set(ACCEPTED) - UNUSED[name]
+    assert {accepted[each["reason"]] for each in found["suppressedViolations"]} == set(ACCEPTED) - UNUSED[name]
 
 
 def statements(kind: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -91,11 +75,11 @@ def statements(kind: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from statements(kind, each)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", UNUSED)
 def test_no_star_is_left_unexplained(checked: dict[str, Path], name: str) -> None:
     stars = {
         (kind, action)
-        for resource in json.loads(template_of(checked[name]).read_text(encoding="utf-8"))["Resources"].values()
+        for resource in Stack.of_assembly(checked[name]).resources.values()
         for kind, statement in statements(resource["Type"], resource["Properties"])
         for action in listed(statement["Action"])
         if statement["Effect"] == "Allow"

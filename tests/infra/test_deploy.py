@@ -5,105 +5,80 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.stub import Stubber
 
-from infra import deploy, environments
-from infra.account import Account
+from infra import deploy, environments, synth
+from infra.deploy import STACK_POLICY
 from infra.environment import Environment
-from infra.stack_policy import stack_policy
 from infra.synth import ROOT
+from tests.infra.conftest import Answers
 
 READY = Environment(
     name="prod", production=True, account="123456789012", pos_id="0a1b2c3d-51ef-4ef1-80f7-3b44b07b5667",
     callers=("arn:aws:iam::123456789012:role/orders",), alarm_email="night@example.com",
 )  # fmt: skip
+PAGER = ("arn:aws:sns:eu-central-1:123456789012:pager",)
 IDENTITY = {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:role/deployer", "UserId": "fake"}
 LOGGING = {"cloudwatchRoleArn": "arn:aws:iam::123456789012:role/gateway-logs"}
 
-Answers = Callable[..., Stubber]
+Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
-    """answers(service): what AWS will say, in this order; a call that is not expected fails."""
-    session = boto3.Session(aws_access_key_id="fake", aws_secret_access_key="fake", region_name="eu-central-1")
-    stubs: dict[str, Stubber] = {}
+def run(answers: Answers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """run(environment, command, identity=…, gateway=…): its exit code and all that it said; what AWS is not told, it is not asked."""
 
-    def of(service: str) -> Stubber:
-        if service not in stubs:
-            stubs[service] = Stubber(session.client(service))  # type: ignore[call-overload]  # the name is not a literal here
-            stubs[service].activate()
-        return stubs[service]
-
-    monkeypatch.setattr(Account, "_client", lambda _self, service: of(service).client)
-    yield of
-    for stub in stubs.values():
-        stub.assert_no_pending_responses()
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    def deploy_of(environment: Environment, command: str = "check") -> tuple[int, str]:
+    def deploy_of(environment: Environment, command: str = "check", **told: dict[str, str]) -> tuple[int, str]:
+        if "identity" in told:
+            answers("sts").add_response("get_caller_identity", IDENTITY | told["identity"])
+        if "gateway" in told:
+            answers("apigateway").add_response("get_account", told["gateway"])
         monkeypatch.setitem(environments.ENVIRONMENTS, environment.name, environment)
-        code = deploy.main([command, environment.name])
-        told = capsys.readouterr()
-        return code, told.err + told.out
+        code, said = deploy.main([command, environment.name]), capsys.readouterr()
+        return code, said.err + said.out
 
     return deploy_of
-
-
-def test_what_is_complete_may_be_deployed(answers: Answers, run: Callable[..., tuple[int, str]]) -> None:
-    answers("sts").add_response("get_caller_identity", IDENTITY)
-    answers("apigateway").add_response("get_account", LOGGING)
-    assert run(READY) == (0, "")
 
 
 @pytest.mark.parametrize(
     ("without", "named"),
     [
+        ({}, []),
         ({"account": None}, ["account"]),
         ({"pos_id": None}, ["pos_id"]),
         ({"callers": ()}, ["callers"]),
         ({"alarm_email": None}, ["alarm_email or alarm_topic_arns"]),
-        ({"alarm_email": None, "alarm_topic_arns": ("arn:aws:sns:eu-central-1:123456789012:pager",)}, []),
+        ({"alarm_email": None, "alarm_topic_arns": PAGER}, []),
         (vars(environments.ENVIRONMENTS["prod"]), ["account", "pos_id", "callers", "alarm_email or alarm_topic_arns"]),
     ],
 )
 def test_production_is_refused_with_the_name_of_everything_that_is_missing(
-    answers: Answers, run: Callable[..., tuple[int, str]], without: dict[str, Any], named: list[str]
+    run: Run, without: dict[str, Any], named: list[str]
 ) -> None:
     # So is our prod as it stands: a fresh checkout knows no account, no project and no callers.
     environment = replace(READY, **without)
-    if not named:
-        answers("sts").add_response("get_caller_identity", IDENTITY)
-        answers("apigateway").add_response("get_account", LOGGING)
-    code, told = run(environment)
+    code, told = run(environment) if named else run(environment, identity={}, gateway=LOGGING)
     assert re.findall(r"^prod\.(.+): else ", told, re.MULTILINE) == named
-    assert (code, "infra/environments.py" in told) == (1 if named else 0, bool(named))
+    assert (code, told == "", "infra/environments.py" in told) == ((1, False, True) if named else (0, True, False))
     assert replace(environment, production=False).missing() == []
 
 
-def test_credentials_of_another_account_are_refused(answers: Answers, run: Callable[..., tuple[int, str]]) -> None:
-    answers("sts").add_response("get_caller_identity", IDENTITY | {"Account": "210987654321"})
-    code, told = run(READY)
-    assert code == 1
-    assert told == "make deploy: these credentials are of account 210987654321, and prod.account is another\n"
+def test_credentials_of_another_account_are_refused(run: Run) -> None:
+    assert run(READY, identity={"Account": "210987654321"}) == (
+        1, "make deploy: these credentials are of account 210987654321, and prod.account is another\n"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("without", [{}, {"cloudwatchRoleArn": ""}])
 def test_an_account_whose_gateway_cannot_log_is_refused_before_anything_is_deployed(
-    answers: Answers, run: Callable[..., tuple[int, str]], without: dict[str, str]
+    run: Run, without: dict[str, str]
 ) -> None:
-    answers("sts").add_response("get_caller_identity", IDENTITY)
-    answers("apigateway").add_response("get_account", without)
-    code, told = run(replace(READY, name="test", production=False, account=None))
+    code, told = run(replace(READY, name="test", production=False, account=None), identity={}, gateway=without)
     assert code == 1
     assert "API Gateway has no role to write logs with in account 123456789012, eu-central-1" in told
     heading = deploy.RUNBOOK.split('"')[1]
@@ -119,38 +94,30 @@ def test_an_account_whose_gateway_cannot_log_is_refused_before_anything_is_deplo
         ("AccessDenied", "AWS refuses GetCallerIdentity: not allowed"),
     ],
 )
-def test_what_aws_refuses_is_one_sentence(
-    answers: Answers, run: Callable[..., tuple[int, str]], code: str, told: str
-) -> None:
+def test_what_aws_refuses_is_one_sentence(answers: Answers, run: Run, code: str, told: str) -> None:
     answers("sts").add_client_error("get_caller_identity", code, "not allowed")
     assert run(READY) == (1, f"make deploy: {told}\n")
 
 
 def test_without_credentials_it_says_so_in_one_sentence(tmp_path: Path) -> None:
-    nothing = tmp_path / "nothing"
-    nothing.touch()
+    (tmp_path / "nothing").touch()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    clean |= {
-        "AWS_CONFIG_FILE": str(nothing),
-        "AWS_SHARED_CREDENTIALS_FILE": str(nothing),
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    clean |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), str(tmp_path / "nothing"))
+    clean["AWS_EC2_METADATA_DISABLED"] = "true"
     command = [sys.executable, "-m", "infra.deploy", "check", "test"]
     ran = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "make deploy: no AWS credentials here: sign in, or set AWS_PROFILE\n"
 
 
-def test_afterwards_the_stack_policy_is_set(answers: Answers, run: Callable[..., tuple[int, str]]) -> None:
-    expected = {"StackName": "VoidService-prod", "StackPolicyBody": json.dumps(stack_policy())}
+def test_afterwards_the_stack_policy_is_set(answers: Answers, run: Run) -> None:
+    expected = {"StackName": "VoidService-prod", "StackPolicyBody": json.dumps(STACK_POLICY)}
     answers("cloudformation").add_response("set_stack_policy", {}, expected)
     code, told = run(READY, "protect")
     assert (code, told.count("\n")) == (0, 1)
 
 
-def test_whoever_deploys_gets_a_policy_to_paste_with_nothing_but_the_bootstrapped_roles(
-    answers: Answers, run: Callable[..., tuple[int, str]]
-) -> None:
+def test_whoever_deploys_gets_a_policy_to_paste_with_nothing_but_the_bootstrapped_roles(run: Run) -> None:
     code, told = run(READY, "policy")
     allowed = {each["Action"]: each["Resource"] for each in json.loads(told)["Statement"]}
     assert (code, allowed) == (0, {
@@ -158,16 +125,13 @@ def test_whoever_deploys_gets_a_policy_to_paste_with_nothing_but_the_bootstrappe
         "apigateway:GET": "arn:aws:apigateway:eu-central-1::/account",
         "cloudformation:SetStackPolicy": "arn:aws:cloudformation:eu-central-1:123456789012:stack/VoidService-prod/*",
     })  # fmt: skip
-    answers("sts").add_response("get_caller_identity", IDENTITY)
-    assert run(replace(READY, account=None), "policy") == (0, told)  # of whoever asks
+    assert run(replace(READY, account=None), "policy", identity={}) == (0, told)  # of whoever asks
     assert "arn:aws-cn:iam::" in run(replace(READY, region="cn-north-1"), "policy")[1]
 
 
 def test_synth_warns_of_what_deploy_will_refuse_and_still_writes_the_template(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from infra import synth
-
     monkeypatch.setattr(synth, "synthesise", lambda _environment, out: out / "the.template.json")
     monkeypatch.setattr(sys, "argv", ["synth", "prod", "--out", str(tmp_path)])
     assert synth.main() == 0

@@ -12,58 +12,42 @@ from infra import environments
 from infra.environment import CustomDomain, Environment, ReservedConcurrency, Throttle, TokenIssuer
 from infra.environments import ENVIRONMENTS
 
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:pager"
+ACCOUNT_TWICE = ("123456789012", "123456789012")
+WRONG: dict[str, list[Any]] = {
+    "name": ["Prod!"],
+    "account": ["12345"],
+    "region": ["frankfurt"],
+    "provider_url": ["http://api.finline.io", "https://api.finline.io/api/v1"],
+    "provider_scheme": ["BASIC"],
+    "pos_id": ["12345", "DC728DE1-51EF-4EF1-80F7-3B44B07B5667", "dc728de1-51ef-4ef1-80f7-3b44b07b5667\n"],
+    "webhook_addresses": [(), ("0.0.0.0/0",), ("finline.io",)],
+    "callers": [("*",), ("arn:aws:iam::123456789012:user/someone",), ACCOUNT_TWICE],
+    "operators": [("*",), ACCOUNT_TWICE],
+    "merchant_throttle": [Throttle(requests_per_second=0, burst=1)],
+    "webhook_throttle": [Throttle(requests_per_second=10, burst=1)],
+    "reserved_concurrency": [ReservedConcurrency(settle_voids=0)],
+    "settle_workers": [0, 65, True, "8"],
+    "alarm_topic_arns": [
+        (TOPIC.replace("eu-central", "us-east"),), (f"{TOPIC}.fifo",), (TOPIC, TOPIC), tuple(f"{TOPIC}-{n}" for n in range(5))
+    ],
+    "log_retention_days": [45],
+    "alarm_email": ["nobody"],
+    "production": [None], "canary": ["yes"], "own_key": [1], "tracing": ["on"], "settled_events": ["no"],
+    "web_acl_arn": ["arn:aws:wafv2:us-east-1:123456789012:global/webacl/front/0a-1b"],
+    "outcome_url": ["http://shop.example.com/hook", "https://user:secret@shop.example.com/hook", "https://shop.example.com/*",
+                    "https://shop.example.com/hook#part"],
+    "outcome_secret_arn": ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop-AbCdEf"],  # without a URL
+    "outcome_secret_version": ["a1b2c3d4-5678-90ab-cdef-EXAMPLE11111"],  # without a secret
+    "custom_domain": [CustomDomain(name="voids", certificate_arn="arn:aws:acm:us-east-1:1:certificate/x")],
+    "close_default_address": [True],  # without another door
+    "keep_settled_days": [399, True],
+    "table_stream_arn": ["arn:aws:dynamodb:us-east-1:123456789012:table/x/stream/2026"],
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("name", "Prod!"),
-        ("account", "12345"),
-        ("region", "frankfurt"),
-        ("provider_url", "http://api.finline.io"),
-        ("provider_url", "https://api.finline.io/api/v1"),
-        ("provider_scheme", "BASIC"),
-        ("pos_id", "12345"),
-        ("pos_id", "DC728DE1-51EF-4EF1-80F7-3B44B07B5667"),
-        ("pos_id", "dc728de1-51ef-4ef1-80f7-3b44b07b5667\n"),
-        ("webhook_addresses", ()),
-        ("webhook_addresses", ("0.0.0.0/0",)),
-        ("webhook_addresses", ("finline.io",)),
-        ("callers", ("*",)),
-        ("callers", ("arn:aws:iam::123456789012:user/someone",)),
-        ("merchant_throttle", Throttle(requests_per_second=0, burst=1)),
-        ("webhook_throttle", Throttle(requests_per_second=10, burst=1)),
-        ("reserved_concurrency", ReservedConcurrency(settle_voids=0)),
-        ("settle_workers", 0),
-        ("settle_workers", 65),
-        ("settle_workers", True),
-        ("settle_workers", "8"),
-        ("production", None),
-        ("alarm_topic_arns", ("arn:aws:sns:us-east-1:123456789012:pager",)),
-        ("alarm_topic_arns", ("arn:aws:sns:eu-central-1:123456789012:pager.fifo",)),
-        ("alarm_topic_arns", ("arn:aws:sns:eu-central-1:123456789012:pager",) * 2),
-        ("alarm_topic_arns", tuple(f"arn:aws:sns:eu-central-1:123456789012:pager-{n}" for n in range(5))),
-        ("log_retention_days", 45),
-        ("alarm_email", "nobody"),
-        ("canary", "yes"),
-        ("own_key", 1),
-        ("tracing", "on"),
-        ("web_acl_arn", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/front/0a-1b"),
-        ("outcome_url", "http://shop.example.com/hook"),
-        ("outcome_url", "https://user:secret@shop.example.com/hook"),
-        ("outcome_url", "https://shop.example.com/*"),
-        ("outcome_url", "https://shop.example.com/hook#part"),
-        ("outcome_secret_arn", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop-AbCdEf"),  # without a URL
-        ("outcome_secret_version", "a1b2c3d4-5678-90ab-cdef-EXAMPLE11111"),  # without a secret
-        ("custom_domain", CustomDomain(name="voids", certificate_arn="arn:aws:acm:us-east-1:1:certificate/x")),
-        ("close_default_address", True),  # without another door
-        ("keep_settled_days", 399),
-        ("keep_settled_days", True),
-        ("operators", ("*",)),
-        ("operators", ("123456789012", "123456789012")),
-        ("callers", ("123456789012", "123456789012")),
-        ("table_stream_arn", "arn:aws:dynamodb:us-east-1:123456789012:table/x/stream/2026"),
-        ("settled_events", "no"),
-    ],
+    ("setting", "value"), [(setting, each) for setting, values in WRONG.items() for each in values]
 )
 def test_a_wrong_value_fails_with_its_name(setting: str, value: Any) -> None:
     settings = {"name": "prod", setting: value}
@@ -83,29 +67,36 @@ ISSUER = TokenIssuer(url="https://id.example.com/", audiences=("voids",), scopes
 @pytest.mark.parametrize(
     ("issuers", "callers", "expected"),
     [
-        ((replace(ISSUER, url="http://id.example.com/"),), ("shop",), "https"),
-        ((replace(ISSUER, url="https://id.example.com/?a"),), ("shop",), "https"),
-        ((ISSUER, ISSUER), ("shop",), "each url once"),
-        ((replace(ISSUER, audiences=()),), ("shop",), "audience"),
-        ((replace(ISSUER, audiences=("",)),), ("shop",), "audience"),
-        ((replace(ISSUER, algorithms=("HS256",)),), ("shop",), "HMAC"),
-        ((replace(ISSUER, algorithms=("none",)),), ("shop",), "HMAC"),
-        ((replace(ISSUER, algorithms=()),), ("shop",), "HMAC"),
-        ((replace(ISSUER, scopes={"submit": "a", "read": "a"}),), ("shop",), "once"),
-        ((replace(ISSUER, scopes={"submit": "a"}),), ("shop",), "scopes"),
-        ((replace(ISSUER, caller_claim="a b"),), ("shop",), "caller_claim"),
-        ((), ("shop",), "token_issuers"),
-        ((ISSUER,), (), "clients"),
-        ((ISSUER,), ("shop", "shop"), "each caller once"),
-        ((ISSUER,), ("a,b",), "visible"),
+        ([{"url": "http://id.example.com/"}], "shop", "https"),
+        ([{"url": "https://id.example.com/?a"}], "shop", "https"),
+        ([{}, {}], "shop", "each url once"),
+        ([{"audiences": ()}], "shop", "audience"),
+        ([{"audiences": ("",)}], "shop", "audience"),
+        ([{"algorithms": ("HS256",)}], "shop", "HMAC"),
+        ([{"algorithms": ("none",)}], "shop", "HMAC"),
+        ([{"algorithms": ()}], "shop", "HMAC"),
+        ([{}, {"url": "https://two.example.com", "algorithms": ("ES256",)}], "shop", "the same algorithms"),
+        ([{"scopes": {"submit": "a", "read": "a"}}], "shop", "once"),
+        ([{"scopes": {"submit": "a"}}], "shop", "scopes"),
+        ([{"caller_claim": "a b"}], "shop", "caller_claim"),
+        ([], "shop", "token_issuers"),
+        ([{}], "", "clients"),
+        ([{}], "shop shop", "each caller once"),
+        ([{}], "a,b", "visible"),
+        ([{}], "a#b", "visible"),
     ],
 )
 def test_tokens_that_would_open_more_than_meant_are_refused_by_name(
-    issuers: tuple[TokenIssuer, ...], callers: tuple[str, ...], expected: str
+    issuers: list[dict[str, Any]], callers: str, expected: str
 ) -> None:
     with pytest.raises(ValueError, match=rf"^prod\.token_(issuers|callers) = .*{expected}"):
-        Environment(name="prod", token_issuers=issuers, token_callers=callers)
-    assert Environment(name="prod", token_issuers=(ISSUER,), token_callers=("shop",)).token_issuers == (ISSUER,)
+        of_tokens(issuers, callers)
+    assert of_tokens([{}], "shop !~-").token_issuers == (ISSUER,)
+
+
+def of_tokens(issuers: list[dict[str, Any]], callers: str) -> Environment:
+    known = tuple(replace(ISSUER, **each) for each in issuers)
+    return Environment(name="prod", token_issuers=known, token_callers=tuple(callers.split()))
 
 
 def test_an_unknown_environment_is_named_with_those_that_exist() -> None:
@@ -117,9 +108,8 @@ def test_prod_differs_from_test_only_in_what_it_protects() -> None:
     test, prod = ENVIRONMENTS["test"], ENVIRONMENTS["prod"]
     different = {each.name for each in fields(Environment) if getattr(test, each.name) != getattr(prod, each.name)}
     # Whose provider's project it is does not change what the stack does.
-    assert different - {"pos_id"} == {
-        "name", "production", "log_retention_days", "termination_protection", "canary"
-    }  # fmt: skip
+    protects = {"production", "log_retention_days", "termination_protection", "canary"}
+    assert different - {"pos_id"} == {"name", *protects}
 
 
 def test_the_project_of_one_environment_is_not_anothers() -> None:
@@ -130,10 +120,8 @@ def test_the_project_of_one_environment_is_not_anothers() -> None:
     environments.refuse_a_shared_project([test, Environment(name="prod")])
 
 
-def test_only_prod_refuses_to_be_taken_down(assembly: Path) -> None:
-    protected = {}
-    for name in ENVIRONMENTS:
-        manifest = json.loads((assembly / name / "manifest.json").read_text(encoding="utf-8"))
-        stack = manifest["artifacts"][f"VoidService-{name}"]["properties"]
-        protected[name] = stack.get("terminationProtection", False)
-    assert protected == {"test": False, "prod": True, "local": False}
+@pytest.mark.parametrize(("name", "protected"), [("test", False), ("prod", True), ("local", False)])
+def test_only_prod_refuses_to_be_taken_down(assembly: Path, name: str, protected: bool) -> None:
+    manifest = json.loads((assembly / name / "manifest.json").read_text(encoding="utf-8"))
+    stack = manifest["artifacts"][f"VoidService-{name}"]["properties"]
+    assert stack.get("terminationProtection", False) is protected

@@ -1,8 +1,6 @@
 """What the asset leaves out, and what it must not. The asset is the one that is deployed."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from botocore.session import Session
 
 from infra import trim
 from infra.synth import ROOT
+from tests.infra.test_bundle import ran_from
 
 
 def test_exactly_the_operations_that_the_functions_call_are_kept() -> None:
@@ -29,12 +28,9 @@ def test_what_is_kept_is_complete_for_botocore(asset: Path) -> None:
         model = client.meta.service_model
         for name in operations:
             operation = model.operation_model(name)
-            for shape in (operation.input_shape, operation.output_shape):
-                assert shape is not None
-                assert shape.members
-            assert [shape.name for shape in operation.error_shapes] == [
-                shape.name for shape in Session().get_service_model(service).operation_model(name).error_shapes
-            ]
+            assert all(shape and shape.members for shape in (operation.input_shape, operation.output_shape))
+            whole = Session().get_service_model(service).operation_model(name)
+            assert [each.name for each in operation.error_shapes] == [each.name for each in whole.error_shapes]
     assert not (asset / "botocore" / "data" / "sqs").exists()
 
 
@@ -49,8 +45,7 @@ def test_every_region_has_the_host_that_botocores_whole_data_name(asset: Path) -
                 ours = cut.create_client(service, region, **keys)
                 # By the rules, which the asset does not have.
                 theirs = whole.create_client(service, region, **keys)._ruleset_resolver  # type: ignore[attr-defined]
-                name = min(trim.OPERATIONS[service])
-                operation = ours.meta.service_model.operation_model(name)
+                operation = ours.meta.service_model.operation_model(min(trim.OPERATIONS[service]))
                 endpoint = theirs.construct_endpoint(operation, call_args={}, request_context={})
                 assert ours.meta.endpoint_url == endpoint.url, region
 
@@ -64,7 +59,6 @@ def test_the_cache_of_the_installer_is_not_written_through(tmp_path: Path) -> No
 
 
 def test_logger_and_metrics_need_nothing_that_was_cut(asset: Path) -> None:
-    program = f"import sys; sys.path.insert(0, {str(asset)!r}); import aws_lambda_powertools as it; it.Logger('s').info('x'); "
+    program = "import aws_lambda_powertools as it; it.Logger('s').info('x'); "
     program += "it.Metrics(namespace='n', service='s').add_metric(name='m', unit='Count', value=1); print(it.__file__)"
-    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert ran.stdout.splitlines()[-1].startswith(str(asset))
+    assert ran_from(asset, program).splitlines()[-1].startswith(str(asset))

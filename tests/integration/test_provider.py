@@ -476,7 +476,7 @@ def test_without_a_file_the_authorities_of_the_asset_are_trusted_or_else_the_sys
     for folder, issuer in ((mine, authority), (none, trustme.CA())):
         folder.mkdir()
         issuer.cert_pem.write_to_path(str(folder / "authority.pem"))
-        name = subject_hash(ssl.PEM_cert_to_DER_cert(issuer.cert_pem.bytes().decode()))
+        name = subject_hash(issuer.cert_pem.bytes().decode())
         (folder / f"{name}.0").symlink_to("authority.pem")
     chosen, other = (mine, none) if trusted else (none, mine)
     monkeypatch.setattr(module, "ROOTS", chosen if where == "the asset" else tmp_path / "missing")

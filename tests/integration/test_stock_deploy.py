@@ -25,8 +25,8 @@ import boto3
 import pytest
 import trustme
 
+from infra.deploy import STACK_POLICY
 from infra.environments import NOT_DEPLOYED_LOCALLY
-from infra.stack_policy import stack_policy
 from infra.synth import node_from_pypi
 from local import aws
 from local.assembly import CACHE, ROOT
@@ -333,7 +333,7 @@ def by_make_deploy_after_a_look(account: Account, make: list[str], test: Assembl
     assert account.stacks()[test.stack] == "CREATE_COMPLETE"
     assert all(f"{test.stack}.{name} = " in agreed.stdout for name in OUTPUTS)
     policy = account.client("cloudformation").get_stack_policy(StackName=test.stack)["StackPolicyBody"]
-    assert json.loads(policy) == stack_policy()
+    assert json.loads(policy) == STACK_POLICY
 
 
 def make_in(project: Path, cli: Path, assembly: Assembly) -> list[str]:

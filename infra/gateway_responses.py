@@ -59,10 +59,9 @@ BY_TOKEN = {
 
 
 def add_to(rest: aws_apigateway.RestApi, *, by_token: bool) -> None:
-    for cause, (usual, detail, retry_after) in RESPONSES.items():
+    for cause, (usual, what, retry_after) in RESPONSES.items():
         headers, status = {"Content-Type": "'application/problem+json'"}, usual
-        if by_token:
-            detail = BY_TOKEN.get(cause, detail)
+        detail = BY_TOKEN.get(cause, what) if by_token else what
         if by_token and cause in ("UNAUTHORIZED", "EXPIRED_TOKEN"):
             headers["WWW-Authenticate"], status = "'Bearer'", None
         if retry_after is not None:

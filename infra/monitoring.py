@@ -5,6 +5,7 @@ Never alarms on what the service settles by itself within minutes. tests/alarms 
 """
 
 import re
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_kms, aws_logs, aws_pipes, aws_sns
@@ -26,6 +27,16 @@ LONGEST_PATTERN = 1024  # of a metric filter
 WATCHED = ("SubmitVoid", "ReadVoids", "ReceiveWebhook", "SettleVoids")
 # A new alarm tells OK at its first evaluation, and a mute rule would tell it when it ends.
 NO_FIRST_OKS = {"$or": [{"NewStateValue": ["ALARM"]}, {"OldStateValue": ["ALARM"]}]}
+
+OVER: dict[str, Any] = {
+    "comparison_operator": aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+    "treat_missing_data": aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+}
+# A metric that was never published has nothing to fill either: then the missing data breaches.
+SILENT: dict[str, Any] = {
+    "comparison_operator": aws_cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+    "treat_missing_data": aws_cloudwatch.TreatMissingData.BREACHING,
+}
 
 
 class Monitoring(Construct):
@@ -173,14 +184,9 @@ class Monitoring(Construct):
         silent_after: int | None = None,
         against_release: bool = False,
     ) -> None:
-        """Ring when `datapoints` of the newest `of` are at least `at_least`. `about`: which of several.
-
-        `silent_after`: ring when they are less, or missing, which also a metric is that was never published; of a new
-        stack only after so many minutes, for its alarms exist before its first run.
+        """Ring when `datapoints` of the newest `of` are at least `at_least`; with `silent_after` when they are less or
+        missing, but so many minutes after a new stack was made, which has not run yet. `about`: which of several.
         """
-        silence, missing = silent_after is not None, aws_cloudwatch.TreatMissingData
-        over = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
-        under = aws_cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
         alarm = aws_cloudwatch.Alarm(
             self,
             re.sub(r"\W", "", heading.title()) + about,
@@ -188,11 +194,10 @@ class Monitoring(Construct):
             alarm_name=f"{cdk.Stack.of(self).stack_name} {heading}" + (f" ({about})" if about else ""),
             alarm_description=f"docs/runbook.md#{heading.lower().replace(' ', '-')}",
             metric=metric,
-            comparison_operator=under if silence else over,
             threshold=at_least,
             datapoints_to_alarm=datapoints,
             evaluation_periods=of,
-            treat_missing_data=missing.BREACHING if silence else missing.NOT_BREACHING,
+            **(OVER if silent_after is None else SILENT),
         )
         if silent_after is not None:
             wait = {"OnlyStartEvaluatingAfterWarmUpPeriodEnds": True, "WarmUpPeriodDurationInMinutes": silent_after}

@@ -20,7 +20,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell starts what it runs in the background; the tests of Ctrl-C need it, and so do the processes that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SECOND_SERVICE = ("test_console", "test_console_pages", "test_console_reference", "test_real_faults", "test_rotation")
+SECOND_SERVICE = ("test_console", "test_console_pages", "test_real_faults", "test_rotation")
 """They have a running service of their own: one of them waits a minute, and the others take long."""
 LONGEST_FIRST = ("a second service", "the service", "alarms", "stock deploy", "infra")
 

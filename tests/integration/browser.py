@@ -97,12 +97,16 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = 20) -> None:
+    def scripts(self, on: str) -> None:
+        """`on` or `off`."""
+        self.command("Emulation.setScriptExecutionDisabled", value=on == "off")
+
+    def wait(self, expression: str, seconds: float = 20, every: float = 0.1) -> None:
         """Until it is true. A page that is still loading is asked again."""
         give_up = time.monotonic() + seconds
         while not self.js(f"(async () => Boolean(await ({expression})))().catch(() => false)"):
             assert time.monotonic() < give_up, (expression, self.text(), self.problems)
-            time.sleep(0.1)
+            time.sleep(every)
 
     def text(self) -> str:
         return str(self.js("document.body?.innerText"))

@@ -15,6 +15,8 @@ from local.service import Service, running
 from tests import once
 from tests.integration.browser import Browser, Page, chromium
 from tests.integration.client import Client
+from tests.integration.clients.packages import PACKAGES, Merchant, installed
+from tests.integration.clients.raw_server import RawServer, raw_server
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +70,15 @@ def page(browser: Browser) -> Iterator[Page]:
     with browser.page() as page:
         yield page
         assert page.problems == []
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RawServer]:
+    """Says what the service cannot be brought to say."""
+    with raw_server() as server:
+        yield server
+
+
+@pytest.fixture(params=PACKAGES)
+def package(request: pytest.FixtureRequest, service: Service) -> Merchant:
+    return Merchant(installed(request.param), f"{service.url}/v1", service.region)

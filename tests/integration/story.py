@@ -1,128 +1,163 @@
-"""A person at the console, told in rows: `what is done -> what is then seen & what else is seen`.
+"""Stories, told in rows: `what is done -> what is then seen & what else is seen`. The files are in stories/.
 
-Done: `void` and `report` by other programs; `form`, `order`, `list` and `go` as a person gets there; `click`, `type`,
-`enter`, `press`, `at`, `js` and `pause` on the page; `answer`, `away`, `window` and `media` around it.
-
-Seen, soon: `selector`, `no selector`, `3 selector`, `25+ selector`, `selector = text`, `selector ~ part of it`,
-`selector ^ its beginning`, `js expression`. `{name}` is what the story was given, or else an order of its own with such an
-id; `{name:5}` the beginning of it.
+Each begins with `# its title`; a line that begins with `;` says why. `{name}` is what the story was given, or else an order
+of its own with such an id; `{name:5}` is the beginning of it, and a row that is nothing else stands for the rows given.
+What is done by the merchant and the provider is here; a player does the rest, and says what is seen.
 """
 
+import inspect
 import json
 import re
 import time
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import quote
 from uuid import uuid4
 
+import pytest
+
 from local.sandbox.desk import DEFAULTS
+from tests.integration.axe_core import axe_core
 from tests.integration.browser import Page
 from tests.integration.client import Client
 
-# Known to each page: all nodes of a selector, and what the list shows.
-WORDS = """
-window.all = (selector) => [...document.querySelectorAll(selector)];
-window.listed = () => all('#lists .id').map((node) => node.textContent);
-window.headings = () => all('#lists h3').map((node) => node.textContent).join();
-"""
-# `answer` gives a function from a path to a Response, an error that is thrown, or null for the real answer.
-ANSWERING = """
-const real = window.fetch.bind(window), played = PLAYED;
-const json = (status, body) => new Response(JSON.stringify(body), {status, headers: {'Content-Type': 'application/json'}});
-window.asked = [];
-window.fetch = async (path, options) => {
-  window.asked.push(String(path));
-  const answer = played(String(path));
-  if (answer instanceof Error) throw answer;
-  return answer ?? real(path, options);
-};
-"""
-CODE = ("js", "answer")
-PARTS = {"type": 1, "enter": 1, "window": 1, "void": -1, "report": -1, "form": -1}
-TEXTS = {"=": "{0} === {1}", "~": "{0}.includes({1})", "^": "{0}.startsWith({1})"}
+FOLDER = Path(__file__).parent / "stories"
+type Fill = Callable[[str], str]
+
+
+def stories(name: str) -> dict[str, str]:
+    """The rows of each story of a file, by its title."""
+    _, *parts = re.split(r"^# (.+)\n", (FOLDER / f"{name}.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def unique(name: str) -> str:
     return f"{name}-{uuid4().hex[:8]}"
 
 
-def pairs(given: tuple[str, ...]) -> dict[str, str]:
-    return dict(pair.split("=") for pair in given)
+class Player(Protocol):
+    """Has a method for each thing that is done."""
+
+    writes: dict[str, Callable[[Any], str]]
+    """How a name is filled in after which word: as it is, if none is named."""
+
+    def sees(self, sight: str, fill: Fill, quoted: Fill) -> None:
+        """Raises AssertionError if it is not to be seen."""
 
 
 class Story:
-    """What happens in one page: what the page can do is done by it, and the rest is here."""
-
-    def __init__(self, page: Page, client: Client, names: dict[str, Any]) -> None:
-        self.page, self.client, self.names = page, client, names
-        page.before_each_page(WORDS)
+    def __init__(self, client: Client, player: Player, **names: Any) -> None:
+        self.client, self.player, self.names = client, player, names
 
     def play(self, rows: str) -> None:
-        for row in filter(None, map(str.strip, rows.splitlines())):
-            done, _, seen = f" {row}".partition(" -> ")
-            try:
-                self._do(*done.strip().partition(" ")[::2])
-                for sight in filter(None, seen.split(" & ")):
-                    self.page.wait(self._true_when(sight.strip()))
-            except AssertionError as error:
-                raise AssertionError(f"in the row {row!r}: {error}") from error
+        for row in map(str.strip, rows.splitlines()):
+            if given := re.fullmatch(r"\{(\w+)\}", row):
+                self.play(self.names[given[1]])
+            elif row and not row.startswith(";"):
+                try:
+                    self._play(*f" {row}".partition(" -> ")[::2])
+                except AssertionError as error:
+                    raise AssertionError(f"in the row {row!r}: {error}") from error
 
-    def _do(self, action: str, rest: str) -> None:
-        doer = self if hasattr(self, action) else self.page
-        parts = [self._fill(part, action in CODE) for part in rest.split(maxsplit=PARTS.get(action, 0))]
+    def _play(self, done: str, seen: str) -> None:
+        action, _, rest = done.strip().partition(" ")
         if action:
-            getattr(doer, action)(*parts)
+            method = getattr(self, action, None) or getattr(self.player, action)
+            kinds = [parameter.kind for parameter in inspect.signature(method).parameters.values()]
+            parts = rest.split(maxsplit=-1 if inspect.Parameter.VAR_POSITIONAL in kinds else max(len(kinds) - 1, 0))
+            method(*(self.fill(part, self.player.writes.get(action, str)) for part in parts))
+        for sight in filter(None, seen.split(" & ")):
+            self.player.sees(sight.strip(), self.fill, lambda text: self.fill(text, json.dumps))
 
-    def _fill(self, text: str, as_json: bool) -> str:
+    def fill(self, text: str, write: Callable[[Any], str] = str) -> str:
         def known(found: re.Match[str]) -> str:
             value = self.names.setdefault(found[1], unique(found[1]))
-            value = value[: int(found[2])] if found[2] else value
-            return json.dumps(value) if as_json else str(value)
+            return write(value[: int(found[2])] if found[2] else value)
 
         return re.sub(r"\{([a-z]+)(?::(\d+))?\}", known, text)
 
-    def _true_when(self, sight: str) -> str:
-        """The expression that is true when it is seen."""
+    def hold(self, order_id: str, *faults: str) -> None:
+        self.client.hold(order_id, **dict(fault.split("=") for fault in faults))
+
+    def void(self, order_id: str, *more: str) -> None:
+        """A hold, what goes wrong with it, and the request to void it."""
+        given = dict(pair.split("=", 1) for pair in more)
+        comment = {"comment": given.pop("comment")} if "comment" in given else {}
+        self.client.hold(order_id, **given)
+        answer = self.client.submit(order_id, **comment)
+        assert answer.status in (200, 202, 409), answer.body
+
+    def report(self, order_id: str, *changes: str) -> None:
+        self.client.report(order_id, **dict(change.split("=") for change in changes))
+
+    def pause(self, seconds: str) -> None:
+        time.sleep(float(seconds))
+
+
+TEXTS = {"=": "{0} === {1}", "~": "{0}.includes({1})", "^": "{0}.startsWith({1})"}
+
+
+class Person:
+    """At the console. What the page itself can do is done by it.
+
+    Seen, soon: `selector`, `no …`, `3 selector`, `25+ selector`, `selector = text`, `selector ~ part of it`,
+    `selector ^ its beginning`, `js expression`, `none expression of a list`.
+    """
+
+    def __init__(self, page: Page, client: Client) -> None:
+        self.page, self.client = page, client
+        self.writes: dict[str, Callable[[Any], str]] = {"js": json.dumps, "answer": json.dumps}
+        page.before_each_page((FOLDER / "words.js").read_text(encoding="utf-8"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.page, name)
+
+    def sees(self, sight: str, fill: Fill, quoted: Fill) -> None:
+        if sight.startswith("none "):
+            assert self.page.js(sight.removeprefix("none ")) == []
+        else:
+            self.page.wait(self._seen(sight, fill, quoted))
+
+    def _seen(self, sight: str, fill: Fill = str, quoted: Fill = str) -> str:
+        """The expression that is true then."""
         if sight.startswith("js "):
-            return self._fill(sight[3:], as_json=True)
+            return quoted(sight[3:])
         if sight.startswith("no "):
-            return f"!({self._true_when(sight[3:])})"
+            return f"!({self._seen(sight[3:], fill, quoted)})"
         if counted := re.fullmatch(r"(\d+)(\+?) (.+)", sight):
             return f"all({json.dumps(counted[3])}).length {'>=' if counted[2] else '==='} {counted[1]}"
         if told := re.fullmatch(r"(\S.*?) ([=~^]) (.*)", sight):
             text = "document.body.innerText" if told[1] == "body" else f"all({json.dumps(told[1])})[0].textContent"
-            return TEXTS[told[2]].format(text, json.dumps(self._fill(told[3], as_json=False)))
+            return TEXTS[told[2]].format(text, json.dumps(fill(told[3])))
         return f"all({json.dumps(sight)}).some((node) => node.checkVisibility())"
 
-    def void(self, order_id: str, *faults: str, comment: str = "10101") -> None:
-        self.client.hold(order_id, **pairs(faults))
-        answer = self.client.submit(order_id, comment=comment)
-        assert answer.status in (200, 202, 409), answer.body
-
-    def report(self, order_id: str, *changes: str) -> None:
-        self.client.report(order_id, **pairs(changes))
-
-    def form(self, order_id: str, *faults: str, comment: str = "") -> None:
-        self.play("go #new -> 3 #faults select & #new")
-        for kind, name in (DEFAULTS | pairs(faults)).items():
+    def form(self, order_id: str, *chosen: str) -> None:
+        """The void of a new hold, by the form and its keyboard."""
+        given = dict(pair.split("=", 1) for pair in chosen)
+        comment = given.pop("comment", "")
+        self.go("#new")
+        self.page.wait("all('#faults select').length === 3 && all('#new')[0].checkVisibility()")
+        for kind, name in (DEFAULTS | given).items():
             self.page.js(f"all('[name={kind}]')[0].value = {json.dumps(name)}")
+        self.page.type("[name=order_id]", order_id)
         if comment:
             self.page.type("[name=comment]", comment)
-        self.page.type("[name=order_id]", order_id)
         self.page.js("all('#create button')[0].focus()")
         self.page.press("Enter")
-        self.page.wait(self._true_when(f"#void-title = Order {order_id}"))
+        self.page.wait(self._seen(f"#void-title = Order {order_id}"))
 
     def order(self, order_id: str) -> None:
         self.go(f"#order={quote(order_id, safe='')}")
-        self.page.wait(self._true_when(f"#void-title = Order {order_id}"))
+        self.page.wait(self._seen(f"#void-title = Order {order_id}"))
 
     def list(self, place: str = "") -> None:
         self.go(f"#{place}")
-        self.page.wait(self._true_when("#connection = live"))
+        self.page.wait(self._seen("#connection = live"))
 
-    def go(self, place: str = "") -> None:
-        self.page.go(f"{self.client.service.url}/{place}")
+    def go(self, place: str) -> None:
+        self.page.go(place if place.startswith("http") else f"{self.client.service.url}/{place.removeprefix('/')}")
 
     def at(self, place: str) -> None:
         self.page.js(f"location.hash = {json.dumps(place)}")
@@ -131,8 +166,36 @@ class Story:
         self.page.type(selector, text)
         self.page.press("Enter")
 
-    def pause(self, seconds: str) -> None:
-        time.sleep(float(seconds))
-
     def answer(self, script: str) -> None:
-        self.page.before_each_page(ANSWERING.replace("PLAYED", script))
+        self.page.before_each_page(f"answering({script})")
+
+    def record(self, order_id: str) -> None:
+        """The record, as the API shows it to others."""
+        self.page.js(f"window.record = {json.dumps(self.client.read(order_id))}")
+
+    def decide(self, decision: str, note: str) -> None:
+        """Twice, if need be: the provider is queried first, and what is learned then makes another record."""
+        self.page.js("all('#decide')[0].open = true")
+        for _ in range(2):
+            self.page.click(f"[name=decision][value={decision}]")
+            self.page.type("[name=note]", note)
+            self.page.click("#deciding button")
+            with suppress(AssertionError):
+                self.page.wait("all('#void .title .badge.review').length === 0", 5)
+                break
+
+    def forgive(self) -> None:
+        self.page.problems.clear()
+
+    def axe(self) -> None:
+        source, reason = axe_core()
+        if source is None:
+            pytest.skip(reason)
+        self.page.js(f"{source}; null")
+
+    def send(self, block: str) -> None:
+        """Opens an operation of the reference, if need be, and sends its example."""
+        button = f"all('{block} .btn.execute')[0]"
+        self.page.wait(f"{button} || all('{block} .opblock-summary-control')[0].click()")
+        # A click is lost while Swagger UI is still resolving the operation, so it is repeated: slowly, an answer takes a while.
+        self.page.wait(f"answered('{block}') || {button}.click()", every=1)

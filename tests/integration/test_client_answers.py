@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.integration.clients.packages import PACKAGES, PROGRAMS, QUICK_SLEEP, ROOT, Merchant, installed
+from tests.integration.clients.packages import PROGRAMS, QUICK_SLEEP, ROOT, Merchant, installed
 from tests.integration.clients.raw_server import GONE, WORDS, Answer, RawServer, answer, raw_server, wrong_tls
 
 CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text(), parse_float=Decimal)
@@ -21,10 +21,12 @@ TABLE = json.loads((ROOT / "tests" / "vectors" / "client-cases.json").read_text(
 RECORD: dict[str, Any] = TABLE["record"]
 CASES: list[dict[str, Any]] = TABLE["cases"]
 URN = "urn:void-service:problem:"
-EXIT_CODES = {"NotVoided": 1, "RepeatLater": 2, "WrongCall": 3}
+GROUPS = ("", "NotVoided: ", "RepeatLater: ", "WrongCall: ")  # by a program's exit code
 VOIDED, LATER, WRONG = 0, 2, 3
 ORDER = {"call": "void", "order_id": "123", "order_currency": "UAH", "key": "k"}
 NOBODY = ("nobody", "no such host", "unknown CA", "no TLS")
+GIVEN = {"name", "answers", "tokens", "call", "wait", "timeout", "not_curl", "says"}
+UNSEEN = {"status", "retry_after", "request_id", "hint", "record", "document", "ids", "sent"}  # by who runs a program
 PROGRAM = (
     "problem not-voidable",
     "problem not-sent",
@@ -36,20 +38,19 @@ SECRET = "s/e cret"
 
 
 def body_of(given: dict[str, Any]) -> Any:
-    if "problem" in given:
-        more = {name: RECORD | member if name == "void" else member for name, member in given.get("with", {}).items()}
-        name, status = given["problem"], given["status"]
-        problem = {
-            "type": URN + name,
-            "title": name,
-            "status": status,
-            "detail": f"said of {name}.",
-            "request_id": "req-1",
-        }
-        return problem | more
-    if given.get("body") == "deep":
-        return "[" * 100_000 + "]" * 100_000
-    return RECORD | given["record"] if "record" in given else given["body"]
+    if "record" in given:
+        return RECORD | given["record"]
+    if "problem" not in given:
+        return "[" * 100_000 + "]" * 100_000 if given["body"] == "deep" else given["body"]
+    name, more = given["problem"], given.get("with", {})
+    said = {
+        "type": URN + name,
+        "title": name,
+        "status": given["status"],
+        "detail": f"said of {name}.",
+        "request_id": "req-1",
+    }
+    return said | more | ({"void": RECORD | more["void"]} if "void" in more else {})
 
 
 def bytes_of(given: Any) -> Answer:
@@ -58,15 +59,8 @@ def bytes_of(given: Any) -> Answer:
         return given if given in WORDS else bytes_of(TABLE["answers"][given])
     if "raw" in given:
         return str(given["raw"]).encode()
-    headers = {name.replace("-", "_"): value for name, value in given.get("headers", {}).items()}
-    whole = answer(given["status"], body_of(given), **headers)
+    whole = answer(given["status"], body_of(given), **given.get("headers", {}))
     return whole[: -given["cut"]] if "cut" in given else whole
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RawServer]:
-    with raw_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +73,6 @@ def unreachable() -> Iterator[dict[str, str]]:
         yield dict(zip(NOBODY, urls, strict=True))
 
 
-@pytest.fixture(params=PACKAGES)
-def package(request: pytest.FixtureRequest) -> Merchant:
-    return Merchant(installed(request.param), "")
-
-
 def test_the_table_has_every_problem_of_the_contract_and_its_record_is_one() -> None:
     schemas = CONTRACT["components"]["schemas"]
     assert {URN + name for name in TABLE["problems"]} == set(schemas["Problem"]["properties"]["type"]["enum"])
@@ -94,23 +83,15 @@ class Row:
     """A case of the table, played by a server."""
 
     def __init__(self, case: dict[str, Any], stack: ExitStack, server: RawServer, unreachable: dict[str, str]) -> None:
-        self.case, self.name = case, f"case-{CASES.index(case)}"
-        first = str(case["answers"][0])
-        self.server = stack.enter_context(raw_server()) if GONE in case["answers"] else server
-        self.url = self.server.script(self.name, *([] if first in NOBODY else map(bytes_of, case["answers"])))
-        self.url = unreachable[first] if first in NOBODY else self.url
-        self.call: dict[str, Any] = {"url": self.url, "wait": case.get("wait", 0)} | ORDER
+        self.case, self.name, answers = case, f"case-{CASES.index(case)}", case["answers"]
+        self.server = stack.enter_context(raw_server()) if GONE in answers else server
+        nobody = unreachable.get(answers[0]) if isinstance(answers[0], str) else None
+        url = self.server.script(self.name, *([] if nobody else map(bytes_of, answers)))
+        self.call: dict[str, Any] = {"url": nobody or url, "wait": case.get("wait", 0)} | ORDER
         if "tokens" in case:
             issuer = self.server.script(f"issuer-{self.name}", *map(bytes_of, case["tokens"]))
             self.call |= {"region": None, "tokens": {"url": issuer, "id": "shop", "secret": SECRET}}
         self.call |= {name: case[name] for name in ("timeout",) if name in case} | case.get("call", {})
-
-    def wanted(self) -> dict[str, Any]:
-        known = ("waits", "status", "retry_after", "request_id", "hint", "record", "cause", "document", "ids", "targets",
-                 "bearers", "sent", "requests")  # fmt: skip
-        told = {name: self.case[name] for name in known if name in self.case}
-        alone = not {"waits", "requests", "call", "tokens"} & self.case.keys()
-        return {"requests": "P"} | told if alone else told
 
     def received(self) -> dict[str, Any]:
         sent, letters = self.server.received(self.name), {("POST", False): "P", ("GET", True): "r", ("GET", False): "G"}
@@ -123,29 +104,34 @@ class Row:
             "sent": bodies[-1] if bodies and all(body == bodies[0] for body in bodies) else None,
         }
 
+    def wrong(self, told: dict[str, Any], message: str, unseen: set[str] = GIVEN) -> dict[str, Any]:
+        """What differs from the table, by the case's name."""
+        wanted = {name: value for name, value in self.case.items() if name not in GIVEN | unseen} | {"unsaid": []}
+        if not {"waits", "requests", "call", "tokens"} & self.case.keys():
+            wanted["requests"] = "P"
+        unsaid = [text for text in self.case.get("says", []) if text not in message]
+        found = self.received() | told | {"unsaid": unsaid}
+        found = {name: found.get(name) for name in wanted}
+        return {self.case["name"]: (found, wanted, message)} if found != wanted or SECRET in message else {}
+
+
+def kind_of(got: dict[str, Any]) -> str:
+    """As the table says it: group and label of what was raised, or the states of what was returned."""
+    if got.get("raised") == "TypeError":  # PHP's own types say so
+        return "WrongCall: invalid-argument"
+    records: list[Any] = got["returned"] if isinstance(got.get("returned"), list) else [got.get("returned")]
+    return f"{got['raised']}: {got['label']}" if "raised" in got else " ".join(each["state"] for each in records)
+
 
 def test_a_package_and_every_answer(package: Merchant, server: RawServer, unreachable: dict[str, str]) -> None:
     with ExitStack() as stack:
         rows = [Row(case, stack, server, unreachable) for case in CASES]
-        seen = package.call(*(row.call for row in rows))
-        wrong = {}
-        for row, got in zip(rows, seen, strict=True):
-            if got.get("raised") == "TypeError":  # PHP's own types say so
-                got |= {"raised": "WrongCall", "label": "invalid-argument", "message": ""}
-            returned, message = got.get("returned"), got.get("message", "")
-            states = [
-                void["state"] for void in (returned if isinstance(returned, list) else [returned or {"state": ""}])
-            ]
-            found = got | row.received() | {
-                "is": f"{got['raised']}: {got['label']}" if "raised" in got else " ".join(states),
-                "waits": [seconds for _, seconds in got.get("waits", [])],
-                "record": (got.get("record") or {}).get("state"),
-                "document": (got.get("document") or {}).get("title"),
-                "unsaid": [text for text in row.case.get("says", []) if text not in message],
-            }  # fmt: skip
-            wanted = row.wanted() | {"is": row.case["is"], "unsaid": []}
-            if (found := {key: found[key] for key in wanted}) != wanted or SECRET in message:
-                wrong[row.case["name"]] = (found, wanted, message)
+        wrong: dict[str, Any] = {}
+        for row, got in zip(rows, package.call(*(row.call for row in rows)), strict=True):
+            wrong |= row.wrong(got | {
+                "is": kind_of(got), "waits": [seconds for _, seconds in got.get("waits", [])],
+                "record": (got.get("record") or {}).get("state"), "document": (got.get("document") or {}).get("title"),
+            }, got.get("message", ""))  # fmt: skip
     assert wrong == {}
 
 
@@ -166,34 +152,30 @@ def test_a_program_s_code_and_last_line_say_what_became_of_it(
     name: str, server: RawServer, unreachable: dict[str, str], tmp_path: Path
 ) -> None:
     """curl.sh has a mind of its own and meets every answer; the others print what their package raised."""
-    fits = [case for case in CASES if "not_curl" not in case and "call" not in case]
     merchant = Merchant(installed(name), "")
 
-    def wrong(case: dict[str, Any]) -> Any:
+    def wrong(case: dict[str, Any]) -> dict[str, Any]:
         with ExitStack() as stack:
             row = Row(case, stack, server, unreachable)
             tokens = row.call.get("tokens", {"url": "", "id": "", "secret": ""})
-            more = {f"VOID_{word}": tokens[key] for word, key in
-                    (("TOKEN_URL", "url"), ("CLIENT_ID", "id"), ("CLIENT_SECRET", "secret"))}  # fmt: skip
-            more |= {"VOID_SERVICE_URL": row.url, "TMPDIR": str(tmp_path), **QUICK_SLEEP}
-            code, out, err = merchant.run("123", "UAH", wait=row.call["wait"], more=more)
-            group, _, label = case["is"].partition(": ")
-            last = (err.splitlines() or [""])[-1]
-            pauses = [int(pause) for pause in re.findall(r": again in (\d+) s$", err, re.MULTILINE)]
-            found = row.received() | {"waits": pauses, "code": code, "out": out and json.loads(out)["state"]}
-            wanted: dict[str, Any] = {
-                key: case[key] for key in ("requests", "targets", "bearers", "waits") if key in case
+            more = {
+                "VOID_TOKEN_URL": tokens["url"],
+                "VOID_CLIENT_ID": tokens["id"],
+                "VOID_CLIENT_SECRET": tokens["secret"],
             }
-            wanted |= {"code": EXIT_CODES[group] if label else VOIDED, "out": "" if label else group}
-            unsaid = [
-                text for text in [label, *case.get("says", []), case.get("cause", "")] if label and text not in last
-            ]
-            found = {key: found[key] for key in wanted}
-            return (found, wanted, unsaid, err) if found != wanted or unsaid or SECRET in err else None
+            more |= {"VOID_SERVICE_URL": row.call["url"], "TMPDIR": str(tmp_path), **QUICK_SLEEP}
+            code, out, err = merchant.run("123", "UAH", wait=row.call["wait"], more=more)
+            last = (err.splitlines() or [""])[-1]
+            return row.wrong({
+                "is": GROUPS[code] + (json.loads(out)["state"] if code == VOIDED else last.partition(": ")[0] + out),
+                "waits": [int(pause) for pause in re.findall(r": again in (\d+) s$", err, re.MULTILINE)],
+                "cause": case.get("cause") if case.get("cause", "") in last else None,
+            }, last, UNSEEN)  # fmt: skip
 
-    chosen = [case for case in fits if name == "curl" or case["name"] in PROGRAM]
+    fits = [case for case in CASES if "not_curl" not in case and "call" not in case]
     with ThreadPoolExecutor(4) as pool:
-        assert {case["name"]: fault for case, fault in zip(chosen, pool.map(wrong, chosen), strict=True) if fault} == {}
+        found = pool.map(wrong, [case for case in fits if name == "curl" or case["name"] in PROGRAM])
+        assert {name: fault for each in found for name, fault in each.items()} == {}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

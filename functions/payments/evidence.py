@@ -119,7 +119,9 @@ def with_hold(facts: Facts, operation: Operation) -> Facts:
 
 def asked(facts: Facts, at: int, *, scheduled: bool, credentials: bool) -> Facts:
     """A query begins. Those that a reader requested do not postpone the scheduled ones."""
-    now = facts.asked._replace(latest=max(facts.asked.latest, at))
+    before = facts.asked
+    unanswered = before.unanswered if before.unanswered > before.answered else at
+    now = before._replace(latest=max(before.latest, at), unanswered=unanswered)
     if scheduled:
         now = now._replace(at=at, times=now.times + 1)
     return facts._replace(asked=now if credentials else now._replace(without_credentials=at))

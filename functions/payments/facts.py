@@ -227,6 +227,8 @@ class Asked(NamedTuple):
     """The latest one, scheduled or requested by a reader."""
     answered: int = 0
     """When the latest that was answered began."""
+    unanswered: int = 0
+    """When the first since then began."""
     wanted: int = 0
     """When a message or an operator last made it due at once."""
     without_credentials: int = 0

@@ -12,7 +12,7 @@ from payments.facts import DAY_MS, SETTLED, Decision, End, Facts, State, Status,
 from payments.verdict import Verdict, fields_of, under_way, unknown_rows
 
 UNANSWERED_MS = 2 * 3_600_000
-"""So long after a day `open-for-a-day` waits for the query of that moment, which may end it."""
+"""So long `open-for-a-day` waits for the answer to a query of then or later, which may end it."""
 UNREAD_AGAIN_MS = 7 * DAY_MS
 
 
@@ -86,7 +86,8 @@ def _name(facts: Facts, decision: Decision) -> str:
 
 def _while_open(facts: Facts, opened: Opened, now: int) -> Iterator[Followed]:
     asked, attempt, a_day_old = facts.asked, f"attempt {facts.number}", opened.at + DAY_MS
-    if now >= a_day_old and (asked.answered >= a_day_old or now >= a_day_old + UNANSWERED_MS):
+    unanswered = asked.unanswered > asked.answered and now >= max(asked.unanswered, a_day_old) + UNANSWERED_MS
+    if unanswered or asked.answered >= a_day_old:
         yield Reason.OPEN_FOR_A_DAY, attempt
     going, newest = under_way(facts), facts.newest
     for each in going:

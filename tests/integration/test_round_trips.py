@@ -10,10 +10,11 @@ import os
 import re
 import signal
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -25,45 +26,45 @@ from local.processes import Children
 from local.runtime import Runtime
 from local.service import Service
 from tests.fakes import scene as make
-from tests.integration.client import Client, eventually
+from tests.integration.client import JSON, Client, eventually
 
 TARGET = re.compile(rb"x-amz-target: *\w+\.(\w+)\r\n", re.IGNORECASE)
-JSON = {"Content-Type": "application/json"}
 
 
-@dataclass
-class Tap:
+class Tap(socketserver.ThreadingTCPServer):
     """A listening socket before another one. `hold` seconds pass before an answer is given back."""
 
-    target: tuple[str, int]
-    hold: float = 0.0
-    opened: list[float] = field(default_factory=list)
-    sent: list[bytearray] = field(default_factory=list)
-    answered: list[float] = field(default_factory=list)
+    daemon_threads = True
+    request_queue_size = 64
 
-    def __post_init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port: int = self._listening.getsockname()[1]
-        self._passing: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._closed = False
-        self._start(self._accept)
+    def __init__(self, url: str) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self.target, self.hold = (urlsplit(url).hostname, urlsplit(url).port), 0.0
+        self.url = f"{urlsplit(url).scheme}://127.0.0.1:{self.server_address[1]}"
+        self.opened, self.sent, self.answered = list[float](), list[bytearray](), list[float]()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def _start(self, run: Callable[..., None], *arguments: Any) -> None:
-        thread = threading.Thread(target=run, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        self.opened.append(time.monotonic())
+        self.sent.append(sent := bytearray())
+        with socket.create_connection(self.target) as server:
+            back = threading.Thread(target=self._pass, args=(server, request, self._note_answer), daemon=True)
+            back.start()
+            self._pass(request, server, sent.extend)
+            back.join()
 
-    def close(self) -> None:
-        self._closed = True
-        # Ends the waiting of the threads, which closing alone would not.
-        for each in (self._listening, *self._passing):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        for each in (self._listening, *self._passing):
-            each.close()
+    def _note_answer(self, _: bytes) -> None:
+        time.sleep(self.hold)
+        self.answered.append(time.monotonic())
+
+    @staticmethod
+    def _pass(source: socket.socket, sink: socket.socket, note: Callable[[bytes], None]) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                note(data)
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
 
     def forget(self) -> None:
         """From here on. A connection that is open already goes on being counted."""
@@ -72,35 +73,9 @@ class Tap:
         for sent in self.sent:
             sent.clear()
 
-    @property
-    def calls(self) -> list[str]:
-        """The operations that were asked for, on all connections."""
-        return [name.decode() for sent in self.sent for name in TARGET.findall(bytes(sent))]
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while not self._closed:
-                client, _ = self._listening.accept()
-                self._passing.append(client)
-                self.opened.append(time.monotonic())
-                server = socket.create_connection(self.target)
-                self._passing.append(server)
-                sent = bytearray()
-                self.sent.append(sent)
-                self._start(self._pass, client, server, sent.extend)
-                self._start(self._pass, server, client, self._note_answer)
-
-    def _note_answer(self, _: bytes) -> None:
-        time.sleep(self.hold)
-        self.answered.append(time.monotonic())
-
-    def _pass(self, source: socket.socket, sink: socket.socket, note: Callable[[bytes], None]) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                note(data)
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
 
 
 @dataclass
@@ -123,53 +98,36 @@ class Tapped:
     def read(self, order_id: str) -> Any:
         return self.runtime.invoke("read_voids", make.gateway_event(None, {}, pathParameters={"order_id": order_id}))
 
-    def hold(self) -> str:
-        """An order whose void is reported by nobody, so that only what the test does is counted."""
-        return self.client.hold(webhook="none")
-
     def warm(self) -> None:
         """Secrets read and connections to AWS open."""
-        assert self.submit(order_id := self.hold())["statusCode"] == 200
+        assert self.submit(order_id := self.client.hold(webhook="none"))["statusCode"] == 200
         assert self.webhook(uuid4().hex)["statusCode"] == 200
         assert self.read(order_id)["statusCode"] == 200
 
-    def chill(self) -> None:
-        """The next request of each function finds no process."""
-        for pid in self.runtime.pids():
-            os.kill(pid, signal.SIGKILL)
-        eventually(self.runtime.pids, lambda pids: not pids)
-
-    def forget(self) -> None:
+    def seen(self, act: Callable[..., Any], *arguments: Any) -> tuple[int, list[str], int]:
+        """The status; what was asked of AWS on all connections; connections to the provider."""
         self.aws.forget()
         self.provider.forget()
-
-
-def address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    return parts.hostname, parts.port
+        status = act(*arguments)["statusCode"]
+        calls = [name.decode() for sent in self.aws.sent for name in TARGET.findall(bytes(sent))]
+        return status, calls, len(self.provider.opened)
 
 
 @pytest.fixture(scope="module")
 def tapped(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tapped]:
     with contextlib.ExitStack() as stack:
-        before_aws, before_provider = Tap(address(service.aws_endpoint)), Tap(address(service.provider_url))
-        stack.callback(before_aws.close)
-        stack.callback(before_provider.close)
+        before_aws, before_provider = Tap(service.aws_endpoint), Tap(service.provider_url)
         children = Children()
-        stack.callback(children.stop_all)
-        changes = {
-            "PROVIDER_URL": f"https://127.0.0.1:{before_provider.port}",
-            "PROVIDER_CA_FILE": str(service.provider_ca),
-        }
+        for close in (before_aws.close, before_provider.close, children.stop_all):
+            stack.callback(close)
+        changes = {"PROVIDER_URL": before_provider.url, "PROVIDER_CA_FILE": str(service.provider_ca)}
         functions = {
             stem: replace(function, environment={**function.environment, **changes})
             for stem, function in service.runtime.functions.items()
         }
         sts = aws.client("sts", service.aws_endpoint)
         runtime = Runtime(
-            functions, f"http://127.0.0.1:{before_aws.port}", lambda function: aws.role_credentials(sts, function),
+            functions, before_aws.url, lambda function: aws.role_credentials(sts, function),
             children, tmp_path_factory.mktemp("log") / "functions.log",
         )  # fmt: skip
         stack.callback(runtime.stop)
@@ -178,76 +136,42 @@ def tapped(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield tapped
 
 
-def test_a_cold_void_reads_the_secret_once_and_nothing_else_more(tapped: Tapped) -> None:
-    order_id = tapped.hold()
-    tapped.chill()
-    tapped.forget()
-    assert tapped.submit(order_id)["statusCode"] == 200
-    assert sorted(tapped.aws.calls) == ["GetSecretValue", "PutItem", "PutItem"]
+@pytest.fixture
+def order(service: Service) -> str:
+    """An order whose void is reported by nobody, so that only what the test does is counted."""
+    return Client(service).hold(webhook="none")
+
+
+def test_a_cold_void_reads_the_secret_once_and_nothing_else_more(tapped: Tapped, order: str) -> None:
+    for pid in tapped.runtime.pids():
+        os.kill(pid, signal.SIGKILL)
+    eventually(tapped.runtime.pids, lambda pids: not pids)
+    status, calls, connections = tapped.seen(tapped.submit, order)
+    assert (status, sorted(calls), connections) == (200, ["GetSecretValue", "PutItem", "PutItem"], 1)
     tapped.warm()
 
 
-def test_a_warm_void_is_intent_effect_and_outcome(tapped: Tapped) -> None:
-    order_id = tapped.hold()
-    tapped.forget()
-    assert tapped.submit(order_id)["statusCode"] == 200
-    assert tapped.aws.calls == ["PutItem", "PutItem"]
-    assert len(tapped.provider.opened) == 1
-    assert tapped.client.ledger(order_id)["voids_received"] == 1
+def test_a_warm_void_is_intent_effect_and_outcome_and_all_that_follows_one_request(tapped: Tapped, order: str) -> None:
+    assert tapped.seen(tapped.submit, order) == (200, ["PutItem", "PutItem"], 1)
+    assert tapped.seen(tapped.submit, order)[:2] == (200, ["PutItem"]), "a repetition; its connection is not used"
+    assert tapped.client.ledger(order)["voids_received"] == 1
+    assert tapped.seen(tapped.read, order) == (200, ["GetItem"], 0)
+    message = json.loads(tapped.submit(order)["body"])["provider"]
+    for _ in range(2):
+        assert tapped.seen(tapped.webhook, order, message) == (200, ["UpdateItem"], 0), "of a void that is done"
 
 
-def test_the_handshake_overlaps_the_intent(tapped: Tapped, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_that_is_news_is_two_requests(tapped: Tapped) -> None:
+    assert tapped.seen(tapped.webhook, uuid4().hex) == (200, ["UpdateItem", "PutItem"], 0), "nobody asked us for it"
+    unknown = tapped.client.hold(answer="http_500_executed", webhook="none")
+    assert tapped.submit(unknown)["statusCode"] == 202
+    assert tapped.seen(tapped.webhook, unknown) == (200, ["UpdateItem", "PutItem"], 0)
+    assert json.loads(tapped.read(unknown)["body"])["state"] == "voided"
+
+
+def test_the_handshake_overlaps_the_intent(tapped: Tapped, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the intent's answer is held back, the provider's connection is opened and its handshake done."""
-    order_id = tapped.hold()
-    tapped.forget()
     monkeypatch.setattr(tapped.aws, "hold", 0.3)
-    assert tapped.submit(order_id)["statusCode"] == 200
+    assert tapped.seen(tapped.submit, order)[0] == 200
     assert tapped.provider.opened[0] < tapped.aws.answered[0]
     assert tapped.provider.answered[0] < tapped.aws.answered[0]
-
-
-def test_a_replay_is_one_request_and_asks_the_provider_nothing(tapped: Tapped) -> None:
-    order_id = tapped.hold()
-    first = tapped.submit(order_id)
-    tapped.forget()
-    again = tapped.submit(order_id)
-    assert (again["statusCode"], again["body"]) == (200, first["body"])
-    assert tapped.aws.calls == ["PutItem"]
-    assert tapped.client.ledger(order_id)["voids_received"] == 1
-
-
-def test_a_read_is_one_request(tapped: Tapped) -> None:
-    order_id = tapped.hold()
-    tapped.submit(order_id)
-    tapped.forget()
-    assert tapped.read(order_id)["statusCode"] == 200
-    assert tapped.aws.calls == ["GetItem"]
-    assert tapped.provider.opened == []
-
-
-def test_a_webhook_of_an_order_that_nobody_asked_us_about_is_two_requests(tapped: Tapped) -> None:
-    tapped.forget()
-    assert tapped.webhook(uuid4().hex)["statusCode"] == 200
-    assert tapped.aws.calls == ["UpdateItem", "PutItem"]
-    assert tapped.provider.opened == []
-
-
-def test_a_webhook_of_an_unknown_void_is_two_requests(tapped: Tapped) -> None:
-    order_id = tapped.client.hold(answer="http_500_executed", webhook="none")
-    assert tapped.submit(order_id)["statusCode"] == 202
-    tapped.forget()
-    assert tapped.webhook(order_id)["statusCode"] == 200
-    assert tapped.aws.calls == ["UpdateItem", "PutItem"]
-    assert json.loads(tapped.read(order_id)["body"])["state"] == "voided"
-
-
-def test_a_webhook_of_a_void_that_is_done_is_one_request(tapped: Tapped) -> None:
-    order_id = tapped.hold()
-    submitted = tapped.submit(order_id)
-    assert submitted["statusCode"] == 200
-    message = json.loads(submitted["body"])["provider"]
-    tapped.forget()
-    assert tapped.webhook(order_id, message)["statusCode"] == 200
-    assert tapped.aws.calls == ["UpdateItem"]
-    assert tapped.webhook(order_id, message)["statusCode"] == 200
-    assert tapped.aws.calls == ["UpdateItem"] * 2

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from itertools import product, starmap
 from math import ceil
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -222,13 +223,18 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
         name: [(place, metrics.windows(stat, alarm.period, max(reading.delay - place, 0))) for place in ago]
         for name, stat in alarm.metrics.items()
     }
+    with_values = {end + place for each in series.values() for place, windows in each for end in windows}
+    rests = False  # without a value nothing changes any more
     for minute in range(first, last + 1):
+        if rests and minute not in with_values:
+            continue
         retrieved = tuple(
             (name, tuple(windows.get(minute - place) for place, windows in each)) for name, each in series.items()
         )
         points = _evaluated(alarm.expression, retrieved, reading.fills_empty)
         breaching = tuple(None if point is None else alarm.breaches(point) for point in points)
         new = judge(breaching, alarm.evaluation_periods, alarm.datapoints, missing, state)
+        rests = new is state and minute not in with_values
         if new is not state:
             found.append(Change(minute * MINUTE_MS, new))
             state = new
@@ -280,24 +286,13 @@ def ringing(found: list[Change]) -> list[int]:
 
 def alarms_of(template: Mapping[str, Any]) -> dict[str, Alarm]:
     """All metric alarms of a template by their names without the stack's."""
-    found: dict[str, Alarm] = {}
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::CloudWatch::Alarm":
-            alarm = read_alarm(resource["Properties"])
-            found[alarm.name.split(" ", 1)[1]] = alarm
-    return found
+    resources = template["Resources"].values()
+    alarms = (read_alarm(each["Properties"]) for each in resources if each["Type"] == "AWS::CloudWatch::Alarm")
+    return {alarm.name.split(" ", 1)[1]: alarm for alarm in alarms}
 
 
 def readings(alarm: Alarm) -> list[Reading]:
     """AWS's own example and every combination of what is kinder and harder, as far as it matters to this alarm."""
-    of_dynamodb = any(stat.namespace == "AWS/DynamoDB" for stat in alarm.metrics.values())
-    return [
-        USUAL,
-        *(
-            Reading(extra, delay, fills_empty, ignores)
-            for extra in (1, 5)
-            for delay in (0, 2)
-            for fills_empty in ((True, False) if alarm.expression else (True,))
-            for ignores in ((True, False) if of_dynamodb else (True,))
-        ),
-    ]
+    fills = (True, False) if alarm.expression else (True,)
+    ignores = (True, False) if any(stat.namespace == "AWS/DynamoDB" for stat in alarm.metrics.values()) else (True,)
+    return [USUAL, *starmap(Reading, product((1, 5), (0, 2), fills, ignores))]

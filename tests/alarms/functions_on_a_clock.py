@@ -7,10 +7,15 @@ handler sees no time but the clock's. Metrics of AWS are not made here: that is 
 import contextlib
 import importlib
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
+
+import pytest
 
 from payments.connection import NotConnected
 from payments.deadline import Deadline
@@ -52,8 +57,9 @@ class FinancialLine(said.Provider):
         self.executed: dict[str, str] = {}
         """The status of each order's void."""
 
-    def send_void(self, opening: Any, credentials: Any, order_id: str, currency: str, *_: Any, **__: Any) -> Answer:
+    def send_void(self, opening: Any, credentials: Any, *asked: str | None, **_: Deadline) -> Answer:
         """One POST. It takes the time that such an answer takes."""
+        order_id, currency = map(str, asked[:2])
         self.clock.wait({"slow": 8, "loses-answers": 10, "unreachable": 2}.get(self.posts, 0.4))
         match self.posts:
             case "unreachable":
@@ -96,21 +102,17 @@ class Functions(scene.Scene):
         super().__init__(credentials)
         self.at, self.namespace, self.provider, self.log = at, namespace, FinancialLine(self), ""
         outage = lambda: importlib.import_module("telemetry").count_once("SecretOutOfReach")  # noqa: E731
-        self._systems = {
-            name: replace(
-                self.systems,
-                secret=Secret(self.secrets, "the-secret", lambda: self.at, outage),
-                provider=self.provider,  # type: ignore[arg-type]
-            )
-            for name in TIMEOUT_MS
-        }
+        secret = partial(Secret, self.secrets, "the-secret", lambda: self.at, outage)
+        provider: Any = self.provider
+        self._systems = {name: replace(self.systems, secret=secret(), provider=provider) for name in TIMEOUT_MS}
 
     def start(self, name: str, event: dict[str, Any], release: Release | None = None) -> Finished:
         """One invocation, at the clock's moment, which moves on by what it takes."""
         began, result, failed = self.at, None, False
         with self._installed(name, release if isinstance(release, Exception) else None) as (handler, written):
             try:
-                result = (release if callable(release) else handler)(event, Context(self, began + TIMEOUT_MS[name]))
+                left = SimpleNamespace(get_remaining_time_in_millis=lambda: began + TIMEOUT_MS[name] - self.at)
+                result = (release if callable(release) else handler)(event, left)
             except Exception:  # noqa: BLE001 an error of the function for Lambda, whatever it is
                 failed = True
         self.table.calls.clear()
@@ -130,23 +132,16 @@ class Functions(scene.Scene):
             return self._systems[name]
 
         module, telemetry = importlib.import_module(name), importlib.import_module("telemetry")
-        written, logged, provider = io.StringIO(), telemetry.logger.registered_handler, telemetry.metrics.provider
-        ours = {"systems": systems, "systems_that_send": systems, "storage": systems, "now": lambda: self.at}
-        replaced: list[tuple[Any, str, Any]] = [
-            (module, key, value) for key, value in ours.items() if hasattr(module, key)
-        ]
-        replaced += [(logged, "stream", written), (provider, "namespace", self.namespace)]
-        before = [(owner, key, getattr(owner, key)) for owner, key, _ in replaced]
+        written, ours = io.StringIO(), {"systems": systems, "systems_that_send": systems, "storage": systems}
         telemetry.metrics.clear_metrics()
-        try:
-            for owner, key, value in replaced:
-                setattr(owner, key, value)
-            with contextlib.redirect_stdout(written):
-                yield module.handler, written
-        finally:
-            for owner, key, value in before:
-                setattr(owner, key, value)
-            telemetry.metrics.clear_metrics()
+        with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(written):
+            for key, value in {**ours, "now": lambda: self.at}.items():
+                if hasattr(module, key):
+                    patched.setattr(module, key, value)
+            patched.setattr(telemetry.logger.registered_handler, "stream", written)
+            patched.setattr(telemetry.metrics.provider, "namespace", self.namespace)
+            yield module.handler, written
+        telemetry.metrics.clear_metrics()
 
     # What may happen to the systems around the functions.
 
@@ -180,31 +175,15 @@ class Functions(scene.Scene):
         self.table.place({**item, "facts": {"S": "not ours"}})
 
 
-class Context:
-    """What handlers use of Lambda's context."""
-
-    def __init__(self, clock: scene.Scene, ends: int) -> None:
-        self._clock, self._ends = clock, ends
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the timeout."""
-        return self._ends - self._clock.at
-
-
 def read_emf(text: str, at: int) -> Iterator[Datapoint]:
     """The metrics among the lines that a function wrote."""
-    for line in text.splitlines():
-        if '"_aws"' not in line:
-            continue
-        document = json.loads(line)
+    for document in (json.loads(line) for line in text.splitlines() if '"_aws"' in line):
         for directive in document["_aws"]["CloudWatchMetrics"]:
-            for names in directive["Dimensions"]:
+            for names, metric in itertools.product(directive["Dimensions"], directive["Metrics"]):
                 dimensions = frozenset((name, str(document[name])) for name in names)
-                for metric in directive["Metrics"]:
-                    values = document[metric["Name"]]
-                    for value in values if isinstance(values, list) else [values]:
-                        of = directive["Namespace"], metric["Name"], dimensions
-                        yield Datapoint(*of, at, float(value), metric["Unit"])
+                of, values = (directive["Namespace"], metric["Name"], dimensions), document[metric["Name"]]
+                for value in values if isinstance(values, list) else [values]:
+                    yield Datapoint(*of, at, float(value), metric["Unit"])
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 After "Using filter patterns to match terms in JSON log events". Promises to refuse a pattern that it does not know.
 """
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 _COMPARISON = re.compile(r'\$\.(\w+)\s*(!?=)\s*"(\*?)([^"*]*)(\*?)"')
 
 
+@functools.lru_cache(maxsize=10_000)
 def matches(pattern: str, line: str) -> bool:
     """Does the line match? One that is not JSON matches nothing. Raises ValueError."""
     try:

@@ -5,6 +5,7 @@ where no datapoint is; an array is a tuple of series. Refuses what AWS advises a
 """
 
 import ast
+import functools
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -33,14 +34,19 @@ def evaluate(expression: str, series: Mapping[str, Series], fills_empty: bool = 
 
     `fills_empty`: FILL gives values also where a metric has no datapoint in the range, which the documentation leaves open.
     """
-    python = re.sub(r"\bAND\b|\bOR\b|&&|\|\||\^", lambda sign: SPELLED[sign[0]], expression)
     try:
-        value = _value(ast.parse(python.strip(), mode="eval").body, series, fills_empty)
+        value = _value(_parsed(expression), series, fills_empty)
     except (SyntaxError, KeyError, ValueError) as error:
         raise Unsupported(expression) from error
     if not isinstance(value, list):
         raise Unsupported(f"the result of an alarm is one time series: {expression}")
     return value
+
+
+@functools.cache
+def _parsed(expression: str) -> ast.expr:
+    python = re.sub(r"\bAND\b|\bOR\b|&&|\|\||\^", lambda sign: SPELLED[sign[0]], expression)
+    return ast.parse(python.strip(), mode="eval").body
 
 
 def _value(node: ast.expr, series: Mapping[str, Series], fills_empty: bool) -> Any:

@@ -9,7 +9,7 @@ from tests.alarms import hours
 from tests.alarms.evaluator import Alarm
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize(("column", "script"), [(cost.QUIET, hours.QUIET), (cost.THOUSAND, hours.THOUSAND)])
 def test_the_hours_in_which_metrics_are_sent_are_those_of_the_table(
     template: dict[str, Any], column: str, script: str

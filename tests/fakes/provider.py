@@ -41,24 +41,15 @@ class Provider:
         return self.connections[-1]
 
     def send_void(
-        self,
-        opening: OpeningConnection,
-        credentials: Credentials,
-        order_id: str,
-        currency: str,
-        comment: str | None,
-        *,
-        send_by: Deadline,
-        answer_by: Deadline,
+        self, opening: OpeningConnection, credentials: Credentials, *asked: str | None, **by: Deadline
     ) -> Answer:
         """One POST."""
         assert not opening.closed, "a closed connection cannot send"
-        if send_by.over:
+        if by["send_by"].over:
             raise NotConnected("Timeout")
         answer = _said(self.answers)
-        self.sent.append(
-            {"order_id": order_id, "currency": currency, "comment": comment, "project": credentials.project}
-        )
+        named = dict(zip(("order_id", "currency", "comment"), asked, strict=True))
+        self.sent.append({**named, "project": credentials.project})
         assert isinstance(answer, Answer)
         return answer
 
@@ -82,13 +73,8 @@ def _said(lines: list[Line]) -> Any:
     return line() if callable(line) else line
 
 
-def _refusal(name: str) -> Answer:
-    """As the provider says it, and as the service reads it."""
-    return read_answer(*parted(refusal(name)), pos_id="", order_id="")
-
-
-UNKNOWN = _refusal("internal")
-THROTTLED = _refusal("throttled")
-CREDENTIALS = _refusal("bad credentials")
-REFUSED = _refusal("refused")
-NOT_FOUND = _refusal("no such order")
+UNKNOWN, THROTTLED, CREDENTIALS, REFUSED, NOT_FOUND = (
+    read_answer(*parted(refusal(name)), pos_id="", order_id="")
+    for name in ("internal", "throttled", "bad credentials", "refused", "no such order")
+)
+"""As the provider says it, and as the service reads it."""

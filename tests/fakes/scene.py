@@ -39,11 +39,9 @@ def fields(
     }  # fmt: skip
 
 
-def operation(
-    status: str = "success", method: str = "void", operation_id: str | None = MINE, **more: object
-) -> Operation:
+def operation(*said: Any, **more: Any) -> Operation:
     """The same, read."""
-    read = read_operation(exact_json.parse(json.dumps(fields(status, method, operation_id, **more))))
+    read = read_operation(exact_json.parse(json.dumps(fields(*said, **more))))
     assert read is not None
     return read
 

@@ -36,9 +36,8 @@ class SecretsManager:
 
     def out_of_reach(self, code: str | None = None) -> None:
         """Fail from now on: with this code of the service, or without a connection."""
-        self.error = (
-            error(code, "GetSecretValue") if code else EndpointConnectionError(endpoint_url="https://secrets.invalid")
-        )
+        nowhere = EndpointConnectionError(endpoint_url="https://secrets.invalid")
+        self.error = error(code, "GetSecretValue") if code else nowhere
 
     def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
         """One call of the client."""
@@ -48,7 +47,6 @@ class SecretsManager:
         return self._get_secret_value(**arguments)
 
     def _get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, Any]:
-        """Read one stage."""
         self.calls.append(VersionStage)
         if self.error is not None:
             raise self.error

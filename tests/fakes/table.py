@@ -5,6 +5,7 @@ expression raises. The same contract tests run against it and against the engine
 """
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -27,8 +28,7 @@ APPEND_IF = (
 
 def error(code: str, operation: str, **more: object) -> ClientError:
     """The error as the SDK raises it."""
-    response: Any = {"Error": {"Code": code, "Message": code}, **more}
-    return ClientError(response, operation)
+    return ClientError({"Error": {"Code": code, "Message": code}, **more}, operation)  # type: ignore[typeddict-item]
 
 
 class Table:
@@ -69,9 +69,8 @@ class Table:
         act: Callable[..., Item] = getattr(self, f"_{operation}")
         if operation not in self._lost:
             return act(**arguments)
-        repeated = self._lost.pop(operation)
         act(**arguments)
-        if repeated:
+        if self._lost.pop(operation):
             return act(**arguments)
         raise ReadTimeoutError(endpoint_url="https://dynamodb.invalid")
 
@@ -106,47 +105,29 @@ class Table:
         return {}
 
     def _query(
-        self,
-        *,
-        IndexName: str,
-        KeyConditionExpression: str,
-        ExpressionAttributeValues: Item,
-        Limit: int,
-        ExclusiveStartKey: Item | None = None,
-        ScanIndexForward: bool = True,
-        **_: Any,
+        self, *, IndexName: str, KeyConditionExpression: str, ExpressionAttributeValues: Item, **more: Any
     ) -> Item:
         if IndexName not in INDEXES:
             raise error("ValidationException", "Query")
-        partition, order = f"{IndexName}_pk", f"{IndexName}_at"
-        until, after = None, None
-        if KeyConditionExpression == f"{partition} = :pk AND {order} <= :until":
-            until = int(ExpressionAttributeValues[":until"]["N"])
-        elif KeyConditionExpression == f"{partition} = :pk AND {order} > :after":
-            after = int(ExpressionAttributeValues[":after"]["N"])
-        elif KeyConditionExpression != f"{partition} = :pk":
+        names, wanted = (f"{IndexName}_pk", f"{IndexName}_at"), ExpressionAttributeValues[":pk"]
+        partition, order = names
+        held = RANGES.get(KeyConditionExpression.replace(partition, "pk").replace(order, "at"))
+        if held is None:
             raise NotImplementedError(KeyConditionExpression)
-        wanted = ExpressionAttributeValues[":pk"]["S"]
+        forward: bool = more.get("ScanIndexForward", True)
         found = [
-            (_place(item[order]), item["pk"]["S"], item)
-            for item in self._entries(IndexName, wanted)
-            if partition in item and item[partition]["S"] == wanted
-            and (until is None or int(item[order]["N"]) <= until)
-            and (after is None or int(item[order]["N"]) > after)
-        ]  # fmt: skip
-        found.sort(key=lambda entry: entry[:2], reverse=not ScanIndexForward)
-        if ExclusiveStartKey is not None:
-            places = {"pk", "sk", partition, order}
-            if ExclusiveStartKey.keys() != places or ExclusiveStartKey[partition] != {"S": wanted}:
-                raise error("ValidationException", "Query")
-            if not all(isinstance(ExclusiveStartKey[name].get("S"), str) for name in ("pk", "sk")):
-                raise error("ValidationException", "Query")
-            start = (_place(ExclusiveStartKey[order]), ExclusiveStartKey["pk"]["S"])
-            found = [entry for entry in found if (entry[:2] > start) is ScanIndexForward and entry[:2] != start]
-        items = [item for _, _, item in found[:Limit]]
-        if len(found) <= Limit:
+            ((_place(item[order]), item["pk"]["S"]), item)
+            for item in self._entries(IndexName, wanted["S"])
+            if item.get(partition) == wanted and held(item[order], ExpressionAttributeValues)
+        ]
+        found.sort(key=itemgetter(0), reverse=not forward)
+        if (given := more.get("ExclusiveStartKey")) is not None:
+            start = _start(given, names, wanted)
+            found = [entry for entry in found if (entry[0] > start) is forward and entry[0] != start]
+        items = [item for _, item in found[: more["Limit"]]]
+        if len(found) <= more["Limit"]:
             return {"Items": items}
-        return {"Items": items, "LastEvaluatedKey": {name: items[-1][name] for name in ("pk", "sk", partition, order)}}
+        return {"Items": items, "LastEvaluatedKey": {name: items[-1][name] for name in ("pk", "sk", *names)}}
 
     def _entries(self, index: str, partition: str) -> list[Item]:
         if not self.lagging:
@@ -183,6 +164,14 @@ def _key(item: Item) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
 
 
+def _start(given: Item, names: tuple[str, str], partition: Item) -> tuple[Any, str]:
+    """The place behind which a query goes on."""
+    texts = [given.get(name, {}).get("S") for name in ("pk", "sk")]
+    if given.keys() != {"pk", "sk", *names} or given[names[0]] != partition or None in texts:
+        raise error("ValidationException", "Query")
+    return _place(given[names[1]]), given["pk"]["S"]
+
+
 def _place(value: Item) -> Any:
     return int(value["N"]) if "N" in value else value["S"]
 
@@ -214,6 +203,11 @@ def _may_append(old: Item | None, arguments: Item) -> bool:
     return digest not in webhooks and fits
 
 
+RANGES: dict[str, Callable[[Item, Item], bool]] = {
+    "pk = :pk": lambda _at, _values: True,
+    "pk = :pk AND at <= :until": lambda at, values: int(at["N"]) <= int(values[":until"]["N"]),
+    "pk = :pk AND at > :after": lambda at, values: int(at["N"]) > int(values[":after"]["N"]),
+}
 CONDITIONS: dict[str, Held] = {
     "attribute_not_exists(pk)": lambda old, _: old is None,
     "attribute_exists(pk)": lambda old, _: old is not None,

@@ -32,7 +32,11 @@ def stubs(made: dict[str, Subject]) -> Iterator[Stubs]:
 
 @pytest.mark.parametrize(
     ("name", "work"),
-    [*((name, work) for name in ("ours", *PEERS) for work in WORKS), *((name, "submit") for name in LEVERS)],
+    [
+        *(("ours", work) for work in WORKS),
+        *(pytest.param(name, work, marks=pytest.mark.proof) for name in PEERS for work in WORKS),
+        *(pytest.param(name, "submit", marks=pytest.mark.proof) for name in LEVERS),
+    ],
 )
 def test_a_subject_does_its_work(made: dict[str, Subject], stubs: Stubs, name: str, work: str) -> None:
     side = made[name] if name in made else replace(LEVERS[name](made["ours"]), name=f"ours: {name}")

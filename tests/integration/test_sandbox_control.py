@@ -1,9 +1,9 @@
 """The sandbox's control side: the portal, rows as they stand, settings, and what it says to nonsense and to strangers."""
 
 import json
-import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -111,50 +111,34 @@ def test_differences_are_named_and_all_that_are_not_named_end(line: Line) -> Non
         assert line.query().json()[0]["fee"] == fee
 
 
-@pytest.mark.parametrize(
-    ("call", "content", "named"),
-    [
-        ("PUT faults/1", {"answer": "explode"}, "answer: one of success, pending"),
-        ("PUT faults/1", {"answer": ["success"]}, "answer"),
-        ("PUT faults/1", {"mood": "bad"}, "unknown: mood"),
-        ("PUT settings", {"listening": 1}, "listening"),
-        ("PUT settings", {"second_void": "maybe"}, "second_void"),
-        ("PUT settings", {"api_secret": ""}, "api_secret"),
-        ("PUT settings", {"differs": ["mood"]}, "differs"),
-        ("PUT settings", {"differs": {"fee": True}}, "differs"),
-        ("PUT settings", {"ids": {"post": []}}, "ids"),
-        ("PUT settings", {"ids": {"list": ["payment_id"]}}, "ids"),
-        ("POST holds", {"order_id": "1", "amount": "a lot", "currency": "UAH"}, "amount"),
-        ("POST holds", {"order_id": "", "amount": 1, "currency": "UAH"}, "order_id"),
-        ("POST holds", {"order_id": "1", "amount": True, "currency": "UAH"}, "amount"),
-        ("POST holds", [], "not a JSON object"),
-        ("POST holds", b"{", "not JSON"),
-        ("POST holds", b'{"order_id": "\\ud83d"}', "half of a surrogate pair"),
-        ("POST sign", b'{"data": "\\ud83d"}', "half of a surrogate pair"),
-        ("POST sign", {}, "data"),
-        ("POST webhooks/unknown", None, "no webhook"),
-        ("POST orders/unknown/void", None, "Payment not found"),
-        ("POST orders/1/operations", {"status": "success"}, "method"),
-        ("POST orders/1/operations", {"method": "void"}, "status"),
-        ("POST orders/1/operations", {"method": "void", "status": "x", "webhook": "often"}, "webhook: one of once"),
-        ("POST orders/1/operations", {"method": "void", "status": "x", "operation_id": 1}, "operation_id"),
-        ("GET nothing", None, "there is no GET"),
-    ],
-)
+@pytest.mark.parametrize(("call", "content", "named"), [
+    ("PUT faults/1", {"answer": "explode"}, "answer: one of success, pending"), ("PUT faults/1", {"answer": ["success"]}, "answer"),
+    ("PUT faults/1", {"mood": "bad"}, "unknown: mood"), ("PUT settings", {"listening": 1}, "listening"),
+    ("PUT settings", {"second_void": "maybe"}, "second_void"), ("PUT settings", {"api_secret": ""}, "api_secret"),
+    ("PUT settings", {"differs": ["mood"]}, "differs"), ("PUT settings", {"differs": {"fee": True}}, "differs"),
+    ("PUT settings", {"ids": {"post": []}}, "ids"), ("PUT settings", {"ids": {"list": ["payment_id"]}}, "ids"),
+    ("POST holds", {"order_id": "1", "amount": "a lot", "currency": "UAH"}, "amount"),
+    ("POST holds", {"order_id": "", "amount": 1, "currency": "UAH"}, "order_id"),
+    ("POST holds", {"order_id": "1", "amount": True, "currency": "UAH"}, "amount"),
+    ("POST holds", [], "not a JSON object"), ("POST holds", b"{", "not JSON"),
+    ("POST holds", b'{"order_id": "\\ud83d"}', "half of a surrogate pair"), ("POST sign", b'{"data": "\\ud83d"}', "half of a surrogate pair"),
+    ("POST sign", {}, "data"), ("POST webhooks/unknown", None, "no webhook"), ("POST orders/unknown/void", None, "Payment not found"),
+    ("POST orders/1/operations", {"status": "success"}, "method"), ("POST orders/1/operations", {"method": "void"}, "status"),
+    ("POST orders/1/operations", {"method": "void", "status": "x", "webhook": "often"}, "webhook: one of once"),
+    ("POST orders/1/operations", {"method": "void", "status": "x", "operation_id": 1}, "operation_id"),
+    ("GET nothing", None, "there is no GET"),
+])  # fmt: skip
 def test_nonsense_on_the_control_side_is_explained(line: Line, call: str, content: Any, named: str) -> None:
     assert named in line.control(call, content, expect=400)["error"]
 
 
-SENDERS = {
-    200: ["Host: localhost:8081", "Host: [::1]:8081", "Host: 127.0.0.1", "Host: 127.0.0.1:8081|Origin: http://127.0.0.1:8081|Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none"],
-    403: ["Host: attacker.example", "Host: 127.0.0.1.attacker.example:8081", "Host: ", "Origin: https://attacker.example", "Origin: null",
-          "Origin: http://127.0.0.1:8082", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("expect", "sender"), [(expect, sender) for expect, senders in SENDERS.items() for sender in senders]
-)
+@pytest.mark.parametrize(("expect", "sender"), [
+    *((200, sender) for sender in ("Host: localhost:8081", "Host: [::1]:8081", "Host: 127.0.0.1", "Sec-Fetch-Site: none",
+                                   "Host: 127.0.0.1:8081|Origin: http://127.0.0.1:8081|Sec-Fetch-Site: same-origin")),
+    *((403, sender) for sender in ("Host: attacker.example", "Host: 127.0.0.1.attacker.example:8081", "Host: ", "Origin: null",
+                                   "Origin: https://attacker.example", "Origin: http://127.0.0.1:8082", "Sec-Fetch-Site: cross-site",
+                                   "Sec-Fetch-Site: same-site")),
+])  # fmt: skip
 def test_a_page_of_another_site_gives_no_orders(line: Line, expect: int, sender: str) -> None:
     headers = dict(header.split(": ") for header in sender.split("|"))
     line.control("POST holds", HELD, expect, headers)
@@ -166,39 +150,24 @@ def test_a_page_of_another_site_gives_no_orders(line: Line, expect: int, sender:
 def test_stopping_ends_what_is_held(line: Line) -> None:
     line.hold(answer="timeout_executed")
     line.provider.connection_pool_kw["timeout"] = 20.0
-    outcome: list[BaseException] = []
-
-    def void() -> None:
-        try:
-            line.void()
-        except urllib3.exceptions.HTTPError as error:
-            outcome.append(error)
-
-    caller = threading.Thread(target=void)
-    caller.start()
-    eventually(lambda: line.order()["voids_executed"] == 1)
-    started = time.monotonic()
-    line.sandbox.stop()
-    caller.join(5)
-    assert time.monotonic() - started < 2
-    assert isinstance(outcome[0], urllib3.exceptions.ProtocolError)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(line.void)
+        eventually(lambda: line.order()["voids_executed"] == 1)
+        line.sandbox.stop()
+        assert isinstance(held.exception(timeout=2), urllib3.exceptions.ProtocolError)
 
 
 def test_an_issuer_of_tokens_is_there_only_when_it_is_wanted(line: Line, tmp_path: Path) -> None:
     line.control("GET /.well-known/openid-configuration", expect=400)
     other = Sandbox(0, Project(POS_ID, API_KEY, SECRET, "fake-endpoints-key"), tmp_path / "other", tokens=True)
-    try:
-        with urllib3.PoolManager(retries=False) as pool:
-            discovered = pool.request("GET", f"{other.control_url}/.well-known/openid-configuration").json()
-            form, known = {"grant_type": "client_credentials"}, urllib3.make_headers(basic_auth="shop:shop-secret")
-            url = discovered["token_endpoint"]
-            answers = [
-                pool.request("POST", url, fields=form, headers=headers, encode_multipart=False)
-                for headers in (known, {})
-            ]
-            assert [answer.status for answer in answers] == [200, 401]
-            assert answers[0].json()["scope"] == "submit read"
-            assert answers[1].headers["WWW-Authenticate"].startswith("Basic")
-            assert pool.request("GET", discovered["jwks_uri"]).json()["keys"]
-    finally:
-        other.stop()
+    with ExitStack() as stack, urllib3.PoolManager(retries=False) as pool:
+        stack.callback(other.stop)
+        discovered = pool.request("GET", f"{other.control_url}/.well-known/openid-configuration").json()
+        form, known = {"grant_type": "client_credentials"}, urllib3.make_headers(basic_auth="shop:shop-secret")
+        url: Any = discovered["token_endpoint"]
+        granted, unknown = (
+            pool.request("POST", url, fields=form, headers=sent, encode_multipart=False) for sent in (known, {})
+        )
+        assert (granted.status, granted.json()["scope"], unknown.status) == (200, "submit read", 401)
+        assert unknown.headers["WWW-Authenticate"].startswith("Basic")
+        assert pool.request("GET", discovered["jwks_uri"]).json()["keys"]

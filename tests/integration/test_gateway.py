@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -22,8 +21,7 @@ from local.exchange import Request, refused
 from local.gateway.answer import RESPONSE_TYPES
 from local.gateway.server import asked
 from local.merchant import Caller, Reply, send
-from local.service import Service, running
-from tests.integration.recorded import vector
+from local.service import Service
 
 PROBLEM = "application/problem+json"
 WEBHOOK = "/v1/webhooks/financial-line"
@@ -138,9 +136,13 @@ def test_a_wrong_key_is_never_a_400_whatever_type_it_is_to_aws(
 # ---- bytes that no tidy client sends ---------------------------------------------------------------------------------
 
 
+def connected(service: Service) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=10)
+
+
 def on_the_wire(service: Service, head: str, body: bytes = b"") -> bytes:
     """The answer to these very bytes, up to where the connection is closed."""
-    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=10) as connection:
+    with connected(service) as connection:
         connection.sendall(f"{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode("latin-1") + body)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
@@ -168,7 +170,7 @@ def test_untidy_bytes_are_answered(service: Service, head: str, body: bytes, sta
 
 
 def test_a_body_that_breaks_off_is_not_answered(service: Service) -> None:
-    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=10) as connection:
+    with connected(service) as connection:
         connection.sendall(f"{POST}\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n".encode() + FORGED)
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(64) == b""
@@ -202,11 +204,10 @@ def test_a_stranger_cannot_choose_the_request_id_of_an_answer(service: Service, 
 
 
 def instances_of(service: Service, handler: str) -> list[int]:
+    def command_line(pid: int) -> bytes:
+        return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False).stdout
+
     return [pid for pid in service.function_pids() if handler.encode() in command_line(pid)]
-
-
-def command_line(pid: int) -> bytes:
-    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False).stdout
 
 
 def test_a_function_process_killed_in_the_middle_is_reported_and_replaced(
@@ -236,37 +237,11 @@ def test_simultaneous_requests_get_an_instance_each(service: Service, merchant: 
     assert len(instances_of(service, "read_voids.handler")) <= 6
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-def test_a_function_process_knows_its_deployed_environment_and_nothing_of_the_host(service: Service) -> None:
-    deployed = {stem: set(function.environment) for stem, function in service.runtime.functions.items()}
-    for pid in service.function_pids():
-        stem = command_line(pid).decode().split()[-1].partition(".")[0]
-        lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        variables = {line.partition(b"=")[0].decode() for line in lines if line}
-        assert deployed[stem] <= variables
-        assert variables - deployed[stem] <= {*vector("environment-python313")["result"]["names"], "AWS_ENDPOINT_URL"}
-
-
-def test_a_busy_port_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        named = pytest.raises(SystemExit, match=r"Port \d+ is in use: choose another with PORT=")
-        with named, running(port=port):
-            pass
-
-
-@pytest.mark.parametrize(
-    ("target", "proof", "named"),
-    [
-        ("/v1/voids", "AWS4-HMAC-SHA256 Credential=AKIA1/20261201/eu-central-1/execute-api/aws4_request", "access key AKIA1"),
-        ("/v1/voids?X-Amz-Credential=AKIA2%2F20261201%2Feu-central-1", None, "access key AKIA2"),
-        ("/v1/oauth/voids", "Bearer a.b.c", "a token"),
-        ("/v1/voids", "Basic YTpi", "nobody"),
-        ("/v1/voids/\x1b[2J", None, "nobody"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("target", "proof", "named"), [
+    ("/v1/voids", "AWS4-HMAC-SHA256 Credential=AKIA1/20261201/eu-central-1/execute-api/aws4_request", "access key AKIA1"),
+    ("/v1/voids?X-Amz-Credential=AKIA2%2F20261201%2Feu-central-1", None, "access key AKIA2"),
+    ("/v1/oauth/voids", "Bearer a.b.c", "a token"), ("/v1/voids", "Basic YTpi", "nobody"), ("/v1/voids/\x1b[2J", None, "nobody"),
+])  # fmt: skip
 def test_what_is_said_of_a_refusal_names_route_and_caller(target: str, proof: str | None, named: str) -> None:
     request = Request("GET", target, [("Authorization", proof)] if proof else [], b"", "127.0.0.1")
     path = target.partition("?")[0].replace("\x1b", "?")

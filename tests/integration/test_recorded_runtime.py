@@ -47,13 +47,11 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     code, log = tmp_path_factory.mktemp("code"), tmp_path_factory.mktemp("log") / "functions.log"
     (code / "probe.py").write_text(PROBE)
     (code / "broken.py").write_text('raise Exception("Runtime startup fails")\n')
-    handlers = {name: f"probe.{name}" for name in ("look", "answer", "fail", "leave", "linger")} | {
-        "broken": "broken.x"
-    }
+    handlers = {name: f"probe.{name}" for name in ("look", "answer", "fail", "leave", "linger")}
     functions = {
         name: Function(name=name, handler=handler, role="none", version="7", alias="live", memory=1024, code=code,
                        timeout=1 if name == "linger" else 5, environment={"OWN": "value"})
-        for name, handler in handlers.items()
+        for name, handler in (handlers | {"broken": "broken.x"}).items()
     }  # fmt: skip
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     children = Children()

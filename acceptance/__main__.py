@@ -38,7 +38,6 @@ class NotAllowed(OpsError):
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; the exit code."""
     options = _parser().parse_args(arguments)
     return exit_code(lambda: _worded(options))
 
@@ -249,7 +248,6 @@ def _show(found: report.Document) -> None:
 
 
 def _clean(site: Site) -> int:
-    """Take back, see, and say what is left."""
     left = undo.clean(site)
     for one in left:
         print(f"left: {one_line(site.redact.text(one))}")

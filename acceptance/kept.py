@@ -71,19 +71,7 @@ class State:
         return self.noted(order)
 
     def noted(self, order: str) -> dict[str, Any]:
-        """What was done with a hold so far."""
         return dict(self.notes.get(order, {}))
-
-    def will_make(self, made: Made) -> None:
-        """To be called before a thing is made."""
-        if made not in self.made:
-            self.made.append(made)
-            self.save()
-
-    def undone(self, made: Made) -> None:
-        """To be called when it is gone."""
-        self.made = [one for one in self.made if one != made]
-        self.save()
 
     def begin(self, deployment: str) -> bool:
         """Take up this deployment; True if findings about another one were dropped."""
@@ -138,7 +126,6 @@ class Redactor:
         self.account = account
 
     def learn(self, *secrets: str) -> None:
-        """Hide these from now on."""
         self._secrets += [secret for secret in secrets if secret]
 
     def __call__(self, value: object) -> object:
@@ -155,7 +142,6 @@ class Redactor:
         return self.text(str(value))
 
     def text(self, text: str) -> str:
-        """One text that may be written down."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         if self.account:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from acceptance import wire
 from acceptance.wire import Reply
 from payments.secret import Credentials
+from payments.settings import ProviderSettings
 from payments.signatures import Scheme, authorise
 
 SECONDS = 30.0
@@ -18,12 +19,8 @@ SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Line:
-    """One project at the provider."""
-
-    url: str
-    ca_file: str | None
+    provider: ProviderSettings
     credentials: Credentials
-    scheme: Scheme
 
     def query(
         self, order: str, method: str = "", *, scheme: Scheme = Scheme.PLAIN, wrong: Mapping[str, str] | None = None
@@ -37,7 +34,7 @@ class Line:
         """Send a void past the service, without a `server_url`. Only for a given hold or an order that nobody has."""
         document = {"pos_id": self.credentials.pos_id, "order_id": order, "order_currency": currency}
         body = wire.compact(document | ({"comment": comment} if comment else {}))
-        return self._send("POST", "/api/v1/void", self.credentials, scheme or self.scheme, body)
+        return self._send("POST", "/api/v1/void", self.credentials, scheme or self.provider.scheme, body)
 
     def _send(self, method: str, path: str, credentials: Credentials, scheme: Scheme, body: bytes) -> Reply:
         headers = {
@@ -46,7 +43,7 @@ class Line:
             "Accept": "application/json",
             "User-Agent": "void-service-acceptance",
         } | ({"Content-Type": "application/json"} if body else {})
-        return wire.send(self.url, method, path, headers, body, ca_file=self.ca_file, seconds=SECONDS)
+        return wire.send(self.provider.url, method, path, headers, body, ca_file=self.provider.ca_file, seconds=SECONDS)
 
 
 def operations(reply: Reply, method: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
@@ -58,19 +55,16 @@ def operations(reply: Reply, method: str | None = None, status: str | None = Non
 
 
 def succeeded(reply: Reply, method: str) -> list[dict[str, Any]]:
-    """Those of one method that succeeded."""
     return operations(reply, method, "success")
 
 
 def code(reply: Reply) -> str | None:
-    """The provider's own error code."""
     args = reply.document.get("args")
     found = args.get("code") if isinstance(args, dict) else None
     return str(found)[:16] if found is not None else None
 
 
 def about_credentials(reply: Reply) -> bool:
-    """Does it say that the credentials are wrong?"""
     return reply.status == 401 or (code(reply) or "").startswith("S-")
 
 

@@ -30,12 +30,10 @@ Document = dict[str, Any]
 
 
 def of_row(row: Row) -> Document:
-    """A row's texts for scripts."""
     return {name: value for name, value in asdict(row).items() if name not in ("smoke", "requests")}
 
 
 def document(site: Site, wanted: list[str]) -> Document:
-    """The whole report."""
     rows = [_row(row, *site.state.findings.get(row.id, (None, None))) for row in ROWS if row.id in wanted]
     return {
         "what": "acceptance of the void service",
@@ -78,7 +76,6 @@ def write(folder: Path, report: Document) -> list[str]:
 
 
 def json_of(report: Document) -> str:
-    """The report as one JSON document."""
     return json.dumps(report, ensure_ascii=False, indent=2, default=str)
 
 
@@ -90,7 +87,6 @@ def advice(row: Document) -> str:
 
 
 def counted(report: Document) -> str:
-    """So many of each verdict, in words."""
     return ", ".join(f"{number} {name}" for name, number in report["counts"].items())
 
 

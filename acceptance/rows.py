@@ -17,8 +17,6 @@ FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("rows.toml").read
 
 
 class Verdict(StrEnum):
-    """How a row ends."""
-
     CONFIRMED = "confirmed"
     CONTRADICTED = "contradicted"
     NOT_SEEN = "not seen"
@@ -56,7 +54,6 @@ def judged(row: str, holds: object, evidence: Mapping[str, object], why: str = "
 
 
 def not_seen(row: str, why: str, evidence: Mapping[str, object] | None = None) -> Finding:
-    """Nothing can be said, for a reason."""
     return Finding(row, Verdict.NOT_SEEN, evidence or {}, why)
 
 

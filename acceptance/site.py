@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from botocore.credentials import ReadOnlyCredentials
@@ -51,15 +51,6 @@ class Allowed:
     merchant_profile: str | None = None
     token: str | None = None
     expired_token: str | None = None
-
-
-class Function(NamedTuple):
-    """One deployed function."""
-
-    name: str
-    role: str
-    memory: int
-    variables: Mapping[str, str]
 
 
 @dataclass
@@ -111,7 +102,6 @@ class Site:
         return {one["OutputKey"]: one["OutputValue"] for one in self.stack.get("Outputs", [])}
 
     def output(self, name: str) -> str:
-        """One output of the stack. Raises OpsError."""
         if name not in self.outputs:
             raise self._other_version(f"output {name}")
         return self.outputs[name]
@@ -135,18 +125,19 @@ class Site:
         )
 
     @functools.cached_property
-    def functions(self) -> dict[str, Function]:
-        """The functions by the stem of their file. Raises OpsError."""
-        found, names = {}, [one for one in self.resources if one["ResourceType"] == "AWS::Lambda::Function"]
-        for name in (one["PhysicalResourceId"] for one in names):
-            deployed = self.client("lambda").get_function_configuration(FunctionName=name)
-            variables = deployed.get("Environment", {}).get("Variables", {})
-            stem = deployed["Handler"].partition(".")[0]
-            found[stem] = Function(name, deployed["Role"], deployed["MemorySize"], variables)
-        for stem in HANDLERS:
-            if stem not in found:
-                raise self._other_version(f"function {stem}")
+    def functions(self) -> dict[str, dict[str, Any]]:
+        """What AWS says of each function, by the stem of its file."""
+        found = {}
+        for one in self.resources:
+            if one["ResourceType"] == "AWS::Lambda::Function":
+                deployed = self.client("lambda").get_function_configuration(FunctionName=one["PhysicalResourceId"])
+                found[deployed["Handler"].partition(".")[0]] = deployed
+        if missing := [stem for stem in HANDLERS if stem not in found]:
+            raise self._other_version(f"function {missing[0]}")
         return found
+
+    def variables(self) -> dict[str, str]:
+        return dict(self.functions["submit_void"].get("Environment", {}).get("Variables", {}))
 
     @functools.cached_property
     def api_id(self) -> str:
@@ -154,7 +145,6 @@ class Site:
 
     @functools.cached_property
     def table(self) -> dict[str, Any]:
-        """The table's own description."""
         name = self.resource("AWS::DynamoDB::Table")
         return dict(self.client("dynamodb").describe_table(TableName=name)["Table"]) | {"TableName": name}
 
@@ -194,7 +184,6 @@ class Site:
         return self.call("POST", f"{self.base}/voids", headers=JSON | {"Idempotency-Key": key}, body=body)
 
     def read(self, order: str) -> Reply:
-        """The service's record of an order."""
         return self.call("GET", f"{self.base}/voids/{quote(order, safe='')}")
 
     # ---- the provider ------------------------------------------------------------------------------------------------
@@ -202,7 +191,7 @@ class Site:
     @functools.cached_property
     def credentials(self) -> Credentials:
         """What the functions use. Raises SecretError, OpsError; hidden in all that is written from now on."""
-        found = systems.secret(self.place, self.functions["submit_void"].variables).current(systems.deadline())
+        found = systems.secret(self.place, self.variables()).current(systems.deadline())
         self.redact.learn(found.api_key, found.api_secret, found.endpoints_key)
         return found
 
@@ -210,8 +199,8 @@ class Site:
     def line(self) -> Line:
         """The provider itself, with this deployment's credentials. Raises OpsError if they are not a test project's."""
         self.refuse_a_live_project()
-        provider = settings.provider(self.functions["submit_void"].variables)
-        return Line(provider.url, provider.ca_file, self.credentials, provider.scheme)
+        provider = settings.provider(self.variables())
+        return Line(provider, self.credentials)
 
     def refuse_a_live_project(self) -> None:
         """Test and live differ by the project only, so nothing else can tell them apart. Raises OpsError."""
@@ -222,7 +211,6 @@ class Site:
             raise OpsError(f"the secret holds another project than {where} names: no hold of it is touched")
 
     def hold(self, number: int) -> str:
-        """One of the holds that were given. Raises OpsError."""
         given = self.allowed.holds
         if number < len(given):
             return given[number]
@@ -249,7 +237,6 @@ class Site:
             self.sleep(min(self.patience.every, max(seconds - passed, 0.01)))
 
     def wait(self, what: str, seconds: float) -> None:
-        """Wait all that time."""
         if seconds > 0:
             self.say(f"waiting {seconds:.0f} s: {what}")
             self.sleep(seconds)
@@ -267,25 +254,21 @@ class Site:
         return [int(entry["status"]) for entry in self.access_log(f'{{ $.route = "{WEBHOOK_ROUTE}" }}', since)]
 
     def access_log(self, pattern: str, since: datetime) -> list[dict[str, Any]]:
-        """Lines of the API's access log, oldest first."""
         stage = self.client("apigateway").get_stage(restApiId=self.api_id, stageName=self.base.strip("/"))
         group = stage["accessLogSettings"]["destinationArn"].partition(":log-group:")[2].removesuffix(":*")
         return [json.loads(message) for message in self.log_messages(group, pattern, since)]
 
-    def log_group(self, function: str) -> str:
-        """Where a function logs to."""
-        configured = self.client("lambda").get_function_configuration(FunctionName=function)
-        return str(configured.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}")
+    def log_group(self, stem: str) -> str:
+        function = self.functions[stem]
+        return str(function.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function['FunctionName']}")
 
     def log_messages(self, group: str, pattern: str, since: datetime) -> Iterable[str]:
-        """Messages of one log group."""
         what = {"logGroupName": group, "filterPattern": pattern, "startTime": int(since.timestamp() * 1000)}
         pages = self.client("logs").get_paginator("filter_log_events")
         found = pages.paginate(**what, PaginationConfig={"MaxItems": MOST_LINES})
         return [event["message"] for page in found for event in page["events"]]
 
     def control(self, method: str, path: str, document: object = None) -> Any:
-        """One call of the sandbox's control side. Raises OpsError."""
         body = b"" if document is None else wire.compact(document)
         reply = wire.send(self.sandbox_url or "", method, f"/sandbox/{path}", JSON, body)
         if reply.status != 200:

@@ -35,7 +35,6 @@ Result = tuple[str, str, str]
 
 
 def look(base: str, environment: Environment | None) -> Iterator[Result]:
-    """All that is found, check by check."""
     outside = Site(Place("", "", None, NOBODY, base), environment or Environment(name="unnamed"))
     for probe in OUTSIDE:
         yield from check(outside, probe)

@@ -58,7 +58,8 @@ def fill(value: Any, known: Mapping[str, Any]) -> Any:
 def making(site: Site, kind: str, **what: str) -> Iterator[None]:
     """Make a thing inside this block. It is taken back at the end, also after an error or Ctrl-C."""
     made = {"kind": kind} | what
-    site.state.will_make(made)
+    site.state.made += [] if made in site.state.made else [made]
+    site.state.save()
     try:
         yield
     finally:
@@ -79,7 +80,8 @@ def _attempt(site: Site, made: Made) -> None:
         why = places.refusal_of_aws(error) if isinstance(error, ClientError) else type(error).__name__
         site.left_behind.append(f"{kind} {what[0]}: {why}")
     else:
-        site.state.undone(made)
+        site.state.made.remove(made)
+        site.state.save()
 
 
 def take_back(site: Site) -> int:
@@ -140,7 +142,6 @@ def _release(site: Site, what: Made) -> None:
 
 
 def _marked_versions(site: Site, name: str) -> list[str]:
-    """The versions of a function that an acceptance published."""
     pages = site.client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=name)
     marked = [one["Version"] for page in pages for one in page["Versions"] if one.get("Description") == MARK]
     return [version for version in marked if version != "$LATEST"]
@@ -158,7 +159,6 @@ def _secret(site: Site, what: Made) -> None:
 
 
 def stages(site: Site, secret: str) -> dict[str, str]:
-    """Stage to version."""
     versions = site.client("secretsmanager").list_secret_version_ids(SecretId=secret, MaxResults=100)["Versions"]
     return {stage: version["VersionId"] for version in versions for stage in version.get("VersionStages", [])}
 
@@ -192,7 +192,7 @@ def leftovers(site: Site) -> list[str]:
 
 
 def _roles(site: Site) -> Iterator[str]:
-    yield from (function.role.rpartition("/")[2] for function in site.functions.values())
+    yield from (function["Role"].rpartition("/")[2] for function in site.functions.values())
     with suppress(OpsError):
         yield site.resource("AWS::IAM::Role", "EventsPipeRole")
 
@@ -212,8 +212,8 @@ LEFT: Mapping[str, Callable[[Site], Any]] = {
     "the rule {} of the bus": _left("left-rule"),
     "the function {}": _left("left-function"),
     "the API {}": lambda site: [f"{site.temporary} ({api_id})" for api_id in _apis(site, site.temporary)],
-    "version {}": lambda site: [f"{number} of {function.name}" for function in site.functions.values()
-                                for number in _marked_versions(site, function.name)],
+    "version {}": lambda site: [f"{number} of {function['FunctionName']}" for function in site.functions.values()
+                                for number in _marked_versions(site, function["FunctionName"])],
     "the label {mark} of a version of the secret": lambda site: (
         {MARK} & stages(site, site.resource("AWS::SecretsManager::Secret")).keys()),
 }  # fmt: skip

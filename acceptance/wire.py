@@ -83,7 +83,6 @@ class Signer(SigV4Auth):
     at: datetime | None = None
 
     def headers(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-        """These headers and those of the signature."""
         request = AWSRequest(method, url, headers=dict(headers), data=body)
         self.add_auth(request)
         return dict(request.headers.items())
@@ -130,5 +129,4 @@ def _connection(
 
 
 def compact(document: object) -> bytes:
-    """JSON in UTF-8, as a merchant's client writes it."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -52,7 +52,6 @@ def transport(site: Site) -> Iterator[Finding]:
 
 
 def address(site: Site) -> Iterator[Finding]:
-    """Is it this environment's API?"""
     theirs = site.output("ApiUrl").rstrip("/")
     same = theirs == site.api_url
     yield judged("aws-own-address", same, {"same": same}, "" if same else f"its ApiUrl is {theirs}")
@@ -65,7 +64,7 @@ def credentials(site: Site) -> Iterator[Finding]:
     wrong = whose(found.pos_id, site.environment, environments.ENVIRONMENTS)
     shown = f"pos_id '{found.pos_id}'"
     yield judged("aws-secret-project", not wrong, {"pos_id": found.pos_id}, f"{shown}: {wrong}" if wrong else shown)
-    taken = systems.provider(site.functions["submit_void"].variables).accepts(found, systems.deadline())
+    taken = systems.provider(site.variables()).accepts(found, systems.deadline())
     why = "" if taken else "no answer that says so" if taken is None else "it refuses them"
     yield judged("aws-secret-accepted", taken, {"accepted": taken}, why)
 
@@ -84,25 +83,20 @@ def whose(pos_id: str, environment: Environment, known: Mapping[str, Environment
 
 
 def rights(site: Site) -> Iterator[Finding]:
-    """Does IAM decide about each role as this project means it?"""
-    table, secret = site.table["TableArn"], site.functions["submit_void"].variables["SECRET_ID"]
-    missing: list[str] = []
-    too_many: list[str] = []
+    table, secret = site.table["TableArn"], site.variables()["SECRET_ID"]
+    wrong: dict[str, list[str]] = {"missing": [], "too_many": []}
     for stem, function in site.functions.items():
         must = [right.partition("/") for right in MUST.get(stem, ())]
-        on_table = [(action, f"{table}/index/{index}" if index else table) for action, _, index in must]
-        for action, resource in (*on_table, ("secretsmanager:GetSecretValue", secret)):
-            missing += [f"{stem} {name}" for name, may in _decided(site, function.role, [action], resource) if not may]
+        asked = [([action], f"{table}/index/{index}" if index else table, "missing") for action, _, index in must]
         never = [one for one in NEVER["table"] if f"{stem} {one}" != "receive_webhook dynamodb:UpdateItem"]
-        for actions, resource in ((never, table), (NEVER["secret"], secret)):
-            too_many += [f"{stem} {name}" for name, may in _decided(site, function.role, actions, resource) if may]
-    yield judged("aws-iam", not missing and not too_many, {"missing": missing, "too_many": too_many})
-
-
-def _decided(site: Site, role: str, actions: list[str], resource: str) -> list[tuple[str, bool]]:
-    request = {"PolicySourceArn": role, "ActionNames": actions, "ResourceArns": [resource]}
-    found = site.client("iam").simulate_principal_policy(**request)["EvaluationResults"]
-    return [(one["EvalActionName"], one["EvalDecision"] == "allowed") for one in found]
+        asked += [(["secretsmanager:GetSecretValue"], secret, "missing")]
+        asked += [(never, table, "too_many"), (NEVER["secret"], secret, "too_many")]
+        for actions, resource, kind in asked:
+            request = {"PolicySourceArn": function["Role"], "ActionNames": actions, "ResourceArns": [resource]}
+            for one in site.client("iam").simulate_principal_policy(**request)["EvaluationResults"]:
+                if (one["EvalDecision"] == "allowed") == (kind == "too_many"):
+                    wrong[kind].append(f"{stem} {one['EvalActionName']}")
+    yield judged("aws-iam", not any(wrong.values()), wrong)
 
 
 def clock(site: Site) -> Iterator[Finding]:
@@ -120,7 +114,6 @@ def clock(site: Site) -> Iterator[Finding]:
 
 
 def quotas(site: Site) -> Iterator[Finding]:
-    """What the throttles of the environment let in, beside what the account bears."""
     throttles = site.environment.merchant_throttle, site.environment.webhook_throttle
     voids, webhooks = (throttle.requests_per_second for throttle in throttles)
     wanted = {  # 300 ms for a void, 30 ms for a webhook, one settle run; 7 write units for both together
@@ -148,7 +141,6 @@ def _quota(site: Site, service: str, name: str) -> float | None:
 
 
 def reader(site: Site) -> Iterator[Finding]:
-    """Is anybody subscribed to the alarms, and has it confirmed?"""
     topic = site.resource("AWS::SNS::Topic", "Monitoring")
     pages = site.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     found = [one for page in pages for one in page["Subscriptions"]]
@@ -174,9 +166,9 @@ def times(site: Site) -> Iterator[Finding]:
     since = site.now() - timedelta(days=DAYS)
     for stem, paper in PAPER_MS.items():
         function = site.functions[stem]
-        lines = site.log_messages(site.log_group(function.name), '"REPORT RequestId"', since)
+        lines = site.log_messages(site.log_group(stem), '"REPORT RequestId"', since)
         found = [report for report in map(REPORT.match, lines) if report]
-        yield of_reports(f"aws-times-{stem.replace('_', '-')}", found, function.memory, paper)
+        yield of_reports(f"aws-times-{stem.replace('_', '-')}", found, function["MemorySize"], paper)
 
 
 def of_reports(row: str, reports: Sequence[re.Match[str]], memory: int, paper: float) -> Finding:
@@ -198,7 +190,6 @@ def of_reports(row: str, reports: Sequence[re.Match[str]], memory: int, paper: f
 
 
 def spread(values: Sequence[float]) -> dict[str, float | int]:
-    """Count, median and 99th percentile in milliseconds."""
     if not values:
         return {"count": 0}
     last = sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]

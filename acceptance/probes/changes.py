@@ -1,16 +1,27 @@
-"""An alarm that is rung, a secret that is rotated by the same value, a release that changes nothing: and the way back.
+"""What changes the account for minutes, and the way back: an alarm that is rung, a secret that is rotated by the same
+value, a release that changes nothing; a queue that listens to the bus, a function with an API that gives odd results.
 
-Promises to show, keep or change no value of the secret, and to touch only read_voids, whose answers nobody books.
+Promises to show, keep or change no value of the secret, and to touch only read_voids, whose answers nobody books. The
+function of a few minutes has its role, only answers, and is called by nobody but you: its API demands a signature.
 """
 
+import io
 import json
-from collections.abc import Iterator
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
-from acceptance.rows import Finding, judged, not_seen
+from acceptance import wire
+from acceptance.probes.holds import denied
+from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
 from acceptance.undo import MARK, making, play, stages
+from acceptance.wire import NoAnswer, Reply
 from ops.places import OpsError
 
 HEADING = "Void corrected"
@@ -18,10 +29,11 @@ HEADING = "Void corrected"
 CLOCKS_DIFFER = timedelta(seconds=10)
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 ALIAS, SHARE, READS, STREAMS = "live", 0.1, 100, 50
+LETTERS = 'a"b\\é'
+ATTEMPTS, AT_ONCE = 3, 50
 
 
 def alarm(site: Site) -> Iterator[Finding]:
-    """Ring it, and read in its history what became of the message."""
     row, cloudwatch, name = "aws-alarm-delivers", site.client("cloudwatch"), f"{site.place.stack} {HEADING}"
     alarms = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     if not alarms:
@@ -49,7 +61,7 @@ def alarm(site: Site) -> Iterator[Finding]:
 
 def rotation(site: Site) -> Iterator[Finding]:
     """Put the same value once more, and move both stages back; `previous` is labelled, so that it cannot be deleted."""
-    secrets, secret = site.client("secretsmanager"), site.functions["submit_void"].variables["SECRET_ID"]
+    secrets, secret = site.client("secretsmanager"), site.variables()["SECRET_ID"]
     before = stages(site, secret)
 
     def value(stage: str = CURRENT) -> str:
@@ -73,8 +85,7 @@ def rotation(site: Site) -> Iterator[Finding]:
 
 
 def release(site: Site) -> Iterator[Finding]:
-    """Publish, let it serve a tenth, move the alias back while reads go on, remove what was published."""
-    name, lambda_ = site.functions["read_voids"].name, site.client("lambda")
+    name, lambda_ = site.functions["read_voids"]["FunctionName"], site.client("lambda")
     alias = lambda_.get_alias(FunctionName=name, Name=ALIAS)
     if _weights(alias):
         raise OpsError("a release of read_voids is under way: wait for its end")
@@ -84,7 +95,7 @@ def release(site: Site) -> Iterator[Finding]:
         play(site, "describe", what | {"description": MARK})
         after = str(play(site, "publish", what)["after"])
         play(site, "share", what | {"weights": {after: SHARE}})
-        failed, group = _reads(site, READS), site.log_group(name)
+        failed, group = _reads(site, READS), site.log_group("read_voids")
         served, _ = site.until("its log", lambda: _served(site, group, after), bool, site.patience.release)
         shown = {"reads": READS, "failed": failed, "new_version_served": served}
         yield judged("aws-release", served and not failed, shown)
@@ -109,3 +120,138 @@ def _served(site: Site, group: str, version: str) -> bool:
     newest = {"logGroupName": group, "orderBy": "LastEventTime", "descending": True, "limit": STREAMS}
     streams = site.client("logs").describe_log_streams(**newest)["logStreams"]
     return any(f"[{version}]" in one["logStreamName"] and one.get("creationTime", since) >= since for one in streams)
+
+
+# ---- events ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def listening(site: Site) -> Iterator[str]:
+    """A queue behind a rule of the bus; its address. Gone afterwards."""
+    # Another name each time: SQS lets nobody use the name of a deleted queue for a minute.
+    queue, bus = f"{site.temporary}-{site.now():%H%M%S}", site.output("OutcomeBus")
+    with making(site, "queue", queue=queue), making(site, "rule", rule=site.temporary, bus=bus):
+        url = play(site, "listen", {"queue": queue, "bus": bus})["url"]
+        site.wait("for the rule to work", site.patience.rights)
+        yield url
+
+
+def letters(site: Site) -> Iterator[Finding]:
+    """A void that the provider must refuse as unknown is settled, too, so its event leaves."""
+    order = site.nobody(LETTERS)
+    with listening(site) as url:
+        _refused_void(site, order, "first")
+        found, seconds = site.until("the event", lambda: _received(site, url, order), bool, site.patience.event)
+    shown: dict[str, object] = {"seconds": round(seconds, 1)}
+    shown |= {"order_id": found[0]["order_id"]} if found else {"undelivered": _undelivered(site)}
+    yield judged("aws-pipe-letters", found, shown)
+
+
+def order_kept(site: Site) -> Iterator[Finding]:
+    """Three attempts while the pipe may not write to the bus; then it may again."""
+    row, order, role = "aws-pipe-order", site.nobody(), site.resource("AWS::IAM::Role", "EventsPipeRole")
+    with listening(site) as url:
+        with denied(site, role, "events:PutEvents"):
+            for number in range(ATTEMPTS):
+                _refused_void(site, order, str(number))
+            site.wait("the bus is out of reach", site.patience.outage)
+            early = _received(site, url, order)
+        if early:
+            yield not_seen(row, "the bus was not out of reach: IAM had not taken effect", {"events": len(early)})
+            return
+        versions: dict[int, None] = {}  # in the order of their first arrival
+
+        def more() -> bool:
+            versions.update(dict.fromkeys(int(one["version"]) for one in _received(site, url, order)))
+            return len(versions) >= ATTEMPTS
+
+        came, seconds = site.until("the events", more, bool, site.patience.event * 2)
+    shown = {"versions": list(versions), "seconds_after_the_outage": round(seconds, 1)}
+    if came:
+        yield judged(row, list(versions) == sorted(versions), shown)
+    else:
+        why = f"{len(versions)} of {ATTEMPTS} events came"
+        yield not_seen(row, why, shown | {"undelivered": _undelivered(site)})
+
+
+def _refused_void(site: Site, order: str, key: str) -> None:
+    """An attempt that ends at once, because the provider does not know the order. Raises OpsError."""
+    site.refuse_a_live_project()
+    reply = site.submit(order, "UAH", f"acceptance-{key}")
+    state = (reply.document.get("void") or reply.document).get("state")
+    if state not in ("failed", "voided"):
+        raise OpsError(f"the void of an order that nobody has did not end: {reply.status} {reply.problem or state}")
+
+
+def _received(site: Site, url: str, order: str) -> list[dict[str, Any]]:
+    """The details of events about this order; each message is taken once."""
+    sqs, found = site.client("sqs"), []
+    for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        found.append(json.loads(message["Body"]).get("detail", {}))
+    return [one for one in found if order in (one.get("order_id"), unquote(str(one.get("order_id"))))]
+
+
+def _undelivered(site: Site) -> int:
+    url, count = site.resource("AWS::SQS::Queue", "EventsDeadLetters"), "ApproximateNumberOfMessages"
+    found = site.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[count])
+    return int(found["Attributes"][count])
+
+
+# ---- a function and an API -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def scratch(site: Site) -> Iterator[tuple[str, Callable[[str], Reply]]]:
+    """Make both, wait until the API answers, remove both; the API's id and a way to call it."""
+    name, role, archive = site.temporary, site.functions["read_voids"]["Role"], io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as content:
+        file = zipfile.ZipInfo("index.py")
+        file.external_attr = 0o644 << 16  # another user than this one reads it
+        content.writestr(file, FACTS["scratch"]["code"])
+    known = {"archive": archive.getvalue(), "role": role, "partition": role.split(":")[1], "account": site.account}
+    with making(site, "function", function=name), making(site, "api", api=name):
+        api_id = play(site, "scratch", known | {"ours": site.api_id})["api"]
+        where = origin(api_id, site.place.region)
+
+        def get(query: str) -> Reply:
+            target = f"/v1/{query}"
+            return wire.send(where, "GET", target, site.signer().headers("GET", where + target, {}, b""))
+
+        def status() -> int | None:
+            with suppress(NoAnswer):  # its name is not known everywhere
+                return get("").status
+            return None
+
+        last, _ = site.until("the new API to answer", status, lambda seen: seen == 200, site.patience.release)
+        if last != 200:
+            raise OpsError(f"the API made for it did not answer 200 in time, but {last}")
+        yield api_id, get
+
+
+def origin(api_id: str, region: str) -> str:
+    return f"https://{api_id}.execute-api.{region}.amazonaws.com"
+
+
+def results(site: Site) -> Iterator[Finding]:
+    """Two results that no function of ours returns, then fifty requests where one a second may pass."""
+    with scratch(site) as (api_id, get):
+        number, member = get("?case=number"), get("?case=member")
+        header = number.headers.get("x-number")
+        shown = {"number": {"status": number.status, "header": header}, "member": {"status": member.status}}
+        good = (number.status, header, member.status) == (200, "7", 502)
+        yield judged("aws-function-result", good, shown)
+        play(site, "throttle", {"api": api_id})
+        site.wait("for the throttle to work", site.patience.rights)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            yield _throttled(list(pool.map(get, [""] * AT_ONCE)))
+
+
+def _throttled(replies: list[Reply]) -> Finding:
+    row, statuses = "aws-throttle-answer", Counter(str(reply.status) for reply in replies)
+    first = next((reply for reply in replies if reply.status == 429), None)
+    if first is None:
+        return not_seen(row, "none of fifty requests was throttled", {"statuses": statuses})
+    after = first.headers.get("retry-after")
+    shown = first.evidence() | {"retry_after": after, "statuses": statuses}
+    return judged(row, first.problem == "throttled" and after is not None, shown)

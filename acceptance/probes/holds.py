@@ -53,7 +53,6 @@ def fresh(site: Site, number: int) -> str:
 
 
 def look(site: Site) -> Iterator[Finding]:
-    """The first hold as it is, before it is voided."""
     order = fresh(site, 0)
     reply = site.line.query(order)
     if reply.status != 200:
@@ -71,7 +70,6 @@ def look(site: Site) -> Iterator[Finding]:
 
 
 def path(site: Site) -> Iterator[Finding]:
-    """A hold whose id needs percent-encoding."""
     odd = next((order for order in site.allowed.holds if not PLAIN.fullmatch(order)), None)
     if odd is None:
         raise OpsError("it needs a hold whose order id has a blank, a quote or a letter beyond ASCII")
@@ -137,7 +135,6 @@ def shows_void(reply: Reply) -> bool:
 
 
 def second_void(site: Site) -> Iterator[Finding]:
-    """The voided hold once more, at the provider itself: only where the team allows it."""
     row, order = "provider-second-void", site.hold(0)
     if not site.allowed.second_void:
         raise OpsError("only with --allow-second-void: the provider might execute it")
@@ -164,7 +161,7 @@ def again(site: Site) -> Iterator[Finding]:
     def answered() -> list[int]:
         return site.deliveries(order, since)
 
-    role = site.functions["receive_webhook"].role.rpartition("/")[2]
+    role = site.functions["receive_webhook"]["Role"].rpartition("/")[2]
     with denied(site, role, "dynamodb:PutItem", "dynamodb:UpdateItem"):
         voided_by_service(site, order, quiet=False)
         first, _ = site.until("the webhook", answered, bool, site.patience.webhook)
@@ -179,7 +176,6 @@ def again(site: Site) -> Iterator[Finding]:
 
 @contextmanager
 def denied(site: Site, role: str, *actions: str) -> Iterator[None]:
-    """Take rights from a role for as long as this block takes."""
     with making(site, "deny", role=role):
         play(site, "deny", {"role": role, "actions": json.dumps(actions)})
         site.wait("for the rights to be gone everywhere", site.patience.rights)

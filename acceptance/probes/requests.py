@@ -1,4 +1,5 @@
-"""Requests that rows.toml describes: who signs each, what is sent, and which answer confirms. Voids nothing.
+"""Requests that rows.toml describes, to the API and to the provider: who signs each, what is sent, and which answer
+confirms. Voids nothing: the provider is asked about orders that nobody has.
 
 What counts is that nobody gets in and that a refusal can be read; which of two harmless ways AWS goes is evidence.
 """
@@ -15,10 +16,12 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, ProfileNotFound
 
+from acceptance import line
 from acceptance.rows import FACTS, Finding, Row, judged, not_seen
 from acceptance.site import JSON, Site
 from acceptance.wire import PROBLEM, NoAnswer, Reply, Signer
 from ops.places import OpsError
+from payments.signatures import Scheme
 
 STRANGER = "127.0.0.2"
 """Where a local stranger calls from: loopback, and not among the addresses of the local environment."""
@@ -26,6 +29,9 @@ TOKEN_ROUTE = "/oauth/"
 PADDING = "x" * 11_000
 ODD = {"blank": "a b", "slash": "a/b", "accent": "é", "percent": "a%41", "ticket": 'b%+"🎫'}
 """`a%41` decoded twice is `aA`, `é` read as Latin-1 is two letters."""
+CURRENCY, ANOTHER = "UAH", FACTS["another"]
+SERVICE_WAITS = 10.0
+"""ANSWER_SECONDS of payments/provider.py."""
 Request = Mapping[str, Any]
 
 
@@ -109,7 +115,6 @@ def logged(site: Site, replies: Sequence[Reply]) -> Callable[[Reply], dict[str, 
 
 
 def wrong(site: Site, request: Request, reply: Reply, log: Mapping[str, Any]) -> str:
-    """What is wrong with an answer; empty if nothing is."""
     status, problem, document = request.get("status", "..."), request.get("problem"), reply.document
     if not re.fullmatch(status, str(reply.status)):
         return f"status {reply.status}, expected {status.replace('|', ' or ')}"
@@ -129,11 +134,52 @@ def wrong(site: Site, request: Request, reply: Reply, log: Mapping[str, Any]) ->
     return next((said for said, holds in checks.items() if not holds), "")
 
 
+# ---- the provider ----------------------------------------------------------------------------------------------------
+
+
+def _unknown(reply: Reply) -> bool:
+    """A refusal about the order, as documented."""
+    return 400 <= reply.status < 500 and line.is_error_document(reply) and not line.about_credentials(reply)
+
+
+EXPECTED: Mapping[str, Callable[[Reply, Reply], bool]] = {  # of an answer, beside one about an unknown order
+    "accepted": lambda reply, _: not line.about_credentials(reply),
+    "refused": lambda reply, _: line.about_credentials(reply),
+    "unknown": lambda reply, _: _unknown(reply),
+    "unknown or empty": lambda reply, _: _unknown(reply) or (reply.status == 200 and reply.json == []),
+    "in time": lambda reply, _: reply.seconds <= SERVICE_WAITS,
+    "as unknown": lambda reply, usual: reply.status == usual.status,
+    "anything": lambda *_: True,
+}
+
+
+def ask_provider(site: Site, rows: Sequence[Row]) -> Iterator[Finding]:
+    """All requests of these rows, each judged by what is expected of it."""
+    compared = any(request["expect"] == "as unknown" for row in rows for request in row.requests)
+    usual = site.line.void(site.nobody(), CURRENCY) if compared else None
+    for row in rows:
+        if usual and line.about_credentials(usual):
+            yield not_seen(row.id, "the provider refuses the credentials", line.evidence(usual))
+            continue
+        replies = [(one, _send_provider(site, one)) for one in row.requests]
+        wrong = [one["name"] for one, reply in replies if not EXPECTED[one["expect"]](reply, usual or reply)]
+        shown = {one["name"]: line.evidence(reply) | {"seconds": round(reply.seconds, 3)} for one, reply in replies}
+        yield judged(row.id, not wrong, shown | {"otherwise": wrong})
+
+
+def _send_provider(site: Site, request: Request) -> Reply:
+    """A void if it says so, else a query; signed in another way, or with wrong credentials, if it names them."""
+    order = request.get("order") or site.nobody(request.get("letters", "")) + request.get("more", "")
+    given = {"scheme": Scheme(request["scheme"])} if "scheme" in request else {}
+    if "void" in request:
+        return site.line.void(order, CURRENCY, **given)
+    return site.line.query(order, **given, wrong={name: ANOTHER[name] for name in request.get("wrong", ())})
+
+
 # ---- what more than one request must show ----------------------------------------------------------------------------
 
 
 def path_encoding(site: Site) -> Iterator[Finding]:
-    """Which order does a path name?"""
     shown, wrong = dict[str, object](), list[str]()
     for name, letters in ODD.items():
         order = site.nobody(letters)[16:]

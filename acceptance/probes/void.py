@@ -23,6 +23,7 @@ class Seen:
     """What one void showed: sent and answered, webhooks and their answers, the query, the record at the end."""
 
     sent: Mapping[str, Any]
+    told: Mapping[str, Any]
     webhooks: list[dict[str, Any]]
     statuses: list[int]
     listed: Mapping[str, Any] | None
@@ -30,30 +31,16 @@ class Seen:
     noted: Mapping[str, Any]
     delay: float
     late: bool
-
-    @property
-    def told(self) -> Mapping[str, Any]:
-        return self.sent["answer"].get("provider") or {}
+    unanswered: str
+    silent: str
+    untaken: str
+    """Why rows that need an answer, a webhook, or one that was taken, cannot be judged; empty: they can."""
 
     def each(self, name: str) -> dict[str, Any]:
         """One field wherever something was shown."""
         hook = self.webhooks[-1].get("provider") if self.webhooks else None
         places = {"answer": self.told, "webhook": hook, "query": self.listed}
         return {place: fields.get(name) for place, fields in places.items() if fields}
-
-    # Why a row cannot be judged; empty: it can.
-
-    @property
-    def unanswered(self) -> str:
-        return "" if self.told else "the service's answer shows nothing of the provider's"
-
-    @property
-    def silent(self) -> str:
-        return "" if self.webhooks or self.statuses else "no webhook came"
-
-    @property
-    def untaken(self) -> str:
-        return self.silent or ("" if self.webhooks else "no webhook was taken")
 
     # What needs more than a line.
 
@@ -77,7 +64,6 @@ class Seen:
         return not missing and not set(other) - set(MOVING), {"missing": missing, "different": other}
 
     def order_of_arrival(self) -> Judged:
-        """Which of the two reached the service first."""
         history, received = self.record.get("history", []), str(self.webhooks[0].get("received_at"))
         answered = [change["at"] for change in history if change.get("evidence") == "answer"]
         if answered:
@@ -134,7 +120,6 @@ ROWS: Mapping[str, Callable[[Seen], Judged]] = {
 
 
 def void(site: Site) -> Iterator[Finding]:
-    """The first hold is voided by the service; then answer, webhook and query are compared."""
     seen = look(site, site.hold(0))
     for row, judge in ROWS.items():
         found = judge(seen)
@@ -145,7 +130,6 @@ def void(site: Site) -> Iterator[Finding]:
 
 
 def look(site: Site, order: str) -> Seen:
-    """Void it, and wait for what comes."""
     sent = voided_by_service(site, order)
     since = datetime.fromisoformat(sent["sent_at"])
     queried, delay = site.until("a list with the void", lambda: asked(site, order), shows_void, site.patience.query)
@@ -158,9 +142,12 @@ def look(site: Site, order: str) -> Seen:
     listed = next(iter(line.operations(queried, "void")), None) if shows_void(queried) else None
     late = (site.now() - since).total_seconds() >= site.patience.lag
     statuses, record, noted = site.deliveries(order, since), site.read(order).document, site.state.noted(order)
-    return Seen(sent, webhooks, statuses, listed, record, noted, delay, late)
+    told = sent["answer"].get("provider") or {}
+    unanswered = "" if told else "the service's answer shows nothing of the provider's"
+    silent = "" if webhooks or statuses else "no webhook came"
+    untaken = silent or ("" if webhooks else "no webhook was taken")
+    return Seen(sent, told, webhooks, statuses, listed, record, noted, delay, late, unanswered, silent, untaken)
 
 
 def _webhooks(site: Site, order: str) -> list[dict[str, Any]]:
-    """The stored webhooks of the void."""
     return [one for one in site.read(order).document.get("webhooks", []) if one.get("method") == "void"]

@@ -17,7 +17,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
 from acceptance.kept import Redactor, load
-from acceptance.site import HANDLERS, Allowed, Function, Site
+from acceptance.site import HANDLERS, Allowed, Site
 from infra.environment import Environment
 from local.sandbox.doors import Door, Exchange
 from ops.places import Place
@@ -28,7 +28,6 @@ REGION = "eu-central-1"
 STACK = "VoidService-test"
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
 CALLER = ReadOnlyCredentials("example", "example-secret", None)
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:credentials-abcdef"
 VARIABLES = {"TABLE_NAME": "table", "SECRET_ID": SECRET, "PROVIDER_URL": "https://provider.example"}
 BEFORE = "before-parameter-build.*.*"
@@ -122,6 +121,12 @@ def reply(exchange: Exchange, status: int, content: object, headers: Mapping[str
     exchange.write(http(status, text.encode(), kind, "".join(f"{name}: {value}\r\n" for name, value in more.items())))
 
 
+def function(name: str, role: str = "r") -> dict[str, Any]:
+    """As AWS shows it."""
+    more = {"MemorySize": 512, "Environment": {"Variables": VARIABLES}, "LoggingConfig": {"LogGroup": "the-log"}}
+    return {"FunctionName": name, "Role": f"arn:aws:iam::{ACCOUNT}:role/{role}"} | more
+
+
 def stack(api_url: str = "https://x.example/v1", handlers: Sequence[str] = HANDLERS, **more: Any) -> list[Step]:
     """How a stack and its functions are looked up."""
     described = {"StackName": STACK, "StackId": "stack-1", "CreationTime": START, "StackStatus": "CREATE_COMPLETE"}
@@ -131,11 +136,10 @@ def stack(api_url: str = "https://x.example/v1", handlers: Sequence[str] = HANDL
     ]
     common = {"LastUpdatedTimestamp": START, "ResourceStatus": "CREATE_COMPLETE"}
     resources = [{"LogicalResourceId": name, "PhysicalResourceId": name, "ResourceType": kind} for kind, name in named]
-    deployed = {"Role": f"{ROLE}r", "MemorySize": 512, "Environment": {"Variables": VARIABLES}}
     return [
         ("cloudformation", "describe_stacks", {"Stacks": [described | {"Outputs": outputs} | more]}),
         ("cloudformation", "list_stack_resources", {"StackResourceSummaries": [one | common for one in resources]}),
-        *(("lambda", "get_function_configuration", {"Handler": f"{name}.handler"} | deployed) for name in handlers),
+        *(("lambda", "get_function_configuration", {"Handler": f"{name}.handler"} | function(name)) for name in handlers),
     ]  # fmt: skip
 
 
@@ -162,7 +166,7 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
     )  # fmt: skip
     site.__dict__ |= {
         "account": ACCOUNT,
-        "functions": {stem: Function(f"{STACK}-{stem}", f"{ROLE}{stem}-role", 512, VARIABLES) for stem in HANDLERS},
+        "functions": {stem: function(f"{STACK}-{stem}", f"{stem}-role") for stem in HANDLERS},
         "api_id": "api1234567",
         "outputs": {"OutcomeBus": "bus", "ApiUrl": api_url},
         "stack": {"StackId": "stack-1", "LastUpdatedTime": START, "StackName": STACK},

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from acceptance.probes import account as of_account
-from acceptance.probes import changes, scratch
+from acceptance.probes import changes
 from acceptance.rows import FACTS, Finding, Verdict
 from acceptance.run import PROBES, findings
 from acceptance.site import Site
@@ -64,7 +64,7 @@ def site(account: Account, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyP
         site = deployed(account, tmp_path, url, holds=("order-1",))
         monkeypatch.setattr(site, "refuse_a_live_project", lambda: None)  # its own test is in test_acceptance_run
         monkeypatch.setattr(site, "nobody", lambda letters="": ORDER + letters)
-        monkeypatch.setattr(scratch, "origin", lambda *_: url.removesuffix("/v1"))
+        monkeypatch.setattr(changes, "origin", lambda *_: url.removesuffix("/v1"))
         yield site
 
 
@@ -78,7 +78,7 @@ def seen(site: Site, account: Account, steps: Steps, *rows: str) -> list[Finding
     return [found[row] for row in rows]
 
 
-ODD = ORDER + scratch.LETTERS
+ODD = ORDER + changes.LETTERS
 MISSING = "a right is missing: AWS refused "
 LOGS = "arn:aws:iam::1:role/logs"
 RUNG = aws.rung(aws.history(actionState="Succeeded"), before="INSUFFICIENT_DATA")

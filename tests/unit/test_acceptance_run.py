@@ -270,7 +270,7 @@ GONE = [  # kind, what it needs, service, call, what AWS says
 def test_what_is_gone_already_is_taken_back(
     site: Site, account: Account, kind: str, needs: str, service: str, call: str, code: str
 ) -> None:
-    site.state.will_make({"kind": kind, needs: "x"})
+    site.state.made.append({"kind": kind, needs: "x"})
     account.plays((service, call, code))
     assert undo.take_back(site) == 1
     assert (site.state.made, site.left_behind) == ([], [])

@@ -43,7 +43,10 @@ def write_facts(order: Order) -> str:
         "reviews": [list(each) for each in order.reviews],
         **{name: getattr(facts, name) for name in _PLAIN},
     }
-    return exact_json.write({name: value for name, value in values.items() if value})
+    known = {name: value for name, value in values.items() if value}
+    # Only fields hold exact numbers, and of the usual order they stand elsewhere: then the C encoder writes it all.
+    exact = any(each.fields is not None and each.fields is not shown for each in facts.operations)
+    return exact_json.write(known) if exact else _dump(known)
 
 
 def _known(values: dict[str, object], unknown: Mapping[str, object]) -> dict[str, object]:

@@ -23,7 +23,6 @@ from telemetry import (
     count_secret_error,
     count_store_error,
     flush,
-    gauge_seconds,
     logger,
     report,
     report_crash,
@@ -210,7 +209,7 @@ def _observe(run: Run) -> dict[str, int]:
     strangers = sum(each.without_credentials and not _is_settled(each.after) for each in run.queried)
     count("CredentialsOfAnotherProject", strangers)
     if run.oldest_ms:
-        gauge_seconds("OldestUnsettledSeconds", run.oldest_ms / 1000)
+        report("OldestUnsettledSeconds", run.oldest_ms / 1000, "Seconds")
     return {"queried": len(run.queried), "settled": settled, "failed": run.failed}
 
 

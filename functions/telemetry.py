@@ -1,9 +1,9 @@
 """Logger and metrics of all functions, made once. Logs hold identifiers and outcomes, never a header or a body."""
 
 import traceback
+from threading import Lock
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 
 from payments.facts import Evidence, State
 from payments.orders import Void
@@ -14,6 +14,7 @@ from payments.store import FORGETS, StoreError
 logger = Logger()
 metrics = Metrics()
 
+_COUNTING_ONCE = Lock()
 SILENT = (Evidence.ANSWER, Evidence.QUERY)
 REFUSED_EVERY_TIME = ("AccessDeniedException", "ValidationException", FORGETS)
 SECRET_METRICS = {NO_VALUE: "SecretUnfilled", OUT_OF_REACH: "SecretOutOfReach"}
@@ -22,18 +23,19 @@ SECRET_METRICS = {NO_VALUE: "SecretUnfilled", OUT_OF_REACH: "SecretOutOfReach"}
 def count(name: str, value: int = 1) -> None:
     """Add to one business counter; each outcome has its own, and the alarms stand on them."""
     if value:
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        report(name, value)
 
 
 def count_once(name: str) -> None:
     """Report a counter of this invocation, however many of its threads meet the same."""
-    if name not in metrics.metric_set:
-        count(name)
+    with _COUNTING_ONCE:  # or two threads that look at the same moment both count
+        if name not in metrics.metric_set:
+            count(name)
 
 
-def report(name: str, value: int) -> None:
+def report(name: str, value: float, unit: str = "Count") -> None:
     """Report a value also when it is 0: an alarm can tell "nothing happened" from "nothing was reported"."""
-    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics.add_metric(name=name, unit=unit, value=value)
 
 
 def count_changes(before: Void | None, after: Void | None) -> None:
@@ -59,11 +61,6 @@ def count_store_error(error: StoreError) -> None:
     if str(error) in REFUSED_EVERY_TIME:
         count("UnexpectedError")
     logger.error("table unavailable", error=str(error))
-
-
-def gauge_seconds(name: str, value: float) -> None:
-    """Report a duration in seconds."""
-    metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)
 
 
 def flush() -> None:

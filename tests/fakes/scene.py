@@ -2,13 +2,15 @@
 
 import base64
 import json
+from collections.abc import Callable
 from copy import replace
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
-from payments import exact_json
+from payments import evidence, exact_json
 from payments.deadline import Deadline
-from payments.facts import Attempt, Evidence, Facts, Request
+from payments.facts import Evidence, Facts, Request
 from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
 from payments.orders import Order, Source, Void
 from payments.secret import Secret
@@ -90,29 +92,16 @@ class Scene:
         self.at = START
         self.table, self.secrets, self.provider = Table(), SecretsManager(current, previous), Provider()
         self.store = Store(self.table, "voids")
-        self.outages = 0
-        self.secret = Secret(self.secrets, "the-secret", lambda: self.at, self._outage)
-        self._ids = 0
+        self.outages: list[int] = []
+        self.secret = Secret(self.secrets, "the-secret", lambda: self.at, lambda: self.outages.append(self.at))
+        ids = count(1)
+        self.new_id: Callable[[], str] = lambda: f"id-{next(ids)}"  # counted, so that a failing test can be read
         self.systems = Systems(self.store, self.secret, lambda: self.at, self.new_id, self.provider)  # type: ignore[arg-type]
         self.storage: Storage = self.systems
-
-    def _outage(self) -> None:
-        self.outages += 1
 
     def deadline(self, seconds: float = 19.0) -> Deadline:
         """The deadline of something that begins now."""
         return self.systems.deadline(seconds)
-
-    def new_id(self) -> str:
-        """Counted, so that a failing test can be read."""
-        self._ids += 1
-        return f"id-{self._ids}"
-
-    def attempt(self, order_id: str = ORDER) -> Attempt:
-        """The newest attempt in the table."""
-        attempt = self.order(order_id).facts.newest
-        assert attempt is not None
-        return attempt
 
     def put(self, order: Order) -> Order:
         """Write an order over what is there, as somebody else might, or as if it had always been there."""
@@ -121,6 +110,12 @@ class Scene:
         written = self.store.write(order, self.new_id(), self.deadline())
         assert isinstance(written, Written)
         return written.order
+
+    def report(self, operation: Operation) -> Order:
+        """A webhook has shown this operation, and somebody else has just written it."""
+        order = self.store.load(POS_ID, ORDER, self.deadline()) or Order(POS_ID, ORDER)
+        facts = evidence.reported(order.facts, operation, self.at)
+        return self.put(order.learnt(facts, Source(Evidence.WEBHOOK, self.at)))
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -158,9 +153,5 @@ def gateway_event(body: str | None, headers: dict[str, str], **more: Any) -> dic
         "body": body, "isBase64Encoded": False, "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
         "pathParameters": None, "queryStringParameters": None,
-        "requestContext": {
-            "requestId": "request-1",
-            "identity": {"userArn": "arn:aws:sts::1:assumed-role/shop/alice", "sourceIp": "35.187.74.148"},
-        },
-        **more,
+        "requestContext": {"requestId": "request-1", "identity": {"userArn": "arn:aws:sts::1:assumed-role/shop/alice"}}, **more,
     }  # fmt: skip

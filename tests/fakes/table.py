@@ -59,6 +59,15 @@ class Table:
         """The next one is applied and its answer lost; `repeated`: the SDK sends it again and returns that answer."""
         self._lost[operation] = repeated
 
+    def fail(self, when: Callable[[str, Item], bool] = lambda *_: True, code: str = "InternalServerError") -> None:
+        """Refuse each call of which `when` is true, from now on."""
+
+        def refuse(name: str, arguments: Item) -> None:
+            if when(name, arguments):
+                raise error(code, name)
+
+        self.before = refuse
+
     def call(self, operation: str, seconds: float, **arguments: Any) -> Item:
         """One call of the client."""
         assert seconds > 0

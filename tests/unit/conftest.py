@@ -1,17 +1,41 @@
-"""What every unit test stands on: clean telemetry."""
+"""What every unit test stands on: clean telemetry, and the functions on systems in memory."""
 
 import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.fakes.account import Account
+    from tests.fakes.scene import Scene
 
 Counted = Callable[[], dict[str, float]]
+Logged = Callable[[], list[dict[str, Any]]]
+
+
+class Said(NamedTuple):
+    """What a handler answered, read."""
+
+    status: int
+    headers: dict[str, str]
+    document: dict[str, Any]
+    problem: str
+    """The problem's name; "" for a record, a list or an empty answer."""
+
+
+def said(answer: dict[str, Any]) -> Said:
+    """Read an answer, and see that a problem is one by its type, its status and its request."""
+    assert answer["headers"]["Cache-Control"] == "no-store"
+    document: dict[str, Any] = json.loads(answer["body"] or "{}")
+    is_problem = answer["headers"].get("Content-Type") == "application/problem+json"
+    assert is_problem is (answer["statusCode"] >= 400)
+    if is_problem:
+        assert (document["status"], document["request_id"]) == (answer["statusCode"], "request-1")
+    name = document["type"].removeprefix("urn:void-service:problem:") if is_problem else ""
+    return Said(answer["statusCode"], answer["headers"], document, name)
 
 
 class _Stdout:
@@ -47,6 +71,29 @@ def counted(capsys: pytest.CaptureFixture[str]) -> Counted:
         return dict(sums)
 
     return read
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Logged:
+    """logged() -> the lines of the log, without the metrics, that were written since the last time."""
+    return lambda: [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "message" in line]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> "Scene":
+    """One order of which nothing is known, and every function on it."""
+    from tests.fakes.scene import Scene
+
+    scene = Scene()
+    for module, name, made in (
+        ("submit_void", "systems_that_send", lambda: scene.systems),
+        ("read_voids", "systems", lambda: scene.systems),
+        ("settle_voids", "systems", lambda: scene.systems),
+        ("settle_voids", "now", lambda: scene.at),
+        ("receive_webhook", "storage", lambda: scene.storage),
+    ):
+        monkeypatch.setattr(f"{module}.{name}", made)
+    return scene
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import base64
 import hashlib
 import itertools
 import json
+from collections.abc import Callable
 from copy import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from payments.claims import Result
 from payments.facts import State
 from payments.orders import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook, size_of
 from payments.secret import SecretError
@@ -20,379 +20,295 @@ from receive_webhook import WebhookOutcome, decode, mask, receive
 from submit_void import submit
 from tests.fakes import provider as say
 from tests.fakes import scene as make
-from tests.fakes.scene import OTHER, Scene, fields, request, signed
+from tests.fakes.scene import API_SECRET, OTHER, POS_ID, START, Scene, fields, request, signed
 from tests.fakes.secret import PUBLISHED
-from tests.fakes.table import error
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors/financial-line.json").read_text())
+APPLIED, STORED, DUPLICATE, QUARANTINED, FORGED = WebhookOutcome
+LIVE = "the-live-project"
 
 
-@pytest.fixture
-def scene() -> Scene:
-    """One order of which nothing is known."""
-    return Scene()
-
-
-def outcome(scene: Scene, message: object, secret: str = make.API_SECRET) -> WebhookOutcome:
+def outcome(scene: Scene, message: object, secret: str = API_SECRET) -> WebhookOutcome:
     return receive(scene.storage, *signed(message, secret)).outcome
+
+
+def submitting(scene: Scene) -> None:
+    scene.put(make.submitting())
+
+
+def answered(line: Any, *views: Any) -> Callable[[Scene], None]:
+    """A request has been made, and this was its answer."""
+
+    def submit_it(scene: Scene) -> None:
+        scene.provider.answers, scene.provider.views = [line], [*views]
+        submit(scene.systems, request())
+
+    return submit_it
+
+
+def rotated(
+    *secrets: str, fetched: bool = False, given: Callable[[Scene], None] | None = None, **changes: str
+) -> Callable[[Scene], None]:
+    """The secret was replaced by each of these, one after the other; `fetched`: we have the copy from before."""
+
+    def rotate(scene: Scene) -> None:
+        (given or nothing)(scene)
+        if fetched:
+            scene.secret.current(scene.deadline())
+        for secret in secrets:
+            scene.secrets.rotate(api_secret=secret, **changes)
+        scene.wait(5.001)
+
+    return rotate
+
+
+def after_a_second(scene: Scene) -> None:
+    submitting(scene)
+    scene.wait(1)
+
+
+def amount(digits: str) -> bytes:
+    return json.dumps(fields()).replace('"amount": 100', f'"amount": {digits}').encode()
+
+
+def other_pos() -> dict[str, object]:
+    return {**fields(pos_id="somebody-else"), "customer": {"email": "a@example.com"}, "card_mask": "444455******1111"}
+
+
+def nothing(_: Scene) -> None:
+    """Of the order nothing is known."""
+
+
+PERSONAL = b'{"card":"4444 5555-6666 1111","pan":4444555566661111,"to":"ann@example.com"'
+MESSAGES: dict[str, tuple[Callable[[Scene], None], object, str, WebhookOutcome, dict[str, object]]] = {
+    # ---- who signed it
+    "signed with the previous secret": (rotated("new"), fields(), API_SECRET, APPLIED, {"verified_with": "AWSPREVIOUS"}),
+    "signed with a new secret": (rotated("new", fetched=True), fields(), "new", APPLIED, {"verified_with": "AWSCURRENT"}),
+    "signed with a new one that is already the previous": (rotated("new", "newer", fetched=True), fields(), "new", APPLIED, {"verified_with": "AWSPREVIOUS"}),
+    "signed with a secret of two rotations ago": (rotated("new", "newer"), fields(), API_SECRET, FORGED, {}),
+    "signed with a previous version that is not ours": (lambda s: s.secrets.stages.update(AWSPREVIOUS="password"), fields(), "password", FORGED, {}),
+    "beside such a version": (lambda s: s.secrets.stages.update(AWSPREVIOUS="password"), fields(), API_SECRET, APPLIED, {}),
+    # ---- whose it is
+    "without a project": (nothing, fields(pos_id=None), API_SECRET, APPLIED, {"pos_id": POS_ID}),
+    "without a project, after another went live": (rotated("live", pos_id=LIVE, given=submitting), fields(pos_id=None), API_SECRET, APPLIED,
+                                                   {"pos_id": POS_ID, "state": State.VOIDED}),
+    "of the previous project": (rotated("live", pos_id=LIVE), fields(), API_SECRET, APPLIED, {"pos_id": POS_ID}),
+    "of another project than its secret": (rotated("live", pos_id=LIVE), fields(pos_id=LIVE), API_SECRET, QUARANTINED, {"why": "other-pos-id"}),
+    "of our project in capitals": (nothing, fields(pos_id=POS_ID.upper()), API_SECRET, APPLIED, {"pos_id": POS_ID}),
+    "of somebody else, without private fields": (nothing, other_pos(), API_SECRET, QUARANTINED, {"why": "other-pos-id", "private": False}),
+    "of an order whose id is a number": (submitting, fields(order_id=123), API_SECRET, APPLIED, {"state": State.VOIDED}),
+    **{f"of the order {each!r}"[:25]: (nothing, fields(order_id=each), API_SECRET, QUARANTINED, {"why": "order-id"}) for each in (
+        "", "x" * 33, "x" * 64, "0", ".", "..", "a\n", " 1", "1 ", "e\u0301", "a\ud83d", "\ufffd")},
+    # ---- what it says
+    **{f"of the method {each}": (submitting, fields("success", each), API_SECRET, STORED, {"state": State.SUBMITTING, "due_at": due})
+       for each, due in (("auth", START + 25_000), ("capture", START), ("refund", START), ("purchase", START))},
+    "a failure makes it due": (after_a_second, fields("failure"), API_SECRET, STORED, {"state": State.SUBMITTING, "due_at": START + 1_000}),
+    "a success that the answer has said before": (answered(make.answer()), fields(), API_SECRET, STORED, {"state": State.VOIDED}),
+    "pending with another id is under way": (answered(say.UNKNOWN), fields("pending", operation_id=OTHER), API_SECRET, APPLIED, {"state": State.PENDING}),
+    "in another currency": (submitting, fields(currency="EUR"), API_SECRET, APPLIED, {"state": State.VOIDED, "review": True}),
+    **{f"in the currency {each!r}"[:25]: (nothing, fields(currency=each), API_SECRET, APPLIED, {"order_currency": None, "shows_provider": True})
+       for each in ("uah", "980", "x" * 2000, "UA", "ЄВР", None, 980)},
+    **{f"with the amount {each[:9]}": (submitting, amount(each), API_SECRET, APPLIED, {"state": State.VOIDED})
+       for each in ("1e1000000000000000000", "1E+2", "9" * 5000, "-0.0", "1e-400")},
+    "with half a surrogate pair": (nothing, fields(comment="\ud83d", status_description="x\udc00"), API_SECRET, APPLIED, {"comment": "\ufffd"}),
+    # ---- what cannot be read
+    **{f"unreadable: {str(each)[:20]}": (nothing, each, API_SECRET, QUARANTINED, {"why": "unreadable"}) for each in (
+        b"", b"text", b"{", b"[]", b"\xff", b"[" * 5_000, {"order_id": "1"}, b'{"method":"void","status":"success","order_id":"1","order_id":"2"}',
+        fields(method="vo\nid"), fields(status="succ\x07ess"), fields(method="\u202evoid"))},
+    "unreadable, kept decoded": (nothing, b'{"method": 5}', API_SECRET, QUARANTINED, {"text": '{"method": 5}'}),
+    "unreadable, with cards and addresses": (nothing, PERSONAL, API_SECRET, QUARANTINED, {"private": False}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "message", "secret", "became", "then"), MESSAGES.values(), ids=MESSAGES)
+def test_a_message(
+    scene: Scene, given: Callable[[Scene], None], message: object, secret: str, became: WebhookOutcome, then: dict[str, Any]
+) -> None:  # fmt: skip
+    given(scene)
+    assert outcome(scene, message, secret) is became
+    kept = [item for (pk, _), item in scene.table.items.items() if pk.startswith("QUARANTINE#")]
+    assert len(kept) == (became is QUARANTINED)
+    assert (became is FORGED) is (scene.table.calls == [])
+    stored = json.dumps(list(scene.table.items.values()))
+    seen: dict[str, object] = {"private": any(text in stored for text in ("4444", "1111", "ann", "example.com"))}
+    if kept:
+        assert len(kept[0]["text"]["S"]) <= 16_384
+        seen |= {"why": kept[0]["why"]["S"], "text": kept[0]["text"]["S"]}
+    elif became is not FORGED:
+        order, void = scene.order(), scene.record()
+        seen |= {"pos_id": order.pos_id, "verified_with": order.newest_webhooks[-1].verified_with, "state": void.state,
+                 "due_at": void.due_at, "review": void.review, "order_currency": void.order_currency,
+                 "shows_provider": void.provider is not None, "comment": (void.provider or {}).get("comment")}  # fmt: skip
+    assert {name: seen[name] for name in then} == then
 
 
 @pytest.mark.parametrize("vector", VECTORS["webhooks"], ids=lambda vector: vector["id"])
 def test_every_published_message_is_taken_or_refused(vector: dict[str, Any]) -> None:
     scene = Scene({**PUBLISHED, "api_secret": vector["secret"]})
     received = receive(scene.storage, vector["data"].encode(), vector["signature"].encode())
-    assert (received.outcome is not WebhookOutcome.FORGED) is vector["valid"]
-    assert bool(scene.table.items) is vector["valid"]
+    assert (received.outcome is not FORGED) is bool(scene.table.items) is vector["valid"]
 
 
 def test_a_forged_message_is_not_even_decoded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receive_webhook.decode", lambda data: pytest.fail("parsed before the proof"))
-    assert receive(scene.storage, b"data", b"signature").outcome is WebhookOutcome.FORGED
-    assert scene.table.calls == []
+    assert receive(scene.storage, b"data", b"signature").outcome is FORGED
 
 
-class TestRotation:
-    def test_the_previous_secret_still_proves(self, scene: Scene) -> None:
-        scene.secrets.rotate(api_secret="new")
-        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
-        assert scene.order().newest_webhooks[0].verified_with == "AWSPREVIOUS"
-
-    def test_a_message_signed_with_a_new_secret_is_believed_at_once(self, scene: Scene) -> None:
-        scene.secret.current(scene.deadline())
-        scene.secrets.rotate(api_secret="new")
-        scene.wait(5.001)
-        assert outcome(scene, fields(), "new") is WebhookOutcome.APPLIED
-        assert scene.order().newest_webhooks[0].verified_with == "AWSCURRENT"
-
-    def test_one_signed_with_a_secret_that_is_already_the_previous_one_is_believed_too(self, scene: Scene) -> None:
-        scene.secret.current(scene.deadline())
-        scene.secrets.rotate(api_secret="new")
-        scene.secrets.rotate(api_secret="newer")
-        scene.wait(5.001)
-        assert outcome(scene, fields(), "new") is WebhookOutcome.APPLIED
-        assert scene.order().newest_webhooks[0].verified_with == "AWSPREVIOUS"
-
-    def test_a_secret_of_two_rotations_ago_proves_nothing(self, scene: Scene) -> None:
-        scene.secrets.rotate(api_secret="new")
-        scene.secrets.rotate(api_secret="newer")
-        assert outcome(scene, fields()) is WebhookOutcome.FORGED
-
-    def test_forged_rests_on_copies_at_most_five_seconds_old(self, scene: Scene) -> None:
-        scene.secrets.rotate(api_secret="new")
-        scene.secret.current(scene.deadline())
-        scene.secret.previous(scene.deadline())
-        scene.secrets.calls.clear()
-        scene.wait(5)
-        assert outcome(scene, fields(), "wrong") is WebhookOutcome.FORGED
-        assert scene.secrets.calls == []
-        scene.wait(0.001)
-        assert outcome(scene, fields(), "wrong") is WebhookOutcome.FORGED
-        assert scene.secrets.calls == ["AWSCURRENT", "AWSPREVIOUS"]
-
-    def test_strangers_cannot_make_us_fetch_without_end(self, scene: Scene) -> None:
-        scene.secrets.stages["AWSPREVIOUS"] = scene.secrets.stages["AWSCURRENT"]
+def test_forged_rests_on_copies_at_most_five_seconds_old_and_strangers_cannot_make_us_fetch_without_end(
+    scene: Scene,
+) -> None:
+    scene.secrets.rotate(api_secret="new")
+    scene.secret.current(scene.deadline())
+    scene.secret.previous(scene.deadline())
+    for wait, fetched in ((5, 2), (0.001, 4)):
+        scene.wait(wait)
         for _ in range(100):
-            outcome(scene, fields(), "wrong")
-        assert len(scene.secrets.calls) == 2
-
-    def test_a_previous_version_that_is_not_ours_is_none(self, scene: Scene) -> None:
-        scene.secrets.stages["AWSPREVIOUS"] = "a generated password"
-        assert outcome(scene, fields(), "a generated password") is WebhookOutcome.FORGED
-        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
-
-    def test_a_secret_out_of_reach_is_an_error_and_not_a_forgery(self, scene: Scene) -> None:
-        scene.secrets.out_of_reach()
-        with pytest.raises(SecretError):
-            outcome(scene, fields())
-        assert scene.table.items == {}
+            assert outcome(scene, fields(), "wrong") is FORGED
+        assert scene.secrets.calls == ["AWSCURRENT", "AWSPREVIOUS"] * (fetched // 2)
 
 
-class TestRepetition:
-    @pytest.mark.parametrize("status", ["success", "failure", "pending"])
-    @pytest.mark.parametrize("known", [True, False])
-    def test_ten_deliveries_are_as_good_as_one(self, status: str, known: bool) -> None:
-        once, often = Scene(), Scene()
-        for scene, times in ((once, 1), (often, 10)):
-            if known:
-                scene.put(make.submitting())
-            for _ in range(times):
-                receive(scene.storage, *signed(fields(status)))
-        assert once.table.items.keys() == often.table.items.keys()
-        if known:
-            assert once.record().state is often.record().state
-
-    def test_a_webhook_is_stored_and_applied_by_one_write_or_not_at_all(self, scene: Scene) -> None:
-        scene.provider.answers = [make.answer("pending")]
-        submit(scene.systems, request())
-
-        def die(name: str, arguments: dict[str, Any]) -> None:
-            if name == "put_item":
-                raise error("InternalServerError", name)
-
-        scene.table.before = die
-        with pytest.raises(StoreError):
-            outcome(scene, fields())
-        scene.table.before = lambda name, arguments: None
-        assert (scene.record().state, scene.order().webhooks) == (State.PENDING, {})
-        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
-        assert outcome(scene, fields()) is WebhookOutcome.DUPLICATE
-        assert scene.record().state is State.VOIDED
-
-    def test_a_write_whose_answer_was_lost_is_recognised(self, scene: Scene) -> None:
-        scene.table.lose_next_answer("put_item")
-        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
-        scene.table.lose_next_answer("put_item", repeated=False)
-        with pytest.raises(StoreError):
-            outcome(scene, fields("failure"))
-        assert outcome(scene, fields("failure")) is WebhookOutcome.DUPLICATE
+def test_a_secret_out_of_reach_is_an_error_and_not_a_forgery(scene: Scene) -> None:
+    scene.secrets.out_of_reach()
+    with pytest.raises(SecretError):
+        outcome(scene, fields())
+    assert scene.table.items == {}
 
 
-MESSAGES = [fields("pending"), fields("failure"), fields("success"), fields("success", "auth", "hold")]
+def test_it_is_read_in_the_alphabet_of_urls_without_line_breaks_and_padding_is_forgiven(scene: Scene) -> None:
+    data = base64.urlsafe_b64encode(json.dumps(fields(comment="???>>>~~~")).encode())
+    assert set(b"-_") & set(data)
+    assert decode(data) is not None
+    assert decode(data[:40] + b"\n" + data[40:]) is None
+    data, _ = signed(fields())
+    assert decode(data.rstrip(b"=")) == decode(data)
+    # What is no base64 at all is kept as it came.
+    assert receive(scene.storage, b"%%%", sign_webhook(API_SECRET, b"%%%")).outcome is QUARANTINED
+    assert [(item["why"], item["text"]) for item in scene.table.items.values()] == [({"S": "unreadable"}, {"S": "%%%"})]
 
 
-@pytest.mark.parametrize("known", ["no record", "submitting", "pending", "failed"])
+def test_what_looks_personal_is_masked_and_no_more() -> None:
+    assert mask("order 123, 2026-11-24") == "order 123, 2026-11-24"
+    assert mask("4444555566661111 of ann@example.com") == "[masked] of [masked]"
+
+
+# ---- repetition, and any order of arrival ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["success", "failure", "pending"])
+@pytest.mark.parametrize("given", [submitting, nothing])
+def test_ten_deliveries_are_as_good_as_one(status: str, given: Callable[[Scene], None]) -> None:
+    once, often = Scene(), Scene()
+    for scene, times in ((once, 1), (often, 10)):
+        given(scene)
+        for _ in range(times):
+            outcome(scene, fields(status))
+    assert once.table.items.keys() == often.table.items.keys()
+    assert once.record().state is often.record().state
+
+
+def test_a_webhook_is_stored_and_applied_by_one_write_or_not_at_all(scene: Scene) -> None:
+    answered(make.answer("pending"))(scene)
+    scene.table.fail(lambda name, _: name == "put_item")
+    with pytest.raises(StoreError):
+        outcome(scene, fields())
+    scene.table.before = lambda *_: None
+    assert (scene.record().state, scene.order().webhooks) == (State.PENDING, {})
+    assert [outcome(scene, fields()) for _ in range(2)] == [APPLIED, DUPLICATE]
+    assert scene.record().state is State.VOIDED
+
+
+def test_a_write_whose_answer_was_lost_is_recognised(scene: Scene) -> None:
+    scene.table.lose_next_answer("put_item")
+    assert outcome(scene, fields()) is APPLIED
+    scene.table.lose_next_answer("put_item", repeated=False)
+    with pytest.raises(StoreError):
+        outcome(scene, fields("failure"))
+    assert outcome(scene, fields("failure")) is DUPLICATE
+
+
+KNOWN: dict[str, Callable[[Scene], None]] = {
+    "no record": nothing,
+    "submitting": submitting,
+    "pending": answered(make.answer("pending")),
+    "failed": answered(say.REFUSED, make.HELD),
+}
+ARRIVING = [fields("pending"), fields("failure"), fields("success"), fields("success", "auth", "hold")]
+
+
+@pytest.mark.parametrize("known", KNOWN)
 def test_any_order_of_arrival_ends_in_the_same_state(known: str) -> None:
     ends = set()
-    for order in itertools.permutations(range(len(MESSAGES))):
+    for order in itertools.permutations(ARRIVING):
         scene = Scene()
-        if known == "submitting":
-            scene.put(make.submitting())
-        elif known == "pending":
-            scene.provider.answers = [make.answer("pending")]
-            submit(scene.systems, request())
-        elif known == "failed":
-            scene.provider.answers, scene.provider.views = [say.REFUSED], [make.HELD]
-            assert submit(scene.systems, request()).judged.result is Result.NOT_VOIDABLE
-        for index in order:
-            receive(scene.storage, *signed(MESSAGES[index]))
+        KNOWN[known](scene)
+        for message in order:
+            receive(scene.storage, *signed(message))
         void = scene.record()
         provider = json.dumps(void.provider, sort_keys=True, default=str)
         # Without a request of ours a failure is shown as soon as it is reported: then the success corrects it.
         corrected = None if known == "no record" else (void.corrected, void.review)
         ends.add((void.state, corrected, void.due_at, provider, tuple(sorted(scene.table.items))))
-    assert len(ends) == 1
     ((state, corrected, due_at, *_),) = ends
     failed = known == "failed"
     assert (state, corrected, due_at) == (State.VOIDED, corrected and (failed, failed), None)
 
 
-class TestWhatCounts:
-    def test_other_operations_are_stored_and_move_nothing(self, scene: Scene) -> None:
-        scene.put(make.submitting())
-        for method in ("auth", "capture", "refund", "purchase"):
-            assert outcome(scene, fields("success", method)) is WebhookOutcome.STORED
-        # A capture or a row of another method is a reason to query, and proves nothing.
-        assert (scene.record().state, scene.record().due_at) == (State.SUBMITTING, scene.at)
-        assert len(scene.order().webhooks) == 4
-
-    def test_a_failure_makes_the_void_due_now(self, scene: Scene) -> None:
-        scene.put(make.submitting())
-        scene.wait(1)
-        assert outcome(scene, fields("failure")) is WebhookOutcome.STORED
-        assert (scene.record().state, scene.record().due_at) == (State.SUBMITTING, scene.at)
-
-    def test_a_pending_message_with_another_id_is_under_way(self, scene: Scene) -> None:
-        scene.provider.answers = [say.UNKNOWN]
-        submit(scene.systems, request())
-        assert outcome(scene, fields("pending", operation_id=OTHER)) is WebhookOutcome.APPLIED
-        assert scene.record().state is State.PENDING
-
-    def test_a_success_in_another_currency_is_a_review(self, scene: Scene) -> None:
-        scene.put(make.submitting())
-        assert outcome(scene, fields(currency="EUR")) is WebhookOutcome.APPLIED
-        assert (scene.record().state, scene.record().review) == (State.VOIDED, True)
-
-    def test_a_message_without_a_pos_id_is_ours(self, scene: Scene) -> None:
-        assert outcome(scene, fields(pos_id=None)) is WebhookOutcome.APPLIED
-        assert scene.order().pos_id == make.POS_ID
-
-    def test_missing_padding_is_forgiven_in_the_decoding(self) -> None:
-        data, _ = signed(fields())
-        assert decode(data.rstrip(b"=")) == decode(data)
+CALLS: dict[str, tuple[Callable[[Scene], None], str, list[str]]] = {
+    "the void is done and it adds nothing": (answered(make.answer()), "success", ["update_item"]),
+    **{f"{status}, {given.__name__}": (given, status, [first, "put_item"]) for given in (submitting, nothing)
+       for status, first in (("success", "update_item"), ("failure", "get_item"), ("pending", "get_item"))},
+}  # fmt: skip
 
 
-class TestQuarantine:
-    @pytest.mark.parametrize(
-        "message",
-        [
-            b"",
-            b"text",
-            b"{",
-            b"[]",
-            b"\xff",
-            b"[" * 5_000,
-            {"order_id": "1"},
-            b'{"method":"void","status":"success","order_id":"1","order_id":"2"}',
-        ],
-    )
-    def test_takes_what_is_genuine_but_unreadable(self, scene: Scene, message: object) -> None:
-        assert outcome(scene, message) is WebhookOutcome.QUARANTINED
-        ((key, item),) = scene.table.items.items()
-        assert key[0].startswith("QUARANTINE#")
-        assert len(item["text"]["S"]) <= 16_384
-
-    @pytest.mark.parametrize(
-        "message", [b"text", fields(method="vo\nid"), fields(status="succ\x07ess"), fields(method="\u202evoid")]
-    )
-    def test_says_that_it_is_unreadable_also_where_method_or_status_are_no_text(
-        self, scene: Scene, message: object
-    ) -> None:
-        assert outcome(scene, message) is WebhookOutcome.QUARANTINED
-        ((_, item),) = scene.table.items.items()
-        assert item["why"] == {"S": "unreadable"}
-
-    def test_reads_the_alphabet_of_urls_and_no_line_breaks(self) -> None:
-        raw = json.dumps(fields(comment="???>>>~~~")).encode()
-        data = base64.urlsafe_b64encode(raw)
-        assert set(b"-_") & set(data)
-        assert decode(data) is not None
-        assert decode(data[:40] + b"\n" + data[40:]) is None
-
-    def test_takes_what_is_no_base64_as_it_came(self, scene: Scene) -> None:
-        received = receive(scene.storage, b"%%%", sign_webhook(make.API_SECRET, b"%%%"))
-        assert received.outcome is WebhookOutcome.QUARANTINED
-        ((_, item),) = scene.table.items.items()
-        assert (item["why"], item["text"]) == ({"S": "unreadable"}, {"S": "%%%"})
-
-    def test_keeps_what_it_cannot_read_decoded(self, scene: Scene) -> None:
-        outcome(scene, b'{"method": 5}')
-        ((_, item),) = scene.table.items.items()
-        assert item["text"] == {"S": '{"method": 5}'}
-
-    def test_takes_the_message_of_another_pos_without_its_private_fields(self, scene: Scene) -> None:
-        message = {
-            **fields(pos_id="somebody-else"),
-            "customer": {"email": "a@example.com"},
-            "card_mask": "444455******1111",
-        }
-        assert outcome(scene, message) is WebhookOutcome.QUARANTINED
-        stored = json.dumps(list(scene.table.items.values()))
-        assert '"why": {"S": "other-pos-id"}' in stored
-        assert "example.com" not in stored
-        assert "444455" not in stored
-
-    def test_masks_cards_and_addresses_in_what_it_cannot_read(self, scene: Scene) -> None:
-        outcome(scene, b'{"card":"4444 5555-6666 1111","pan":4444555566661111,"to":"ann@example.com"')
-        stored = json.dumps(list(scene.table.items.values()))
-        assert not any(text in stored for text in ("4444", "1111", "ann", "example.com"))
-        assert mask("order 123, 2026-11-24") == "order 123, 2026-11-24"
-        assert mask("4444555566661111 of ann@example.com") == "[masked] of [masked]"
-
-    @pytest.mark.parametrize(
-        "order_id", ["", "x" * 33, "x" * 64, "0", ".", "..", "a\n", " 1", "1 ", "e\u0301", "a\ud83d", "\ufffd"]
-    )
-    def test_takes_orders_that_the_provider_could_not_have_had_from_us(self, scene: Scene, order_id: str) -> None:
-        assert outcome(scene, fields(order_id=order_id)) is WebhookOutcome.QUARANTINED
-        ((key, item),) = scene.table.items.items()
-        assert (key[0].split("#")[0], item["why"]["S"]) == ("QUARANTINE", "order-id")
+@pytest.mark.parametrize(("given", "status", "calls"), CALLS.values(), ids=CALLS)
+def test_the_trips_to_the_table(scene: Scene, given: Callable[[Scene], None], status: str, calls: list[str]) -> None:
+    given(scene)
+    scene.table.calls.clear()
+    outcome(scene, fields(status))
+    assert [name for name, _ in scene.table.calls] == calls
+    scene.table.calls.clear()
+    assert outcome(scene, fields(status)) is DUPLICATE
+    assert [name for name, _ in scene.table.calls] == calls[:1]
 
 
-class TestWhatTheProviderMaySend:
-    @pytest.mark.parametrize("currency", ["uah", "980", "x" * 2000, "UA", "ЄВР", None, 980])
-    def test_a_currency_that_is_none_is_kept_among_its_fields_only(self, scene: Scene, currency: object) -> None:
-        assert outcome(scene, fields(currency=currency)) is WebhookOutcome.APPLIED
-        assert scene.record().order_currency is None
-        assert scene.record().provider is not None
-
-    @pytest.mark.parametrize("amount", ["1e1000000000000000000", "1E+2", "9" * 5000, "-0.0", "1e-400"])
-    def test_no_number_crashes_it(self, scene: Scene, amount: str) -> None:
-        scene.put(make.submitting())
-        text = json.dumps(fields()).replace('"amount": 100', f'"amount": {amount}').encode()
-        assert outcome(scene, text) is WebhookOutcome.APPLIED
-        assert scene.record().state is State.VOIDED
-
-    def test_half_a_surrogate_pair_does_no_harm(self, scene: Scene) -> None:
-        assert outcome(scene, fields(comment="\ud83d", status_description="x\udc00")) is WebhookOutcome.APPLIED
-        provider = scene.record().provider
-        assert provider is not None
-        assert provider["comment"] == "\ufffd"
+# ---- too many ----------------------------------------------------------------------------------------------------------
 
 
-class TestProjects:
-    def test_a_message_without_a_pos_id_belongs_to_the_project_whose_secret_proved_it(self, scene: Scene) -> None:
-        scene.put(make.submitting())
-        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
-        assert outcome(scene, fields(pos_id=None)) is WebhookOutcome.APPLIED
-        assert scene.record().state is State.VOIDED
-        assert all(pk.startswith(make.POS_ID) for pk, _ in scene.table.items)
-
-    def test_one_that_names_the_previous_project_is_stored_there(self, scene: Scene) -> None:
-        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
-        assert outcome(scene, fields()) is WebhookOutcome.APPLIED
-        assert scene.order().pos_id == make.POS_ID
-
-    def test_one_that_names_a_project_other_than_its_secrets_is_quarantined(self, scene: Scene) -> None:
-        scene.secrets.rotate(pos_id="the-live-project", api_secret="live")
-        assert outcome(scene, fields(pos_id="the-live-project")) is WebhookOutcome.QUARANTINED
-
-    def test_a_project_in_capitals_is_the_same(self, scene: Scene) -> None:
-        assert outcome(scene, fields(pos_id=make.POS_ID.upper())) is WebhookOutcome.APPLIED
+def full(scene: Scene, order: Order) -> None:
+    for number in range(MOST_WEBHOOKS):
+        webhook = StoredWebhook(f"digest-{number}", START, "AWSCURRENT", make.operation("pending", "auth"))
+        order = order.with_webhook(webhook, 100)
+    scene.put(order)
 
 
-class TestRoundTrips:
-    def calls(self, scene: Scene) -> list[str]:
-        return [name for name, _ in scene.table.calls]
-
-    def test_one_when_the_void_is_done_and_the_webhook_adds_nothing(self, scene: Scene) -> None:
-        scene.provider.answers = [make.answer()]
-        submit(scene.systems, request())
-        scene.table.calls.clear()
-        assert outcome(scene, fields()) is WebhookOutcome.STORED
-        assert self.calls(scene) == ["update_item"]
-        assert outcome(scene, fields()) is WebhookOutcome.DUPLICATE
-        assert self.calls(scene) == ["update_item"] * 2
-
-    @pytest.mark.parametrize("known", [True, False])
-    @pytest.mark.parametrize("status", ["success", "failure", "pending"])
-    def test_two_otherwise(self, scene: Scene, known: bool, status: str) -> None:
-        if known:
-            scene.put(make.submitting())
-        scene.table.calls.clear()
-        outcome(scene, fields(status))
-        assert len(self.calls(scene)) == 2
-
-
-class TestTooMany:
-    def full(self, scene: Scene, order: Order) -> None:
-        for number in range(MOST_WEBHOOKS):
-            webhook = StoredWebhook(f"digest-{number}", make.START, "AWSCURRENT", make.operation("pending", "auth"))
-            order = order.with_webhook(webhook, 100)
-        scene.put(order)
-
-    def test_a_further_one_is_quarantined_and_reviewed_and_still_counts(self, scene: Scene) -> None:
-        self.full(scene, make.submitting())
-        assert outcome(scene, fields()) is WebhookOutcome.QUARANTINED
+def test_a_further_one_is_quarantined_and_reviewed_and_still_counts(scene: Scene) -> None:
+    full(scene, make.submitting())
+    for _ in range(2):
+        assert outcome(scene, fields()) is QUARANTINED
         assert (scene.record().state, scene.record().review) == (State.VOIDED, True)
         assert scene.order().more_webhooks
         assert [item["why"]["S"] for (pk, _), item in scene.table.items.items() if pk.startswith("Q")] == ["too-many"]
-        assert outcome(scene, fields()) is WebhookOutcome.QUARANTINED
-
-    def test_a_repetition_of_one_that_is_there_is_none(self, scene: Scene) -> None:
-        self.full(scene, Order(make.POS_ID, make.ORDER))
-        order = scene.order()
-        data = signed(fields("pending"))[0]
-        known = next(iter(order.webhooks.values()))._replace(digest=hashlib.sha256(data).hexdigest())
-        webhooks = {**order.webhooks, known.digest: known}
-        webhooks.pop("digest-5")
-        scene.put(replace(order, webhooks=webhooks))
-        assert outcome(scene, fields("pending")) is WebhookOutcome.DUPLICATE
-
-    @pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
-    def test_the_last_byte_is_used(self, more: int, fits: bool) -> None:
-        webhook = StoredWebhook("digest", make.START, "AWSCURRENT", make.operation("pending"))
-        size = size_of(webhook.operation.fields)
-        order = replace(Order(make.POS_ID, make.ORDER), webhook_bytes=MOST_WEBHOOK_BYTES - size + more)
-        order = order.with_webhook(webhook, size)
-        assert (bool(order.webhooks), order.more_webhooks) == (fits, not fits)
-
-    def test_so_many_bytes_too(self, scene: Scene) -> None:
-        for number in range(100):
-            outcome(scene, fields("pending", comment="ї" * 2000, operation_id=str(number)))
-        assert 10 < len(scene.order().webhooks) < 20
-        assert scene.order().webhook_bytes <= MOST_WEBHOOK_BYTES
 
 
-def test_an_order_id_that_comes_as_a_number_is_the_orders(scene: Scene) -> None:
-    scene.put(make.submitting())
-    assert outcome(scene, fields(order_id=123)) is WebhookOutcome.APPLIED
-    assert scene.record().state is State.VOIDED
+def test_a_repetition_of_one_that_is_there_is_no_further_one(scene: Scene) -> None:
+    full(scene, Order(POS_ID, make.ORDER))
+    webhooks = dict(scene.order().webhooks)
+    known = webhooks.pop("digest-5")._replace(digest=hashlib.sha256(signed(fields("pending"))[0]).hexdigest())
+    scene.put(replace(scene.order(), webhooks={**webhooks, known.digest: known}))
+    assert outcome(scene, fields("pending")) is DUPLICATE
+
+
+@pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
+def test_the_last_byte_is_used(more: int, fits: bool) -> None:
+    webhook = StoredWebhook("digest", START, "AWSCURRENT", make.operation("pending"))
+    size = size_of(webhook.operation.fields)
+    order = replace(Order(POS_ID, make.ORDER), webhook_bytes=MOST_WEBHOOK_BYTES - size + more)
+    order = order.with_webhook(webhook, size)
+    assert (bool(order.webhooks), order.more_webhooks) == (fits, not fits)
+
+
+def test_so_many_bytes_too(scene: Scene) -> None:
+    for number in range(100):
+        outcome(scene, fields("pending", comment="ї" * 2000, operation_id=str(number)))
+    assert 10 < len(scene.order().webhooks) < 20
+    assert scene.order().webhook_bytes <= MOST_WEBHOOK_BYTES

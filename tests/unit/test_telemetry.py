@@ -1,7 +1,10 @@
 """What is counted of a change, of an error and of a crash: the alarms stand on these names."""
 
-import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from copy import replace
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
@@ -14,9 +17,9 @@ from payments.secret import SecretError
 from payments.store import FORGETS, StoreError
 from tests.fakes import pipe
 from tests.fakes import scene as make
-from tests.unit.conftest import Counted
+from tests.unit.conftest import Counted, Logged
 
-OPEN = make.submitting()
+NOTHING, OPEN = Order("p", "o"), make.submitting()
 FAILED, VOIDED = pipe.order_in(State.FAILED), pipe.order_in(State.VOIDED)
 
 
@@ -29,59 +32,82 @@ def reviewed(order: Order, *reasons: Reason, read_at: int | None = None) -> Orde
     return replace(order, reviews=tuple(Review(reason, "order", 1, read_at) for reason in reasons))
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "counts"),
-    [
-        (Order("p", "o"), Order("p", "o"), {}),
-        (Order("p", "o"), OPEN, {}),
-        (OPEN, pipe.order_in(State.UNKNOWN), {}),
-        (OPEN, FAILED, {}),
-        (OPEN, VOIDED, {"VoidWithoutWebhook": 1}),
-        (VOIDED, VOIDED, {}),
-        (OPEN, reported(OPEN), {}),
-        (FAILED, reported(FAILED), {"VoidCorrected": 1, "VoidReview": 1}),
-        (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID), {"VoidReview": 1}),
-        (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID, Reason.ANOTHER_HOLD), {"VoidReview": 2}),
-        (reviewed(VOIDED, Reason.SECOND_VOID), reviewed(VOIDED, Reason.SECOND_VOID), {}),
-        (
-            reviewed(VOIDED, Reason.SECOND_VOID),
-            reviewed(VOIDED, Reason.SECOND_VOID, Reason.CORRECTED),
-            {"VoidReview": 1},
-        ),
-        (reviewed(OPEN, Reason.VANISHED, read_at=1), reviewed(OPEN, Reason.VANISHED), {"VoidReview": 1}),
-        (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID, read_at=1), {}),
-    ],
-)
+SECOND = reviewed(VOIDED, Reason.SECOND_VOID)
+CHANGES: dict[str, tuple[Order, Order, dict[str, float]]] = {
+    "nothing": (NOTHING, NOTHING, {}),
+    "a request": (NOTHING, OPEN, {}),
+    "no answer": (OPEN, pipe.order_in(State.UNKNOWN), {}),
+    "a failure": (OPEN, FAILED, {}),
+    "a void by its answer": (OPEN, VOIDED, {"VoidWithoutWebhook": 1}),
+    "voided as before": (VOIDED, VOIDED, {}),
+    "a void by its webhook": (OPEN, reported(OPEN), {}),
+    "a correction": (FAILED, reported(FAILED), {"VoidCorrected": 1, "VoidReview": 1}),
+    "a review": (VOIDED, SECOND, {"VoidReview": 1}),
+    "two reviews": (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID, Reason.ANOTHER_HOLD), {"VoidReview": 2}),
+    "the same review": (SECOND, SECOND, {}),
+    "a further review": (SECOND, reviewed(VOIDED, Reason.SECOND_VOID, Reason.CORRECTED), {"VoidReview": 1}),
+    "unread again": (reviewed(OPEN, Reason.VANISHED, read_at=1), reviewed(OPEN, Reason.VANISHED), {"VoidReview": 1}),
+    "a review that is read": (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID, read_at=1), {}),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "counts"), CHANGES.values(), ids=CHANGES)
 def test_a_change_is_counted_once(before: Order, after: Order, counts: dict[str, float], counted: Counted) -> None:
     telemetry.count_changes(before.void, after.void)
     telemetry.flush()
     assert counted() == counts
 
 
-@pytest.mark.parametrize(
-    ("reason", "name"),
-    [("no-value", "SecretUnfilled"), ("out-of-reach", "SecretOutOfReach"), ("malformed", "SecretUnusable"),
-     ("no-such-secret", "SecretUnusable"), ("denied", "SecretUnusable")],
-)  # fmt: skip
-def test_a_secret_that_cannot_be_had_is_counted_once_by_its_reason(
-    reason: str, name: str, capsys: pytest.CaptureFixture[str]
+def secret_error(reason: str) -> Callable[[], None]:
+    return lambda: telemetry.count_secret_error(SecretError(reason, "pos_id"))
+
+
+def store_error(code: str) -> Callable[[], None]:
+    return lambda: telemetry.count_store_error(StoreError(code))
+
+
+TABLE_OF_OURS: dict[str, float] = {"StoreUnavailable": 3, "UnexpectedError": 3}
+ERRORS: dict[str, tuple[Callable[[], None], dict[str, float]]] = {
+    "no-value": (secret_error("no-value"), {"SecretUnfilled": 1}),
+    "out-of-reach": (secret_error("out-of-reach"), {"SecretOutOfReach": 1}),
+    **{reason: (secret_error(reason), {"SecretUnusable": 1}) for reason in ("malformed", "no-such-secret", "denied")},
+    "ThrottlingException": (store_error("ThrottlingException"), {"StoreUnavailable": 3}),
+    "AccessDeniedException": (store_error("AccessDeniedException"), TABLE_OF_OURS),
+    "ValidationException": (store_error("ValidationException"), TABLE_OF_OURS),
+    FORGETS: (store_error(FORGETS), TABLE_OF_OURS),
+}
+
+
+@pytest.mark.parametrize(("act", "counts"), ERRORS.values(), ids=ERRORS)
+def test_of_three_errors_a_secret_s_is_counted_once_and_what_fails_every_time_is_the_release_s(
+    act: Callable[[], None], counts: dict[str, float], counted: Counted
 ) -> None:
     for _ in range(3):
-        telemetry.count_secret_error(SecretError(reason, "pos_id"))
+        act()
     telemetry.flush()
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert (lines[0]["reason"], lines[0]["member"], lines[-1][name]) == (reason, "pos_id", [1.0])
+    assert counted() == counts
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "ValidationException", FORGETS])
-def test_what_the_table_refuses_every_time_is_an_error_of_the_release_too(code: str, counted: Counted) -> None:
-    telemetry.count_store_error(StoreError(code))
+def test_threads_that_meet_the_same_count_it_once(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Barrier(2)
+
+    class Looked(dict[str, object]):
+        def __contains__(self, name: object) -> bool:
+            found = super().__contains__(name)
+            with suppress(BrokenBarrierError):
+                both.wait(0.2)  # until the other thread has looked, too
+            return found
+
+    looked = Looked()
+    for holder in (telemetry.metrics, telemetry.metrics.provider):
+        monkeypatch.setattr(holder, "metric_set", looked)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(telemetry.count_once, ["SecretOutOfReach"] * 2))
     telemetry.flush()
-    ours = {} if code == "ThrottlingException" else {"UnexpectedError": 1}
-    assert counted() == {"StoreUnavailable": 1, **ours}
+    assert counted() == {"SecretOutOfReach": 1}
 
 
-def test_a_crash_is_logged_with_its_kind_and_its_innermost_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_logged_by_its_kind_and_its_innermost_place(logged: Logged) -> None:
     def explode() -> None:
         raise ZeroDivisionError("a-secret-text")
 
@@ -89,11 +115,12 @@ def test_a_crash_is_logged_with_its_kind_and_its_innermost_place(capsys: pytest.
         explode()
     telemetry.report_crash(raised.value)
     telemetry.report_crash(ValueError())
-    line, other = map(json.loads, capsys.readouterr().out.splitlines())
+    telemetry.count_secret_error(SecretError("malformed", "pos_id"))
+    crash, other, secret = logged()
     place = f"explode:{explode.__code__.co_firstlineno + 1}"
-    assert (line["level"], line["error"], line["place"]) == ("ERROR", "ZeroDivisionError", place)
-    assert other["place"] == "unknown"
-    assert "a-secret-text" not in json.dumps(line)
+    assert (crash["level"], crash["error"], crash["place"]) == ("ERROR", "ZeroDivisionError", place)
+    assert (other["place"], secret["reason"], secret["member"]) == ("unknown", "malformed", "pos_id")
+    assert "a-secret-text" not in str(crash)
 
 
 def test_nothing_is_written_when_nothing_was_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,63 +1,51 @@
 """Every environment variable is checked once; an error names the variable and never repeats its value."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from payments import settings
-from payments.settings import SettingsError
+from payments.settings import ProviderSettings, SettingsError, StorageSettings
 from payments.signatures import Scheme
 
+Reader = Callable[[dict[str, str]], object]
 GOOD = {
     "TABLE_NAME": "t", "SECRET_ID": "s", "PROVIDER_URL": "https://api.finline.io/", "WEBHOOK_URL": "https://w.example/x",
 }  # fmt: skip
+URL = "https://api.finline.io"
+SCHEMES, ORIGIN = "PROVIDER_SCHEME is not one of CPAY, CPAY-HMAC, CPAY-SHA1", "PROVIDER_URL is not an https:// origin"
+WORKERS = "SETTLE_WORKERS is not a whole number from 1 to 64"
+READERS: dict[str, Reader] = {
+    "TABLE_NAME": settings.storage, "SECRET_ID": settings.storage, "PROVIDER_URL": settings.provider, "WEBHOOK_URL": settings.webhook_url,
+}  # fmt: skip
+READ: dict[str, tuple[Reader, dict[str, str], Any]] = {
+    "storage": (settings.storage, {}, StorageSettings("t", "s")),
+    "provider": (settings.provider, {}, ProviderSettings(URL, Scheme.PLAIN, None)),
+    "webhook": (settings.webhook_url, {}, "https://w.example/x"),
+    **{scheme: (settings.provider, {"PROVIDER_SCHEME": scheme.value}, ProviderSettings(URL, scheme, None)) for scheme in Scheme},
+    **{f"trust {file!r}": (settings.provider, {"PROVIDER_CA_FILE": file}, ProviderSettings(URL, Scheme.PLAIN, file or None)) for file in ("/ca.pem", "")},
+    "kept days": (settings.storage, {"KEEP_SETTLED_DAYS": "400"}, StorageSettings("t", "s", 400)),
+    "workers": (settings.settle_workers, {}, 8),
+    **{f"{text} workers": (settings.settle_workers, {"SETTLE_WORKERS": text}, int(text)) for text in ("1", "64", "008")},
+}  # fmt: skip
+REFUSED: dict[str, tuple[Reader, dict[str, Any], str]] = {
+    **{f"{name} {value!r}": (read, {name: value}, f"{name} is not set") for name, read in READERS.items() for value in ("", None)},
+    **{f"scheme {each!r}": (settings.provider, {"PROVIDER_SCHEME": each}, SCHEMES) for each in ("", "cpay", "CPAY-HMAC-SHA256")},
+    **{f"url {each!r}": (settings.provider, {"PROVIDER_URL": each}, ORIGIN) for each in (
+        "http://api.finline.io", "api.finline.io", "https://", "https://x/path", "https://x?q=1", "https://x#f")},
+    "too few kept days": (settings.storage, {"KEEP_SETTLED_DAYS": "399"}, "KEEP_SETTLED_DAYS is not a whole number from 400 to 36500"),
+    **{f"workers {each!r}": (settings.settle_workers, {"SETTLE_WORKERS": each}, WORKERS) for each in ("0", "65", "-1", "x", "", "1.5", "٣", "0008")},
+}  # fmt: skip
 
 
-def test_good_settings_are_read() -> None:
-    assert settings.storage(GOOD) == settings.StorageSettings("t", "s")
-    assert settings.provider(GOOD) == settings.ProviderSettings("https://api.finline.io", Scheme.PLAIN, None)
-    assert settings.webhook_url(GOOD) == "https://w.example/x"
+@pytest.mark.parametrize(("read", "changes", "found"), READ.values(), ids=READ)
+def test_a_setting_is_read(read: Reader, changes: dict[str, str], found: object) -> None:
+    assert read({**GOOD, **changes}) == found
 
 
-@pytest.mark.parametrize("name", list(GOOD))
-@pytest.mark.parametrize("empty", [True, False])
-def test_a_missing_or_empty_variable_is_named(name: str, empty: bool) -> None:
-    environ = {**GOOD, name: ""} if empty else {key: value for key, value in GOOD.items() if key != name}
-    with pytest.raises(SettingsError, match=f"^{name} is not set$"):
-        settings.storage(environ)
-        settings.provider(environ)
-        settings.webhook_url(environ)
-
-
-@pytest.mark.parametrize("scheme", list(Scheme))
-def test_each_scheme_can_be_chosen(scheme: Scheme) -> None:
-    assert settings.provider({**GOOD, "PROVIDER_SCHEME": scheme.value}).scheme is scheme
-
-
-@pytest.mark.parametrize("scheme", ["", "cpay", "CPAY-HMAC-SHA256"])
-def test_another_scheme_is_refused(scheme: str) -> None:
-    with pytest.raises(SettingsError, match="^PROVIDER_SCHEME is not one of CPAY, CPAY-HMAC, CPAY-SHA1$"):
-        settings.provider({**GOOD, "PROVIDER_SCHEME": scheme})
-
-
-@pytest.mark.parametrize(
-    "url", ["http://api.finline.io", "api.finline.io", "https://", "https://x/path", "https://x?q=1", "https://x#f"]
-)
-def test_the_provider_is_reached_by_https_only(url: str) -> None:
-    with pytest.raises(SettingsError, match="^PROVIDER_URL is not an https:// origin$") as raised:
-        settings.provider({**GOOD, "PROVIDER_URL": url})
-    assert url not in str(raised.value).replace("https:// origin", "")
-
-
-def test_a_trust_file_may_be_named() -> None:
-    assert settings.provider({**GOOD, "PROVIDER_CA_FILE": "/ca.pem"}).ca_file == "/ca.pem"
-    assert settings.provider({**GOOD, "PROVIDER_CA_FILE": ""}).ca_file is None
-
-
-@pytest.mark.parametrize(("value", "workers"), [(None, 8), ("1", 1), ("64", 64), ("008", 8)])
-def test_settle_workers_have_a_default(value: str | None, workers: int) -> None:
-    assert settings.settle_workers({} if value is None else {"SETTLE_WORKERS": value}) == workers
-
-
-@pytest.mark.parametrize("value", ["0", "65", "-1", "x", "", "1.5", "٣", "0008"])
-def test_wrong_settle_workers_are_named(value: str) -> None:
-    with pytest.raises(SettingsError, match="^SETTLE_WORKERS is not a whole number from 1 to 64$"):
-        settings.settle_workers({"SETTLE_WORKERS": value})
+@pytest.mark.parametrize(("read", "changes", "said"), REFUSED.values(), ids=REFUSED)
+def test_a_wrong_setting_is_named_without_its_value(read: Reader, changes: dict[str, str | None], said: str) -> None:
+    environ = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
+    with pytest.raises(SettingsError, match=f"^{said}$"):
+        read(environ)

@@ -21,6 +21,7 @@ from tests.fakes.table import error
 
 FIRST = START // 1000
 """The version of a record that is made now."""
+VOIDED = pipe.order_in(State.VOIDED)
 
 
 def webhook(status: str = "success", digest: str = "d", at: int = START, **more: Any) -> StoredWebhook:
@@ -31,283 +32,268 @@ def reviewed(order: Order) -> Order:
     return replace(order, reviews=(Review(Reason.SECOND_VOID, "order", START),))
 
 
-def failing(act: Callable[[str], Exception]) -> Scene:
-    scene = Scene()
-
-    def fail(name: str, _: object) -> None:
-        raise act(name)
-
-    scene.table.before = fail
-    return scene
+def calls(scene: Scene) -> list[str]:
+    """The calls since the last time."""
+    names = [name for name, _ in scene.table.calls]
+    scene.table.calls.clear()
+    return names
 
 
-class TestAWrite:
-    def test_raises_the_version_which_begins_with_the_second_and_carries_its_id(self) -> None:
-        scene = Scene()
-        written = scene.store.write(submitting(), "w1", scene.deadline())
+def write(scene: Scene, order: Order, write_id: str = "w1") -> Written | Conflict:
+    return scene.store.write(order, write_id, scene.deadline())
+
+
+# ---- writes ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_write_raises_the_version_which_begins_with_the_second_and_carries_its_id(scene: Scene) -> None:
+    order = submitting()
+    for number in range(2):
+        written = write(scene, order, f"w{number}")
         assert isinstance(written, Written)
-        assert (written.order.version, written.order.write_id) == (FIRST, "w1")
-        again = scene.store.write(written.order, "w2", scene.deadline())
-        assert isinstance(again, Written)
-        assert scene.order() == again.order
-        assert scene.order().version == FIRST + 1
+        assert (written.order.version, written.order.write_id) == (FIRST + number, f"w{number}")
+        order = written.order
+        assert scene.order() == order
 
-    def test_that_comes_second_learns_the_newer_truth_without_a_read(self) -> None:
-        scene = Scene()
-        seen = scene.put(submitting())
-        scene.store.write(reviewed(seen), "w2", scene.deadline())
-        scene.table.calls.clear()
-        late = scene.store.write(seen, "w3", scene.deadline())
+
+def test_one_that_comes_second_learns_the_newer_truth_without_a_read(scene: Scene) -> None:
+    seen = scene.put(submitting())
+    write(scene, reviewed(seen))
+    calls(scene)
+    for order in (seen, submitting()):
+        late = write(scene, order, "late")
         assert isinstance(late, Conflict)
         assert late.order.reviews == reviewed(seen).reviews
-        assert isinstance(scene.store.write(submitting(), "w4", scene.deadline()), Conflict)
-        assert [name for name, _ in scene.table.calls] == ["put_item", "put_item"]
-
-    @pytest.mark.parametrize("first", [True, False])
-    def test_recognises_itself_when_its_answer_was_lost(self, first: bool) -> None:
-        scene = Scene()
-        order = submitting() if first else scene.put(submitting())
-        scene.table.lose_next_answer("put_item")
-        written = scene.store.write(order, "w2", scene.deadline())
-        assert isinstance(written, Written)
-        assert (scene.order(), written.order.write_id) == (written.order, "w2")
-
-    def test_reads_the_record_when_the_refusal_does_not_carry_it(self) -> None:
-        scene = Scene()
-        scene.put(submitting())
-        scene.table.before = lambda _, arguments: arguments.pop("ReturnValuesOnConditionCheckFailure", None)
-        assert isinstance(scene.store.write(submitting(), "w2", scene.deadline()), Conflict)
-
-    def test_whose_answer_is_lost_for_good_is_an_error_without_details(self) -> None:
-        scene = Scene()
-        scene.table.lose_next_answer("put_item", repeated=False)
-        with pytest.raises(StoreError, match="^ReadTimeoutError$"):
-            scene.store.write(submitting(), "w1", scene.deadline())
-        assert scene.order().write_id == "w1"
-
-    def test_after_the_deadline_is_not_even_tried(self) -> None:
-        scene = Scene()
-        deadline = scene.deadline(1)
-        scene.wait(1)
-        with pytest.raises(StoreError, match="deadline"):
-            scene.store.write(submitting(), "w1", deadline)
-        assert scene.table.calls == []
-
-    def test_gets_only_the_seconds_that_are_left(self) -> None:
-        scene = Scene()
-        given: list[float] = []
-
-        class Slow:
-            def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
-                given.append(seconds)
-                raise ReadTimeoutError(endpoint_url="x")
-
-        scene.store._client = Slow()
-        for left in (19, 3, 1.5):
-            with pytest.raises(StoreError):
-                scene.store.load(POS_ID, "123", scene.deadline(left))
-        assert given == [3.0, 3.0, 1.5]
-
-    @pytest.mark.parametrize(
-        "forgetting",
-        [
-            lambda order: replace(order, facts=Facts()),
-            lambda order: replace(order, facts=order.facts._replace(attempts=())),
-            lambda order: replace(order, facts=order.facts._replace(operations=())),
-            lambda order: replace(order, facts=order.facts._replace(captured=False)),
-        ],
-        ids=["everything", "an attempt", "a success", "a capture"],
-    )
-    def test_that_would_forget_a_fact_is_not_made(self, forgetting: Callable[[Order], Order]) -> None:
-        scene = Scene()
-        voided = pipe.order_in(State.VOIDED)
-        before = scene.put(replace(voided, facts=voided.facts._replace(captured=True)))
-        with pytest.raises(StoreError, match=FORGETS):
-            scene.store.merge(before, forgetting, scene.new_id, scene.deadline())
-        assert scene.order() == before
+    assert calls(scene) == ["put_item", "put_item"]
+    # An engine whose refusal does not carry the record is read.
+    scene.table.before = lambda _, arguments: arguments.pop("ReturnValuesOnConditionCheckFailure", None)
+    assert isinstance(write(scene, submitting(), "late"), Conflict)
 
 
-class TestAWebhookAppended:
-    def append(self, scene: Scene, hook: StoredWebhook) -> object:
-        return scene.store.append_webhook(POS_ID, hook, "w9", scene.deadline())
-
-    def test_is_one_call_and_changes_nothing_else(self) -> None:
-        scene = Scene()
-        before = scene.put(pipe.order_in(State.VOIDED))
-        scene.table.calls.clear()
-        assert self.append(scene, webhook()) is True
-        assert [name for name, _ in scene.table.calls] == ["update_item"]
-        merged = before.with_webhook(webhook(), size_of(webhook().operation.fields))
-        # A merge would also note that a webhook has shown what the answer has shown before.
-        assert scene.order() == replace(merged, facts=before.facts, version=FIRST + 1, write_id="w9")
-        (item,) = scene.table.items.values()
-        assert "settles" not in item
-
-    def test_once_more_changes_nothing(self) -> None:
-        scene = Scene()
-        scene.put(pipe.order_in(State.VOIDED))
-        self.append(scene, webhook())
-        after = scene.order()
-        assert self.append(scene, webhook()) == after
-        assert scene.order() == after
-
-    @pytest.mark.parametrize("state", [state for state in State if state is not State.VOIDED])
-    @pytest.mark.parametrize("message", [webhook(), webhook(fee="1"), webhook(operation_id="other")])
-    def test_writes_nothing_where_only_a_merge_can_be_right(self, state: State, message: StoredWebhook) -> None:
-        scene = Scene()
-        before = scene.put(pipe.order_in(state))
-        assert self.append(scene, message) == before
-        assert scene.order() == before
-
-    @pytest.mark.parametrize("message", [webhook(fee="1"), webhook(operation_id="other")])
-    def test_writes_nothing_if_it_says_more_or_of_another(self, message: StoredWebhook) -> None:
-        scene = Scene()
-        before = scene.put(pipe.order_in(State.VOIDED))
-        assert self.append(scene, message) == before
-
-    def test_writes_nothing_for_an_order_that_is_not_there(self) -> None:
-        scene = Scene()
-        assert self.append(scene, webhook()) is None
-        assert scene.table.items == {}
-
-    @pytest.mark.parametrize(
-        ("count", "size", "fits"), [(99, 0, True), (100, 0, False), (0, MOST_WEBHOOK_BYTES, False)]
-    )
-    def test_is_bounded_by_count_and_by_size(self, count: int, size: int, fits: bool) -> None:
-        scene = Scene()
-        assert MOST_WEBHOOKS == 100
-        many = {str(number): webhook(digest=str(number)) for number in range(count)}
-        scene.put(replace(pipe.order_in(State.VOIDED), webhooks=many, webhook_bytes=size))
-        assert (self.append(scene, webhook()) is True) is fits
+@pytest.mark.parametrize("first", [True, False])
+def test_one_recognises_itself_when_its_answer_was_lost(scene: Scene, first: bool) -> None:
+    order = submitting() if first else scene.put(submitting())
+    scene.table.lose_next_answer("put_item")
+    written = write(scene, order, "w2")
+    assert isinstance(written, Written)
+    assert (scene.order(), written.order.write_id) == (written.order, "w2")
 
 
-class TestReading:
-    def test_an_order_is_one_consistent_read_and_its_webhooks_as_they_came(self) -> None:
-        scene = Scene()
-        order = submitting().with_webhook(webhook("pending", "b", START + 1), 9).with_webhook(webhook("init", "a"), 9)
-        scene.put(order)
-        scene.table.calls.clear()
-        assert [one.digest for one in scene.order().newest_webhooks] == ["a", "b"]
-        assert [(name, arguments["ConsistentRead"]) for name, arguments in scene.table.calls] == [("get_item", True)]
-
-    def test_what_is_due_comes_longest_due_first_in_each_shard(self) -> None:
-        scene = Scene()
-        for number in range(60):
-            scene.put(submitting(START + 60 - number, order_id=f"o{number}"))
-        seen: list[str] = []
-        for shard in items.shards(items.DUE):
-            page, _ = scene.store.due(shard, START + 25_030, 50, None, scene.deadline())
-            numbers = [int(order.order_id[1:]) for order in page.orders]
-            assert numbers == sorted(numbers, reverse=True)
-            seen += [order.order_id for order in page.orders]
-        assert sorted(seen) == sorted(f"o{number}" for number in range(30, 60))
-
-    @pytest.mark.parametrize("limit", [1, 2, 7, 30, 100])
-    @pytest.mark.parametrize("same_moment", [True, False])
-    @pytest.mark.parametrize("which", ["unsettled", "settled"])
-    def test_a_cursor_goes_on_where_the_page_ended(self, limit: int, same_moment: bool, which: Any) -> None:
-        scene, seen, cursor = Scene(), list[str](), None
-        for number in range(30):
-            scene.at = START + (0 if same_moment else number)
-            order = submitting(scene.at, order_id=f"o{number:02}")
-            voided = pipe.order_in(State.VOIDED, f"o{number:02}")
-            line = replace(voided.history[-1], at=scene.at)
-            scene.put(order if which == "unsettled" else replace(voided, history=(*voided.history[:-1], line)))
-        while len(seen) <= 30:
-            page = scene.store.list(which, "2026-11-18", limit, cursor, scene.deadline())
-            seen += [order.order_id for order in page.orders]
-            cursor = page.cursor
-            assert len(page.orders) == limit or cursor is None
-            assert cursor is None or re.fullmatch(r"[A-Za-z0-9_-]+", cursor)
-            if cursor is None:
-                break
-        assert sorted(seen) == [f"o{number:02}" for number in range(30)]
-        assert same_moment or seen == sorted(seen)
-
-    def test_what_was_settled_on_another_day_is_not_of_this_one(self) -> None:
-        scene = Scene()
-        scene.put(pipe.order_in(State.VOIDED))
-        page = scene.store.list("settled", "2026-11-17", 10, None, scene.deadline())
-        assert (page.orders, page.cursor) == ((), None)
-
-    def test_a_cursor_of_another_list_is_refused(self) -> None:
-        scene = Scene()
-        for number in range(20):
-            scene.put(submitting(order_id=f"o{number}"))
-        cursor = scene.store.list("unsettled", "", 1, None, scene.deadline()).cursor
-        assert cursor is not None
-        with pytest.raises(BadCursor):
-            scene.store.list("review", "", 1, cursor, scene.deadline())
-
-    def test_of_each_shard_one_order_is_read_where_one_is_wanted(self) -> None:
-        scene = Scene()
-        scene.store.due_last("DUE#0", scene.deadline())
-        scene.store.due_after("DUE#0", START, scene.deadline())
-        assert [arguments["Limit"] for _, arguments in scene.table.calls] == [1, 1]
+FORGETTING: dict[str, Callable[[Order], Order]] = {
+    "everything": lambda order: replace(order, facts=Facts()),
+    "an attempt": lambda order: replace(order, facts=order.facts._replace(attempts=())),
+    "a success": lambda order: replace(order, facts=order.facts._replace(operations=())),
+    "a capture": lambda order: replace(order, facts=order.facts._replace(captured=False)),
+}
 
 
-class TestErrors:
-    def test_a_record_that_keeps_changing_is_given_up(self) -> None:
-        scene = Scene()
-        order = scene.put(submitting())
-
-        def change(_name: str, _arguments: object) -> None:
-            scene.at += 1
-            written = scene.table.items[partition(POS_ID, ORDER), "ORDER"]
-            scene.table.place(written | {"version": items.number(scene.at)})
-
-        scene.table.before = change
-        with pytest.raises(StoreError, match="^record kept changing$"):
-            scene.store.merge(order, reviewed, scene.new_id, scene.deadline())
-
-    def test_a_condition_that_fails_without_a_record_is_an_error(self) -> None:
-        scene = Scene()
-        with pytest.raises(StoreError, match="^condition failed without a record$"):
-            scene.store.write(replace(submitting(), version=3), "w", scene.deadline())
-
-    @pytest.mark.parametrize(
-        ("refusal", "named"),
-        [
-            (
-                lambda name: error("ProvisionedThroughputExceededException", name),
-                "ProvisionedThroughputExceededException",
-            ),
-            (lambda name: error("", name), "ClientError"),
-            (lambda name: ClientError({}, name), "ClientError"),
-            (lambda _: ReadTimeoutError(endpoint_url="x"), "ReadTimeoutError"),
-        ],
-    )
-    def test_an_error_is_named_by_its_code_only(self, refusal: Callable[[str], Exception], named: str) -> None:
-        scene = failing(refusal)
-        with pytest.raises(StoreError, match=f"^{named}$"):
-            scene.store.load(POS_ID, ORDER, scene.deadline())
-
-    def test_a_record_of_tomorrow_is_left_out_of_lists_and_not_written_over(self) -> None:
-        scene = Scene()
-        scene.put(submitting())
-        scene.put(submitting(order_id="other"))
-        item = scene.table.items[partition(POS_ID, ORDER), "ORDER"]
-        facts = item["facts"]["S"].replace('"number":1', '"number":1,"member_of_tomorrow":1')
-        scene.table.place(item | {"facts": {"S": facts}})
-        page = scene.store.list("unsettled", "", 10, None, scene.deadline())
-        assert ([order.order_id for order in page.orders], page.unreadable) == (["other"], 1)
-        with pytest.raises(StoreError, match="^unreadable record$"):
-            scene.store.load(POS_ID, ORDER, scene.deadline())
+@pytest.mark.parametrize("forgetting", FORGETTING.values(), ids=FORGETTING)
+def test_one_that_would_forget_a_fact_is_not_made(scene: Scene, forgetting: Callable[[Order], Order]) -> None:
+    before = scene.put(replace(VOIDED, facts=VOIDED.facts._replace(captured=True)))
+    with pytest.raises(StoreError, match=FORGETS):
+        scene.store.merge(before, forgetting, scene.new_id, scene.deadline())
+    assert scene.order() == before
 
 
-def test_quarantine_is_kept_once() -> None:
-    scene = Scene()
+def test_none_is_unconditional_and_quarantine_is_kept_once(scene: Scene) -> None:
+    write(scene, scene.put(submitting()), "w2")
     for _ in range(2):
         scene.store.put_quarantine("digest", "text", "unreadable", START, scene.deadline())
-    assert list(scene.table.items) == [(f"QUARANTINE#{timestamp(START)[:10]}", "digest")]
-
-
-def test_no_write_of_an_order_is_unconditional() -> None:
-    scene = Scene()
-    order = scene.put(submitting())
-    scene.store.write(order, "w2", scene.deadline())
-    scene.store.put_quarantine("d", "t", "w", START, scene.deadline())
     scene.store.append_webhook(POS_ID, webhook(), "w3", scene.deadline())
+    assert list(scene.table.items) == [
+        (partition(POS_ID, ORDER), "ORDER"),
+        (f"QUARANTINE#{timestamp(START)[:10]}", "digest"),
+    ]
     writes = [arguments for name, arguments in scene.table.calls if name in ("put_item", "update_item")]
-    assert len(writes) == 4
+    assert len(writes) == 5
     assert all(arguments["ConditionExpression"] for arguments in writes)
+
+
+# ---- a webhook appended ------------------------------------------------------------------------------------------------
+
+
+def append(scene: Scene, hook: StoredWebhook) -> object:
+    return scene.store.append_webhook(POS_ID, hook, "w9", scene.deadline())
+
+
+def test_a_webhook_is_appended_by_one_call_that_changes_nothing_else_and_once(scene: Scene) -> None:
+    before = scene.put(VOIDED)
+    calls(scene)
+    assert append(scene, webhook()) is True
+    assert calls(scene) == ["update_item"]
+    merged = before.with_webhook(webhook(), size_of(webhook().operation.fields))
+    # A merge would also note that a webhook has shown what the answer has shown before.
+    after = scene.order()
+    assert after == replace(merged, facts=before.facts, version=FIRST + 1, write_id="w9")
+    assert all("settles" not in item for item in scene.table.items.values())
+    assert append(scene, webhook()) == after == scene.order()
+
+
+SAME, MORE, ANOTHER = webhook(), webhook(fee="1"), webhook(operation_id="other")
+ONLY_A_MERGE = [
+    *((state, each) for state in list(State)[:-1] for each in (SAME, MORE, ANOTHER)),
+    (State.VOIDED, MORE),
+    (State.VOIDED, ANOTHER),
+]
+
+
+@pytest.mark.parametrize(("state", "message"), ONLY_A_MERGE)
+def test_nothing_is_appended_where_only_a_merge_can_be_right(
+    scene: Scene, state: State, message: StoredWebhook
+) -> None:
+    before = scene.put(pipe.order_in(state))
+    assert append(scene, message) == before == scene.order()
+
+
+def test_nothing_is_appended_to_an_order_that_is_not_there(scene: Scene) -> None:
+    assert (append(scene, webhook()), scene.table.items) == (None, {})
+
+
+@pytest.mark.parametrize(("count", "size", "fits"), [(99, 0, True), (100, 0, False), (0, MOST_WEBHOOK_BYTES, False)])
+def test_what_is_appended_is_bounded_by_count_and_by_size(scene: Scene, count: int, size: int, fits: bool) -> None:
+    assert MOST_WEBHOOKS == 100
+    many = {str(number): webhook(digest=str(number)) for number in range(count)}
+    scene.put(replace(VOIDED, webhooks=many, webhook_bytes=size))
+    assert (append(scene, webhook()) is True) is fits
+
+
+# ---- reads -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_one_consistent_read_and_its_webhooks_as_they_came(scene: Scene) -> None:
+    scene.put(submitting().with_webhook(webhook("pending", "b", START + 1), 9).with_webhook(webhook("init", "a"), 9))
+    scene.table.calls.clear()
+    assert [one.digest for one in scene.order().newest_webhooks] == ["a", "b"]
+    assert [(name, arguments["ConsistentRead"]) for name, arguments in scene.table.calls] == [("get_item", True)]
+
+
+def test_what_is_due_comes_longest_due_first_in_each_shard_and_of_either_end_one(scene: Scene) -> None:
+    for number in range(60):
+        scene.put(submitting(START + 60 - number, order_id=f"o{number}"))
+    seen = list[int]()
+    for shard in items.shards(items.DUE):
+        page, _ = scene.store.due(shard, START + 25_030, 50, None, scene.deadline())
+        numbers = [int(order.order_id[1:]) for order in page.orders]
+        assert numbers == sorted(numbers, reverse=True)
+        seen += numbers
+    assert sorted(seen) == list(range(30, 60))
+    scene.table.calls.clear()
+    scene.store.due_last("DUE#0", scene.deadline())
+    scene.store.due_after("DUE#0", START, scene.deadline())
+    assert [arguments["Limit"] for _, arguments in scene.table.calls] == [1, 1]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 30, 100])
+@pytest.mark.parametrize("same_moment", [True, False])
+@pytest.mark.parametrize("which", ["unsettled", "settled"])
+def test_a_cursor_goes_on_where_the_page_ended(scene: Scene, limit: int, same_moment: bool, which: Any) -> None:
+    names, seen, cursor = [f"o{number:02}" for number in range(30)], list[str](), None
+    for number, name in enumerate(names):
+        at = START + (0 if same_moment else number)
+        voided = pipe.order_in(State.VOIDED, name)
+        history = (*voided.history[:-1], replace(voided.history[-1], at=at))
+        scene.put(submitting(at, order_id=name) if which == "unsettled" else replace(voided, history=history))
+    while len(seen) <= 30:
+        page = scene.store.list(which, "2026-11-18", limit, cursor, scene.deadline())
+        seen += [order.order_id for order in page.orders]
+        cursor = page.cursor
+        if cursor is None:
+            break
+        assert len(page.orders) == limit
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", cursor)
+    assert (sorted(seen) if same_moment else seen) == names
+    # What was settled is of its own day only.
+    assert scene.store.list("settled", "2026-11-17", 10, None, scene.deadline()).orders == ()
+
+
+def test_a_cursor_of_another_list_is_refused(scene: Scene) -> None:
+    for number in range(20):
+        scene.put(submitting(order_id=f"o{number}"))
+    cursor = scene.store.list("unsettled", "", 1, None, scene.deadline()).cursor
+    assert cursor is not None
+    with pytest.raises(BadCursor):
+        scene.store.list("review", "", 1, cursor, scene.deadline())
+
+
+def test_a_record_of_tomorrow_is_left_out_of_lists_and_not_written_over(scene: Scene) -> None:
+    scene.put(submitting())
+    scene.put(submitting(order_id="other"))
+    item = scene.table.items[partition(POS_ID, ORDER), "ORDER"]
+    facts = item["facts"]["S"].replace('"number":1', '"number":1,"member_of_tomorrow":1')
+    scene.table.place(item | {"facts": {"S": facts}})
+    page = scene.store.list("unsettled", "", 10, None, scene.deadline())
+    assert ([order.order_id for order in page.orders], page.unreadable) == (["other"], 1)
+    with pytest.raises(StoreError, match="^unreadable record$"):
+        scene.store.load(POS_ID, ORDER, scene.deadline())
+
+
+# ---- errors ------------------------------------------------------------------------------------------------------------
+
+
+def raising(make: Callable[[str], Exception]) -> Callable[[Scene], None]:
+    def fail(name: str, _: object) -> None:
+        raise make(name)
+
+    return lambda scene: setattr(scene.table, "before", fail)
+
+
+def load(scene: Scene) -> object:
+    return scene.store.load(POS_ID, ORDER, scene.deadline())
+
+
+def keep_changing(scene: Scene) -> None:
+    scene.put(submitting())
+
+    def change(_name: str, _arguments: object) -> None:
+        scene.at += 1
+        written = scene.table.items[partition(POS_ID, ORDER), "ORDER"]
+        scene.table.place(written | {"version": items.number(scene.at)})
+
+    scene.table.before = change
+
+
+def merge(scene: Scene) -> object:
+    return scene.store.merge(submitting(), reviewed, scene.new_id, scene.deadline())
+
+
+def write_late(scene: Scene) -> object:
+    deadline = scene.deadline(1)
+    scene.wait(1)
+    return scene.store.write(submitting(), "w1", deadline)
+
+
+THROUGHPUT = "ProvisionedThroughputExceededException"
+ERRORS: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], object], str]] = {
+    "a code": (raising(lambda name: error(THROUGHPUT, name)), load, THROUGHPUT),
+    "an empty code": (raising(lambda name: error("", name)), load, "ClientError"),
+    "no code": (raising(lambda name: ClientError({}, name)), load, "ClientError"),
+    "no answer": (raising(lambda _: ReadTimeoutError(endpoint_url="x")), load, "ReadTimeoutError"),
+    "an answer lost for good": (lambda s: s.table.lose_next_answer("put_item", repeated=False), lambda s: write(s, submitting()), "ReadTimeoutError"),
+    "a record that keeps changing": (keep_changing, merge, "record kept changing"),
+    "a condition without a record": (lambda _: None, lambda s: write(s, replace(submitting(), version=3)), "condition failed without a record"),
+    "after the deadline": (lambda _: None, write_late, "deadline"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "act", "named"), ERRORS.values(), ids=ERRORS)
+def test_an_error_is_named_by_its_code_only(
+    scene: Scene, given: Callable[[Scene], None], act: Callable[[Scene], object], named: str
+) -> None:
+    given(scene)
+    with pytest.raises(StoreError, match=f"^{named}$"):
+        act(scene)
+    assert (scene.table.calls == []) is (act is write_late)
+    assert (scene.table.items == {}) is (named not in ("record kept changing", "ReadTimeoutError") or act is load)
+
+
+def test_a_call_gets_only_the_seconds_that_are_left(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def call(_operation: str, seconds: float, **_: object) -> dict[str, Any]:
+        given.append(seconds)
+        return {}
+
+    monkeypatch.setattr(scene.table, "call", call)
+    for left in (19, 3, 1.5):
+        scene.store.load(POS_ID, "123", scene.deadline(left))
+    assert given == [3.0, 3.0, 1.5]

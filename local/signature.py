@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -87,7 +87,7 @@ def verify(method: str, target: str, headers: Headers, body: bytes) -> Signer:
     signed = {name: received.get(name, "") for name in claim["SignedHeaders"].split(";")}
     if mistake := _mistake(claim, scope, {"host", *received} - signed.keys()):
         raise refused("INVALID_SIGNATURE", mistake)
-    again = AWSRequest(method, f"http://local/{target.lstrip('/')}".replace("#", "%23"), signed, body)
+    again = AWSRequest(method, _address(target), signed, body)
     again.context["timestamp"] = claim["Date"]
     # The body that arrived counts, whatever X-Amz-Content-SHA256 claims: execute-api has no unsigned payloads.
     digest = hashlib.sha256(body).hexdigest()
@@ -111,15 +111,13 @@ class _Again(SigV4Auth):
     def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
         return request.headers
 
-    def canonical_query_string(self, request: AWSRequest) -> str:
-        """Encoded anew: AWS signs %20 for a blank however it was sent."""
-        parts = (part.partition("=") for part in str(urlsplit(request.url).query).split("&") if part)
-        pairs = sorted((_encoded(name), _encoded(value)) for name, _, value in parts if name != "X-Amz-Signature")
-        return "&".join(f"{name}={value}" for name, value in pairs)
 
-
-def _encoded(part: str) -> str:
-    return quote(unquote(part, errors="surrogateescape"), safe="-_.~", errors="surrogateescape")
+def _address(target: str) -> str:
+    """With the query encoded anew: AWS signs %20 for a blank however it was sent."""
+    path, _, query = target.lstrip("/").partition("?")
+    parts = ([quote(unquote_to_bytes(each), safe="-_.~") for each in part.split("=", 1)] for part in query.split("&"))
+    pairs = ([*part, ""][:2] for part in parts if part[0] not in ("", "X-Amz-Signature"))
+    return f"http://local/{path.replace('#', '%23')}?" + "&".join(map("=".join, pairs))
 
 
 def _claim(received: Mapping[str, str], query: str) -> dict[str, str]:

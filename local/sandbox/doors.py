@@ -26,26 +26,21 @@ class Exchange(Handler):
     server: "_Listener"
 
     def setup(self) -> None:
+        self.server.connections.add(self.request)
         if isinstance(self.request, ssl.SSLSocket):
             self.request.settimeout(self.timeout)
             self.request.do_handshake()  # here, in the thread of the connection: a slow client must not block the door
         super().setup()
 
     def handle(self) -> None:
-        try:
+        # The client may go away: nobody is left to be told.
+        with contextlib.suppress(OSError):
             super().handle()
-        except OSError:
-            self.close_connection = True  # the client went away: nobody is left to be told
-        finally:
-            self.server.idle.discard(self.connection)
 
-    def handle_one_request(self) -> None:
-        self.server.idle.add(self.connection)
-        super().handle_one_request()
-
-    def parse_request(self) -> bool:
-        self.server.idle.discard(self.connection)
-        return super().parse_request()
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        with contextlib.suppress(OSError):
+            super().finish()
 
     def serve(self) -> None:
         self.body = read_body(self)
@@ -83,7 +78,7 @@ class Exchange(Handler):
 class _Listener(LoopbackServer):
     def __init__(self, port: int, answer: Handle, tls: ssl.SSLContext | None) -> None:
         self.answer, self.tls, self.closed = answer, tls, False
-        self.idle: set[socket.socket] = set()
+        self.connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Exchange)
 
     def get_request(self) -> tuple[Any, Any]:
@@ -118,9 +113,10 @@ class Door:
         listener.closed = True
         listener.shutdown()
         listener.socket.close()
-        for connection in list(listener.idle):  # a pooled connection must not outlive the door
+        for connection in list(listener.connections):
+            # A pooled connection must not outlive the door; one whose request is being answered still gets its answer.
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RD)
 
     def _bind_again(self) -> _Listener:
         deadline = time.monotonic() + 5

@@ -58,17 +58,16 @@ class ProviderApi:
     def _announce(self, void: Void, operation: Operation | None, faults: dict[str, str]) -> None:
         webhook = faults["webhook"]
         if operation is None:
-            return self._announcer.announce(void.order, None, webhook)
+            self._announcer.announce(void.order, None, webhook)
+            return
         if webhook == "once" and "webhook-order" in self._desk.ledger.differs:
             webhook = "before_answer"
         if webhook == "before_answer":
             self._announcer.announce_first(void.order, operation)
         end = ANSWERS[faults["answer"]].then or ("success" if faults["answer"] == "success" else None)
-        if end is not None and operation.status == "pending":
-            return self._announcer.finish_later(void.order, operation, end, webhook)
-        if webhook != "before_answer":
-            return self._announcer.announce(void.order, operation, webhook)
-        return None
+        end = end if operation.status == "pending" else None
+        if end or webhook != "before_answer":
+            self._announcer.announce(void.order, operation, webhook, end)
 
     def _query(self, request: requests.Request) -> bytes | None:
         desk = self._desk

@@ -5,7 +5,6 @@ Never repeats by itself, whatever the answer was, unless the difference "webhook
 """
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import urllib3
@@ -24,22 +23,20 @@ class Announcer:
     def __init__(self, desk: Desk, stopping: threading.Event) -> None:
         self._desk, self._stopping = desk, stopping
 
-    def announce(self, order_id: str, operation: Operation | None, mode: str) -> None:
-        """100 ms after the operation, in a thread of its own. Without one only an attacker has something to say."""
-        self._in_background(0.1, lambda: self._announce(order_id, operation, mode))
+    def announce(self, order_id: str, operation: Operation | None, mode: str, end: str | None = None) -> None:
+        """100 ms after the operation, or after its `end` a second later. Without one only an attacker has a say."""
+
+        def run() -> None:
+            if operation and end and not self._stopping.wait(1.0):
+                self._desk.finish(operation, end)
+            if not self._stopping.wait(0.1):
+                self._announce(order_id, operation, mode)
+
+        threading.Thread(target=run, daemon=True, name="sandbox-webhook").start()
 
     def announce_first(self, order_id: str, operation: Operation) -> None:
         """Delivered and answered before the caller goes on to answer the void."""
         self._deliver(order_id, self._message(order_id, operation))
-
-    def finish_later(self, order_id: str, operation: Operation, status: str, mode: str) -> None:
-        """A pending void gets its end after a second, and only then a webhook."""
-
-        def finish() -> None:
-            self._desk.finish(operation, status)
-            self.announce(order_id, operation, mode)
-
-        self._in_background(1.0, finish)
 
     def send_again(self, order_id: str) -> dict[str, Any]:
         message = self._desk.order(order_id).last_data
@@ -109,13 +106,6 @@ class Announcer:
             except (OSError, urllib3.exceptions.HTTPError) as problem:
                 return _unanswered(str(problem) or type(problem).__name__)
             return {"status": answer.status, "body": answer.data.decode(errors="replace"), "error": None}
-
-    def _in_background(self, delay: float, act: Callable[[], None]) -> None:
-        def run() -> None:
-            if not self._stopping.wait(delay):
-                act()
-
-        threading.Thread(target=run, daemon=True, name="sandbox-webhook").start()
 
 
 def _unanswered(error: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,40 +35,31 @@ with scratch_folder(Path(sys.argv[1])) as folder:
 
 
 @pytest.fixture(autouse=True)
-def own_signals() -> Iterator[None]:
+def own_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run takes the signals of its process over: here they are pytest's."""
-    before = {number: signal.getsignal(number) for number in command.STOP_SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    monkeypatch.setattr(command, "STOP_SIGNALS", ())
 
 
-def waiting(cache: Path) -> tuple[subprocess.Popen[str], Path]:
-    """Another run, in its own process, and its folder."""
-    run = subprocess.Popen([sys.executable, "-c", WAITING, str(cache)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert run.stdout is not None
-    return run, Path(run.stdout.readline().strip())
-
-
-def end(run: subprocess.Popen[str], how: int) -> None:
-    run.send_signal(how)
-    run.communicate()
+@contextmanager
+def another_run(cache: Path) -> Iterator[Path]:
+    """The folder of a run in a process of its own, which is killed in the end."""
+    start = [sys.executable, "-c", WAITING, str(cache)]
+    with subprocess.Popen(start, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        yield Path(run.stdout.readline().strip())
+        run.kill()
 
 
 def test_what_a_killed_run_left_goes_with_the_next_one_and_a_living_one_keeps_its_folder(tmp_path: Path) -> None:
-    killed, left = waiting(tmp_path)
-    living, kept = waiting(tmp_path)
-    end(killed, signal.SIGKILL)
-    older = tmp_path / "run-without-a-lock"
-    older.mkdir()
-    try:
+    with another_run(tmp_path) as kept:
+        with another_run(tmp_path) as left:
+            pass
+        (tmp_path / "run-without-a-lock").mkdir()
         assert left.exists()
         with scratch_folder(tmp_path) as own:
             assert {path for path in tmp_path.iterdir() if path.is_dir()} == {own, kept}
         assert (kept / "service.json").exists()
         assert not own.exists()
-    finally:
-        end(living, signal.SIGKILL)
 
 
 def test_an_engine_that_is_half_installed_is_installed_from_the_start(

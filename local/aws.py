@@ -94,8 +94,10 @@ def install_engine(say: Say) -> Path:
     return python
 
 
-def start_engine(python: Path, children: Children, scratch: Path, log: Path) -> str:
-    """Starts the engine and returns its address once it answers."""
+def start_engine(
+    python: Path, children: Children, scratch: Path, log: Path, tls: tuple[Path, Path] | None = None
+) -> str:
+    """Starts the engine and returns its address once it answers. `tls`: the authority; its certificate and key."""
     port = free_port()
     environment = {
         **dict.fromkeys(("HOME", "TMPDIR", "STATE_DIR", "S3_DATA_DIR"), str(scratch)),
@@ -104,10 +106,13 @@ def start_engine(python: Path, children: Children, scratch: Path, log: Path) -> 
         "MINISTACK_REGION": REGION, "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "AWS_ACCESS_KEY_ID": ADMIN[0], "AWS_SECRET_ACCESS_KEY": ADMIN[1],
     }  # fmt: skip
+    if tls:
+        environment |= {"USE_SSL": "1", "MINISTACK_SSL_CERT": str(tls[1]), "MINISTACK_SSL_KEY": str(tls[1])}
     process = children.start([str(python), "-m", "ministack"], environment, scratch, log)
-    endpoint = f"http://127.0.0.1:{port}"
+    endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     give_up = time.monotonic() + 30
-    with urllib3.PoolManager(retries=False, timeout=2) as pool:  # which knows no proxy
+    authority = str(tls[0]) if tls else None
+    with urllib3.PoolManager(retries=False, timeout=2, ca_certs=authority) as pool:  # which knows no proxy
         while time.monotonic() < give_up and process.poll() is None:
             try:
                 if pool.request("GET", f"{endpoint}/_ministack/health").status == HTTPStatus.OK:

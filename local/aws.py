@@ -76,10 +76,8 @@ def client(service: str, endpoint: str, credentials: tuple[str, str] = ADMIN) ->
 
 def install_engine(say: Say) -> Path:
     """The engine's Python; installed on first use and again when its pins changed."""
-    pins = ROOT / "local" / "requirements.txt"
-    environment = CACHE / "ministack"
-    python = environment / "bin" / "python"
-    installed = environment / "installed.txt"
+    pins, environment = ROOT / "local" / "requirements.txt", CACHE / "ministack"
+    python, installed = environment / "bin" / "python", environment / "installed.txt"
     if python.exists() and installed.exists() and installed.read_bytes() == pins.read_bytes():
         return python
     say("Installing ministack, which stands in for AWS (once)")
@@ -94,10 +92,8 @@ def install_engine(say: Say) -> Path:
     return python
 
 
-def start_engine(
-    python: Path, children: Children, scratch: Path, log: Path, tls: tuple[Path, Path] | None = None
-) -> str:
-    """Starts the engine and returns its address once it answers. `tls`: the authority; its certificate and key."""
+def start_engine(python: Path, children: Children, scratch: Path, log: Path, *tls: Path) -> str:
+    """Starts the engine and returns its address once it answers. `tls`: the authority; a certificate and its key."""
     port = free_port()
     environment = {
         **dict.fromkeys(("HOME", "TMPDIR", "STATE_DIR", "S3_DATA_DIR"), str(scratch)),
@@ -111,16 +107,15 @@ def start_engine(
     process = children.start([str(python), "-m", "ministack"], environment, scratch, log)
     endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     give_up = time.monotonic() + 30
-    authority = str(tls[0]) if tls else None
-    with urllib3.PoolManager(retries=False, timeout=2, ca_certs=authority) as pool:  # which knows no proxy
+    ca_certs = str(tls[0]) if tls else None
+    with urllib3.PoolManager(retries=False, timeout=2, ca_certs=ca_certs) as pool:  # which knows no proxy
         while time.monotonic() < give_up and process.poll() is None:
             try:
                 if pool.request("GET", f"{endpoint}/_ministack/health").status == HTTPStatus.OK:
                     return endpoint
             except urllib3.exceptions.HTTPError:
                 time.sleep(0.05)
-    ended = process.poll()
-    why = "does not answer after 30 s" if ended is None else f"ended with {ended}"
+    why = "does not answer after 30 s" if process.poll() is None else f"ended with {process.returncode}"
     raise SystemExit(f"ministack {why}: {one_line(log.read_text(errors='replace')) or 'it has said nothing'}")
 
 

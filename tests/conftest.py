@@ -1,6 +1,5 @@
 """What all tests stand on: a function's environment, and which tests stay together when several processes share them."""
 
-import functools
 import os
 import signal
 from pathlib import PurePosixPath
@@ -20,22 +19,21 @@ os.environ |= {
 }
 
 # Reading AWS's models is most of what a client costs, and a session reads them anew: once a process is enough.
-botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
+LOADER = botocore.loaders.create_loader()
+botocore.session.create_loader = lambda *_: LOADER
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell starts what it runs in the background; the tests of Ctrl-C need it, and so do the processes that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SECOND_SERVICE = ("test_console", "test_console_pages", "test_real_faults", "test_rotation")
+SECOND_SERVICE = ("test_console", "test_console_pages", "test_real_faults", "test_rotation", "test_stock_deploy")
 """They have a running service of their own: one of them waits a minute, and the others take long."""
-LONGEST_FIRST = ("a second service", "the service", "alarms", "stock deploy", "infra")
+LONGEST_FIRST = ("a second service", "the service", "alarms", "infra")
 
 
 def group(nodeid: str) -> str:
     """The group of a test by its file. What is expensive to set up is set up once for a group."""
     path = PurePosixPath(nodeid.partition("::")[0])
-    if path.stem == "test_stock_deploy":
-        return "stock deploy"
     if path.parent.name == "integration":
         return "a second service" if path.stem in SECOND_SERVICE else "the service"
     return path.parent.name if path.parent.name in LONGEST_FIRST else str(path)
@@ -43,8 +41,7 @@ def group(nodeid: str) -> str:
 
 def rank(nodeid: str) -> int:
     """Where a test's group stands in the queue."""
-    name = group(nodeid)
-    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    return (*LONGEST_FIRST, group(nodeid)).index(group(nodeid))
 
 
 class Groups(LoadScopeScheduling):

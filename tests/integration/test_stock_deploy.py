@@ -129,7 +129,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
     issuer.cert_pem.write_to_path(str(authority))
     issuer.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
     try:
-        endpoint = aws.start_engine(once.engine(), children, tmp_path, log, (authority, certificate))
+        endpoint = aws.start_engine(once.engine(), children, tmp_path, log, authority, certificate)
         yield Account(endpoint, authority, shell(endpoint, authority, tmp_path))
     finally:
         children.stop_all()

@@ -19,7 +19,8 @@ os.environ |= {
 }
 
 # Reading AWS's models is most of what a client costs, and a session reads them anew: once a process is enough.
-botocore.session.create_loader = lambda *_, once=botocore.loaders.create_loader(): once
+LOADER = botocore.loaders.create_loader()
+botocore.session.create_loader = lambda *_: LOADER
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell starts what it runs in the background; the tests of Ctrl-C need it, and so do the processes that they start.

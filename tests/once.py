@@ -16,8 +16,6 @@ from infra.synth import synthesise
 from local import assembly, aws
 from local.assembly import CACHE
 
-SYNTHESISED = CACHE / "cdk-tests"
-
 
 @contextmanager
 def alone(name: str) -> Iterator[None]:
@@ -50,9 +48,9 @@ def synthesised(environment: str) -> Path:
         local = assembly.assembly(print)
         if environment == "local":
             return local
-        kept = SYNTHESISED / f"{local.name}-{environment}"
+        kept = CACHE / "cdk-tests" / f"{local.name}-{environment}"
         if not (kept / "complete").exists():
-            _drop_old()
+            _drop_old(kept.parent)
             shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir(parents=True)
             # One asset for all environments: the CDK does not bundle again what it finds in place.
@@ -63,8 +61,8 @@ def synthesised(environment: str) -> Path:
         return kept
 
 
-def _drop_old() -> None:
+def _drop_old(folder: Path) -> None:
     """Forget what was made more than a day ago."""
-    for old in SYNTHESISED.glob("*"):
+    for old in folder.glob("*"):
         if old.stat().st_mtime < time.time() - 86_400:
             shutil.rmtree(old, ignore_errors=True)

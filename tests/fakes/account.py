@@ -5,7 +5,7 @@ What was not told is not answered, so a probe that asks for more than a test exp
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -97,7 +97,6 @@ class Account:
 
 @contextmanager
 def an_account() -> Iterator[Account]:
-    """An account for one test."""
     account = Account()
     try:
         yield account
@@ -122,18 +121,17 @@ def reply(exchange: Exchange, status: int, content: object, headers: Mapping[str
 
 
 def function(name: str, role: str = "r") -> dict[str, Any]:
-    """As AWS shows it."""
     more = {"MemorySize": 512, "Environment": {"Variables": VARIABLES}, "LoggingConfig": {"LogGroup": "the-log"}}
     return {"FunctionName": name, "Role": f"arn:aws:iam::{ACCOUNT}:role/{role}"} | more
 
 
-def stack(api_url: str = "https://x.example/v1", handlers: Sequence[str] = HANDLERS, **more: Any) -> list[Step]:
-    """How a stack and its functions are looked up."""
+def stack(api_url: str = "https://x.example/v1", without: str = "", **more: Any) -> list[Step]:
+    """How a stack and its functions are looked up; `without` the function or the API of this name."""
     described = {"StackName": STACK, "StackId": "stack-1", "CreationTime": START, "StackStatus": "CREATE_COMPLETE"}
     outputs = [{"OutputKey": "OutcomeBus", "OutputValue": "b"}, {"OutputKey": "ApiUrl", "OutputValue": f"{api_url}/"}]
-    named = [("AWS::Lambda::Function", name) for name in handlers] + [
-        (more.pop("api", "AWS::ApiGateway::RestApi"), "api")
-    ]
+    handlers = [name for name in HANDLERS if name != without]
+    named = [("AWS::Lambda::Function", name) for name in handlers]
+    named += [("AWS::ApiGatewayV2::Api" if without == "api" else "AWS::ApiGateway::RestApi", "api")]
     common = {"LastUpdatedTimestamp": START, "ResourceStatus": "CREATE_COMPLETE"}
     resources = [{"LogicalResourceId": name, "PhysicalResourceId": name, "ResourceType": kind} for kind, name in named]
     return [

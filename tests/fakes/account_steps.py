@@ -11,7 +11,7 @@ from acceptance.probes import account as account_probes
 from acceptance.probes.changes import LETTERS
 from acceptance.rows import FACTS
 from acceptance.undo import MARK, fill
-from tests.fakes.account import ACCOUNT, REGION, Step
+from tests.fakes.account import ACCOUNT, REGION, Step, stack
 
 Steps = list[Step]
 VECTORS = tomllib.loads((Path(__file__).parents[1] / "vectors" / "acceptance-account.toml").read_text(encoding="utf-8"))
@@ -22,12 +22,9 @@ KNOWN = {
     "function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f", "api": "scratch123", "root": "root", "status": "429", "after": "5",
     "summary": "x", "data": "{}", "role": None, "parameters": None, "templates": None,
 }  # fmt: skip
-CONFIGURATION = {"LastUpdateStatus": "Successful", "State": "Active"}
-WAITS = {
-    "function_active_v2": ("get_function", {"Configuration": CONFIGURATION}),
-    "function_updated_v2": ("get_function", {"Configuration": CONFIGURATION}),
-    "published_version_active": ("get_function_configuration", CONFIGURATION),
-}
+READY: dict[str, Any] = {"LastUpdateStatus": "Successful", "State": "Active"}
+WAITS = dict.fromkeys(("function_active_v2", "function_updated_v2"), ("get_function", {"Configuration": READY}))
+WAITS["published_version_active"] = ("get_function_configuration", READY)
 WARM = "REPORT RequestId: 1\tDuration: {} ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\tMax Memory Used: 70 MB\t"
 COLD = WARM + "Init Duration: 250.50 ms\t"
 
@@ -100,9 +97,14 @@ def timed(milliseconds: str, count: str) -> list[Any]:
     )
 
 
-MADE: Mapping[str, Callable[..., list[Any]]] = {
-    "decided": decided,
-    "staged": staged,
-    "arrived": arrived,
-    "timed": timed,
-}
+def begun(how: str = "", name: str = "") -> list[Any]:
+    """The calls by which a stack is found and known to be of this version; one of prod is not looked into."""
+    if how == "of":
+        return stack(Tags=[{"Key": "environment", "Value": name}])[:1]
+    return [
+        *stack(without=name),
+        ("sts", "get_caller_identity", {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/u"}),
+    ]
+
+
+MADE: Mapping[str, Callable[..., list[Any]]] = {one.__name__: one for one in (decided, staged, arrived, timed, begun)}

@@ -22,9 +22,8 @@ from local.sandbox.doors import Exchange
 from ops import places
 from ops.places import OpsError, Place
 from payments.secret import Credentials
-from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, Account, Step, an_api, deployed, reply, stack
-
-API = "AWS::ApiGateway::RestApi"
+from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, Account, Step, an_api, deployed, reply
+from tests.fakes.account_steps import VECTORS, steps
 
 
 class Api:
@@ -59,85 +58,36 @@ def found_by(site: Site, run: Callable[[Site], Iterator[Finding]], *rows: str) -
 # How it begins, and whom it refuses
 
 
-def begins(**more: Any) -> list[Step]:
-    """The calls by which the stack is found and known to be of this version."""
-    described, *rest = stack(**more)
-    return [
-        described,
-        ("sts", "get_caller_identity", {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/u"}),
-        *rest,
-    ]
-
-
-def refused(code: str) -> list[Step]:
-    return [("cloudformation", "describe_stacks", code)]
-
-
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
-TEST, CLOCK = "--environment test --yes", "--environment test --yes --only aws-clock"
-ASKS = "--environment test --only aws-clock --holds order-7"
-AGAIN, DEAD, OLD = (
-    "log in again, then run the same command again",
-    "the API cannot be reached",
-    "was deployed from another",
-)
-PROD = stack(Tags=[{"Key": "environment", "Value": "prod"}])[:1]
-STARTS: list[tuple[str, list[Step], int, str, dict[str, Any]]] = [  # arguments, AWS, exit code, what it says, the API
-    ("--environment prod", [], 2, "never runs against prod", {}),
-    (f"--environment prod {CLOCK[19:]}", [], 2, "never runs against prod", {}),
-    ("--environment moon", [], 2, "expected one of", {}),
-    ("--environment local", [], 2, "without --environment", {}),
-    ("--environment test --holds a,b,a", [], 2, "given twice", {}),
-    ("--only aws-,moon,mars", [], 1, "no row is called moon, mars: --list names them all", {}),
-    (TEST, PROD, 2, "carries the tag environment=prod", {}),
-    (TEST, begins(handlers=HANDLERS[:-1]), 1, f"has no function {HANDLERS[-1]}: it {OLD} version", {}),
-    (TEST, begins(api="AWS::ApiGatewayV2::Api"), 1, f"has no {API}: it {OLD} version", {}),
-    (TEST, refused("ExpiredToken"), 1, AGAIN, {}),
-    (TEST, refused("InvalidClientTokenId"), 1, AGAIN, {}),
-    (TEST, refused("AccessDenied"), 1, "a right is missing: AWS refused DescribeStacks", {}),
-    (TEST, refused("ValidationError"), 1, f"there is no stack {STACK} in eu-central-1", {}),
-    (TEST, [], 1, "there are no AWS credentials", {"error": NoCredentialsError()}),
-    (TEST, [], 1, "the network gave no answer: EndpointConn", {"error": EndpointConnectionError(endpoint_url="https://x")}),
-    (CLOCK, begins(), 1, "CallerPolicy", {"status": 403}),
-    (CLOCK, begins(), 1, "the API answers 502", {"status": 502}),
-    (CLOCK, begins(), 1, "no answer from 127.0.0.1", {"lives": 0}),
-    (CLOCK, begins(), 1, DEAD, {"lives": 1}),  # it dies before the only probe
-    (CLOCK, begins(), 1, DEAD, {"lives": 2}),  # and under it
-    (CLOCK, begins(), 3, "********3333", {}),  # the fake API's Date is not now
-    (ASKS, begins(), 2, "say --yes", {"stdin": io.StringIO("y\n")}),
-    (ASKS, begins(), 2, "Go on?", {"stdin": Terminal("n\n")}),
-    (ASKS, begins(), 2, "Go on?", {"stdin": Terminal("\n")}),
-    (ASKS, begins(), 2, "Go on?", {"stdin": Terminal("")}),
-    (ASKS, begins(), 3, "1 rows. It takes up to 1 minutes", {"stdin": Terminal("y\n")}),
-    (ASKS, begins(), 3, "Holds that may be voided: order-7.", {"stdin": Terminal("y\n")}),
-]  # fmt: skip
+ERRORS = {one.__name__: one for one in (NoCredentialsError, EndpointConnectionError)}
+BEGINS = VECTORS["begins"]["cases"]
 
 
-@pytest.mark.parametrize("start", STARTS, ids=[f"{number}-{one[3]}" for number, one in enumerate(STARTS)])
+@pytest.mark.parametrize("case", BEGINS, ids=[f"{number}-{one['says']}" for number, one in enumerate(BEGINS)])
 def test_how_it_begins(
     account: Account, api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    start: Any,
+    case: dict[str, Any],
 ) -> None:  # fmt: skip
-    arguments, steps, code, says, how = start
-    account.plays(*steps)
-    if "error" in how:
-        monkeypatch.setattr(places, "deployed", lambda *_: (_ for _ in ()).throw(how["error"]))
-    monkeypatch.setattr("sys.stdin", how.get("stdin"))
-    vars(api).update(how)
-    assert command.main([*arguments.split(), "--out", str(tmp_path)]) == code
+    account.plays(*steps(case))
+    if "raises" in case:
+        error = ERRORS[case["raises"]](endpoint_url="https://x")
+        monkeypatch.setattr(places, "deployed", lambda *_: (_ for _ in ()).throw(error))
+    monkeypatch.setattr("sys.stdin", Terminal(case["stdin"]) if "stdin" in case else io.StringIO(case.get("piped", "")))
+    vars(api).update(case.get("api", {}))
+    assert command.main([*case["call"].split(), "--out", str(tmp_path)]) == case["code"]
     printed = capsys.readouterr()
-    assert says in " ".join(printed.err.split())
+    assert case["says"] in " ".join(printed.err.split())
     written = printed.out + printed.err + "".join(file.read_text() for file in tmp_path.iterdir())
     assert ("Traceback" in written, ACCOUNT in written) == (False, False)
     account.finished()
 
 
 def test_an_output_that_is_missing_is_another_version(site: Site) -> None:
-    with pytest.raises(OpsError, match=f"has no output Nothing: it {OLD}"):
+    with pytest.raises(OpsError, match="has no output Nothing: it was deployed from another version"):
         site.output("Nothing")
 
 

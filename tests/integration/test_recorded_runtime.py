@@ -16,7 +16,7 @@ from local import aws
 from local.aws import Function
 from local.instance import MAX_RESPONSE, FunctionFailed
 from local.processes import Children
-from local.runtime import Runtime
+from local.runtime import NATIVE_CLIENT, PORTABLE_CLIENT, Runtime
 from local.service import Service, scheduled_event
 from tests.integration.recorded import vector
 
@@ -27,6 +27,11 @@ CONTEXT = ("function_name", "function_version", "invoked_function_arn", "memory_
 def look(event, context):
     shown = {name: getattr(context, name) for name in CONTEXT} | {"remaining": context.get_remaining_time_in_millis()}
     return {"environment": dict(os.environ), "cwd": os.getcwd(), "context": shown}
+
+def echo(event, context):
+    if "raise" in event:
+        raise ValueError(event["raise"])
+    return {"event": event, "id": context.aws_request_id, "pid": os.getpid()}
 
 def answer(event, context):
     return "x" * (event["bytes"] - 2)
@@ -42,12 +47,16 @@ def linger(event, context):
 """
 
 
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+CLIENTS = {"native": NATIVE_CLIENT, "portable": PORTABLE_CLIENT}
+"""AWS's own, and the one of systems for which AWS builds no native part."""
+
+
+@pytest.fixture(scope="module", params=CLIENTS)
+def runtime(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Runtime]:
     code, log = tmp_path_factory.mktemp("code"), tmp_path_factory.mktemp("log") / "functions.log"
     (code / "probe.py").write_text(PROBE)
     (code / "broken.py").write_text('raise Exception("Runtime startup fails")\n')
-    handlers = {name: f"probe.{name}" for name in ("look", "answer", "fail", "leave", "linger")}
+    handlers = {name: f"probe.{name}" for name in ("look", "echo", "answer", "fail", "leave", "linger")}
     functions = {
         name: Function(name=name, handler=handler, role="none", version="7", alias="live", memory=1024, code=code,
                        timeout=1 if name == "linger" else 5, environment={"OWN": "value"})
@@ -56,7 +65,9 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     children = Children()
     runtime = Runtime(functions, "http://127.0.0.1:9", lambda _: dict.fromkeys(names, "fake"), children, log)
-    yield runtime
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("local.runtime.CLIENT", CLIENTS[request.param])
+        yield runtime
     runtime.stop()
     children.stop_all()
 
@@ -123,6 +134,16 @@ def test_a_failure_has_the_recorded_form(
         assert payload["requestId"] or name == "broken"
     assert runtime.invoke("look", {}), "the others go on"
     assert name != "leave" or failure(runtime, name, {"status": 3})["errorMessage"].endswith("exit status 3")
+
+
+def test_one_process_serves_on_whatever_its_handler_raised(runtime: Runtime) -> None:
+    first, second = (runtime.invoke("echo", {"text": "é\u20ac", "number": number}) for number in (1, 2))
+    assert first["event"] == {"text": "é\u20ac", "number": 1}
+    assert first["id"] != second["id"]
+    with pytest.raises(FunctionFailed, match="no such thing"):
+        runtime.invoke("echo", {"raise": "no such thing"})
+    assert runtime.invoke("echo", {})["pid"] == second["pid"] == first["pid"]
+    assert first["pid"] in runtime.pids()
 
 
 def test_the_largest_result_is_6_mib_and_a_hundred_bytes(runtime: Runtime) -> None:

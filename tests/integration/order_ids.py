@@ -6,8 +6,6 @@ AWKWARD = (
     "a b", "a/b", "100%", "a+b", 'a"b', "é", "🎫", "a%2Fb", "a%20b", "../a", "//", "a&b=c?d#e", "a;b", "a\\b", "!'()*", "日本",
     "~a.b_c-d",
 )  # fmt: skip
-PATHS = ("a b/c%2F+", "-\"é🙂'(1)*!", "?a=b#c&d;~\\", "..\\%2F")
-"""Such letters in few ids, where each costs a process or a page."""
 SENT = (
     "a b", "a/b", "100%", "a%2Fb", "a+b", 'a"b', "é", "🧾", "~a.b_c-d", "a&b=c?d#e;f:g@h,i$j'k(l)*m!", ' /%+"é🧾 %41',
 )  # fmt: skip

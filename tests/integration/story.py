@@ -1,36 +1,51 @@
 """Stories, told in rows: `what is done -> what is then seen & what else is seen`. The files are in stories/.
 
 Each begins with `# its title`; a line that begins with `;` says why. `{name}` is what the story was given, or else an order
-of its own with such an id; `{name:5}` is the beginning of it, and a row that is nothing else stands for the rows given.
+of its own with such an id; `{name:5}` is the beginning of it, and a row that is nothing else stands for the rows given. What
+is given, by turns, is in the tables before the rows: each row of one with each of the other; `…` makes it nobody else's.
 What is done by the merchant and the provider is here; a player does the rest, and says what is seen.
 """
 
 import inspect
+import itertools
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 from uuid import uuid4
 
+import jmespath
 import pytest
 
 from local.sandbox.desk import DEFAULTS
-from tests.integration.axe_core import axe_core
 from tests.integration.browser import Page
 from tests.integration.client import Client
+from tests.integration.clients.packages import locked
 
 FOLDER = Path(__file__).parent / "stories"
+NOTHING: dict[str, Any] = {}
 type Fill = Callable[[str], str]
 
 
-def stories(name: str) -> dict[str, str]:
-    """The rows of each story of a file, by its title."""
+def stories(name: str) -> pytest.MarkDecorator:
+    """Plays each story of a file, with each row of its tables, as `given` and `rows`."""
     _, *parts = re.split(r"^# (.+)\n", (FOLDER / f"{name}.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    found = [
+        pytest.param({name: value for row in given for name, value in row.items()}, rows, id=title)
+        for title, rows in zip(parts[::2], parts[1::2], strict=True)
+        for given in itertools.product(*map(_given, re.findall(r"(?:^\|.*\n)+", rows, re.MULTILINE)))
+    ]
+    return pytest.mark.parametrize(("given", "rows"), found)
+
+
+def _given(table: str) -> Iterator[dict[str, str]]:
+    names, *values = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines())
+    for row in values:
+        yield dict(zip(names, (value.replace("…", uuid4().hex[:6]) for value in row), strict=True))
 
 
 def unique(name: str) -> str:
@@ -42,6 +57,7 @@ class Player(Protocol):
 
     writes: dict[str, Callable[[Any], str]]
     """How a name is filled in after which word: as it is, if none is named."""
+    shown: Any
 
     def sees(self, sight: str, fill: Fill, quoted: Fill) -> None:
         """Raises AssertionError if it is not to be seen."""
@@ -51,11 +67,12 @@ class Story:
     def __init__(self, client: Client, player: Player, **names: Any) -> None:
         self.client, self.player, self.names = client, player, names
 
-    def play(self, rows: str) -> None:
+    def play(self, rows: str, given: dict[str, Any] = NOTHING) -> None:
+        self.names |= {name: self.fill(value) for name, value in given.items()}
         for row in map(str.strip, rows.splitlines()):
-            if given := re.fullmatch(r"\{(\w+)\}", row):
-                self.play(self.names[given[1]])
-            elif row and not row.startswith(";"):
+            if whole := re.fullmatch(r"\{(\w+)\}", row):
+                self.play(self.names[whole[1]])
+            elif row and row[0] not in ";|":
                 try:
                     self._play(*f" {row}".partition(" -> ")[::2])
                 except AssertionError as error:
@@ -92,8 +109,30 @@ class Story:
     def report(self, order_id: str, *changes: str) -> None:
         self.client.report(order_id, **dict(change.split("=") for change in changes))
 
+    def keep(self, name: str, expression: str) -> None:
+        """What is shown gets a name."""
+        self.names[name] = jmespath.search(expression, self.player.shown)
+
     def pause(self, seconds: str) -> None:
         time.sleep(float(seconds))
+
+
+SEES: dict[str, Callable[[Any, str], bool]] = {
+    "=": lambda value, text: text == (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)),
+    "~": lambda value, text: text in value,
+    "^": lambda value, text: value.startswith(text),
+}
+
+
+def shows(shown: Any, sight: str, fill: Fill) -> tuple[bool, Any]:
+    """Is it so, and what is shown instead. `expression = text`, `… ~ a part`, `… ^ its beginning`, `expression`, `no …`.
+
+    The expressions are JMESPath's.
+    """
+    plain = sight.removeprefix("no ")
+    told = re.fullmatch(r"(\S.*?) ([=~^]) (.*)", plain)
+    value = jmespath.search(fill(told[1] if told else plain), shown)
+    return (SEES[told[2]](value, fill(told[3])) if told else bool(value)) is (plain == sight), value
 
 
 TEXTS = {"=": "{0} === {1}", "~": "{0}.includes({1})", "^": "{0}.startsWith({1})"}
@@ -107,7 +146,7 @@ class Person:
     """
 
     def __init__(self, page: Page, client: Client) -> None:
-        self.page, self.client = page, client
+        self.page, self.client, self.shown = page, client, None
         self.writes: dict[str, Callable[[Any], str]] = {"js": json.dumps, "answer": json.dumps}
         page.before_each_page((FOLDER / "words.js").read_text(encoding="utf-8"))
 
@@ -188,10 +227,9 @@ class Person:
         self.page.problems.clear()
 
     def axe(self) -> None:
-        source, reason = axe_core()
-        if source is None:
-            pytest.skip(reason)
-        self.page.js(f"{source}; null")
+        """axe-core, which looks for what keeps people from using a page."""
+        script = locked(Path(__file__).parent / "axe") / "node_modules" / "axe-core" / "axe.min.js"
+        self.page.js(f"{script.read_text(encoding='utf-8')}; null")
 
     def send(self, block: str) -> None:
         """Opens an operation of the reference, if need be, and sends its example."""

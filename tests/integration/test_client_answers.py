@@ -184,13 +184,10 @@ def test_a_program_makes_a_key_says_it_before_it_sends_and_reads_no_proxy_variab
 ) -> None:
     merchant = Merchant(installed(name), server.script(f"key-{name}", "reset", answer(200, RECORD)))
     proxies = {variable: "http://127.0.0.1:9" for word in ("http", "https", "all") for variable in (f"{word}_proxy", f"{word}_PROXY".upper())}  # fmt: skip
-    running = merchant.start("123", "UAH", wait=30, more={**QUICK_SLEEP, **proxies})
-    assert running.stderr is not None
-    first = running.stderr.readline()
-    out = running.communicate(timeout=30)[0]
-    assert (running.returncode, json.loads(out)["state"]) == (VOIDED, "voided")
+    code, out, err = merchant.run("123", "UAH", wait=30, more={"IDEMPOTENCY_KEY": "", **QUICK_SLEEP, **proxies})
+    assert (code, json.loads(out)["state"]) == (VOIDED, "voided")
     (key,) = {request.headers["idempotency-key"] for request in server.received(f"key-{name}")}
-    assert (first, len(key) >= 32) == (f"IDEMPOTENCY_KEY={key}\n", True)
+    assert (err.splitlines()[0], len(key) >= 32) == (f"IDEMPOTENCY_KEY={key}", True)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

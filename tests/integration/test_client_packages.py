@@ -18,7 +18,17 @@ import pytest
 from packaging.requirements import Requirement
 from void_client import errors, records
 
-from tests.integration.clients.packages import CLIENTS, HOME, ROOT, Merchant, installed, run, succeed, typescript
+from tests.integration.clients.packages import (
+    CLIENTS,
+    DRIVERS,
+    HOME,
+    ROOT,
+    Merchant,
+    installed,
+    run,
+    succeed,
+    typescript,
+)
 from tests.integration.test_client_answers import CONTRACT, TABLE, body_of
 
 SCHEMAS = CONTRACT["components"]["schemas"]
@@ -170,33 +180,6 @@ def compile_types(code: str, folder: Path) -> str:
     return typescript(code, folder, exactOptionalPropertyTypes=True, lib=["es2023"])
 
 
-RIGHT_AND_WRONG = """
-import { VoidClient } from "void-service-client";
-import type { Problem, Provider, Reason, State, VoidRecord, VoidWithWebhooks, Webhook } from "void-service-client";
-const record: VoidRecord = RECORD;
-export const both: VoidWithWebhooks = { ...record, webhooks: [], webhooks_truncated: false };
-const states: Record<State, 1> = STATES;
-const reasons: Record<Reason, 1> = REASONS;
-export const problem: Problem = PROBLEM;
-const client = new VoidClient("https://x.example/v1", {
-  credentials: async () => ({ accessKeyId: "a", secretAccessKey: "b", sessionToken: "c" }), log: (entry) => console.log(entry.event),
-});
-console.log(record, states, reasons, client);
-// @ts-expect-error
-client.void("1", "UAH");
-// @ts-expect-error
-client.void(1, "UAH", { idempotencyKey: "k" });
-// @ts-expect-error
-client.voids("open");
-// @ts-expect-error
-client.void("1", "UAH", { idempotencyKey: "k", amount: 1 });
-// @ts-expect-error
-record.nothing;
-// @ts-expect-error
-const amount: number | null | undefined = record.provider?.amount;
-// @ts-expect-error
-client.decide("1", "maybe", { revision: "0", note: "n" });
-"""
 LISTED = {
     "Review": "reviews",
     "Attempt": "attempts",
@@ -212,7 +195,11 @@ def test_node_s_types_are_the_contract_s_and_refuse_what_is_not(scratch: Path) -
         "STATES": dict.fromkeys(SCHEMAS["State"]["enum"], 1), "REASONS": dict.fromkeys(REASONS, 1),
         "PROBLEM": as_text(body_of({"status": 409, "problem": "not-voidable", "with": {"void": {}}})),
     }  # fmt: skip
-    code = re.sub(rf"\b({'|'.join(values)});", lambda name: f"{json.dumps(values[name[1]])};", RIGHT_AND_WRONG)
+    code = re.sub(
+        rf"\b({'|'.join(values)});",
+        lambda name: f"{json.dumps(values[name[1]])};",
+        (DRIVERS / "merchant.mts").read_text(),
+    )
     for name, members in WHOLE.items():
         path = f'VoidRecord["{LISTED[name]}"][0]' if name in LISTED else name
         code += (

@@ -14,48 +14,20 @@ import pytest
 
 from tests.integration.browser import Page
 from tests.integration.client import Client
-from tests.integration.order_ids import PATHS
 from tests.integration.story import Person, Story, stories, unique
 from tests.integration.test_console import HOSTILE, place_of, serving
 
 pytestmark = pytest.mark.proof
 ROOT = Path(__file__).parents[2]
-STORIES = stories("console")
 LONGEST_COMMENT = 2048
 CURSOR = "x+/=&%?#~é" * 409 + "123456"  # 4,096 characters
 OLD: dict[str, Any] = {
     "order_id": "old-1", "pos_id": "11111111-old", "state": "pending", "review": False, "history": [], "provider": None,
 }  # fmt: skip
 GIVEN: dict[str, Any] = {
-    "hostile": HOSTILE, "old": OLD, "new": OLD | {"pos_id": "22222222-new"}, "cursor": CURSOR,
+    "decomposed": "e\u0301", "hostile": HOSTILE, "old": OLD, "new": OLD | {"pos_id": "22222222-new"}, "cursor": CURSOR,
     "asked": f"/v1/voids?cursor={quote(CURSOR, safe='-._~')}&limit=25&state=unsettled",
 }  # fmt: skip
-
-LIGHT, DARK = {"scheme": "light", "ground": "rgb(246, 247, 249)"}, {"scheme": "dark", "ground": "rgb(16, 19, 24)"}
-LOOKS: list[dict[str, Any]] = [LIGHT | {"width": 1280}, DARK | {"width": 320}, DARK | {"width": 1280}]
-OPEN = [{"open": rows} for rows in (
-    "list -> 25+ #lists a", "list new -> 25+ #lists a", "list overview -> 3 #charts table",
-    "order {wordy} -> #void .panel & 25+ #lists a\n js all('details').forEach((item) => { item.open = true })",
-)]  # fmt: skip
-VARIANTS: dict[str, list[dict[str, Any]]] = {
-    "every order id goes there and back": [{"order": f"{like} {unique('')[-6:]}{like}"} for like in PATHS],
-    "what is no order id is said and not requested": [
-        {"order": "..", "says": "is not an order id"}, {"order": "0", "says": "is not an order id"},
-        {"order": "a" * 33, "says": "33 characters"},
-    ],
-    "what the API says of an order id is said": [
-        {"order": "e\u0301", "says": "This is not an order id. The API answered 400."},
-        {"order": "nobody", "says": "No void was requested or reported for this order."},
-    ],
-    "a service that is away is said in a sentence": [{"how": "unreached"}, {"how": "cut"}],
-    "prod cannot be mistaken": [{"place": place} for place in ("#list", "#overview", "#order=1", "#new")],
-    "nothing is wider than a small screen, scrolls inside or is covered": OPEN,
-    "axe finds nothing": [look | view for view in [*OPEN, {"open": "list state=settled"}] for look in LOOKS],
-    "axe finds nothing while the console says what is wrong": [LIGHT, DARK],
-    "axe finds nothing in the reference as it opens": LOOKS,
-    "the reference signs what is typed in": [{"order": unique(like)} for like in ("a/b é", "it's (1)*!", "%2e%2e")],
-}  # fmt: skip
-CASES = [(title, given) for title in STORIES for given in VARIANTS.get(title, [{}])]
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +60,9 @@ def story(page: Page, client: Client, many: list[str], wordy: str, deployed: str
     return Story(client, Person(page, client), **GIVEN, many=many[0], wordy=wordy, deployed=deployed)
 
 
-@pytest.mark.parametrize(("title", "given"), CASES, ids=[title for title, _ in CASES])
-def test_a_story(story: Story, title: str, given: dict[str, Any]) -> None:
-    story.names |= given
-    story.play(STORIES[title])
+@stories("console")
+def test_a_story(story: Story, given: dict[str, Any], rows: str) -> None:
+    story.play(rows, given)
 
 
 def test_the_list_goes_on_page_by_page_and_its_address_leads_back_there(

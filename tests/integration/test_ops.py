@@ -6,7 +6,6 @@ Runs as its own process, as an operator runs it, over the same sockets.
 import csv
 import io
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import jmespath
 import pytest
 
 from local.merchant import send
@@ -25,30 +23,20 @@ from local.service import CREDENTIALS, Service
 from ops import arguments, places
 from ops.screen import Screen
 from tests.integration.client import Client, eventually
-from tests.integration.order_ids import PATHS
-from tests.integration.story import Fill, Story, stories, unique
+from tests.integration.story import Fill, Story, shows, stories
 
 ROOT = Path(__file__).resolve().parents[2]
-STORIES = stories("ops")
-VARIANTS = {"every order id goes there and back": [{"order": unique(like)} for like in PATHS]}
-CASES = [(title, given) for title in STORIES for given in VARIANTS.get(title, [{}])]
 TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
 GIVEN = {
     "today": TODAY, "evil": "=cmd|'/C calc'!A0 \x1b[31m[red]x[/red]\u202e", "escape": "\x1b", "turn": "\u202e",
     "unreadable": "\N{REPLACEMENT CHARACTER}", "mark": "\ufeff", "private": "something private",
 }  # fmt: skip
-SEES: dict[str, Callable[[Any, str], bool]] = {
-    "=": lambda value, text: text == (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)),
-    "~": lambda value, text: text in value,
-    "^": lambda value, text: value.startswith(text),
-}
 
 
 class Operator:
     """Runs `python -m ops` where the service runs.
 
-    Seen: `expression = text`, `expression ~ a part`, `expression ^ its beginning`, `expression` and `no …`. The expressions
-    are JMESPath's, over what was printed: a JSON document, or all of them as `rows`; `out`, `err`, `lines`, `csv`; `said`,
+    Seen, of what was printed: members of a JSON document, or all documents as `rows`; `out`, `err`, `lines`, `csv`; `said`,
     the credentials in it; `files`, and the `file` that was written last.
     """
 
@@ -105,15 +93,8 @@ class Operator:
         self.run(int(code), sys.executable, "-m", "acceptance.smoke", *line.split())
 
     def sees(self, sight: str, fill: Fill, quoted: Fill) -> None:
-        plain = sight.removeprefix("no ")
-        told = re.fullmatch(r"(\S.*?) ([=~^]) (.*)", plain)
-
-        def look() -> tuple[bool, Any]:
-            value = jmespath.search(fill(told[1] if told else plain), self.shown)
-            return (SEES[told[2]](value, fill(told[3])) if told else bool(value)) is (plain == sight), value
-
         give_up = time.monotonic() + 20
-        while not (found := look())[0] and self.again and time.monotonic() < give_up:
+        while not (found := shows(self.shown, sight, fill))[0] and self.again and time.monotonic() < give_up:
             self.until(self.again[0])
         assert found[0], f"{sight}: {found[1]!r}"
 
@@ -121,9 +102,6 @@ class Operator:
 
     def typing(self, words: str) -> None:
         self.typed = "".join(f"{word}\n" for word in words.split())
-
-    def keep(self, name: str, expression: str) -> None:
-        self.story.names[name] = jmespath.search(expression, self.shown)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text.replace("\\n", "\n"))
@@ -176,10 +154,9 @@ def operator(client: Client, tmp_path: Path) -> Operator:
     return Operator(client, tmp_path)
 
 
-@pytest.mark.parametrize(("title", "given"), CASES, ids=[title for title, _ in CASES])
-def test_a_story(operator: Operator, title: str, given: dict[str, Any]) -> None:
-    operator.story.names |= given
-    operator.story.play(STORIES[title])
+@stories("ops")
+def test_a_story(operator: Operator, given: dict[str, Any], rows: str) -> None:
+    operator.story.play(rows, given)
 
 
 def test_a_lost_event_is_found_in_the_table_and_put_on_a_bus(

@@ -9,7 +9,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,73 +35,59 @@ def shown(value: Any) -> Any:
     """Amounts as text; a float would have lost digits."""
     assert not isinstance(value, float), value
     if isinstance(value, dict):
-        shorter = {name: str(amount) for name, amount in value.items() if name == "amount" and amount is not None}
-        return {name: shown(member) for name, member in value.items()} | shorter
-    return (
-        [shown(each) for each in value]
-        if isinstance(value, list)
-        else str(value)
-        if isinstance(value, Decimal)
-        else value
-    )
+        return {
+            name: str(each) if name == "amount" and each is not None else shown(each) for name, each in value.items()
+        }
+    return [shown(each) for each in value] if isinstance(value, list) else value
 
 
 clients: dict[str, void_client.VoidClient] = {}
 logged: list[Any] = []
 
 
-def client_of(case: dict[str, Any]) -> void_client.VoidClient:
+def client_of(case: dict[str, Any]) -> Any:
     """One client for the same settings."""
-    settings = {name: case.get(name) for name in ("url", "region", "timeout", "tokens")}
-    if (key := json.dumps(settings)) not in clients:
-        tokens = case.get("tokens") and void_client.ClientCredentials(
-            case["tokens"]["url"], case["tokens"]["id"], case["tokens"]["secret"], case["tokens"].get("scope", "")
+    tokens = case.get("tokens")
+    if (key := json.dumps([case["url"], case["region"], case["timeout"], tokens])) not in clients:
+        by = tokens and void_client.ClientCredentials(
+            tokens["url"], tokens["id"], tokens["secret"], tokens.get("scope", "")
         )
-        clients[key] = void_client.VoidClient(
-            case["url"], case["region"], tokens=tokens or None, timeout=case["timeout"], log=logged.append
-        )
-    return clients[key]
+        how: Any = {"region": case["region"], "tokens": by, "timeout": case["timeout"], "log": logged.append}
+        clients[key] = void_client.VoidClient(case["url"], **how)
+    return void_client.AsyncVoidClient(clients[key]) if TASK["asynchronous"] else clients[key]
 
 
-ARGUMENTS = {
-    "void": (("order_id", "order_currency"), {"key": "idempotency_key", "comment": "comment", "wait": "wait"}),
-    "read": (("order_id",), {"refresh": "refresh"}),
-    "decide": (("order_id", "decision"), {"revision": "revision", "note": "note"}),
-    "voids": (("state",), {"day": "day"}),
-}
+TAKES = {
+    "void": ("order_id", "order_currency", "key", "comment", "wait"), "read": ("order_id", "refresh"),
+    "decide": ("order_id", "decision", "revision", "note"), "voids": ("state", "day"),
+}  # fmt: skip
 
 
 async def called(case: dict[str, Any]) -> Any:
-    client: Any = client_of(case)
-    names, more = ARGUMENTS[case["call"]]
-    given = [case[name] for name in names], {known: case[name] for name, known in more.items() if name in case}
-    if not TASK["asynchronous"]:
-        got = getattr(client, case["call"])(*given[0], **given[1])
-        return list(got) if case["call"] == "voids" else got
-    got = getattr(void_client.AsyncVoidClient(client), case["call"])(*given[0], **given[1])
-    return [record async for record in got] if case["call"] == "voids" else await got
+    given = {"idempotency_key" if name == "key" else name: case[name] for name in TAKES[case["call"]] if name in case}
+    got = getattr(client_of(case), case["call"])(**given)
+    if case["call"] == "voids":
+        return [record async for record in got] if TASK["asynchronous"] else list(got)
+    return await got if TASK["asynchronous"] else got
 
 
 async def outcome(case: dict[str, Any]) -> dict[str, Any]:
     global ahead
     ahead += case.get("later", 0)
-    if case["call"] == "settled":
-        try:
-            return {"returned": list(void_client.newest(case["events"]).values())}
-        except ValueError:
-            return {"raised": "ValueError"}
-    before = len(logged)
-    told: dict[str, Any]
+    before, told = len(logged), {}
     try:
-        told = {"returned": shown(await called(case))}
+        if case["call"] == "settled":
+            return {"returned": list(void_client.newest(case["events"]).values())}
+        told["returned"] = shown(await called(case))
+    except ValueError:
+        return {"raised": "ValueError"}
     except void_client.VoidError as error:
-        cause: Any = error.__cause__
+        cause = error.__cause__
         told = {
-            "raised": type(error).__name__, "label": error.label, "advice": error.advice, "message": str(error),
-            "status": error.status, "document": shown(error.document), "record": shown(error.record),
-            "retry_after": error.retry_after, "request_id": error.request_id, "hint": error.hint,
-            "cause": cause.label if isinstance(cause, void_client.VoidError) else cause and "foreign",
-        }  # fmt: skip
+            name: getattr(error, name) for name in ("label", "advice", "status", "retry_after", "request_id", "hint")
+        }
+        told |= {"raised": type(error).__name__, "message": str(error), "document": shown(error.document)}
+        told |= {"record": shown(error.record), "cause": getattr(cause, "label", cause and "foreign")}
     mine = logged[before:]
     waits = [[entry["label"], round(entry["seconds"])] for entry in mine if entry["event"] == "wait"]
     return told | {"waits": waits, "ids": [entry.get("request_id") for entry in mine if entry["event"] == "answer"]}
@@ -128,4 +113,4 @@ replaced: dict[Any, Any] = {
 }
 for (module, name), value in replaced.items():
     setattr(module, name, value)
-json.dump(asyncio.run(main()), sys.stdout)
+json.dump(asyncio.run(main()), sys.stdout, default=str)

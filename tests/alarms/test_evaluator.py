@@ -1,24 +1,12 @@
 """The evaluator against the examples of AWS's own pages: missing data, M out of N, metric math."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.alarms import metric_math
-from tests.alarms.evaluator import (
-    MINUTE_MS,
-    USUAL,
-    Alarm,
-    Change,
-    Datapoint,
-    Metrics,
-    Reading,
-    State,
-    changes,
-    judge,
-    read_alarm,
-    statistic,
-)
+from tests.alarms import evaluator, metric_math
+from tests.alarms.evaluator import MINUTE_MS, USUAL, Alarm, Change, Datapoint, Metrics, Reading, State
 from tests.alarms.metric_math import Series, Unsupported
 
 OK, ALARM, INSUFFICIENT = State.OK, State.ALARM, State.INSUFFICIENT_DATA
@@ -46,14 +34,17 @@ def points(text: str) -> tuple[bool | None, ...]:
 def test_missing_data_as_in_the_tables(m: int, retrieved: str, expected: str) -> None:
     for treatment, letter in zip(TREATMENTS, expected, strict=True):
         for before in State:
-            assert judge(points(retrieved), 3, m, treatment, before) is STATES.get(letter, before), (treatment, before)
+            assert evaluator.judge(points(retrieved), 3, m, treatment, before) is STATES.get(letter, before), (
+                treatment,
+                before,
+            )
 
 
 def test_the_figure_of_three_periods_over_a_threshold_of_three() -> None:
     # Three datapoints over the threshold ring; one below ends it; a single one over it does nothing.
     alarm = an_alarm(EvaluationPeriods=3, Threshold=3, ComparisonOperator="GreaterThanThreshold")
     published = Metrics(at(minute, value) for minute, value in enumerate([1, 2, 4, 5, 4, 2, 1, 1, 5, 2]))
-    found = changes(alarm, published, 0, 10 * MINUTE_MS)
+    found = evaluator.changes(alarm, published, 0, 10 * MINUTE_MS)
     assert found == [Change(MINUTE_MS, OK), Change(5 * MINUTE_MS, ALARM), Change(6 * MINUTE_MS, OK)]
 
 
@@ -116,7 +107,7 @@ WARM_UP: dict[str, Any] = {
 
 
 def an_alarm(**more: Any) -> Alarm:
-    return read_alarm({**METRIC, **ONE, "Statistic": "Sum", "Period": 60, "ComparisonOperator": OVER, **more})
+    return evaluator.read_alarm({**METRIC, **ONE, "Statistic": "Sum", "Period": 60, "ComparisonOperator": OVER, **more})
 
 
 def filled(period: int = 60, operator: str = OVER, **more: Any) -> Alarm:
@@ -125,7 +116,7 @@ def filled(period: int = 60, operator: str = OVER, **more: Any) -> Alarm:
         {"Id": "result", "Expression": "FILL(m, 0)", "ReturnData": True},
         {"Id": "m", "MetricStat": {"Metric": METRIC, "Period": period, "Stat": "Sum"}, "ReturnData": False},
     ]
-    return read_alarm({**ONE, "Metrics": queries, "ComparisonOperator": operator, **more})
+    return evaluator.read_alarm({**ONE, "Metrics": queries, "ComparisonOperator": operator, **more})
 
 
 def at(minute: float, value: float = 1, **more: Any) -> Datapoint:
@@ -165,7 +156,7 @@ SILENT: dict[str, Any] = {"operator": UNDER, "TreatMissingData": "breaching"}
     ],
 )  # fmt: skip
 def test_when_an_alarm_rings(alarm: Alarm, published: Any, reading: Reading, expected: list[int]) -> None:
-    found = changes(alarm, Metrics(published), 0, 60 * MINUTE_MS, reading)
+    found = evaluator.changes(alarm, Metrics(published), 0, 60 * MINUTE_MS, reading)
     assert [change.at // MINUTE_MS for change in found if change.state is ALARM] == expected
 
 
@@ -173,22 +164,24 @@ def test_an_alarm_on_dynamodb_may_stay_when_its_metric_stops() -> None:
     published = Metrics([at(10, namespace="AWS/DynamoDB")])
     for ignores, last in ((True, ALARM), (False, OK)):
         reading = Reading(dynamodb_ignores_missing=ignores)
-        assert changes(an_alarm(Namespace="AWS/DynamoDB"), published, 0, 60 * MINUTE_MS, reading)[-1].state is last
+        assert (
+            evaluator.changes(an_alarm(Namespace="AWS/DynamoDB"), published, 0, 60 * MINUTE_MS, reading)[-1].state
+            is last
+        )
 
 
 def test_statistics() -> None:
     expected = {"Sum": 10, "Average": 2.5, "Minimum": 1, "Maximum": 4, "SampleCount": 4, "p50": 2, "p90": 4, "p0": 1}
-    assert {name: statistic(name, [4, 1, 3, 2]) for name in expected} == expected
+    assert {name: evaluator.statistic(name, [4, 1, 3, 2]) for name in expected} == expected
 
 
 def test_what_an_alarm_may_not_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="statistic"):
-        statistic("tm99", [1])
-    with pytest.raises(ValueError, match="period"):
-        an_alarm(Period=90)
-    with pytest.raises(ValueError, match="a day at most"):
-        an_alarm(Period=300, EvaluationPeriods=300)
-    with pytest.raises(ValueError, match="warm-up"):
-        an_alarm(WarmUpConfiguration={"WarmUpPeriodDurationInMinutes": 5})
-    with pytest.raises(ValueError, match="missing data"):
-        judge((None,), 1, 1, "perhaps", OK)
+    for why, ask in (
+        ("statistic", partial(evaluator.statistic, "tm99", [1])),
+        ("period", partial(an_alarm, Period=90)),
+        ("a day at most", partial(an_alarm, Period=300, EvaluationPeriods=300)),
+        ("warm-up", partial(an_alarm, WarmUpConfiguration={"WarmUpPeriodDurationInMinutes": 5})),
+        ("missing data", partial(evaluator.judge, (None,), 1, 1, "perhaps", OK)),
+    ):
+        with pytest.raises(ValueError, match=why):
+            ask()

@@ -5,7 +5,6 @@ good for this machine and for nothing else.
 """
 
 import base64
-import binascii
 import hmac
 import secrets
 import time
@@ -69,8 +68,8 @@ class Issuer:
                 try:
                     return 200, self._token(headers, body), {"Cache-Control": "no-store"}
                 except Denied as denied:
-                    unknown = str(denied) == "invalid_client"
-                    return 401 if unknown else 400, {"error": str(denied)}, UNAUTHENTICATED if unknown else {}
+                    status, more = (401, UNAUTHENTICATED) if str(denied) == "invalid_client" else (400, {})
+                    return status, {"error": str(denied)}, more
         return None
 
     def token(self, client: str, scopes: tuple[str, ...], **changes: Any) -> str:
@@ -118,14 +117,12 @@ def _client(authorization: str | None, form: Mapping[str, str]) -> str:
     elif "client_secret" in form:
         raise Denied("invalid_request")
     else:
+        scheme, _, encoded = authorization.partition(" ")
         try:
-            scheme, _, encoded = authorization.partition(" ")
-            name, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, ValueError):
+            pair = base64.b64decode(encoded if scheme.lower() == "basic" else "", validate=True).decode()
+        except ValueError:
             raise Denied("invalid_client") from None
-        if scheme.lower() != "basic":
-            raise Denied("invalid_client")
-        name, secret = unquote_plus(name), unquote_plus(secret)
+        name, _, secret = (unquote_plus(part) for part in pair.partition(":"))
     known = CLIENTS.get(name)
     if known is None or not hmac.compare_digest(known[0].encode(), secret.encode()):
         raise Denied("invalid_client")

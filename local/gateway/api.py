@@ -11,8 +11,8 @@ from typing import Any
 
 from local.aws import client
 from local.exchange import GatewayError, Request
-from local.gateway.tokens import Authorizer, Readings, read_authorizers
-from local.signature import MERCHANT, OPERATOR, incomplete, is_signature
+from local.gateway.tokens import Authorizer, Claims, Readings, read_authorizers
+from local.signature import MERCHANT, OPERATOR, Signer, incomplete, is_signature
 
 Statement = Mapping[str, Any]
 PRINTED = {MERCHANT.role: "CallerPolicy", OPERATOR.role: "OperatorPolicy"}  # outputs of the stack
@@ -57,6 +57,8 @@ class Call:
     parameters: dict[str, str]
     path: str  # behind the stage
     request: Request
+    signer: Signer | None = None  # who was let in; neither this nor claims: nobody in particular
+    claims: Claims | None = None
 
 
 def find(api: Api, request: Request) -> Call:

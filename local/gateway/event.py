@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 from local.aws import ACCOUNT
 from local.exchange import Request
 from local.gateway.api import Api, Call
-from local.gateway.policy import Caller
 from local.instance import trace_root
 from local.signature import is_signature
 
@@ -23,7 +22,7 @@ WRITTEN_AS = {name.lower(): name for name in ("Authorization", "Host", "User-Age
 Pairs = list[tuple[str, str]]
 
 
-def proxy_event(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
+def proxy_event(api: Api, call: Call) -> dict[str, Any]:
     request = call.request
     # A semicolon separates a query as an ampersand does.
     headers, query = _headers(call), parse_qsl(request.query.replace(";", "&"), keep_blank_values=True)
@@ -31,7 +30,7 @@ def proxy_event(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
         "resource": call.route.resource, "path": call.path, "httpMethod": request.routed_method,
         "headers": dict(headers), "multiValueHeaders": _collected(headers), "pathParameters": call.parameters or None,
         "queryStringParameters": dict(query) or None, "multiValueQueryStringParameters": _collected(query) or None,
-        "stageVariables": None, "requestContext": _context(api, call, caller), "isBase64Encoded": False,
+        "stageVariables": None, "requestContext": _context(api, call), "isBase64Encoded": False,
         # Without binary media types every body is text, and what is not UTF-8 becomes U+FFFD.
         "body": request.body.decode(errors="replace") if request.body else None,
     }  # fmt: skip
@@ -43,8 +42,8 @@ def answered_trace(request: Request) -> str:
     return sent if "Parent=" in sent else f"{sent};Parent={uuid.uuid4().hex[:16]}"
 
 
-def _context(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
-    request, now, signer = call.request, datetime.now(UTC), caller.signer
+def _context(api: Api, call: Call) -> dict[str, Any]:
+    request, now, signer = call.request, datetime.now(UTC), call.signer
     host, identifier = request.header("host") or "127.0.0.1", None
     if signer is not None:
         identifier = f"AROA{signer.role.replace('-', '').upper():0<17}:{signer.access_key}"
@@ -62,7 +61,7 @@ def _context(api: Api, call: Call, caller: Caller) -> dict[str, Any]:
         "requestTimeEpoch": int(now.timestamp() * 1000), "path": "/" + request.path.lstrip("/"), "accountId": ACCOUNT,
         "protocol": "HTTP/1.1", "stage": api.stage, "domainPrefix": host.partition(".")[0], "domainName": host,
         "requestId": request.request_id, "deploymentId": api.deployment_id, "apiId": api.api_id, "identity": identity,
-        **({} if caller.claims is None else {"authorizer": api.readings.authorizer(caller.claims)}),
+        **({} if call.claims is None else {"authorizer": api.readings.authorizer(call.claims)}),
     }  # fmt: skip
 
 

@@ -6,51 +6,43 @@ A condition that is not known here is an error and never passes silently.
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from local.aws import ACCOUNT, REGION
 from local.exchange import GatewayError
 from local.gateway.api import Api, Call, Statement
-from local.gateway.tokens import Claims
-from local.signature import Signer, verify
+from local.signature import verify
 
 WHOLE_ACCOUNT = {ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"}
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Who was let in: by a signature, by a token, or as nobody in particular."""
-
-    signer: Signer | None = None
-    claims: Claims | None = None
-
-
-def authorise(api: Api, call: Call) -> Caller:
-    caller = _caller(api, call)
-    signer, resource = caller.signer, f"{api.stage}/{call.request.routed_method}{call.path}"
+def authorise(api: Api, call: Call) -> Call:
+    """With who calls. Raises GatewayError unless they may use the route."""
+    call = _proved(api, call)
+    signer, resource = call.signer, f"{api.stage}/{call.request.routed_method}{call.path}"
     known = (signer.principal, ACCOUNT) if signer else (None, None)
     facts = {"aws:sourceip": call.request.source_ip, "aws:principalarn": known[0], "aws:principalaccount": known[1]}
     own = effects(api.own_policies.get(signer.role, ()), resource, facts) if signer else set()
     of_the_api = effects(api.policy, resource, facts)
     if allowed(own, of_the_api, anonymous=signer is None, without_policy=not api.policy):
-        return caller
+        return call
     who, explicitly = signer.session if signer else "anonymous", "Deny" in own | of_the_api
     arn = f"arn:aws:execute-api:{REGION}:********{ACCOUNT[-4:]}:{api.api_id}/{resource}"
     message = f"User: {who} is not authorized to perform: execute-api:Invoke on resource: {arn}"
     raise GatewayError("ACCESS_DENIED", message + " with an explicit deny" * explicitly, member="Message")
 
 
-def _caller(api: Api, call: Call) -> Caller:
+def _proved(api: Api, call: Call) -> Call:
     request, route = call.request, call.route
     match route.authorization:
         case "NONE":
-            return Caller()
+            return call
         case "AWS_IAM":
-            return Caller(verify(request.method, request.target, request.headers, request.body))
+            return replace(call, signer=verify(request.method, request.target, request.headers, request.body))
         case "JWT" if route.authorizer in api.authorizers:
-            return Caller(claims=api.authorizers[route.authorizer].check(request, route.scopes, api.readings))
+            return replace(call, claims=api.authorizers[route.authorizer].check(request, route.scopes, api.readings))
     raise GatewayError("AUTHORIZER_CONFIGURATION_ERROR", "Internal server error")
 
 

@@ -55,12 +55,11 @@ class Gateway:
         if answered is not None:
             return answered
         try:
-            call = find(self._api, request)
-            caller = authorise(self._api, call)
+            call = authorise(self._api, find(self._api, request))
             if not self._throttles[call.route].admits():
                 raise GatewayError("THROTTLED", "Too Many Requests")
-            event, function = proxy_event(self._api, call, caller), call.route.function
-            return proxy_answer(self._functions.invoke(function, event, limit=call.route.timeout), request)
+            event, route = proxy_event(self._api, call), call.route
+            return proxy_answer(self._functions.invoke(route.function, event, limit=route.timeout), request)
         except TimeoutError:
             error = GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out")
         except FunctionFailed:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -60,12 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     groups = dict(FACTS["command"])
     texts, form = (groups.pop("description"), groups.pop("epilog")), argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m acceptance", None, *texts, formatter_class=form)
-    special: dict[str, dict[str, Any]] = {"only": {"action": "append", "default": []}, "port": {"type": int}}
+    parser.register("type", "int", int)
     for title, options in groups.items():
         group = parser.add_argument_group(title)
-        for name, (value, meaning) in options.items():
-            how = {"metavar": value, **special.get(name, {})} if value else {"action": "store_true"}
-            group.add_argument(f"--{name}", help=meaning, **how)
+        for name, how in options.items():
+            group.add_argument(f"--{name}", **how)
     return parser
 
 
@@ -129,13 +127,12 @@ def _local_site(options: Arguments) -> Site:
 
 def _local_run(port: int | None) -> tuple[int, str, str]:
     """The newest run, or the one with this port, by the note that `make run` keeps. Raises OpsError."""
-    text = os.environ.get("PORT", "")
-    wanted = port or (int(text) if text.isdecimal() else None) or None
+    wanted = int(port or os.environ.get("PORT") or 0)
     for file in sorted(places.CACHE.glob("run-*/service.json"), key=os.path.getmtime, reverse=True):
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             its_port = urlsplit(found["url"]).port or 80
-            if wanted in (None, its_port):
+            if wanted in (0, its_port):
                 socket.create_connection(("127.0.0.1", its_port), 2).close()  # a killed run has left its note
                 return its_port, found["aws_endpoint"], found["sandbox_url"]
         except (OSError, ValueError, KeyError, TypeError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -99,11 +99,15 @@ def send(
 ) -> Reply:  # fmt: skip
     """One request over a fresh connection; `target` goes onto the wire as it is. Raises NoAnswer."""
     parts, began = urlsplit(origin), time.monotonic()
-    sent = {
-        name: value.encode("latin-1", "replace") for name, value in {"Host": parts.netloc, **(headers or {})}.items()
-    }
+    how: dict[str, Any] = {"timeout": seconds, "source_address": (source, 0) if source else None}
+    if parts.scheme == "https":
+        how["context"] = ssl.create_default_context(cafile=ca_file)
+        how["context"].minimum_version = ssl.TLSVersion.TLSv1_2
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    named = {"Host": parts.netloc, **(headers or {})}
+    sent = {name: value.encode("latin-1", "replace") for name, value in named.items()}
     try:
-        with contextlib.closing(_connection(parts, ca_file, source, seconds)) as connection:
+        with contextlib.closing(kind(parts.hostname or "", parts.port, **how)) as connection:
             # Refused before all of it was sent: the answer may be there all the same.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, target, body or None, sent)
@@ -115,17 +119,6 @@ def send(
         raise NoAnswer(f"no answer from {parts.netloc}: {type(error).__name__}") from None
     known = {name.lower(): value for name, value in answer.getheaders()}
     return Reply(answer.status, known, content, time.monotonic() - began)
-
-
-def _connection(
-    parts: SplitResult, ca_file: str | None, source: str | None, seconds: float
-) -> http.client.HTTPConnection:
-    how: dict[str, Any] = {"timeout": seconds, "source_address": (source, 0) if source else None}
-    if parts.scheme != "https":
-        return http.client.HTTPConnection(parts.hostname or "", parts.port, **how)
-    context = ssl.create_default_context(cafile=ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return http.client.HTTPSConnection(parts.hostname or "", parts.port, context=context, **how)
 
 
 def compact(document: object) -> bytes:

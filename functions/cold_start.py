@@ -6,18 +6,22 @@ Nothing that is imported is ever freed, and scanning for it costs a tenth of a c
 import contextlib
 import gc
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from systems import Storage
 
 gc.disable()
 
 
-def finish(build: Callable[[], object]) -> None:
-    """Build the clients while Lambda gives a full vCPU, then turn the collector on; what exists now is never scanned.
+def finish(build: "Callable[[], Storage]") -> None:
+    """Build the clients and connect them while Lambda gives a full vCPU, then turn the collector on.
 
-    A bad setting is reported by the first request, which builds again.
+    What exists now is never scanned. A bad setting is reported by the first request, which builds again.
     """
     from payments.settings import SettingsError
 
     with contextlib.suppress(SettingsError):
-        build()
+        build().connect()
     gc.freeze()
     gc.enable()

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
 from payments import settings
-from payments.deadline import Deadline
+from payments.deadline import AWS_CALL_SECONDS, Deadline
 from payments.secret import Secret
 from payments.settings import MOST_WORKERS
 from payments.store import Store
@@ -100,6 +100,17 @@ class Storage:
     def deadline(self, seconds: float) -> Deadline:
         """The deadline of something that begins now."""
         return Deadline(self.now() + round(seconds * 1000), self.now)
+
+    def connect(self) -> None:
+        """Open both connections to AWS at once, one by reading the secret: the first request waits for neither.
+
+        What fails here is tried again by whoever needs it.
+        """
+        deadline = self.deadline(AWS_CALL_SECONDS)
+        reading = Thread(target=self.secret.read_ahead, args=(deadline,), name="reading the secret", daemon=True)
+        reading.start()
+        self.store.connect(deadline)
+        reading.join()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
-# Made once: `json.dumps` and `json.loads` with an option make a new coder for each call.
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_quoted = json.encoder.encode_basestring
+# Made once: `json.loads` with an option makes a new decoder for each call.
 _decode = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant
 ).decode
@@ -83,24 +83,28 @@ def without_surrogates(text: str) -> str:
 
 def write(value: object) -> str:
     """Write a value as compact JSON; a number is written with its own digits."""
-    # Strings and nothing are nearly all there is: first, and without the encoder's own preparations for a whole tree.
+    # Strings and nothing are nearly all there is: so they come first, and within an object take no call of their own.
     if isinstance(value, str):
-        return _encode(value)
+        return _quoted(value)
     if value is None:
         return "null"
+    if isinstance(value, dict):
+        members = [
+            _name(key) + (_quoted(item) if isinstance(item, str) else "null" if item is None else write(item))
+            for key, item in value.items()
+        ]
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join([write(item) for item in value]) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Number):
         return value.digits
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, dict):
-        return "{" + ",".join([_name(str(key)) + write(item) for key, item in value.items()]) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join([write(item) for item in value]) + "]"
     raise TypeError(type(value).__name__)
 
 
 @lru_cache(256)  # The same few names in each record and each answer.
 def _name(key: str) -> str:
-    return _encode(key) + ":"
+    return _quoted(key) + ":"

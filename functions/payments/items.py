@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -27,7 +28,9 @@ from payments.reviews import Reason, Review
 
 Item = dict[str, Any]
 
-ORDER, HEARTBEAT = "ORDER", "HEARTBEAT"
+ORDER = "ORDER"
+BEAT: Item = {"pk": {"S": "HEARTBEAT"}, "sk": {"S": "HEARTBEAT"}}
+"""The key of the heartbeat's one item."""
 SETTLES = "void.settled"
 """In the one write that settles an order: the pipe passes it on by this name."""
 DUE, RECHECK, REVIEW, SETTLED = "DUE", "RECHECK", "REVIEW", "SETTLED"
@@ -69,6 +72,7 @@ def _shard(kind: str, pk: str) -> Item:
     return {"S": f"{kind}#{shard_of(pk)}"}
 
 
+@lru_cache(64)  # one request tells the same few moments several times
 def timestamp(at: int) -> str:
     """Milliseconds since 1970 as `2026-11-24T10:10:10.100Z`."""
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -168,8 +172,7 @@ def write_quarantine(digest: str, text: str, why: str, received_at: int) -> Item
 def write_heartbeat(at: int) -> Item:
     """What takes the way of settled voids, in their form: the pipe has one template for all that passes it."""
     return {
-        "pk": {"S": HEARTBEAT},
-        "sk": {"S": HEARTBEAT},
+        **BEAT,
         "settles": {"S": "void-service.heartbeat"},
         "settled_at": {"S": timestamp(at)},
         "review": {"BOOL": False},

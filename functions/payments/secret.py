@@ -5,6 +5,7 @@ Promises that neither a value nor a piece of one appears in an error or a repres
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -107,6 +108,12 @@ class Secret:
         previous = self._at_most("AWSPREVIOUS", FRESH_SECONDS, FRESH_SECONDS, deadline)
         if previous is not None:
             yield "AWSPREVIOUS", previous
+
+    def read_ahead(self, deadline: Deadline) -> None:
+        """Read the current version before anybody asks for it; an error is left to whoever does, as if never tried."""
+        now = self._now()
+        with suppress(SecretError):
+            self._versions["AWSCURRENT"] = _CachedVersion(self._ask("AWSCURRENT", deadline), now)
 
     def forget(self) -> None:
         """Drop the cached copies, because the provider has just refused them: they may have been rotated."""

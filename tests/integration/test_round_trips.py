@@ -142,12 +142,13 @@ def order(service: Service) -> str:
     return Client(service).hold(webhook="none")
 
 
-def test_a_cold_void_reads_the_secret_once_and_nothing_else_more(tapped: Tapped, order: str) -> None:
+def test_a_cold_void_reads_the_secret_once_while_init_connects_and_nothing_else_more(tapped: Tapped, order: str) -> None:
     for pid in tapped.runtime.pids():
         os.kill(pid, signal.SIGKILL)
     eventually(tapped.runtime.pids, lambda pids: not pids)
     status, calls, connections = tapped.seen(tapped.submit, order)
-    assert (status, sorted(calls), connections) == (200, ["GetSecretValue", "PutItem", "PutItem"], 1)
+    # Init: one call each of table and secret; the request: intent and outcome.
+    assert (status, sorted(calls), connections) == (200, ["GetItem", "GetSecretValue", "PutItem", "PutItem"], 1)
     tapped.warm()
 
 

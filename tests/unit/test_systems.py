@@ -11,6 +11,7 @@ from payments.secret import SecretError
 from receive_webhook import WebhookOutcome, receive
 from submit_void import submit
 from tests.fakes.scene import ORDER, POS_ID, Scene, answer, fields, request, signed
+from tests.fakes.table import error
 from tests.unit.conftest import Counted
 
 CACHES = (systems.storage, systems.systems, systems.systems_that_send)
@@ -64,6 +65,38 @@ def test_the_table_and_the_secret_are_those_of_the_settings(scene: Scene, monkey
     with pytest.raises(SecretError):
         made.secret.current(made.deadline(5))
     assert asked == [{"SecretId": "the-secret", "VersionStage": "AWSCURRENT"}]
+
+
+def test_init_opens_both_connections_and_the_first_request_reads_no_secret(scene: Scene) -> None:
+    made = systems.storage()
+    made.connect()
+    assert [name for name, _ in scene.table.calls] == ["get_item"]
+    assert made.secret.current(made.deadline(5)).project == POS_ID
+    assert scene.secrets.calls == ["AWSCURRENT"]
+
+
+def test_what_fails_at_init_is_tried_again_at_once_by_the_first_request(scene: Scene) -> None:
+    def fail(*_: object) -> None:
+        raise error("ThrottlingException", "GetItem")
+
+    made = systems.storage()
+    scene.secrets.out_of_reach()
+    scene.table.before = fail
+    made.connect()
+    scene.secrets.error = None
+    scene.table.before = lambda *_: None
+    assert made.secret.current(made.deadline(5)).project == POS_ID
+    assert made.store.load(POS_ID, ORDER, made.deadline(5)) is None
+
+
+def test_what_init_has_read_is_as_old_as_it_is(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1_795_000_000_000]
+    monkeypatch.setattr(systems, "now", lambda: clock[0])
+    made = systems.storage()
+    made.connect()
+    scene.secrets.rotate(pos_id="another")
+    clock[0] += 61_000
+    assert made.secret.current(made.deadline(5)).project == "another", "an instance may be made long before its use"
 
 
 def test_a_copy_that_has_to_serve_in_an_outage_is_counted_once_for_all_threads(

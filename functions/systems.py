@@ -8,6 +8,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -21,7 +22,7 @@ from payments import settings
 from payments.deadline import AWS_CALL_SECONDS, Deadline
 from payments.secret import Secret
 from payments.settings import MOST_WORKERS
-from payments.store import Store
+from payments.store import Store, StoreError
 from telemetry import count_once
 
 if TYPE_CHECKING:
@@ -102,14 +103,15 @@ class Storage:
         return Deadline(self.now() + round(seconds * 1000), self.now)
 
     def connect(self) -> None:
-        """Open both connections to AWS at once, one by reading the secret: the first request waits for neither.
+        """Open both connections to AWS at once, reading the secret and no order; the first request waits for neither.
 
         What fails here is tried again by whoever needs it.
         """
         deadline = self.deadline(AWS_CALL_SECONDS)
         reading = Thread(target=self.secret.read_ahead, args=(deadline,), name="reading the secret", daemon=True)
         reading.start()
-        self.store.connect(deadline)
+        with suppress(StoreError):
+            self.store.load("", "", deadline)
         reading.join()
 
 

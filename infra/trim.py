@@ -14,9 +14,24 @@ OPERATIONS = {"dynamodb": {"GetItem", "PutItem", "Query", "UpdateItem"}, "secret
 """Every operation that functions/ calls. A test compares this with the sources."""
 # What only S3, EC2 and boto3's resources use, and the time zones of the world: AWS speaks UTC.
 NEVER_IMPORTED = (
-    *(f"boto3/{each}" for each in ("crt.py", "data", "dynamodb", "ec2", "examples", "s3")),
-    *("dateutil/zoneinfo", "s3transfer/crt.py", "s3transfer/processpool.py"),
+    *(f"boto3/{each}" for each in ("crt.py", "data", "docs", "dynamodb", "ec2", "examples", "s3")),
+    "dateutil/zoneinfo",
 )
+# What transfers to S3, resources and help texts stand on is loaded for every client all the same, for a tenth of a cold
+# start: in its place is the little that a client asks of it.
+PLACEHOLDERS = {
+    "boto3/resources": {
+        "__init__.py": "",
+        "factory.py": "class ResourceFactory:\n    def __init__(self, *_):\n        pass\n",
+    },
+    "botocore/docs": {
+        "__init__.py": "",
+        "docstring.py": "ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = lambda *_, **__: None\n",
+    },
+    "s3transfer": {"__init__.py": "", "manager.py": "class TransferConfig:\n    pass\n"},
+}
+STAYS = "botocore/docs/utils.py"
+"""What botocore's event handlers are made of."""
 
 
 def cut(out: Path) -> None:
@@ -40,6 +55,12 @@ def cut(out: Path) -> None:
     for unused in NEVER_IMPORTED:
         path = out / unused
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for package, files in PLACEHOLDERS.items():
+        for path in (out / package).iterdir():
+            if path != out / STAYS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name, text in files.items():
+            (out / package / name).write_text(text)
 
 
 def cut_powertools(package: Path) -> None:

@@ -28,9 +28,7 @@ from payments.reviews import Reason, Review
 
 Item = dict[str, Any]
 
-ORDER = "ORDER"
-BEAT: Item = {"pk": {"S": "HEARTBEAT"}, "sk": {"S": "HEARTBEAT"}}
-"""The key of the heartbeat's one item."""
+ORDER, HEARTBEAT = "ORDER", "HEARTBEAT"
 SETTLES = "void.settled"
 """In the one write that settles an order: the pipe passes it on by this name."""
 DUE, RECHECK, REVIEW, SETTLED = "DUE", "RECHECK", "REVIEW", "SETTLED"
@@ -172,7 +170,8 @@ def write_quarantine(digest: str, text: str, why: str, received_at: int) -> Item
 def write_heartbeat(at: int) -> Item:
     """What takes the way of settled voids, in their form: the pipe has one template for all that passes it."""
     return {
-        **BEAT,
+        "pk": {"S": HEARTBEAT},
+        "sk": {"S": HEARTBEAT},
         "settles": {"S": "void-service.heartbeat"},
         "settled_at": {"S": timestamp(at)},
         "review": {"BOOL": False},

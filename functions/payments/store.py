@@ -6,7 +6,6 @@ unconditionally.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from copy import replace
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -79,11 +78,6 @@ class Store:
 
     def __init__(self, client: AwsClient, table_name: str, keep_days: int | None = None) -> None:
         self._client, self._table, self._keep_days = client, table_name, keep_days
-
-    def connect(self, deadline: Deadline) -> None:
-        """Open the connection by a small read of no order; an error is left to whoever needs the table."""
-        with suppress(StoreError):
-            self._call("get_item", deadline, Key=items.BEAT, ConsistentRead=True)
 
     def load(self, pos_id: str, order_id: str, deadline: Deadline) -> Order | None:
         """Read an order, as of now. Raises StoreError."""

@@ -1,6 +1,6 @@
 """`make bench`: measure this service beside its alternatives. Sends nothing anywhere.
 
-    python -m proof.benchmarks [--quick] [--no-instructions] [--afresh]
+    python -m proof.benchmarks [--quick] [--no-instructions] [--afresh] [--again]
 
 What is measured is written at once, to .cache/bench/run.json: a run that was ended goes on where it stood, with the
 same asset on the same machine. A whole run writes proof/benchmarks/results.json and the tables of docs/performance.md.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.synth import synthesis_environment
-from proof.commit import commit
+from proof.commit import ROOT, commit
 
 
 def main() -> None:
@@ -28,34 +28,42 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rounds: a first impression, printed only")
     parser.add_argument("--no-instructions", action="store_true", help="without valgrind; printed only")
     parser.add_argument("--afresh", action="store_true", help="begin anew, whatever was measured")
+    parser.add_argument("--again", action="store_true", help="the kept run with the prices and templates of today")
     options = parser.parse_args()
     if sys.version_info[:2] != (3, 13):
         sys.exit("make bench: Python 3.13 is what the functions run on; run this with it")
-    use_node_of_pypi()
-    # Only now: infra imports the CDK, which starts Node.
+    prepare_imports()
+    from proof.benchmarks import deployed, report  # only now: infra imports the CDK, which starts Node
+
+    deployed.keep()
+    if options.again:
+        return report.keep(json.loads(report.RESULTS.read_text("utf-8"))) if report.RESULTS.is_file() else None
+    valgrind = shutil.which("valgrind") is not None and not options.no_instructions
+    results = run(quick=options.quick, valgrind=valgrind, afresh=options.afresh)
+    sys.stdout.write("\n\n".join(report.texts(results).values()) + "\n")
+    if valgrind and not options.quick:
+        report.keep(results)
+    return None
+
+
+def run(*, quick: bool, valgrind: bool, afresh: bool) -> Any:
+    """Take each step that was not taken yet."""
     from infra import bundle
-    from proof.benchmarks import measure, report, subjects
+    from proof.benchmarks import deployed, measure, report, subjects
     from proof.benchmarks.steps import steps
 
-    valgrind = shutil.which("valgrind") is not None and not options.no_instructions
     made = subjects.prepare()
     instrument = b"".join(path.read_bytes() for path in sorted(subjects.HERE.rglob("*.py")))
-    of: dict[str, str | bool] = {
-        "asset": bundle.content_hash(),
-        "by": hashlib.sha256(instrument).hexdigest(),
-        "machine": machine(),
-    }
-    of |= {"quick": options.quick, "instructions": valgrind}
-    kept = Kept(subjects.CACHE / "run.json", of, afresh=options.afresh)
+    of: dict[str, str | bool] = {"asset": bundle.content_hash(), "by": hashlib.sha256(instrument).hexdigest()}
+    of |= {"machine": machine(), "quick": quick, "instructions": valgrind}
+    kept = Kept(subjects.CACHE / "run.json", of, afresh=afresh)
     with ExitStack() as stack:
-        for name, take in steps(made, stack, quick=options.quick, valgrind=valgrind).items():
+        wanted = steps(made, stack, deployed.indexes(), quick=quick, valgrind=valgrind)
+        for name, take in wanted.items():
             if name not in kept.steps:
                 measure.say(name)
                 kept.add(name, take())
-    results = report.results(kept.head(), kept.found(levers=False), kept.found(levers=True))
-    sys.stdout.write(report.text(results) + "\n")
-    if valgrind and not options.quick:
-        report.keep(results)
+    return report.results(kept.head(), kept.found(levers=False), kept.found(levers=True))
 
 
 def machine() -> str:
@@ -84,13 +92,18 @@ class Kept:
 
     def found(self, *, levers: bool) -> dict[str, Any]:
         """The figures of all steps: those of the levers, or all others."""
-        parts = [step["found"] for name, step in self.steps.items() if name.startswith("levers") is levers]
-        return {figure: values for part in parts for figure, values in part.items()}
+        found: dict[str, Any] = {}
+        for name, step in self.steps.items():
+            for figure, values in step["found"].items() if name.startswith("levers") is levers else ():
+                found[figure] = found.get(figure, {}) | values
+        return found
 
 
-def use_node_of_pypi() -> None:
-    """The CDK's runtime takes the Node that came with the project's tools, as for `make synth`."""
+def prepare_imports() -> None:
+    """The functions can be imported, as in their own processes; the CDK takes the Node that came with the tools."""
+    sys.path.insert(0, str(ROOT / "functions"))
     os.environ.update(synthesis_environment("test", Path(".cache")))
+    os.environ |= {"POWERTOOLS_SERVICE_NAME": "void-service", "POWERTOOLS_METRICS_NAMESPACE": "VoidService"}
 
 
 if __name__ == "__main__":

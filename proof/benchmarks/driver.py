@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 import uuid
@@ -28,14 +29,10 @@ PRELOADED = (base64, decimal, http.client, logging, traceback, uuid)
 class Context:
     """What handlers read of Lambda's context."""
 
-    function_name = "benchmark"
-    function_version = "$LATEST"
+    function_name, function_version, memory_limit_in_mb = "benchmark", "$LATEST", 1024
     invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:benchmark"
-    memory_limit_in_mb = 1024
     aws_request_id = "00000000-0000-4000-8000-000000000000"
-    log_group_name = "/aws/lambda/benchmark"
-    log_stream_name = "benchmark"
-    identity = None
+    log_group_name, log_stream_name, identity = "/aws/lambda/benchmark", "benchmark", None
     client_context = None
 
     def get_remaining_time_in_millis(self) -> int:
@@ -61,22 +58,15 @@ def size_of(response: "dict[str, Any] | None") -> int:
     return len((response.get("body") or "").encode()) + sum(len(f"{name}: {value}\r\n") for name, value in headers)
 
 
-def cold(module: str, event: "Any") -> "tuple[Callable[..., Any], dict[str, Any]]":
+def cold(module: str, name: str, event: "Any") -> "tuple[Callable[..., Any], dict[str, Any]]":
     """Import a handler and let it do its first work."""
     cpu, wall = time.process_time_ns(), time.perf_counter_ns()
-    handler = importlib.import_module(module).handler
-    middle_cpu, middle_wall = time.process_time_ns(), time.perf_counter_ns()
+    handler = getattr(importlib.import_module(module), name)
+    init_cpu, init_wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
     response = handler(event, Context())
-    end_cpu, end_wall = time.process_time_ns(), time.perf_counter_ns()
-    return handler, {
-        "status": status_of(response),
-        "init_cpu": middle_cpu - cpu,
-        "cpu": end_cpu - cpu,
-        "init_wall": middle_wall - wall,
-        "wall": end_wall - wall,
-        "first_wall": end_wall - middle_wall,
-        "rss": resident(),
-    }
+    cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
+    taken = {"init_cpu": init_cpu, "cpu": cpu, "init_wall": init_wall, "wall": wall}
+    return handler, {"status": status_of(response), **taken}
 
 
 def warm(handler: "Callable[..., Any]", events: "list[Any]") -> "dict[str, Any]":
@@ -92,8 +82,23 @@ def warm(handler: "Callable[..., Any]", events: "list[Any]") -> "dict[str, Any]"
     return {"status": status, "spent": spent, "walls": walls, "sizes": sizes, "rss": resident()}
 
 
+def profile(handler: "Callable[..., Any]", events: "list[Any]") -> "dict[str, Any]":
+    """Count the calls of Python functions in all threads, by their package."""
+    calls: dict[str, int] = {}
+
+    def note(frame: "Any", event: str, _: object) -> None:
+        if event == "call":
+            package = str(frame.f_globals.get("__name__")).partition(".")[0]
+            calls[package] = calls.get(package, 0) + 1
+
+    threading.setprofile_all_threads(note)
+    done = warm(handler, events)
+    threading.setprofile_all_threads(None)
+    return done | {"calls": {name: count for name, count in calls.items() if name != __name__}}
+
+
 def main() -> None:
-    directory, module, log = sys.argv[1:]
+    directory, module, name, log = sys.argv[1:]
     # What a handler prints goes the way of Lambda's logs; the protocol has the real stdout.
     protocol = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 1)
@@ -103,9 +108,9 @@ def main() -> None:
         command = json.loads(line)
         answer: dict[str, object] = {"status": 200}
         if command["do"] == "cold":
-            handler, answer = cold(module, command["events"][0])
-        elif command["do"] == "warm" and handler is not None:
-            answer = warm(handler, command["events"])
+            handler, answer = cold(module, name, command["events"][0])
+        elif command["do"] in ("warm", "profile") and handler is not None:
+            answer = {"warm": warm, "profile": profile}[command["do"]](handler, command["events"])
         sys.stdout.flush()
         protocol.write(json.dumps(answer) + "\n")
         protocol.flush()

@@ -1,12 +1,11 @@
 """The events that every subject gets: whole ones, as a REST API's proxy integration sends them."""
 
-import base64
-import hashlib
 import json
 from typing import Any
 from urllib.parse import urlencode
 
-from proof.benchmarks.stub import SECRET, operation
+from play import webhooks
+from proof.benchmarks.stub import COMMENT, PROJECT, void
 
 HOST = "abcdefghij.execute-api.eu-central-1.amazonaws.com"
 
@@ -19,13 +18,13 @@ def events(work: str, first: int, count: int) -> list[dict[str, Any]]:
 
 def submit(order_id: str) -> dict[str, Any]:
     """POST /voids."""
-    body = json.dumps({"order_id": order_id, "order_currency": "UAH", "comment": "benchmark"})
+    body = json.dumps({"order_id": order_id, "order_currency": "UAH", "comment": COMMENT})
     return event("/voids", "application/json", body, {"Idempotency-Key": f"release-{order_id}"})
 
 
-def read(order_id: str) -> dict[str, Any]:
-    """GET /voids/{order_id}."""
-    path = {"path": f"/voids/{order_id}", "pathParameters": {"order_id": order_id}}
+def read(_order_id: str) -> dict[str, Any]:
+    """GET /voids/{order_id} of the first order."""
+    path = {"path": "/voids/order-0", "pathParameters": {"order_id": "order-0"}}
     return {**event("/voids/{order_id}", "application/json", ""), **path, "httpMethod": "GET", "body": None}
 
 
@@ -36,11 +35,8 @@ def settle(_order_id: str) -> dict[str, Any]:
 
 def webhook(order_id: str) -> dict[str, Any]:
     """POST /webhooks/financial-line: the provider's message that a void succeeded, signed."""
-    data = base64.urlsafe_b64encode(json.dumps(operation(order_id, "UAH")).encode())
-    secret = SECRET["api_secret"].encode()
-    signature = base64.urlsafe_b64encode(hashlib.sha1(secret + data + secret).digest())  # noqa: S324
-    form = urlencode({"data": data.decode(), "signature": signature.decode()})
-    return event("/webhooks/financial-line", "application/x-www-form-urlencoded", form)
+    form = webhooks.signed(PROJECT.api_secret, webhooks.data(void(order_id)))
+    return event("/webhooks/financial-line", "application/x-www-form-urlencoded", urlencode(form))
 
 
 def event(path: str, kind: str, body: str, more: dict[str, str] | None = None) -> dict[str, Any]:

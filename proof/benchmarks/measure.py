@@ -4,18 +4,19 @@ Promises that every figure of a round is taken of all subjects within moments, s
 state, and that an invoke which was not answered with 2xx ends the run: wrong work would be a wrong figure.
 """
 
+import gzip
 import json
 import os
 import re
-import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,44 +33,55 @@ FAR = {
     OTHER_REGION: ("--aws-ms=20", "--provider-connect-ms=60", "--provider-ms=200"),
 }
 """Milliseconds to the table and the secret, until the provider's connection is open, until its answer: by one name."""
-BLOCK, FAR_BLOCK = 50, 3
+BLOCK, FAR_BLOCK, WARM_UP, COUNTED = 50, 3, 2, 40
 ROLES = ("table", "secrets", "provider")
+PACKAGES = {"boto3": "botocore", "botocore": "botocore", "urllib3": "urllib3", "aws_lambda_powertools": "Powertools"}
 
 
 class Stubs:
-    """The stubs' process, its ports and its control connection."""
+    """The stubs' process and its ports."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, indexes: str = "[]") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "proof.benchmarks.stub", str(CACHE / "stub.pem"), *options],
+            [sys.executable, "-m", "proof.benchmarks.stub", str(CACHE / "stub.pem"), indexes, *options],
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "functions")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             preexec_fn=pin(1),  # noqa: PLW1509 before there are threads
         )
-        assert self.process.stdout is not None
-        self.ports: dict[str, int] = json.loads(self.process.stdout.readline())
-        self.connection = socket.create_connection(("127.0.0.1", self.ports["control"]))
-        self.file = self.connection.makefile("rw")
+        self.ports: dict[str, int] = told(self.process)
 
-    def ask(self, word: str) -> dict[str, int]:
-        """Say `reset`, `counts` or `drop`."""
-        self.file.write(word + "\n")
-        self.file.flush()
-        counts: dict[str, int] = json.loads(self.file.readline())
+    def ask(self, word: str, text: str = "") -> dict[str, float]:
+        """Say `reset`, `counts`, `stored`, `drop` or `page`."""
+        say_to(self.process, f"{word} {text}")
+        counts: dict[str, float] = told(self.process)
         return counts
 
 
+def say_to(process: subprocess.Popen[str], line: str) -> None:
+    """One line to a process."""
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+
+
+def told(process: subprocess.Popen[str]) -> Any:
+    """The next line of a process. Raises EOFError if it has ended."""
+    assert process.stdout is not None
+    if not (line := process.stdout.readline()):
+        raise EOFError
+    return json.loads(line)
+
+
 @contextmanager
-def stubs(*options: str) -> Iterator[Stubs]:
+def stubs(*options: str, indexes: str = "[]") -> Iterator[Stubs]:
     """The stubs, while needed."""
-    running = Stubs(*options)
+    running = Stubs(*options, indexes=indexes)
     try:
         yield running
     finally:
-        running.file.close()
-        running.connection.close()
         running.process.communicate()
 
 
@@ -93,7 +105,7 @@ def environment(subject: Subject, ports: dict[str, int]) -> dict[str, str]:
         "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{ports['datagrams']}",
         "AWS_ENDPOINT_URL_DYNAMODB": url["table"], "AWS_ENDPOINT_URL_SECRETS_MANAGER": url["secrets"],
         "AWS_CA_BUNDLE": trust, "CA_FILE": trust, "PROVIDER_URL": url["provider"], "PROVIDER_SCHEME": "CPAY",
-        "TABLE_NAME": "voids", "IDEMPOTENCY_TABLE_NAME": "voids-idempotency",
+        "TABLE_NAME": subject.name, "IDEMPOTENCY_TABLE_NAME": f"{subject.name} idempotency",
         "SECRET_ID": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:void-service-AbCdEf",
         "WEBHOOK_URL": "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/v1/webhooks/financial-line",
         "POWERTOOLS_SERVICE_NAME": "void-service", "POWERTOOLS_METRICS_NAMESPACE": "VoidService",
@@ -112,7 +124,7 @@ class Process:
         # Nothing of this project's environment and nothing of the user's: what is not in the directory is not there.
         command = [*under, str(python), "-S", "-s", "-P", str(HERE / "driver.py")]
         self.process = subprocess.Popen(
-            [*command, str(subject.directory), subject.module(work), log],
+            [*command, str(subject.directory), *subject.entry(work), log],
             env=environment(subject, ports),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -123,15 +135,12 @@ class Process:
 
     def ask(self, do: str, count: int) -> dict[str, Any]:
         """Let it do something with `count` new events."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": do, "events": events(self.work, self.next, count)}) + "\n")
-        self.process.stdin.flush()
+        say_to(self.process, json.dumps({"do": do, "events": events(self.work, self.next, count)}))
         self.next += count
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.subject.name} {self.work} ended")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = told(self.process)
+        except EOFError:
+            raise RuntimeError(f"{self.subject.name} {self.work} ended") from None
         if not 200 <= answer["status"] < 300:
             raise RuntimeError(f"{self.subject.name} {self.work} answered {answer['status']}")
         return answer
@@ -143,123 +152,156 @@ class Process:
 
 
 @contextmanager
-def process(subject: Subject, work: str, ports: dict[str, int]) -> Iterator[Process]:
+def process(subject: Subject, work: str, ports: dict[str, int], **more: str) -> Iterator[Process]:
     """A subject's process, while needed."""
-    running = Process(subject, work, ports)
+    running = Process(subject, work, ports, **more)  # type: ignore[arg-type]
     try:
         yield running
     finally:
         running.end()
 
 
-def samples() -> Samples:
-    """An empty collection."""
-    return defaultdict(lambda: defaultdict(list))
+def interleaved(sides: list[Subject], rounds: int, take: Callable[[Subject], dict[str, float]]) -> Samples:
+    """So many rounds; another subject begins each one."""
+    found: Samples = defaultdict(lambda: defaultdict(list))
+    for number in range(rounds):
+        start = number % len(sides)
+        for side in sides[start:] + sides[:start]:
+            for figure, value in take(side).items():
+                found[figure][side.name].append(value)
+    return found
 
 
-def in_turn(subjects: list[Subject], number: int) -> list[Subject]:
-    """Another one begins each round."""
-    start = number % len(subjects)
-    return subjects[start:] + subjects[:start]
+def prepare(sides: list[Subject], work: str, running: Stubs) -> None:
+    """A read needs an order."""
+    for side in sides if work == "read" else ():
+        with process(side, "submit", running.ports) as started:
+            started.ask("cold", 1)
 
 
-def cold(subjects: list[Subject], work: str, running: Stubs, rounds: int) -> Samples:
-    """Import and first invoke, each in a fresh process, and what it asked of the network."""
-    found = samples()
-    for number in range(-1, rounds):  # the round before the first fills the page cache
-        for subject in in_turn(subjects, number):
-            running.ask("reset")
-            with process(subject, work, running.ports) as started:
-                answer = started.ask("cold", 1)
-            counts = running.ask("counts")
-            keep = {
-                "cold CPU, ms": answer["cpu"] / 1e6,
-                "cold round trips": sum(counts.get(role, 0) for role in ROLES),
-                "cold connections": sum(counts.get(f"{role} connections", 0) for role in ROLES),
+# ---- situations ------------------------------------------------------------------------------------------------------
+
+
+def cold(sides: list[Subject], work: str, running: Stubs, rounds: int, distance: str = "") -> Samples:
+    """Import and first invoke, each in a fresh process; far away the wall time, else what it computes and asks."""
+
+    def take(side: Subject) -> dict[str, float]:
+        running.ask("reset")
+        with process(side, work, running.ports) as started:
+            answer = started.ask("cold", 1)
+        if distance:
+            return {
+                f"{work}: cold start, wall ({distance}), ms": answer["wall"] / 1e6,
+                f"{work}: first invoke, wall ({distance}), ms": (answer["wall"] - answer["init_wall"]) / 1e6,
             }
-            for figure, value in keep.items() if number >= 0 else ():
-                found[f"{work}: {figure}"][subject.name].append(value)
-    return found
+        counts = running.ask("counts")
+        return {
+            f"{work}: cold CPU, ms": answer["cpu"] / 1e6,
+            f"{work}: first invoke CPU, ms": (answer["cpu"] - answer["init_cpu"]) / 1e6,
+            f"{work}: cold round trips": sum(counts.get(role, 0) for role in ROLES),
+            f"{work}: cold connections": sum(counts.get(f"{role} connections", 0) for role in ROLES),
+        }
+
+    prepare(sides, work, running)
+    interleaved(sides, 1, take)  # fills the page cache
+    return interleaved(sides, rounds, take)
 
 
-def first(subjects: list[Subject], work: str, distance: str, running: Stubs, rounds: int) -> Samples:
-    """Wall time of a cold start where the other side is far away, and of its first invoke alone."""
-    found = samples()
-    for number in range(rounds):
-        for subject in in_turn(subjects, number):
-            with process(subject, work, running.ports) as started:
-                answer = started.ask("cold", 1)
-            found[f"{work}: cold start, wall ({distance}), ms"][subject.name].append(answer["wall"] / 1e6)
-            found[f"{work}: first invoke, wall ({distance}), ms"][subject.name].append(answer["first_wall"] / 1e6)
-    return found
+def warm(
+    sides: list[Subject], work: str, running: Stubs, rounds: int, distance: str = "", *, drops: int = 0
+) -> Samples:
+    """Blocks of invokes in processes that go on; near by also their memory, and invokes behind dropped connections."""
+    block = FAR_BLOCK if distance else BLOCK
+    prepare(sides, work, running)
+    with ExitStack() as stack:
+        each = {side.name: stack.enter_context(process(side, work, running.ports)) for side in sides}
+        for started in each.values():
+            started.ask("cold", 1)
+            started.ask("warm", block)
 
+        def take(side: Subject) -> dict[str, float]:
+            answer = each[side.name].ask("warm", block)
+            if distance:
+                return {f"{work}: warm, wall ({distance}), ms": statistics.median(answer["walls"]) / 1e6}
+            return {f"{work}: warm CPU, µs": statistics.median(answer["spent"]) / 1e3}
 
-def far(subjects: list[Subject], work: str, distance: str, running: Stubs, rounds: int) -> Samples:
-    """Wall time of a warm invoke where the other side is far away. Kept connections are open by then."""
-    found = samples()
-    processes = {subject.name: Process(subject, work, running.ports) for subject in subjects}
-    for each in processes.values():
-        each.ask("cold", 1)
-        each.ask("warm", FAR_BLOCK)
-    for number in range(rounds):
-        for subject in in_turn(subjects, number):
-            walls = processes[subject.name].ask("warm", FAR_BLOCK)["walls"]
-            found[f"{work}: warm, wall ({distance}), ms"][subject.name].append(statistics.median(walls) / 1e6)
-    for each in processes.values():
-        each.end()
-    return found
+        def memory(side: Subject) -> dict[str, float]:
+            started = each[side.name]
+            return {f"{work}: memory after 1,000, MiB": started.ask("warm", max(1000 - started.next, 1))["rss"] / 1024}
 
-
-def warm(subjects: list[Subject], work: str, running: Stubs, invokes: int, drops: int) -> Samples:
-    """The same processes go on: blocks in turn, then memory, then invokes after every connection was dropped."""
-    found = samples()
-    processes = {subject.name: Process(subject, work, running.ports) for subject in subjects}
-    for each in processes.values():
-        each.ask("cold", 1)
-        each.ask("warm", BLOCK)
-    for number in range(max(invokes // BLOCK, 1)):
-        for subject in in_turn(subjects, number):
-            running.ask("reset")
-            answer = processes[subject.name].ask("warm", BLOCK)
-            counts = running.ask("counts")
-            found[f"{work}: warm CPU, µs"][subject.name].append(statistics.median(answer["spent"]) / 1e3)
-            if number == 0:
-                trips = sum(counts.get(role, 0) for role in ROLES) / BLOCK
-                sent = sum(counts.get(f"{role} bytes", 0) for role in ROLES) / BLOCK
-                found[f"{work}: warm round trips"][subject.name].append(trips)
-                found[f"{work}: warm bytes sent"][subject.name].append(sent)
-    for name, each in processes.items():
-        rss = each.ask("warm", max(1000 - invokes - BLOCK - 1, 1))["rss"] / 1024
-        found[f"{work}: memory after 1,000, MiB"][name] = [rss]
-    for number in range(drops):
-        for subject in in_turn(subjects, number):
+        def dropped(side: Subject) -> dict[str, float]:
             running.ask("drop")
-            time.sleep(0.01)  # the hang-up has arrived before the invoke
-            spent = processes[subject.name].ask("warm", 1)["spent"][0]
-            found[f"{work}: CPU after dropped connections, µs"][subject.name].append(spent / 1e3)
-    for each in processes.values():
-        each.end()
-    return found
+            time.sleep(0.05)
+            spent: float = each[side.name].ask("warm", 1)["spent"][0]
+            return {f"{work}: CPU after dropped connections, µs": spent / 1e3}
+
+        found = interleaved(sides, rounds, take)
+        return found if distance else {**found, **interleaved(sides, 1, memory), **interleaved(sides, drops, dropped)}
 
 
-def settling(ours: Subject, running: Stubs, runs: int) -> Samples:
-    """What one query of a settle run takes, with its lease and its outcome."""
-    found = samples()
+def consumption(side: Subject, works: tuple[str, ...], running: Stubs) -> Samples:
+    """What the same orders use in each work of their life, and the bytes that stay of one."""
+    found: dict[str, float] = {}
+    for work in works:
+        with tempfile.NamedTemporaryFile(dir=CACHE) as log, process(side, work, running.ports, log=log.name) as started:
+            started.ask("cold", 1)
+            started.ask("warm", WARM_UP)
+            os.truncate(log.name, 0)
+            running.ask("reset")
+            answer, counts = started.ask("warm", COUNTED), running.ask("counts")
+            text = Path(log.name).read_bytes()
+        by_index = {name: count for name, count in counts.items() if name.startswith("writes ")}
+        figures = {
+            "warm round trips": sum(counts.get(role, 0) for role in ROLES),
+            "warm bytes sent": sum(counts.get(f"{role} bytes", 0) for role in ROLES),
+            "write units": sum(by_index.values()),
+            **{name.replace("writes", "write units of"): count for name, count in by_index.items()},
+            "read units": counts.get("reads", 0),
+            "log, lines": text.count(b"\n"),
+            "log, bytes": len(text),
+            "log, bytes zipped": len(gzip.compress(text, 6)),
+            "answer, bytes": sum(answer["sizes"]),
+            "to the provider with TLS, bytes": counts.get("provider wire", 0),
+        }
+        found |= {f"{work}: {figure}": value / COUNTED for figure, value in figures.items()}
+    stored = sum(bytes_ for name, bytes_ in running.ask("stored").items() if name.startswith(f"stored {side.name}"))
+    found["item with its index entries, bytes"] = stored / (1 + WARM_UP + COUNTED)
+    return {figure: {side.name: [value]} for figure, value in found.items()}
+
+
+def settling(ours: Subject, running: Stubs, page: str, runs: int) -> Samples:
+    """What one query of a settle run takes, with its lease and its outcome. `page`: the voids that are due."""
+    running.ask("page", page)
     with process(ours, "settle", running.ports) as started:
         started.ask("cold", 1)
-        for _ in range(runs):
+
+        def take(_: Subject) -> dict[str, float]:
             running.ask("reset")
             answer = started.ask("warm", 1)
-            queries = running.ask("counts")["provider"]
-            found["settle: CPU of a query, µs"][ours.name].append(answer["spent"][0] / 1e3 / queries)
-        found["settle: memory with 8 workers, MiB"][ours.name] = [answer["rss"] / 1024]
+            return {
+                "settle: CPU of a query, µs": answer["spent"][0] / 1e3 / running.ask("counts")["provider"],
+                "settle: memory with 8 workers, MiB": answer["rss"] / 1024,
+            }
+
+        found = interleaved([ours], runs, take)
+    running.ask("page", "{}")
     return found
 
 
-# ---- instructions ----------------------------------------------------------------------------------------------------
+def profile(side: Subject, work: str, running: Stubs) -> Samples:
+    """Where a warm invoke is: calls of Python functions by whose they are, which is the same in every run."""
+    with process(side, work, running.ports) as started:
+        started.ask("cold", 1)
+        started.ask("warm", WARM_UP)
+        calls = started.ask("profile", COUNTED)["calls"]
+    whose: Counter[str] = Counter()
+    for name, count in calls.items():
+        ours = name == "payments" or (side.directory / f"{name}.py").is_file()
+        whose["the handlers and payments" if ours else PACKAGES.get(name, "Python's own")] += count
+    return {f"{work}: calls within {name}": {side.name: [count / COUNTED]} for name, count in whose.most_common()}
 
 
-def instructions(subjects: list[Subject], work: str, running: Stubs, more: int) -> Samples:
+def instructions(sides: list[Subject], work: str, running: Stubs, more: int) -> Samples:
     """User-space instructions, counted by valgrind: blind to the kernel, but nearly the same in every run.
 
     All are told the same number of events, so that reading them cancels out; two are counted side by side, which the
@@ -267,20 +309,20 @@ def instructions(subjects: list[Subject], work: str, running: Stubs, more: int) 
     """
     asked = [(), (("cold", 1),), (("cold", 1), ("warm", more))][: 3 if more else 2]
 
-    def count(subject: Subject, doing: tuple[tuple[str, int], ...]) -> int:
+    def count(side: Subject, doing: tuple[tuple[str, int], ...]) -> int:
         tool = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
-        each = Process(subject, work, running.ports, under=tool)
+        each = Process(side, work, running.ports, under=tool)
         for do, times in (*doing, ("nothing", 1 + more - sum(times for _, times in doing))):
             if times:
                 each.ask(do, times)
-        told = re.search(r"I\s+refs:\s+([\d,]+)", written := each.end())
-        if told is None:
+        found = re.search(r"I\s+refs:\s+([\d,]+)", written := each.end())
+        if found is None:
             raise RuntimeError(f"valgrind counted nothing: {written[-500:]}")
-        return int(told[1].replace(",", ""))
+        return int(found[1].replace(",", ""))
 
-    found = samples()
+    found: Samples = defaultdict(dict)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        jobs = {subject.name: [pool.submit(count, subject, doing) for doing in asked] for subject in subjects}
+        jobs = {side.name: [pool.submit(count, side, doing) for doing in asked] for side in sides}
         for name, (nothing, one, *many) in jobs.items():
             found[f"{work}: cold instructions, millions"][name] = [(one.result() - nothing.result()) / 1e6]
             for each in many:

@@ -1,13 +1,13 @@
 """A run as proof/benchmarks/results.json and as tables of docs/performance.md: a test compares the two.
 
-Promises that nothing outside the two markers of the document is touched.
+Promises that nothing outside the markers of the document is touched.
 """
 
 import json
 import statistics
-from pathlib import Path
 from typing import Any
 
+from proof.benchmarks import cost, deployed
 from proof.benchmarks.measure import NEAR_REGION, OTHER_REGION, Samples
 from proof.benchmarks.steps import BARE
 from proof.benchmarks.subjects import HEADS, HERE, PEERS
@@ -15,7 +15,8 @@ from proof.commit import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 RESULTS = HERE / "results.json"
-BEGIN, END = "<!-- make bench writes from here -->", "<!-- to here -->"
+PLACES = {"results": "make bench writes", "cost": "make bench writes the bill"}
+"""What stands in the markers of each generated part."""
 TARGETS: dict[str, dict[str, float]] = {
     "submit: cold instructions, millions": {"by_hand": 0.43},
     "webhook: cold instructions, millions": {"by_hand": 0.48},
@@ -32,6 +33,7 @@ TARGETS: dict[str, dict[str, float]] = {
 """The ratios that we set out to reach. docs/performance.md says why, where a figure falls short."""
 
 Results = dict[str, Any]
+Rows = list[list[str]]
 TABLE_TRIPS, OPENING, ANSWER = 2 * 8, 10, 200
 """Milliseconds of a query with its lease and its outcome, at 8/10/200."""
 ASKING = 35 / 60
@@ -65,30 +67,58 @@ def compare(values: dict[str, list[float]], subject: str, peer: str) -> list[flo
     return [round(each, 3) for each in (middle, ratios[quarter], ratios[-1 - quarter])]
 
 
-def text(kept: Results) -> str:
-    """All tables of a run."""
+def medians(kept: Results) -> cost.Figures:
+    """What the bill is computed from."""
+    return deployed.load() | {figure: row["medians"] for figure, row in kept["figures"].items()}
+
+
+def texts(kept: Results) -> dict[str, str]:
+    """Each generated part of the document."""
     head = ", ".join(f"{name} {value}" for name, value in kept["head"].items())
-    parts = [
+    levers = list(dict.fromkeys(name for pairs in kept["levers"].values() for name in pairs))
+    figures = [
+        [
+            figure,
+            *(cell(row["ratios"].get(peer)) for peer in PEERS),
+            *(number(row["medians"].get(name)) for name in HEADS),
+        ]
+        for figure, row in kept["figures"].items()
+    ]
+    parts: list[str | Rows] = [
         f"Taken with {head}. A ratio is this service divided by the other: the median of the rounds, and the\n"
         "quartiles in brackets; below 1 is better. The rest are medians.",
-        "\n".join(target_table(kept)),
-        "\n".join(table(kept)),
+        [["reached / target", *(f"to {HEADS[peer]}" for peer in PEERS[:2])], *targets(kept)],
+        [["figure", *(f"to {HEADS[peer]}" for peer in PEERS), *HEADS.values()], *figures],
         "What each lever is worth: the asset without it divided by the asset as it is (1.0: no effect).",
-        "\n".join(lever_table(kept)),
+        [
+            ["figure", *(name.removeprefix("ours: ") for name in levers)],
+            *([figure, *(cell(pairs.get(name)) for name in levers)] for figure, pairs in kept["levers"].items()),
+        ],
         *picture(kept),
     ]
-    return "\n\n".join(parts)
+    return {"results": written(parts), "cost": written(cost.document(medians(kept)))}
 
 
-def target_table(kept: Results) -> list[str]:
+def written(parts: list[str | Rows]) -> str:
+    """Sentences and tables."""
+    return "\n\n".join(part if isinstance(part, str) else table(part) for part in parts)
+
+
+def table(rows: Rows) -> str:
+    """A table under its first row."""
+    first, *others = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([first, "|---" * len(rows[0]) + "|", *others])
+
+
+def targets(kept: Results) -> Rows:
     """What was aimed at beside what came out; bold where it is reached."""
-    lines = [heading("reached / target", [f"to {HEADS[peer]}" for peer in PEERS[:2]])]
-    for figure, targets in TARGETS.items():
+    rows = []
+    for figure, aims in TARGETS.items():
         ratios = kept["figures"].get(figure, {}).get("ratios", {})
-        if targets.keys() <= ratios.keys():
-            cells = [aimed(ratios[peer][0], targets[peer]) if peer in targets else "" for peer in PEERS[:2]]
-            lines.append(line(figure, cells))
-    return lines
+        if aims.keys() <= ratios.keys():
+            cells = [aimed(ratios[peer][0], aims[peer]) if peer in aims else "" for peer in PEERS[:2]]
+            rows.append([figure, *cells])
+    return rows
 
 
 def aimed(ratio: float, target: float) -> str:
@@ -97,28 +127,9 @@ def aimed(ratio: float, target: float) -> str:
     return f"**{shown}**" if round(ratio, 2) <= target else shown
 
 
-def table(kept: Results) -> list[str]:
-    """One line a figure."""
-    lines = [heading("figure", [*(f"to {HEADS[peer]}" for peer in PEERS), *HEADS.values()])]
-    for figure, row in kept["figures"].items():
-        medians = [number(row["medians"][name]) if name in row["medians"] else "" for name in HEADS]
-        lines.append(line(figure, [*(cell(row["ratios"].get(peer)) for peer in PEERS), *medians]))
-    return lines
-
-
-def lever_table(kept: Results) -> list[str]:
-    """What each lever is worth: without it, divided by with it."""
-    levers = list(dict.fromkeys(name for pairs in kept["levers"].values() for name in pairs))
-    rows = [line(figure, [cell(pairs.get(name)) for name in levers]) for figure, pairs in kept["levers"].items()]
-    return [heading("figure", [name.removeprefix("ours: ") for name in levers]), *rows]
-
-
 def picture(kept: Results) -> list[str]:
     """How many voids a second settle, by workers and by runs at once: computed from what a query takes."""
-    taken = kept["figures"].get("settle: CPU of a query, µs")
-    if taken is None:
-        return []
-    cpu: float = taken["medians"]["ours"] / 1000
+    cpu = medians(kept)["settle: CPU of a query, µs"]["ours"] / 1000
     workers, runs = (1, 4, 8, 16, 32, 64), (1, 2, 4)
 
     def rate(each: int, at_once: int) -> int:
@@ -134,16 +145,6 @@ def picture(kept: Results) -> list[str]:
     return [f"One run a minute with 8 workers settles 100,000 open voids in {minutes:.0f} minutes:", "\n".join(chart)]
 
 
-def heading(first: str, others: list[str]) -> str:
-    """The first two lines of a table."""
-    return line(first, others) + "\n" + "|---" * (len(others) + 1) + "|"
-
-
-def line(first: str, others: list[str]) -> str:
-    """One line of a table."""
-    return "| " + " | ".join([first, *others]) + " |"
-
-
 def cell(pair: list[float] | None) -> str:
     """A ratio and its spread."""
     if pair is None:
@@ -152,9 +153,9 @@ def cell(pair: list[float] | None) -> str:
     return f"**{middle}**" + ("" if low == high else f" ({low}–{high})")
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """Three digits that count."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def keep(kept: Results) -> None:
@@ -166,12 +167,21 @@ def keep(kept: Results) -> None:
 
     whole = f'{{"head": {json.dumps(kept["head"])},\n{lines("figures")},\n{lines("levers")}}}\n'
     RESULTS.write_text(whole, encoding="utf-8")
-    into_document(DOCUMENT, BEGIN, END, text(kept))
+    document = DOCUMENT.read_text("utf-8")
+    for place, text in texts(kept).items():
+        document = replaced(document, place, text)
+    DOCUMENT.write_text(document, "utf-8")
 
 
-def into_document(document: Path, begin: str, end: str, text: str) -> None:
-    """Replace what stands between the markers, and nothing else."""
-    before, found, rest = document.read_text("utf-8").partition(begin)
+def marks(place: str) -> tuple[str, str]:
+    """Where a generated part begins and ends."""
+    return f"<!-- {PLACES[place]} from here -->", f"<!-- {PLACES[place]} to here -->"
+
+
+def replaced(document: str, place: str, text: str) -> str:
+    """The document with this between its markers. Raises ValueError if it has lost them."""
+    begin, end = marks(place)
+    before, found, rest = document.partition(begin)
     if not found or end not in rest:
-        raise ValueError(f"{document.name} has lost the markers of its generated part")
-    document.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}", "utf-8")
+        raise ValueError(f"the markers of {place} are lost")
+    return f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}"

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 
 from proof.benchmarks import measure, subjects
-from proof.benchmarks.measure import FAR, OTHER_REGION, Samples, Stubs
-from proof.benchmarks.stub import SECRET
-from proof.benchmarks.subjects import HEADS, LEVERS, SHIPPABLE, WORKS, Subject
+from proof.benchmarks.measure import FAR, NEAR_REGION, Samples, Stubs
+from proof.benchmarks.stub import PROJECT
+from proof.benchmarks.subjects import ALONE, HEADS, LEVERS, SHIPPABLE, WORKS, Subject
 
 BARE = "cold instructions, peers without byte code, millions"
 DUE = 20
@@ -18,27 +18,34 @@ DUE = 20
 Step = Callable[[], Samples]
 
 
-def steps(made: dict[str, Subject], stack: ExitStack, *, quick: bool, valgrind: bool) -> dict[str, Step]:
-    """All of them by name; the stubs run until the stack ends. `made`: the subjects by name."""
-    sides = [made[name] for name in HEADS]
-    near = stack.enter_context(measure.stubs())
+def steps(made: dict[str, Subject], stack: ExitStack, indexes: str, *, quick: bool, valgrind: bool) -> dict[str, Step]:
+    """All of them by name; the stubs run until the stack ends. `indexes`: of the deployed table."""
+    sides, ours = [made[name] for name in HEADS], made["ours"]
+    near = stack.enter_context(measure.stubs(indexes=indexes))
     distant = {name: stack.enter_context(measure.stubs(*given)) for name, given in FAR.items()}
     found: dict[str, Step] = {"packages": partial(packages, made)}
+    for side in sides:
+        works = (*WORKS, *ALONE) if side is ours else WORKS
+        found[f"{side.name}: consumption"] = partial(measure.consumption, side, works, near)
     for work in WORKS:
         found[f"{work}: cold"] = partial(measure.cold, sides, work, near, 3 if quick else 15)
-        found[f"{work}: warm"] = partial(measure.warm, sides, work, near, 250 if quick else 2_000, 5 if quick else 30)
+        found[f"{work}: warm"] = partial(measure.warm, sides, work, near, 5 if quick else 40, drops=5 if quick else 30)
+        found[f"{work}: profile"] = partial(measure.profile, ours, work, near)
         for name, stubs in distant.items():
-            found[f"{work}: warm, {name}"] = partial(measure.far, sides, work, name, stubs, 3 if quick else 20)
-        found[f"{work}: first, {OTHER_REGION}"] = partial(
-            measure.first, sides, work, OTHER_REGION, distant[OTHER_REGION], 3 if quick else 15
-        )
+            found[f"{work}: warm, {name}"] = partial(measure.warm, sides, work, stubs, 3 if quick else 20, name)
+            found[f"{work}: first, {name}"] = partial(measure.cold, sides, work, stubs, 3 if quick else 10, name)
         if valgrind:
             counted = sides[:2] if quick else sides
             found[f"{work}: instructions"] = partial(measure.instructions, counted, work, near, 4 if quick else 10)
         if valgrind and not quick:
             found[f"{work}: instructions without byte code"] = partial(bare, made, work, near)
-    found["settling"] = partial(settling, made["ours"], stack, 3 if quick else 10)
-    return found | levers(made["ours"], near, quick=quick, valgrind=valgrind)
+    for work in ALONE:  # for the bill
+        found[f"{work}: cold"] = partial(measure.cold, [ours], work, near, 3)
+        found[f"{work}: warm"] = partial(measure.warm, [ours], work, near, 3)
+        found[f"{work}: first"] = partial(measure.cold, [ours], work, distant[NEAR_REGION], 3, NEAR_REGION)
+        found[f"{work}: warm, far"] = partial(measure.warm, [ours], work, distant[NEAR_REGION], 3, NEAR_REGION)
+    found["settling"] = lambda: measure.settling(ours, near, due(), 3 if quick else 10)
+    return found | levers(ours, near, quick=quick, valgrind=valgrind)
 
 
 def levers(ours: Subject, near: Stubs, *, quick: bool, valgrind: bool) -> dict[str, Step]:
@@ -49,7 +56,7 @@ def levers(ours: Subject, near: Stubs, *, quick: bool, valgrind: bool) -> dict[s
 
     found: dict[str, Step] = {"levers: packages": lambda: packages({side.name: side for side in sides()})}
     found["levers: cold"] = lambda: measure.cold(sides(), "submit", near, 3 if quick else 10)
-    found["levers: warm"] = lambda: measure.warm(sides(), "submit", near, 100 if quick else 500, 3 if quick else 15)
+    found["levers: warm"] = lambda: measure.warm(sides(), "submit", near, 2 if quick else 10, drops=3 if quick else 15)
     if valgrind and not quick:
         found["levers: instructions"] = lambda: measure.instructions(sides(), "submit", near, 0)
     return found
@@ -57,12 +64,11 @@ def levers(ours: Subject, near: Stubs, *, quick: bool, valgrind: bool) -> dict[s
 
 def packages(made: dict[str, Subject]) -> Samples:
     """Sizes. Peers are counted as most tools zip them, without byte code; ours with it, as it is deployed."""
-    found = measure.samples()
+    found: Samples = {"package unzipped, MiB": {}, "package zipped, MiB": {}}
     for name, subject in made.items():
         side = subjects.without_bytecode(subject) if name in SHIPPABLE else subject
-        unzipped, zipped = subjects.size(side.directory)
-        found["package unzipped, MiB"][name] = [unzipped / 2**20]
-        found["package zipped, MiB"][name] = [zipped / 2**20]
+        for values, size in zip(found.values(), subjects.size(side.directory), strict=True):
+            values[name] = [size / 2**20]
     return found
 
 
@@ -73,15 +79,14 @@ def bare(made: dict[str, Subject], work: str, near: Stubs) -> Samples:
     return {f"{work}: {BARE}": values}
 
 
-def settling(ours: Subject, stack: ExitStack, runs: int) -> Samples:
-    """A settle run that finds orders whose answers were lost, all of them executed."""
+def due() -> str:
+    """A page of orders whose answers were lost, all of them executed."""
     from payments.facts import Request
     from payments.items import number, write_order
     from payments.orders import Order
 
-    requested = Order(SECRET["pos_id"], "order-0").claimed(Request("order-0", "UAH", "benchmark", "key", None), "id", 1)
+    requested = Order(PROJECT.pos_id, "order-0").claimed(Request("order-0", "UAH", "benchmark", "key", None), "id", 1)
     item = write_order(replace(requested, version=1)) | {"due_at": number(1)}
     orders = [f"order-{count}" for count in range(DUE)]
-    moved = [{"pk": {"S": f"{SECRET['pos_id']}#{name}"}, "order_id": {"S": name}} for name in orders]
-    page = json.dumps({"Items": [{**item, **each} for each in moved]})
-    return measure.settling(ours, stack.enter_context(measure.stubs(f"--reads={json.dumps({'Query': page})}")), runs)
+    moved = [{"pk": {"S": f"{PROJECT.pos_id}#{name}"}, "order_id": {"S": name}} for name in orders]
+    return json.dumps({"Items": [{**item, **each} for each in moved]})

@@ -1,211 +1,168 @@
-"""Table, Secrets Manager and provider as stubs over TLS: canned answers, counted, optionally late.
+"""Table, Secrets Manager and provider as stubs over TLS: they count what arrives, keep what is written, may be late.
 
-Promises to answer at once or after a fixed delay, and to count what arrived at its sockets. Runs in its own process, so
-that its CPU is not a subject's. Checks no signature and stores nothing.
+Promises to answer at once or after a fixed delay. Runs in a process of its own, so that its CPU is not a subject's.
+Checks no signature and no condition: whatever a subject writes is taken as allowed.
 """
 
 import argparse
-import asyncio
+import contextlib
 import json
 import re
 import socket
 import ssl
 import sys
+import time
 import zlib
-from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable
+from threading import Lock, Thread
 
-Answer = tuple[int, str, bytes]
-Answering = Callable[[str, bytes], Answer]
-"""From the operation that AWS's protocol names (at the provider, the path) and the body."""
+from payments.exact_json import Number
+from play import words
+from play.ledger import Ledger, Project
+from proof.benchmarks.units import Table
 
-SECRET = {
-    # The provider's published examples.
-    "pos_id": "dc728de1-51ef-4ef1-80f7-3b44b07b5667",
-    "api_key": "2c2b91a3-9b73-4551-81ac-84e0d0360995",
-    "api_secret": "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80",
-    "endpoints_key": "fake-endpoints-key",
-}
+# The provider's published examples.
+PROJECT = Project(
+    "dc728de1-51ef-4ef1-80f7-3b44b07b5667", "2c2b91a3-9b73-4551-81ac-84e0d0360995", "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80",
+    "fake-endpoints-key",
+)  # fmt: skip
+SECRET = {name: getattr(PROJECT, name) for name in ("pos_id", "api_key", "api_secret", "endpoints_key")}
+NAMES = {"op": "0e4d9d3a-5b5d-4f0c-9b0f", "tx": "1c6f3f52-7c8c-4f52-8b45", "pay": "6f1f6f0a-4c57-4a3e-8f6e"}
+COMMENT = "benchmark"
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 OPERATION = re.compile(rb"\r\nx-amz-target:\s*\w+\.(\w+)", re.IGNORECASE)
+AWS_JSON = "application/x-amz-json-1."
 
 
-def table(reads: dict[str, str]) -> Answering:
-    """Every write succeeds. A read finds what `reads` says for its operation, and otherwise nothing."""
-
-    def answer(operation: str, _body: bytes) -> Answer:
-        return 200, "application/x-amz-json-1.0", reads.get(operation, "{}").encode()
-
-    return answer
-
-
-def secrets(_operation: str, body: bytes) -> Answer:
-    """The one secret."""
-    answer = {
-        "ARN": json.loads(body)["SecretId"],
-        "Name": "void-service",
-        "VersionId": "00000000-0000-4000-8000-000000000000",
-        "SecretString": json.dumps(SECRET),
-        "VersionStages": ["AWSCURRENT"],
-        "CreatedDate": 1.7e9,
-    }
-    return 200, "application/x-amz-json-1.1", json.dumps(answer).encode()
-
-
-def provider(path: str, body: bytes) -> Answer:
-    """A void that succeeded: the answer to a POST, or all operations of the order that a GET asks about."""
-    if not body:
-        return 200, "application/json", json.dumps([operation(path.rpartition("/")[2], "UAH")]).encode()
-    asked = json.loads(body)
-    return 200, "application/json", json.dumps(operation(asked["order_id"], asked["order_currency"])).encode()
-
-
-def operation(order_id: str, currency: str) -> dict[str, Any]:
-    """The sixteen fields of a successful void."""
-    return {
-        "operation_id": "0e4d9d3a-5b5d-4f0c-9b0f-6f3c1d0c7a11",
-        "payment_id": "6f1f6f0a-4c57-4a3e-8f6e-2b9b1b6f5d10",
-        "order_id": order_id,
-        "transaction_id": "1c6f3f52-7c8c-4f52-8b45-3f1d2a8e9b01",
-        "pos_id": SECRET["pos_id"],
-        "mode": "direct",
-        "method": "void",
-        "amount": 100.5,
-        "currency": currency,
-        "status": "success",
-        "status_code": "1009",
-        "status_description": "Void success",
-        "created_at": "2026-11-24 10:10:10",
-        "processing_time": "2026-11-24 10:10:11",
-        "fee": None,
-        "comment": "benchmark",
-    }
+def void(order_id: str) -> words.Fields:
+    """A void that succeeded, told alike by answer, list and webhook."""
+    ledger = Ledger(lambda: 1_795_515_010_000, lambda kind, _: f"{NAMES[kind]}-6f3c1d0c7a11")
+    made = ledger.operate("void", "success", PROJECT, order_id, amount=Number("100.50"), comment=COMMENT)
+    return words.told(ledger, made, "answer")
 
 
 class Stub:
-    """The three servers and their counters."""
+    """The three servers and what they know."""
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        self.tls = tls
-        self.counts: Counter[str] = Counter()
-        self.open: set[asyncio.StreamWriter] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, tls: ssl.SSLContext, indexes: str) -> None:
+        self.tls, self.lock = tls, Lock()
+        self.counts: defaultdict[str, float] = defaultdict(float)
+        self.tables: defaultdict[str, Table] = defaultdict(lambda: Table.of(indexes))
+        self.page = "{}"
+        """What a query of the table finds."""
+        self.open: set[ssl.SSLSocket] = set()
 
-    def serve(self, name: str, answer: Answering, connect: float, delay: float) -> int:
-        """Serve one role; `connect` and `delay` are seconds before the handshake and before each answer."""
+    def table(self, operation: str, body: bytes) -> bytes:
+        """Do it, whatever its condition, and count its units."""
+        asked = json.loads(body)
+        table = self.tables[asked["TableName"]]
+        if operation == "Query":
+            self.counts["reads"] += table.read(json.loads(self.page).get("Items", []), asked)
+            return aws(self.page, "0")
+        if operation == "GetItem":
+            item = table.items.get(table.place(asked["Key"]))
+            self.counts["reads"] += table.read([item] if item else [], asked)
+            return aws(json.dumps({"Item": item} if item else {}), "0")
+        for name, units in table.write(asked).items():
+            self.counts[f"writes {name}"] += units
+        return aws("{}", "0")
+
+    def secrets(self, _operation: str, body: bytes) -> bytes:
+        """The one secret."""
+        answer = {"ARN": json.loads(body)["SecretId"], "Name": "void-service", "VersionId": "0" * 32}
+        answer |= {"SecretString": json.dumps(SECRET), "VersionStages": ["AWSCURRENT"], "CreatedDate": 1.7e9}
+        return aws(json.dumps(answer), "1")
+
+    def provider(self, path: str, body: bytes) -> bytes:
+        """The answer to a POST, or all operations of the order that a GET asks about."""
+        told: object = void(json.loads(body)["order_id"]) if body else [void(path.rpartition("/")[2])]
+        return words.http(200, words.text(told))
+
+    def serve(self, role: str, connect: float, delay: float) -> int:
+        """Serve one role; `connect` and `delay` are seconds before each handshake and each answer."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        listener.setblocking(False)
-        self.start(self.accept(listener, name, answer, connect, delay))
+        answer: Callable[[str, bytes], bytes] = getattr(self, role)
+
+        def accept() -> None:
+            while True:
+                sock, _ = listener.accept()
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with self.lock:
+                    self.counts[f"{role} connections"] += 1
+                Thread(target=self.talk, args=(sock, role, answer, connect, delay), daemon=True).start()
+
+        Thread(target=accept, daemon=True).start()
         return int(listener.getsockname()[1])
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let it run beside the others."""
-        task = asyncio.get_running_loop().create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def accept(self, listener: socket.socket, name: str, answer: Answering, connect: float, delay: float) -> None:
-        """Count each connection, then shake hands with it. Not by asyncio's server: it could not shake hands late."""
-        while True:
-            sock, _ = await asyncio.get_running_loop().sock_accept(listener)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.counts[f"{name} connections"] += 1
-            self.start(self.talk(sock, name, answer, connect, delay))
-
-    async def talk(self, sock: socket.socket, name: str, answer: Answering, connect: float, delay: float) -> None:
-        """Requests of one connection, until it ends."""
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(connect)
-        reader = asyncio.StreamReader(loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        try:
-            transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock, ssl=self.tls)
-        except OSError:
-            return  # the subject hung up
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        self.open.add(writer)
-        before = 0
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
+    def talk(
+        self, sock: socket.socket, role: str, answer: Callable[[str, bytes], bytes], connect: float, delay: float
+    ) -> None:
+        """The requests of one connection, until either side hangs up."""
+        time.sleep(connect)
+        with contextlib.suppress(OSError), self.tls.wrap_socket(sock, server_side=True) as connection:
+            self.open.add(connection)
+            file, before = connection.makefile("rb"), 0
+            while head := b"".join(iter(file.readline, b"\r\n")) if file.peek(1) else b"":
                 length, operation = LENGTH.search(head), OPERATION.search(head)
-                body = await reader.readexactly(int(length[1])) if length else b""
-                self.counts[name] += 1
-                self.counts[f"{name} bytes"] += len(head) + len(body)
-                named = operation[1] if operation else head.split(b" ", 2)[1]
-                await asyncio.sleep(delay)
-                writer.write(response(answer(named.decode(), body)))
-                await writer.drain()
-                self.counts[f"{name} wire"] += received(sock) - before
-                before = received(sock)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the subject hung up, or we did
-        finally:
-            self.open.discard(writer)
-            writer.close()
+                body = file.read(int(length[1])) if length else b""
+                time.sleep(delay)
+                with self.lock:
+                    now = received(connection)
+                    self.counts[role] += 1
+                    self.counts[f"{role} bytes"] += len(head) + 2 + len(body)
+                    self.counts[f"{role} wire"] += now - before
+                    named = operation[1] if operation else head.split(b" ", 2)[1]
+                    told, before = answer(named.decode(), body), now
+                connection.sendall(told)
+            self.open.discard(connection)
 
-    async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One word a line: `reset`, `counts`, `drop` (close every connection); answered by the counters."""
-        while word := (await reader.readline()).decode().strip():
-            if word == "reset":
-                self.counts.clear()
-            if word == "drop":
-                for other in list(self.open):
-                    other.close()
-            writer.write(json.dumps(self.counts).encode() + b"\n")
-            await writer.drain()
-        writer.close()
+    def obey(self, word: str, text: str) -> dict[str, float]:
+        """`reset`, `drop` (hang up everywhere), `page` (what queries find from now on); answered by the counters."""
+        if word == "reset":
+            self.counts.clear()
+        if word == "page":
+            self.page = text
+        for connection in list(self.open) if word == "drop" else ():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        stored = {f"stored {name}": table.stored() for name, table in self.tables.items()} if word == "stored" else {}
+        return {**self.counts, **stored}
 
 
-def response(answer: Answer) -> bytes:
-    """As AWS frames it."""
-    status, kind, payload = answer
-    head = (
-        f"HTTP/1.1 {status} OK\r\nContent-Type: {kind}\r\nContent-Length: {len(payload)}\r\n"
-        f"x-amz-crc32: {zlib.crc32(payload)}\r\nx-amzn-RequestId: 00000000-0000-4000-8000-000000000000\r\n\r\n"
-    )
-    return head.encode() + payload
+def aws(text: str, version: str) -> bytes:
+    """As AWS frames an answer."""
+    more = f"x-amz-crc32: {zlib.crc32(text.encode())}\r\nx-amzn-RequestId: 00000000-0000-4000-8000-000000000000\r\n"
+    return words.http(200, text.encode(), AWS_JSON + version, more)
 
 
 def received(sock: socket.socket) -> int:
-    """Bytes that came in over a TCP connection, handshakes of TLS included, where the kernel tells (Linux)."""
-    if sys.platform != "linux":
-        return 0
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    """Bytes that came in over a TCP connection, its handshake of TLS included, where the kernel tells (Linux)."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256) if sys.platform == "linux" else b""
     # struct tcp_info: tcpi_bytes_received is the 64-bit number at 128.
-    return int.from_bytes(info[128:136], sys.byteorder) if len(info) >= 136 else 0
+    return int.from_bytes(info[128:136], sys.byteorder)
 
 
-async def main() -> None:
-    """Serve until stdin ends; the ports are the first line on stdout."""
+def main() -> None:
+    """Obey the lines of stdin until it ends; the ports are the first line on stdout."""
     parser = argparse.ArgumentParser()
     parser.add_argument("certificate")
-    parser.add_argument("--aws-ms", type=float, default=0)
-    parser.add_argument("--provider-connect-ms", type=float, default=0)
-    parser.add_argument("--provider-ms", type=float, default=0)
-    parser.add_argument("--reads", type=json.loads, default={}, help="JSON: an operation of the table and its answer")
+    parser.add_argument("indexes", help="of the deployed table, as in its template")
+    for name in ("--aws-ms", "--provider-connect-ms", "--provider-ms"):
+        parser.add_argument(name, type=float, default=0)
     options = parser.parse_args()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(options.certificate)
-    stub = Stub(tls)
-    aws = options.aws_ms / 1000
-    ports = {
-        "table": stub.serve("table", table(options.reads), aws, aws),
-        "secrets": stub.serve("secrets", secrets, aws, aws),
-        "provider": stub.serve("provider", provider, options.provider_connect_ms / 1000, options.provider_ms / 1000),
-    }
-    control = await asyncio.start_server(stub.control, "127.0.0.1", 0)
-    ports["control"] = control.sockets[0].getsockname()[1]
-    # Where trace segments go: nobody reads them.
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
-    )
-    ports["datagrams"] = transport.get_extra_info("sockname")[1]
-    sys.stdout.write(json.dumps(ports) + "\n")
-    sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.read)
+    stub, far = Stub(tls, options.indexes), options.aws_ms / 1000
+    ports = {role: stub.serve(role, far, far) for role in ("table", "secrets")}
+    ports["provider"] = stub.serve("provider", options.provider_connect_ms / 1000, options.provider_ms / 1000)
+    with socket.socket(type=socket.SOCK_DGRAM) as traces:  # nobody reads them
+        traces.bind(("127.0.0.1", 0))
+        ports["datagrams"] = traces.getsockname()[1]
+        print(json.dumps(ports), flush=True)
+        for line in sys.stdin:
+            print(json.dumps(stub.obey(*line.strip().partition(" ")[::2])), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 CACHE = ROOT / ".cache" / "bench"
 WORKS = ("submit", "webhook")
 OUR_MODULES = {"submit": "submit_void", "webhook": "receive_webhook", "read": "read_voids", "settle": "settle_voids"}
+ALONE = ("read", "settle")
 """Only ours can be read, and queries by itself what is open."""
 HEADS = {"ours": "ours", "by_hand": "by hand", "powertools": "Powertools", "floor": "floor"}
 PEERS = ("by_hand", "powertools", "floor")
@@ -40,9 +41,11 @@ class Subject:
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def module(self, work: str) -> str:
-        """The module whose `handler` does this work."""
-        return OUR_MODULES[work] if self.name.startswith("ours") else work
+    def entry(self, work: str) -> tuple[str, str]:
+        """Module and function that do this work."""
+        if self.name.startswith("ours"):
+            return OUR_MODULES[work], "handler"
+        return (work, "handler") if self.name == "powertools" else ("handlers", work)
 
 
 def prepare() -> dict[str, Subject]:

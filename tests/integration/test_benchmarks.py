@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from proof.benchmarks import measure, subjects
-from proof.benchmarks.__main__ import use_node_of_pypi
+from proof.benchmarks import deployed, measure, subjects
+from proof.benchmarks.__main__ import prepare_imports
 from proof.benchmarks.measure import Stubs
-from proof.benchmarks.subjects import LEVERS, PEERS, WORKS, Subject
+from proof.benchmarks.subjects import ALONE, LEVERS, PEERS, WORKS, Subject
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the driver reads /proc, as Lambda's system has it"),
@@ -20,13 +20,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Subject]:
-    use_node_of_pypi()
+    prepare_imports()
     return subjects.prepare()
 
 
 @pytest.fixture(scope="module")
 def stubs(made: dict[str, Subject]) -> Iterator[Stubs]:
-    with measure.stubs() as running:
+    with measure.stubs(indexes=deployed.indexes()) as running:
         yield running
 
 
@@ -48,3 +48,13 @@ def test_a_subject_does_its_work(made: dict[str, Subject], stubs: Stubs, name: s
     assert counts["secrets"] >= 1
     assert counts["table"] >= 3
     assert counts.get("provider", 0) == (3 if work == "submit" else 0), "one void each"
+
+
+def test_a_void_with_its_webhook_and_a_read_use_what_the_documents_say(made: dict[str, Subject], stubs: Stubs) -> None:
+    found = measure.consumption(made["ours"], (*WORKS, *ALONE), stubs)
+    units = {name: values["ours"][0] for name, values in found.items() if "units" in name}
+    assert (units["submit: write units"], units["webhook: write units"], units["read: read units"]) == (6, 2, 1)
+    assert {name: units[f"submit: write units of {name}"] for name in ("table", "due", "settled")} == {
+        "table": 3, "due": 2, "settled": 1
+    }  # fmt: skip
+    assert found["item with its index entries, bytes"]["ours"][0] < 2_000

@@ -1,23 +1,21 @@
-"""Request units and sizes as DynamoDB's documentation gives them."""
+"""Request units and sizes as DynamoDB's documentation gives them, and what the stub of the table keeps."""
 
+import json
 from typing import Any
 
 import pytest
 
-from proof.benchmarks.units import Index, Item, Table, read_units, size, write_units
+from proof.benchmarks.units import Index, Item, Table, size, updated, write_units
 
-KEYS = ("pk", "sk")
-PLAIN = Table(KEYS)
-DUE = Table(KEYS, (Index("due", ("due_pk", "due_at")),))
-
-
-def item(length: int = 100, **more: Any) -> Item:
-    """An item of about so many bytes."""
-    return {"pk": {"S": "order"}, "sk": {"S": "ORDER"}, "text": {"S": "x" * length}, **more}
+DUE = (Index("due", ("due_pk", "due_at")),)
+KEYS_ONLY = (Index("due", ("due_pk", "due_at"), frozenset()),)
+KEY = {"pk": {"S": "order"}, "sk": {"S": "ORDER"}}
 
 
-def due(at: int, length: int = 100) -> Item:
-    return item(length, due_pk={"S": "DUE#0"}, due_at={"N": str(at)})
+def item(length: int = 100, at: int | None = None) -> Item:
+    """An item of about so many bytes; `at`: it is in the index."""
+    due = {} if at is None else {"due_pk": {"S": "DUE#0"}, "due_at": {"N": str(at)}}
+    return {**KEY, "text": {"S": "x" * length}, **due}
 
 
 @pytest.mark.parametrize(("value", "expected"), [
@@ -30,7 +28,6 @@ def due(at: int, length: int = 100) -> Item:
     ({"N": "-7"}, 3),
     ({"N": "1798456210123"}, 8),
     ({"N": "100.50"}, 3),  # zeros at the ends are no digits that count
-    ({"SS": ["ab", "cde"]}, 5),
     ({"L": []}, 3),
     ({"L": [{"S": "ab"}, {"BOOL": False}]}, 3 + 3 + 2),
     ({"M": {"key": {"S": "ab"}}}, 3 + 1 + 3 + 2),
@@ -40,38 +37,29 @@ def test_the_size_of_a_value_with_its_name(value: dict[str, Any], expected: int)
 
 
 def test_a_value_of_no_known_kind_is_no_size() -> None:
-    with pytest.raises(ValueError, match="no attribute value"):
+    with pytest.raises(ValueError, match="not counted"):
         size({"name": {"X": "?"}})
 
 
-@pytest.mark.parametrize(("before", "after", "units"), [
-    (None, item(), 1),
-    (None, item(1_100), 2),
-    (item(2_100), item(), 3),  # the larger of both counts
-    (item(1_500), item(1_500), 2),  # a condition that failed costs what is there
-    (None, None, 1),  # and one unit where nothing is
+@pytest.mark.parametrize(("before", "after", "table", "due"), [
+    (None, item(), 1, 0),
+    (None, item(1_100), 2, 0),
+    (item(2_100), item(), 3, 0),  # the larger of both counts
+    (item(1_500), item(1_500), 2, 0),  # a condition that failed costs what is there
+    (None, None, 1, 0),  # and one unit where nothing is
+    (None, item(at=1), 1, 1),  # enters
+    (item(at=1), item(), 1, 1),  # leaves
+    (item(at=1), item(at=2), 1, 2),  # another key: deleted and put
+    (item(at=1), item(1_500, at=1), 2, 2),  # the same key, more in it
+    (item(at=1), item(at=1), 1, 0),  # nothing new
 ])  # fmt: skip
-def test_a_write_without_indexes(before: Item | None, after: Item | None, units: int) -> None:
-    assert write_units(PLAIN, before, after) == {"table": units}
-    assert write_units(PLAIN, before, after, transaction=True) == {"table": 2 * units}
-
-
-@pytest.mark.parametrize(("before", "after", "units"), [
-    (None, due(1), 1),  # enters
-    (due(1), item(), 1),  # leaves
-    (due(1), due(2), 2),  # another key: deleted and put
-    (due(1, 100), due(1, 1_500), 2),  # the same key, more in it
-    (due(1), due(1), 0),  # nothing new
-    (item(100), item(200), 0),  # never in it
-])  # fmt: skip
-def test_what_an_index_adds(before: Item | None, after: Item | None, units: int) -> None:
-    assert write_units(DUE, before, after).get("due", 0) == units
+def test_a_write_and_what_the_index_adds(before: Item | None, after: Item | None, table: int, due: int) -> None:
+    assert write_units(DUE, before, after) == {"table": table} | ({"due": due} if due else {})
 
 
 def test_an_index_of_keys_is_not_written_for_what_it_does_not_hold() -> None:
-    keys_only = Table(KEYS, (Index("due", ("due_pk", "due_at"), frozenset()),))
-    assert write_units(keys_only, due(1, 100), due(1, 3_000)) == {"table": 3}
-    assert write_units(keys_only, due(1, 3_000), due(2, 3_000))["due"] == 2
+    assert write_units(KEYS_ONLY, item(100, at=1), item(3_000, at=1)) == {"table": 3}
+    assert write_units(KEYS_ONLY, item(3_000, at=1), item(3_000, at=2))["due"] == 2
 
 
 @pytest.mark.parametrize(("items", "consistent", "units"), [
@@ -81,4 +69,29 @@ def test_an_index_of_keys_is_not_written_for_what_it_does_not_hold() -> None:
     ([item(3_000), item(3_000)], True, 2),  # a page is rounded up as a whole
 ])  # fmt: skip
 def test_a_read(items: list[Item], consistent: bool, units: float) -> None:
-    assert read_units(items, consistent=consistent) == units
+    assert Table().read(items, {"ConsistentRead": consistent}) == units
+
+
+def test_a_table_keeps_what_is_put_and_updated_with_the_indexes_of_a_template() -> None:
+    keys = [{"AttributeName": name} for name in ("due_pk", "due_at")]
+    table = Table.of(
+        json.dumps([{"IndexName": "due", "KeySchema": keys, "Projection": {"ProjectionType": "KEYS_ONLY"}}])
+    )
+    assert table.indexes == KEYS_ONLY
+    assert table.write({"Item": item(1_500, at=1)}) == {"table": 2, "due": 1}
+    assert table.stored() == size(item(1_500, at=1)) + size(item(at=1)) - size({"text": {"S": "x" * 100}}) + 200
+    update = {"UpdateExpression": "SET a = :a REMOVE due_at", "ExpressionAttributeValues": {":a": {"S": "b"}}}
+    assert table.write({"Key": KEY, **update}) == {"table": 2, "due": 1}
+    assert table.items[table.place(KEY)] == {**item(1_500), "due_pk": {"S": "DUE#0"}, "a": {"S": "b"}}
+
+
+def test_an_update_sets_adds_reaches_into_maps_and_removes() -> None:
+    asked = {
+        "UpdateExpression": "SET webhooks.#digest = :text, count = count + :one, #state = :text REMOVE settles",
+        "ExpressionAttributeNames": {"#digest": "ab", "#state": "state"},
+        "ExpressionAttributeValues": {":text": {"S": "x"}, ":one": {"N": "1"}},
+    }
+    before: Item = {**KEY, "webhooks": {"M": {}}, "count": {"N": "2"}, "settles": {"S": "now"}}
+    text = {"S": "x"}
+    assert updated(before, asked) == {**KEY, "webhooks": {"M": {"ab": text}}, "count": {"N": "3"}, "state": text}
+    assert before["webhooks"] == {"M": {}}

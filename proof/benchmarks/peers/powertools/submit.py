@@ -5,27 +5,15 @@ import os
 import time
 from typing import Annotated, Any
 
-import boto3
 import urllib3
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities import parameters
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
+from aws_lambda_powertools.utilities.idempotency import idempotent_function
 from pydantic import BaseModel, Field
+from shared import config, credentials, handled, logger, metrics, persistence, table, tracer
 
-logger = Logger()
-tracer = Tracer()
-metrics = Metrics()
 app = APIGatewayRestResolver(enable_validation=True)
-table = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"])
 provider = urllib3.PoolManager(ca_certs=os.environ["CA_FILE"])
-persistence = DynamoDBPersistenceLayer(table_name=os.environ["IDEMPOTENCY_TABLE_NAME"])
-config = IdempotencyConfig(event_key_jmespath="order_id")
 
 
 class VoidRequest(BaseModel):
@@ -42,14 +30,14 @@ class VoidRecord(BaseModel):
 
 @tracer.capture_method
 def call_provider(request: dict[str, Any]) -> dict[str, Any]:
-    credentials: Any = parameters.get_secret(os.environ["SECRET_ID"], transform="json", max_age=300)
+    secret = credentials()
     answer = provider.request(
         "POST",
         os.environ["PROVIDER_URL"] + "/api/v1/void",
-        body=json.dumps({**request, "pos_id": credentials["pos_id"], "server_url": os.environ["WEBHOOK_URL"]}),
+        body=json.dumps({**request, "pos_id": secret["pos_id"], "server_url": os.environ["WEBHOOK_URL"]}),
         headers={
-            "X-API-AUTH": f"CPAY {credentials['api_key']}:{credentials['api_secret']}",
-            "X-API-KEY": credentials["endpoints_key"],
+            "X-API-AUTH": f"CPAY {secret['api_key']}:{secret['api_secret']}",
+            "X-API-KEY": secret["endpoints_key"],
             "Content-Type": "application/json",
         },
         timeout=10.0,
@@ -63,7 +51,7 @@ def call_provider(request: dict[str, Any]) -> dict[str, Any]:
 def void_once(*, request: dict[str, Any]) -> dict[str, Any]:
     order_id = request["order_id"]
     table.put_item(
-        Item={"pk": order_id, "sk": "VOID", "state": "submitting", **request, "requested_at": int(time.time() * 1000)},
+        Item={"pk": order_id, "sk": "VOID", "state": "submitting", **request, "at": int(time.time() * 1000)},
         ConditionExpression="attribute_not_exists(pk)",
     )
     void = call_provider(request)
@@ -87,9 +75,4 @@ def submit(request: VoidRequest) -> VoidRecord:
     return VoidRecord(**record)
 
 
-@logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
-@tracer.capture_lambda_handler
-@metrics.log_metrics
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    config.register_lambda_context(context)
-    return app.resolve(event, context)
+handler = handled(app)

@@ -264,7 +264,8 @@ def consumption(side: Subject, works: tuple[str, ...], running: Stubs) -> Sample
             "to the provider with TLS, bytes": counts.get("provider wire", 0),
         }
         found |= {f"{work}: {figure}": value / COUNTED for figure, value in figures.items()}
-    stored = sum(bytes_ for name, bytes_ in running.ask("stored").items() if name.startswith(f"stored {side.name}"))
+    tables = running.ask("stored")
+    stored = sum(tables.get(f"stored {name}", 0) for name in (side.name, f"{side.name} idempotency"))
     found["item with its index entries, bytes"] = stored / (1 + WARM_UP + COUNTED)
     return {figure: {side.name: [value]} for figure, value in found.items()}
 

@@ -142,7 +142,9 @@ def order(service: Service) -> str:
     return Client(service).hold(webhook="none")
 
 
-def test_a_cold_void_reads_the_secret_once_while_init_connects_and_nothing_else_more(tapped: Tapped, order: str) -> None:
+def test_a_cold_void_reads_the_secret_once_while_init_connects_and_nothing_else_more(
+    tapped: Tapped, order: str
+) -> None:
     for pid in tapped.runtime.pids():
         os.kill(pid, signal.SIGKILL)
     eventually(tapped.runtime.pids, lambda pids: not pids)

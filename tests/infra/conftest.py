@@ -1,9 +1,6 @@
 """Synthesises each environment once per test session, as `make synth` does; the tests read plain templates."""
 
-import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +11,8 @@ from botocore.stub import Stubber
 from infra.account import Account
 from infra.environment import CustomDomain, Environment, ReservedConcurrency, TokenIssuer
 from infra.environments import ENVIRONMENTS
-from infra.synth import ROOT, synthesis_environment
 from tests import once
-from tests.infra.stack import Stack
+from tests.infra.stack import Stack, synthesise
 
 # What a bank may switch on, all at once: no environment of ours has everything, so it is checked here.
 EVERY_OPTION = Environment(
@@ -88,25 +84,5 @@ def stack(request: pytest.FixtureRequest, stacks: dict[str, Stack]) -> Stack:
 
 @pytest.fixture(scope="session")
 def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """synthesised(environment, "AwsSolutionsChecks", …) -> cloud assembly, checked by these packs and not bundled."""
-    for name, value in synthesis_environment("test", tmp_path_factory.getbasetemp()).items():
-        if name.startswith("JSII_"):
-            os.environ.setdefault(name, value)
-    import aws_cdk as cdk
-    import cdk_nag
-
-    from infra.void_service import VoidService
-
-    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"] | {"aws:cdk:bundling-stacks": []}
-
-    def synthesise_here(environment: Environment, *packs: str) -> Path:
-        out = tmp_path_factory.mktemp(f"checked-{environment.name}")
-        app = cdk.App(analytics_reporting=False, outdir=str(out), context=context)
-        VoidService(app, f"VoidService-{environment.name}", environment)
-        for pack in packs:
-            cdk.Validations.of(app).add_plugins(getattr(cdk_nag, pack)(app))
-        with suppress(RuntimeError):  # raised for findings; they are in the report, which the test reads
-            app.synth()
-        return out
-
-    return synthesise_here
+    """synthesised(environment, "AwsSolutionsChecks", …) -> its cloud assembly, as `synthesise` makes it."""
+    return lambda environment, *packs: synthesise(environment, tmp_path_factory.mktemp("checked"), *packs)

@@ -1,15 +1,40 @@
 """A synthesised stack by what it holds: the look-ups that its tests share."""
 
 import json
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
+
+from infra.environment import Environment
+from infra.synth import ROOT, synthesis_environment
 
 Properties = dict[str, Any]
 
 
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def synthesise(environment: Environment, out: Path, *packs: str) -> Path:
+    """The cloud assembly of an environment, checked by these packs and not bundled."""
+    for name, value in synthesis_environment("test", out).items():
+        if name.startswith("JSII_"):
+            os.environ.setdefault(name, value)
+    import aws_cdk as cdk
+    import cdk_nag
+
+    from infra.void_service import VoidService
+
+    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"] | {"aws:cdk:bundling-stacks": []}
+    app = cdk.App(analytics_reporting=False, outdir=str(out), context=context)
+    VoidService(app, f"VoidService-{environment.name}", environment)
+    for pack in packs:
+        cdk.Validations.of(app).add_plugins(getattr(cdk_nag, pack)(app))
+    with suppress(RuntimeError):  # raised for findings; they are in the report, which the test reads
+        app.synth()
+    return out
 
 
 class Stack:

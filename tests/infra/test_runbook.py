@@ -122,6 +122,15 @@ def test_the_aws_command_has_this_operation_and_these_options(command: str, whol
         assert required <= given, "in a code block a command is whole"
 
 
+def test_the_trust_of_a_pipeline_names_branches() -> None:
+    (trust,) = [json.loads(match) for match in re.findall(r"'(\{.+AssumeRoleWithWebIdentity.+\})'", RUNBOOK)]
+    (statement,) = trust["Statement"]
+    ((operator, conditions),) = statement["Condition"].items()
+    claims = {name.split(":")[1]: value for name, value in conditions.items()}
+    assert (operator, claims["aud"]) == ("StringEquals", "sts.amazonaws.com")
+    assert re.fullmatch(r"repo:[^*]+:ref:refs/heads/[^*]+", claims["sub"])
+
+
 # ---- our own ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""What AWS answers to an acceptance, call by call, by the scripts of tests/vectors/acceptance-account.toml."""
+"""What AWS answers to an acceptance, call by call, by the scripts of tests/vectors/acceptance.toml."""
 
 import json
 import tomllib
@@ -11,17 +11,13 @@ from acceptance.probes import account as account_probes
 from acceptance.probes.changes import LETTERS
 from acceptance.rows import FACTS
 from acceptance.undo import MARK, fill
-from tests.fakes.account import ACCOUNT, REGION, Step, stack
+from tests.fakes.account import ACCOUNT, Step, stack
 
 Steps = list[Step]
-VECTORS = tomllib.loads((Path(__file__).parents[1] / "vectors" / "acceptance-account.toml").read_text(encoding="utf-8"))
+VECTORS = tomllib.loads((Path(__file__).parents[1] / "vectors" / "acceptance.toml").read_text(encoding="utf-8"))
 ORDER = "acc-1"
 ORDERS = {"plain": ORDER, "odd": ORDER + LETTERS, "quoted": quote(ORDER + LETTERS, safe="")}
-KNOWN = {
-    "mark": MARK, "LATEST": "$LATEST", "url": "https://sqs.example/q", "queue_arn": "arn:aws:sqs:q", "rule": "arn:aws:events:rule",
-    "function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f", "api": "scratch123", "root": "root", "status": "429", "after": "5",
-    "summary": "x", "data": "{}", "role": None, "parameters": None, "templates": None,
-}  # fmt: skip
+KNOWN: dict[str, Any] = VECTORS["known"] | {"mark": MARK, "role": None, "parameters": None, "templates": None}
 READY: dict[str, Any] = {"LastUpdateStatus": "Successful", "State": "Active"}
 WAITS = dict.fromkeys(("function_active_v2", "function_updated_v2"), ("get_function", {"Configuration": READY}))
 WAITS["published_version_active"] = ("get_function_configuration", READY)

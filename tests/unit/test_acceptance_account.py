@@ -1,6 +1,6 @@
 """What an acceptance makes of an AWS account: rights, alarms, quotas, releases, rotations, events and figures.
 
-By the table tests/vectors/acceptance-account.toml: what AWS answers call by call, and what is found. Each answer is checked
+By the table tests/vectors/acceptance.toml: what AWS answers call by call, and what is found. Each answer is checked
 by botocore against AWS's own models. What is made is taken back, also when AWS refuses midway.
 """
 

@@ -20,6 +20,7 @@ from acceptance.run import PROBES, ROWS, findings
 from acceptance.site import Allowed, Site
 from acceptance.wire import PROBLEM, Reply
 from tests.fakes.account import Account, deployed
+from tests.fakes.account_steps import VECTORS
 
 ASKING = {row.id: row for row in ROWS if row.requests and row.id.startswith("aws-")}
 MINE, TYPE = "the-gateways-own-id", "urn:void-service:problem:"
@@ -125,15 +126,7 @@ def test_what_would_be_bad_is_contradicted(site: Site, row: str, number: int, wh
     assert request.get("name", "") in found.why or found.why == request.get("unfit")
 
 
-# Who signs: access key, secret, service and region; all but the late one now.
-SIGNERS = {
-    "operator": "example example-secret execute-api eu-central-1", "late": "example example-secret execute-api eu-central-1",
-    "unknown-key": "acceptance-nobody no-secret-of-anybody execute-api eu-central-1",
-    "wrong-secret": "example not-the-secret-of-this-key execute-api eu-central-1",
-    "wrong-region": "example example-secret execute-api us-east-1", "wrong-service": "example example-secret s3 eu-central-1",
-    "expired-profile": "other other execute-api eu-central-1", "denied-profile": "other other execute-api eu-central-1",
-    "merchant-profile": "merchant merchant execute-api eu-central-1",
-}  # fmt: skip
+SIGNERS = VECTORS["signs"]
 
 
 @pytest.mark.parametrize("by", [*SIGNERS, "nobody", "token", "expired-token"])
@@ -190,27 +183,11 @@ def test_a_path_is_decoded_once_and_a_token_names_who_asks(
     assert probed(site, row).verdict is verdict
 
 
-# What must be brought along: row, what was brought, what is said.
-NOBODY = {"expired_profile": "nobody", "merchant_profile": "nobody"}
-NEEDS: list[tuple[str, dict[str, Any], str]] = [
-    ("aws-expired-token", {"expired_profile": None}, "--expired-profile NAME"),
-    ("aws-slashes-denied", {"denied_profile": None}, "--denied-profile NAME"),
-    ("aws-decision-refused", {"merchant_profile": None}, "--merchant-profile NAME"),
-    ("aws-token-accepted", {"token": None}, "--token-file FILE"),
-    ("aws-token-expired", {"expired_token": None}, "--expired-token-file FILE"),
-    ("aws-expired-token", NOBODY, "there is no AWS profile nobody on this machine"),
-    ("aws-decision-refused", NOBODY, "there is no AWS profile nobody on this machine"),
-    ("aws-token-refused", {"api": None}, "`token_issuers` of this environment is empty"),
-    ("aws-token-requester", {"token": "no.token"}, "holds no access token with claims that can be read"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("row", "brought", "says"), NEEDS)
-def test_what_nobody_brought_is_not_seen(site: Site, row: str, brought: dict[str, Any], says: str) -> None:
-    site.allowed = Allowed() if None in brought.values() else replace(site.allowed, **brought)
-    if "api" in brought:
+@pytest.mark.parametrize("case", VECTORS["needs"]["cases"])
+def test_what_nobody_brought_is_not_seen(site: Site, case: dict[str, Any]) -> None:
+    site.allowed = replace(site.allowed, **case["brought"]) if "brought" in case else Allowed()
+    if "no_issuer" in case:
         site.outputs.pop("TokenApiUrl")
     answers(site, [good({})] * 8)
-    found = probed(site, row)
-    assert says in found.why
-    assert found.verdict is NOT_SEEN
+    found = probed(site, case["row"])
+    assert (found.verdict, case["says"] in found.why) == (NOT_SEEN, True), found

@@ -16,8 +16,7 @@ from acceptance import run as runner
 from acceptance import undo, wire
 from acceptance.kept import load
 from acceptance.rows import FACTS, Finding, Probe, Verdict, judged, not_seen
-from acceptance.site import HANDLERS, Site
-from acceptance.undo import MARK
+from acceptance.site import Allowed, Site
 from local.sandbox.doors import Exchange
 from ops import places
 from ops.places import OpsError, Place
@@ -165,6 +164,17 @@ def test_evidence_is_hidden_before_it_is_kept(site: Site) -> None:
 
 # Stopped in the middle
 
+
+@pytest.mark.parametrize("case", VECTORS["held"]["cases"])
+def test_what_may_have_been_sent_is_not_sent_again(site: Site, case: dict[str, Any]) -> None:
+    site.allowed = Allowed(("1", "2", "3"), second_void=True)
+    probe = next(one for one in runner.PROBES if case["row"] in one.rows)
+    site.state.note(site.hold(probe.hold or 0), **case["noted"])
+    site.__dict__["line"] = None  # the provider is not even asked
+    found = {one.row: one for one in runner.findings(site, probe, probe.rows)}[case["row"]]
+    assert (found.verdict, case["says"] in found.why) == (Verdict.NOT_SEEN, True), found
+
+
 RESET: Step = ("cloudwatch", "set_alarm_state", {})
 
 
@@ -208,20 +218,10 @@ def test_what_cannot_be_taken_back_is_named_and_kept(site: Site, account: Accoun
     assert (undo.take_back(site), load(site.state.path).made) == (1, [])
 
 
-GONE = [  # kind, what it needs, service, call, what AWS says
-    ("queue", "queue", "sqs", "get_queue_url", "AWS.SimpleQueueService.NonExistentQueue"),
-    ("queue", "queue", "sqs", "get_queue_url", "QueueDoesNotExist"),
-    ("deny", "role", "iam", "delete_role_policy", "NoSuchEntity"),
-    ("function", "function", "lambda", "delete_function", "ResourceNotFoundException"),
-]
-
-
-@pytest.mark.parametrize(("kind", "needs", "service", "call", "code"), GONE)
-def test_what_is_gone_already_is_taken_back(
-    site: Site, account: Account, kind: str, needs: str, service: str, call: str, code: str
-) -> None:
-    site.state.made.append({"kind": kind, needs: "x"})
-    account.plays((service, call, code))
+@pytest.mark.parametrize("case", VECTORS["gone"]["cases"])
+def test_what_is_gone_already_is_taken_back(site: Site, account: Account, case: dict[str, Any]) -> None:
+    site.state.made.append(case["made"])
+    account.plays(*steps(case))
     assert undo.take_back(site) == 1
     assert (site.state.made, site.left_behind) == ([], [])
 
@@ -232,37 +232,8 @@ def test_every_kind_that_is_made_can_be_taken_back() -> None:
     assert set(re.findall(r'making\(site, "(\w+)"', text)) == listed | undo.UNDO.keys()
 
 
-# Whether something is left
-
-NONE, NAMED = "ResourceNotFoundException", f"{STACK}-acceptance"
-MARKED = {"Versions": [{"Version": "$LATEST", "Description": MARK}, {"Version": "5", "Description": MARK}]}
-LABELLED = {"Versions": [{"VersionId": "1" * 32, "VersionStages": [MARK]}]}
-NOT_SEEN = "not seen whether something is left: AWS refused ListSecretVersionIds: AccessDenied: refused"
-LEFT: list[tuple[dict[str, Any], list[str]]] = [  # what AWS answers otherwise than if nothing is left, and what is said
-    ({}, []),
-    ({"policies": [MARK], "queues": [f"{NAMED}-1"]}, [f"the policy {MARK} of the role submit_void-role", f"the queue {NAMED}-1"]),
-    ({"rule": {"Name": NAMED}, "function": {"FunctionName": NAMED}}, [f"the rule {NAMED} of the bus", f"the function {NAMED}"]),
-    ({"apis": [{"id": "a1", "name": NAMED}]}, [f"the API {NAMED} (a1)"]),
-    ({"versions": MARKED, "secret": LABELLED}, [f"version 5 of {STACK}-submit_void", f"the label {MARK} of a version of the secret"]),
-    ({"secret": "AccessDenied"}, [NOT_SEEN]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("answers", "left"), LEFT)
-def test_what_is_left_is_found_by_its_name(
-    site: Site, account: Account, answers: dict[str, Any], left: list[str]
-) -> None:
-    queues, versions = answers.get("queues", []), {"Versions": [{"Version": "1", "Description": "x"}]}
-    account.plays(
-        ("iam", "list_role_policies", {"PolicyNames": ["Default", *answers.get("policies", [])]}),
-        *[("iam", "list_role_policies", {"PolicyNames": ["Default"]}) for _ in HANDLERS],
-        ("sqs", "list_queues", {"QueueUrls": [f"https://sqs.example/{queue}" for queue in queues]} if queues else {}),
-        ("events", "describe_rule", answers.get("rule", NONE)),
-        ("lambda", "get_function_configuration", answers.get("function", NONE)),
-        ("apigateway", "get_rest_apis", {"items": answers.get("apis", [])}),
-        ("lambda", "list_versions_by_function", answers.get("versions", versions)),
-        *[("lambda", "list_versions_by_function", versions) for _ in HANDLERS[1:]],
-        ("secretsmanager", "list_secret_version_ids", answers.get("secret", {"Versions": []})),
-    )  # fmt: skip
-    assert undo.clean(site) == left
+@pytest.mark.parametrize("case", VECTORS["left"]["cases"])
+def test_what_is_left_is_found_by_its_name(site: Site, account: Account, case: dict[str, Any]) -> None:
+    account.plays(*steps(case))
+    assert undo.clean(site) == case["says"]
     account.finished()

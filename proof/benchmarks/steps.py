@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from proof.benchmarks import measure, subjects
-from proof.benchmarks.measure import FAR, NEAR_REGION, Samples, Stubs
+from proof.benchmarks.measure import FAR, NEAR_REGION, Samples
+from proof.benchmarks.processes import Stubs, stubs
 from proof.benchmarks.stub import PROJECT
 from proof.benchmarks.subjects import ALONE, HEADS, LEVERS, SHIPPABLE, WORKS, Subject
 
@@ -21,8 +22,8 @@ Step = Callable[[], Samples]
 def steps(made: dict[str, Subject], stack: ExitStack, indexes: str, *, quick: bool, valgrind: bool) -> dict[str, Step]:
     """All of them by name; the stubs run until the stack ends. `indexes`: of the deployed table."""
     sides, ours = [made[name] for name in HEADS], made["ours"]
-    near = stack.enter_context(measure.stubs(indexes=indexes))
-    distant = {name: stack.enter_context(measure.stubs(*given)) for name, given in FAR.items()}
+    near = stack.enter_context(stubs(indexes=indexes))
+    distant = {name: stack.enter_context(stubs(*given)) for name, given in FAR.items()}
     found: dict[str, Step] = {"packages": partial(packages, made)}
     for side in sides:
         works = (*WORKS, *ALONE) if side is ours else WORKS
@@ -31,9 +32,9 @@ def steps(made: dict[str, Subject], stack: ExitStack, indexes: str, *, quick: bo
         found[f"{work}: cold"] = partial(measure.cold, sides, work, near, 3 if quick else 15)
         found[f"{work}: warm"] = partial(measure.warm, sides, work, near, 5 if quick else 40, drops=5 if quick else 30)
         found[f"{work}: profile"] = partial(measure.profile, ours, work, near)
-        for name, stubs in distant.items():
-            found[f"{work}: warm, {name}"] = partial(measure.warm, sides, work, stubs, 3 if quick else 20, name)
-            found[f"{work}: first, {name}"] = partial(measure.cold, sides, work, stubs, 3 if quick else 10, name)
+        for name, far in distant.items():
+            found[f"{work}: warm, {name}"] = partial(measure.warm, sides, work, far, 3 if quick else 20, name)
+            found[f"{work}: first, {name}"] = partial(measure.cold, sides, work, far, 3 if quick else 10, name)
         if valgrind:
             counted = sides[:2] if quick else sides
             found[f"{work}: instructions"] = partial(measure.instructions, counted, work, near, 4 if quick else 10)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from proof.benchmarks import deployed, measure, subjects
+from proof.benchmarks import deployed, measure, processes, subjects
 from proof.benchmarks.__main__ import prepare_imports
-from proof.benchmarks.measure import Stubs
+from proof.benchmarks.processes import Stubs
 from proof.benchmarks.subjects import ALONE, LEVERS, PEERS, WORKS, Subject
 
 pytestmark = [
@@ -26,7 +26,7 @@ def made() -> dict[str, Subject]:
 
 @pytest.fixture(scope="module")
 def stubs(made: dict[str, Subject]) -> Iterator[Stubs]:
-    with measure.stubs(indexes=deployed.indexes()) as running:
+    with processes.stubs(indexes=deployed.indexes()) as running:
         yield running
 
 
@@ -41,7 +41,7 @@ def stubs(made: dict[str, Subject]) -> Iterator[Stubs]:
 def test_a_subject_does_its_work(made: dict[str, Subject], stubs: Stubs, name: str, work: str) -> None:
     side = made[name] if name in made else replace(LEVERS[name](made["ours"]), name=f"ours: {name}")
     stubs.ask("reset")
-    with measure.process(side, work, stubs.ports) as running:
+    with processes.process(side, work, stubs.ports) as running:
         assert running.ask("cold", 1)["cpu"] > 0
         assert len(running.ask("warm", 2)["spent"]) == 2
     counts = stubs.ask("counts")

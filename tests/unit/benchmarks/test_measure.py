@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import trustme
 
-from proof.benchmarks import measure, report, steps, subjects
+from proof.benchmarks import measure, processes, report, steps, subjects
 from proof.benchmarks.__main__ import Kept
-from proof.benchmarks.measure import Process, interleaved
+from proof.benchmarks.measure import interleaved
+from proof.benchmarks.processes import ROLES, Process
 from proof.benchmarks.subjects import HEADS, LEVERS, PEERS, SHIPPABLE, Subject
 
 HERE = Path(__file__).parent
@@ -56,8 +57,10 @@ def canned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def stubs(*_: str, **__: str) -> Iterator[Canned]:
         yield Canned()
 
-    for name, stand_in in {"Process": Canned, "stubs": stubs, "say": lambda _: None, "CACHE": tmp_path}.items():
-        monkeypatch.setattr(measure, name, stand_in)
+    for module, name, stand_in in (
+        (processes, "Process", Canned), (measure, "Process", Canned), (steps, "stubs", stubs), (measure, "CACHE", tmp_path),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, stand_in)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setattr(subjects, "size", lambda _: (2**20, 2**19))
     monkeypatch.setattr(subjects, "without_bytecode", lambda subject: subject)
@@ -117,7 +120,7 @@ def test_the_driver_reports_what_an_invoke_cost_and_wrong_work_ends_the_run(tmp_
     (tmp_path / "submit_void.py").write_text(HANDLER.replace("STATUS", "200"))
     log = tmp_path / "log"
     log.touch()
-    ports = dict.fromkeys((*measure.ROLES, "datagrams"), 9)
+    ports = dict.fromkeys((*ROLES, "datagrams"), 9)
     process = Process(Subject("ours", tmp_path), "submit", ports, log=str(log))
     cold, warm, profile = process.ask("cold", 1), process.ask("warm", 2), process.ask("profile", 1)
     process.end()
@@ -137,10 +140,10 @@ def test_the_driver_reports_what_an_invoke_cost_and_wrong_work_ends_the_run(tmp_
 def test_the_stubs_count_keep_and_are_late_as_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "stub.pem"))
-    monkeypatch.setattr(measure, "CACHE", tmp_path)
+    monkeypatch.setattr(processes, "CACHE", tmp_path)
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    with measure.stubs("--provider-ms=40") as running:
+    with processes.stubs("--provider-ms=40") as running:
 
         def post(role: str, body: bytes, operation: str = "") -> bytes:
             headers = {"X-Amz-Target": f"DynamoDB_20120810.{operation}"} if operation else {}

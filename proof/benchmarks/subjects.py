@@ -62,8 +62,10 @@ def make(name: str) -> Path:
     """One subject's directory, with byte code."""
     from infra import bundle  # here, because it starts the CDK's Node
 
-    requirements, sources = HERE / f"requirements-{name}.txt", HERE / "peers" / name
-    made_from = [path for path in (Path(__file__), *sorted(sources.rglob("*.py")), requirements) if path.is_file()]
+    requirements = HERE / f"requirements-{name}.txt"
+    sources = [HERE / "peers" / folder for folder in (("by_hand", "floor") if name == "floor" else (name,))]
+    files = [path for folder in sources for path in sorted(folder.rglob("*.py"))]
+    made_from = [path for path in (Path(__file__), *files, requirements) if path.is_file()]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_from)).hexdigest()
     if name == "ours":
         digest = bundle.content_hash()
@@ -80,7 +82,8 @@ def make(name: str) -> Path:
             pinned = ["--target", str(directory), "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)]
             uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-config", "--link-mode", "copy"]
             subprocess.run([*uv, "--python", sys.executable, *pinned], check=True, stdout=sys.stderr)
-        shutil.copytree(sources, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for folder in sources:
+            shutil.copytree(folder, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         bundle.compile_all(directory)
     stamp.write_text(digest)
     return directory

@@ -25,13 +25,8 @@ HERE = Path(__file__).parent
 COLD = {"cpu": 3e6, "wall": 4e6, "init_cpu": 1e6, "init_wall": 3e6}
 WARM = {"spent": [1e6] * measure.BLOCK, "walls": [9e6, 2e6, 3e6], "rss": 2048, "sizes": [5], "calls": {"payments": 40}}
 COUNTS = {
-    "table": 40,
-    "table bytes": 8_000,
-    "provider": 40,
-    "table wire": 5_000,
-    "writes due": 80,
-    "stored ours": 43_000,
-}
+    "table": 40, "table bytes": 8_000, "provider": 40, "table wire": 5_000, "writes due": 80, "stored ours": 43_000,
+}  # fmt: skip
 
 
 class Canned:

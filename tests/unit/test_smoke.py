@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from acceptance import smoke
-from acceptance.probes.account import whose
 from acceptance.rows import Finding, Probe
 from acceptance.smoke import Result
+from acceptance.undo import fill
 from infra import environments
 from infra.environment import Environment
 from infra.environments import ENVIRONMENTS
@@ -21,63 +21,70 @@ from ops import places
 from ops.places import OpsError, Place
 from payments.provider import Provider
 from tests.fakes.account import CALLER, REGION, Account, an_api, reply, stack
+from tests.fakes.account_steps import VECTORS
 
-TEST_ID, LIVE_ID, OTHER_ID = (f"{digit * 8}-51ef-4ef1-80f7-3b44b07b5667" for digit in "abc")
-TEST, PROD = Environment(name="test", pos_id=TEST_ID), Environment(name="prod", pos_id=LIVE_ID)
-KNOWN, UNNAMED = {"test": TEST, "prod": PROD}, Environment(name="test")
-VALUES = {"pos_id": TEST_ID, "api_key": "key-1", "api_secret": "secret-1", "endpoints_key": "endpoints-1"}
-SECRET, NO_SECRET = (
-    json.dumps(VALUES),
-    "ResourceNotFoundException: Secrets Manager can't find the specified secret value",
-)
-FIELDS, PROVIDER = "the secret has its fields (pos_id, api_key, api_secret, endpoints_key)", "the provider accepts them"
+IDS = {
+    name: f"{digit * 8}-51ef-4ef1-80f7-3b44b07b5667" for name, digit in (("test", "a"), ("live", "b"), ("other", "c"))
+}
+SAID = IDS | {
+    "TEST": IDS["test"].upper(),
+    "fields": "the secret has its fields (pos_id, api_key, api_secret, endpoints_key)",
+}
+TEST, PROD = Environment(name="test", pos_id=IDS["test"]), Environment(name="prod", pos_id=IDS["live"])
+ENVIRONMENT = {"test": TEST, "prod": PROD, "unnamed": Environment(name="test")}
+VALUES = {"pos_id": IDS["test"], "api_key": "key-1", "api_secret": "secret-1", "endpoints_key": "endpoints-1"}
+NO_SECRET = "ResourceNotFoundException: Secrets Manager can't find the specified secret value"
+DECODED = {"once": unquote, "twice": lambda path: unquote(unquote(path)), "never": str}
+TAKEN = {"yes": True, "no": False, "unanswered": None}
 OURS = "it is the API of VoidService-test"
-UNUSABLE = "the provider's credentials cannot be used: "
 
 
-@pytest.fixture
-def api() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The address of an API that refuses strangers, and shows the operator the id that `named` makes of a path."""
-    how: dict[str, Any] = {"named": unquote}
+class Api:
+    """It refuses strangers, and shows the operator the order id as it is decoded."""
 
-    def answer(exchange: Exchange) -> None:
+    decode = staticmethod(unquote)
+
+    def answer(self, exchange: Exchange) -> None:
         problem = {"Content-Type": "application/problem+json"}
         if "Authorization" not in exchange.headers:
             return reply(exchange, 403, {"status": 403}, problem)
         if "limit=1" in exchange.path:
             return reply(exchange, 200, {"voids": []})
-        order = how["named"](exchange.path.rpartition("/voids/")[2])
+        order = self.decode(exchange.path.rpartition("/voids/")[2])
         return reply(exchange, 404, {"type": "urn:void-service:problem:not-found", "order_id": order}, problem)
 
-    with an_api(answer) as url:
-        yield url, how
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def url(api: Api) -> Iterator[str]:
+    with an_api(api.answer) as url:
+        yield url
 
 
 type Look = Callable[..., list[Result]]
 
 
 @pytest.fixture
-def look(monkeypatch: pytest.MonkeyPatch, api: tuple[str, dict[str, Any]], account: Account) -> Look:
-    """look(secret, environment, …) -> what was found from inside; the provider says `taken`."""
-    url, how = api
+def look(monkeypatch: pytest.MonkeyPatch, api: Api, url: str, account: Account) -> Look:
+    """look(secret="{", …) -> what was found from inside, if things are as a case of acceptance.toml says."""
 
-    def found(
-        secret: str = SECRET, environment: Environment = TEST, host: str = "127.0.0.1", **more: Any
-    ) -> list[Result]:
-        how.update(more)
-        answer = secret if secret == NO_SECRET else {"SecretString": secret or " "}
+    def found(host: str = "127.0.0.1", **case: Any) -> list[Result]:
+        environment, pos_id = ENVIRONMENT[case.get("environment", "test")], fill(case.get("pos_id", "$test"), SAID)
+        secret = case.get("secret") or json.dumps(VALUES | {"pos_id": pos_id})
+        answer = NO_SECRET if secret == "none" else {"SecretString": secret}
         account.plays(*stack(url), ("secretsmanager", "get_secret_value", answer))
+        vars(api).update(decode=DECODED[case.get("decoded", "once")])
         place = Place(f"VoidService-{environment.name}", REGION, account, CALLER)
         monkeypatch.setattr(places, "deployed", lambda *_: place)
-        monkeypatch.setattr(Provider, "accepts", lambda *_: how.get("taken", True))
-        monkeypatch.setattr(environments, "ENVIRONMENTS", KNOWN)
+        monkeypatch.setattr(Provider, "accepts", lambda *_: TAKEN[case.get("taken", "yes")])
+        monkeypatch.setattr(environments, "ENVIRONMENTS", {"test": TEST, "prod": PROD})
         return [*smoke.look(url.replace("127.0.0.1", host), environment)][5:]
 
     return found
-
-
-def of(pos_id: str) -> str:
-    return json.dumps(VALUES | {"pos_id": pos_id})
 
 
 def test_credentials_of_this_environment_pass(look: Look) -> None:
@@ -86,43 +93,17 @@ def test_credentials_of_this_environment_pass(look: Look) -> None:
     assert not any(value in str(found) for name, value in VALUES.items() if name != "pos_id")
 
 
-FOUND: dict[str, tuple[int, dict[str, Any], tuple[str, str, str]]] = {  # the check, how it is, and what is said of it
-    "the live project's": (4, {"secret": of(LIVE_ID)}, ("FAIL", "they are those of test", f"pos_id '{LIVE_ID}': it is the pos_id of prod")),
-    "another project's": (4, {"secret": of(OTHER_ID)}, ("FAIL", "they are those of test", f"pos_id '{OTHER_ID}': expected '{TEST_ID}'")),
-    "its own": (4, {"secret": of(LIVE_ID), "environment": PROD}, ("ok", "they are those of prod", f"pos_id '{LIVE_ID}'")),
-    "no secret": (3, {"secret": NO_SECRET}, ("FAIL", FIELDS, f"{UNUSABLE}no-value")),
-    **{f"the secret {text!r}": (3, {"secret": text}, ("FAIL", FIELDS, f"{UNUSABLE}malformed"))
-       for text in ("", "{", "[]", '{"pos_id": "x"}', json.dumps(VALUES | {"api_secret": ""}))},
-    "an id decoded twice": (2, {"named": lambda path: unquote(unquote(path))}, (
-        "FAIL", "an order's id comes through the path as it is", "it arrived as ")),
-    "an id not decoded": (2, {"named": lambda path: path}, (
-        "FAIL", "an order's id comes through the path as it is", "it arrived as ")),
-    "refused": (5, {"taken": False}, ("FAIL", PROVIDER, "it refuses them")),
-    "unanswered": (5, {"taken": None}, ("FAIL", PROVIDER, "no answer that says so")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", FOUND)
-def test_what_is_wrong_is_named(look: Look, case: str) -> None:
-    number, how, (verdict, says, why) = FOUND[case]
-    found = look(**how)
-    assert found[number][:2] == (verdict, says)
-    assert found[number][2].startswith(why)
+@pytest.mark.parametrize("case", VECTORS["smoke"]["cases"])
+def test_what_is_wrong_is_named(look: Look, case: dict[str, Any]) -> None:
+    found, number = look(**case), case["check"]
+    *said, why = fill(case["finds"], SAID)
+    assert [*found[number][:2]] == said
+    assert found[number][2] == why or (why.endswith(" as ") and found[number][2].startswith(why))
     assert number != 3 or len(found) == 4  # without a secret nothing more is looked at
 
 
-@pytest.mark.parametrize(("environment", "pos_id", "wrong"), [
-    (TEST, LIVE_ID, "it is the pos_id of prod"), (PROD, TEST_ID, "it is the pos_id of test"),
-    (PROD, TEST_ID.upper(), "it is the pos_id of test"), (TEST, OTHER_ID, f"expected '{TEST_ID}'"),
-    (UNNAMED, LIVE_ID, "it is the pos_id of prod"), (PROD, LIVE_ID, ""),
-    (UNNAMED, OTHER_ID, "nobody can say: set test.pos_id in infra/environments.py"),
-])  # fmt: skip
-def test_another_projects_credentials_are_named(environment: Environment, pos_id: str, wrong: str) -> None:
-    assert whose(pos_id, environment, KNOWN) == wrong
-
-
-def test_behind_another_address_nothing_is_examined(look: Look, api: tuple[str, object], account: Account) -> None:
-    assert look(host="localhost") == [("FAIL", OURS, f"its ApiUrl is {api[0]}")]
+def test_behind_another_address_nothing_is_examined(look: Look, url: str, account: Account) -> None:
+    assert look(host="localhost") == [("FAIL", OURS, f"its ApiUrl is {url}")]
     assert [name for name, _ in account.calls] == ["cloudformation:DescribeStacks"]
 
 
@@ -133,11 +114,9 @@ def failing(error: Exception) -> Callable[..., Any]:
     return fail
 
 
-def test_without_rights_the_environment_is_not_skipped(
-    monkeypatch: pytest.MonkeyPatch, api: tuple[str, object]
-) -> None:
+def test_without_rights_the_environment_is_not_skipped(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setattr(places, "deployed", failing(OpsError("no AWS credentials")))
-    assert [*smoke.look(api[0], TEST)][5:] == [("FAIL", OURS, "no AWS credentials")]
+    assert [*smoke.look(url, TEST)][5:] == [("FAIL", OURS, "no AWS credentials")]
 
 
 def test_what_goes_wrong_is_a_failed_check() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from copy import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,18 +23,18 @@ from receive_webhook import receive
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
-from tests.unit.test_project import ROOT
 from tests.unit.test_settle_voids import Remaining
 
+VECTORS = Path(__file__).parents[2] / "vectors"
 PATHS = {
     path.partition("\n")[0]: path.splitlines()[1:]
-    for path in (ROOT / "tests" / "vectors" / "paths.txt").read_text("utf-8").strip().split("\n\n")[1:]
+    for path in (VECTORS / "paths.txt").read_text("utf-8").strip().split("\n\n")[1:]
 }
 ANSWERS = {
     "lost": say.UNKNOWN, "refused": say.REFUSED, "404": say.NOT_FOUND,
     "throttled": say.THROTTLED, "credentials": say.CREDENTIALS,
 }  # fmt: skip
-RECORDED = ROOT / "tests" / "vectors" / "facts.json"
+RECORDED = VECTORS / "facts.json"
 """Items as these paths ended, at a release: `RECORD=1` writes those of today."""
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 

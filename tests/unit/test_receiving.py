@@ -22,6 +22,7 @@ from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import API_SECRET, OTHER, POS_ID, START, Scene, fields, request, signed
 from tests.fakes.secret import PUBLISHED
+from tests.unit.conftest import plain
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors/financial-line.json").read_text())
 APPLIED, STORED, DUPLICATE, QUARANTINED, FORGED = WebhookOutcome
@@ -120,7 +121,7 @@ MESSAGES: dict[str, tuple[Callable[[Scene], None], object, str, WebhookOutcome, 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "message", "secret", "became", "then"), MESSAGES.values(), ids=MESSAGES)
+@pytest.mark.parametrize(("given", "message", "secret", "became", "then"), MESSAGES.values(), ids=plain(MESSAGES))
 def test_a_message(
     scene: Scene, given: Callable[[Scene], None], message: object, secret: str, became: WebhookOutcome, then: dict[str, Any]
 ) -> None:  # fmt: skip

@@ -44,7 +44,7 @@ Read the record and its webhooks:
 
   curl -sS --aws-sigv4 "aws:amz:{service.region}:execute-api" --user local:local-secret {service.url}/v1/voids/123
 """
-TOKEN = """\
+TOKEN = """
 The same with a token of the sandbox's issuer (shop / shop-secret may submit and read, reader / reader-secret read):
 
   TOKEN=$(curl -sS -u shop:shop-secret -d grant_type=client_credentials {service.sandbox_url}/oauth2/token \

@@ -4,6 +4,7 @@ import base64
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 type Headers = Sequence[tuple[str, str]]
 
@@ -42,8 +43,7 @@ class Request:
         return next((value for name, value in reversed(self.headers) if name.lower() == wanted), None)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     status: int
     headers: list[tuple[str, str]]
     body: bytes

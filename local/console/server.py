@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import urllib3
 
@@ -48,28 +48,24 @@ CONTROL = re.compile(
 DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 
 
-class Page(NamedTuple):
-    """What a browser is answered, whoever serves it."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
+Page = Answer
+"""What a browser is answered, whoever serves it."""
 
 
 def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:
     """Answers what is the console's, and None for everything else, which is the API's. `events`: what has left."""
     pool = urllib3.PoolManager(retries=False, timeout=40)
 
-    def answer(request: Request) -> Answer | None:
+    def answer(request: Request) -> Page | None:
         path, passed_on = request.path, request.path.startswith(f"{PROXY}/")
         if not passed_on and not (request.method in ("GET", "HEAD") and is_page(path)):
             return None
         headers = {name.lower(): value for name, value in request.headers}
         if not is_local(headers) or not is_own_page(request.method, path, headers):
-            return Answer(*refused(HTTPStatus.FORBIDDEN, "only for pages of this address"))
+            return refused(HTTPStatus.FORBIDDEN, "only for pages of this address")
         if path == "/console/events.json":
-            return Answer(*ok(".json", json.dumps(events()).encode()))
-        return Answer(*(_pass_on(pool, sandbox_url, request) if passed_on else page(path, _config(sandbox_url))))
+            return ok(".json", json.dumps(events()).encode())
+        return _pass_on(pool, sandbox_url, request) if passed_on else page(path, _config(sandbox_url))
 
     return answer
 

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,19 +64,12 @@ def _synthesise(kept: Path) -> None:
         cause = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "no word why")
         raise SystemExit(f"The stack could not be synthesised (python -m infra.synth local shows all): {cause.strip()}")
     for asset in assets(partial).values():
-        _zip(asset)
+        shutil.make_archive(str(asset), "zip", asset)
     (partial / "complete").touch()
     try:
         partial.rename(kept)
     except OSError:  # another run was quicker with the same sources
         shutil.rmtree(partial)
-
-
-def _zip(asset: Path) -> None:
-    with zipfile.ZipFile(zipped(asset), "w", zipfile.ZIP_STORED) as archive:  # stored: it only travels over loopback
-        for file in sorted(asset.rglob("*")):
-            if file.is_file():
-                archive.write(file, file.relative_to(asset))
 
 
 def _drop_old(directory: Path) -> None:

@@ -59,12 +59,7 @@ class Instance:
         self.current: Invocation | None = None
         self._server = LoopbackServer(("127.0.0.1", 0), partial(_RuntimeApi, self))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            self.process = start(f"127.0.0.1:{self._server.server_address[1]}")
-        except BaseException:
-            self._server.shutdown()
-            self._server.server_close()
-            raise
+        self.process = start(f"127.0.0.1:{self._server.server_address[1]}")
 
     @property
     def usable(self) -> bool:

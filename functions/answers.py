@@ -64,7 +64,7 @@ ANSWERS: Mapping[Result, Answer] = {
     ),
     Result.WAITS_FOR_OPERATOR: Answer(
         problem="in-progress", submitted=False, retry_after=3600,
-        detail="An operation of an unknown kind stands beside the hold, so nothing is sent. "
+        detail="An operation of an unknown kind is listed beside the hold, so nothing is sent. "
         "An operator has been notified.",
     ),
     Result.TOO_MANY: Answer(

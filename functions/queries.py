@@ -1,7 +1,7 @@
 """One question to the provider about an order: leased, asked once, merged. Whoever asks: settling, a reader, an
 operator.
 
-Promises that an order is only asked about with its own project's credentials, and that a question which learnt nothing
+Promises that an order is only queried with its own project's credentials, and that a question which learnt nothing
 new writes nothing more. Never sends a void.
 """
 

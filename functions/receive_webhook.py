@@ -157,7 +157,7 @@ def _unusable(operation: Operation, proved_by: Credentials) -> str | None:
 
 
 def _kept_text(data: bytes, operation: Operation | None) -> str:
-    """What is kept for a person: the allowed fields or, if unreadable, the text with what looks personal masked."""
+    """What is kept for an operator: the allowed fields or, if unreadable, the text with what looks personal masked."""
     if operation is not None:
         return exact_json.write(dict(operation.fields))
     return mask((_decoded(data) or data).decode("utf-8", "replace")[:LONGEST_QUARANTINE])

@@ -40,7 +40,7 @@ _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"
 
 
 class OpsError(Exception):
-    """What an operator is told instead of a traceback: one clear line."""
+    """What an operator reads instead of a traceback: one clear line."""
 
 
 @dataclass(frozen=True)

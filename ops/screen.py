@@ -40,7 +40,7 @@ def one_line(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a person reads it; amounts keep their digits."""
+    """A value as operators read it; amounts keep their digits."""
     if value is None or isinstance(value, bool):
         return {None: "–", True: "yes", False: "no"}[value]
     if isinstance(value, list):

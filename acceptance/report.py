@@ -57,8 +57,7 @@ def _row(row: Row, finding: Finding | None, at: str | None) -> Document:
 
 def _versions(site: Site) -> dict[str, str | None]:
     """What was accepted, and by what; the project's commit is None outside of git."""
-    updated = site.stack.get("LastUpdatedTime") or site.stack.get("CreationTime")
-    commit = None
+    updated, commit = site.stack.get("LastUpdatedTime") or site.stack.get("CreationTime"), None
     if (git := shutil.which("git")) is not None:
         describe = [git, "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
         commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603 fixed
@@ -102,11 +101,8 @@ def lines(report: Document) -> Iterator[str]:
     for row in contradicted:
         yield f"### `{row['id']}`: {_text(row['question'])}\n\n- assumed: {_text(row['assumed'])}"
         yield f"- depends on it: {', '.join(f'`{file}`' for file in row['depends'])} ({_text(row['rule'])})"
-        yield (
-            f"- do: {_text(row['if_contradicted'])}"
-            + (f"\n- setting: `{row['setting']}`" if row["setting"] else "")
-            + "\n"
-        )
+        setting = f"- setting: `{row['setting']}`\n" if row["setting"] else ""
+        yield f"- do: {_text(row['if_contradicted'])}\n{setting}"
     if report["left_behind"]:
         yield "\n## Left behind: run the same command with --clean\n"
         yield from (f"- {_text(one)}" for one in report["left_behind"])

@@ -34,11 +34,10 @@ ATTEMPTS, AT_ONCE = 3, 50
 
 
 def alarm(site: Site) -> Iterator[Finding]:
-    row, cloudwatch, name = "aws-alarm-delivers", site.client("cloudwatch"), f"{site.place.stack} {HEADING}"
+    cloudwatch, name = site.client("cloudwatch"), f"{site.place.stack} {HEADING}"
     alarms = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     if not alarms:
-        yield not_seen(row, f"there is no alarm {name}: is the stack another version?")
-        return
+        raise OpsError(f"there is no alarm {name}: is the stack another version?")
     asked = {"AlarmName": name, "HistoryItemType": "Action", "StartDate": site.now() - CLOCKS_DIFFER, "MaxRecords": 10}
 
     def actions() -> list[dict[str, Any]]:
@@ -48,15 +47,14 @@ def alarm(site: Site) -> Iterator[Finding]:
         play(site, "ring", {"alarm": name})
         history, _ = site.until("the alarm's history", actions, bool, site.patience.history)
     if not history:
-        yield not_seen(row, "its history names no action yet")
-        return
+        raise OpsError("its history names no action yet")
     summary = str(history[0].get("HistorySummary", ""))
     try:
         data = json.loads(history[0].get("HistoryData", "{}"))
     except ValueError:
         data = {}
     done = data.get("actionState") == "Succeeded" or summary.startswith("Successfully executed")
-    yield judged(row, done, {"summary": summary, "error": str(data.get("error") or "")})
+    yield judged("aws-alarm-delivers", done, {"summary": summary, "error": str(data.get("error") or "")})
 
 
 def rotation(site: Site) -> Iterator[Finding]:

@@ -135,12 +135,11 @@ def shows_void(reply: Reply) -> bool:
 
 
 def second_void(site: Site) -> Iterator[Finding]:
-    row, order = "provider-second-void", site.hold(0)
+    order = site.hold(0)
     if not site.allowed.second_void:
         raise OpsError("only with --allow-second-void: the provider might execute it")
     if site.state.noted(order).get("second") == "sent":
-        yield not_seen(row, "an earlier run was stopped while it was sent: give a fresh hold as the first one")
-        return
+        raise OpsError("an earlier run was stopped while it was sent: give a fresh hold as the first one")
     first = voided_by_service(site, order)
     site.until("the first void to be done", lambda: site.line.query(order), shows_void, site.patience.query)
     site.state.note(order, second="sent")
@@ -151,7 +150,7 @@ def second_void(site: Site) -> Iterator[Finding]:
     known = (first["answer"].get("provider") or {}).get("operation_id")
     same = any(one.get("operation_id") == known for one in again)
     shown = {"answer": line.evidence(second), "voids_listed": len(listed), "same_operation": same}
-    yield judged(row, not again and len(listed) <= 1, shown)
+    yield judged("provider-second-void", not again and len(listed) <= 1, shown)
 
 
 def again(site: Site) -> Iterator[Finding]:

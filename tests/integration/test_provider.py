@@ -42,16 +42,23 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture
-def peer(authority: trustme.CA) -> Iterator[Peer]:
-    peer = Peer(authority.issue_cert("127.0.0.1"))
-    yield peer
-    peer.stop()
+class Line(Peer):
+    """The peer, and the client that knows its address and its authority."""
+
+    provider: Provider
+
+    def send(self, seconds: float = 4) -> AnswerKind:
+        by = {"send_by": within(seconds), "answer_by": within(15)}
+        with contextlib.closing(self.provider.open()) as opening:
+            return self.provider.send_void(opening, CREDENTIALS, "123", "UAH", "10101", **by).kind
 
 
 @pytest.fixture
-def provider(peer: Peer, authority: trustme.CA, tmp_path: Path) -> Provider:
-    return provider_at(peer.port, authority, tmp_path)
+def line(authority: trustme.CA, tmp_path: Path) -> Iterator[Line]:
+    line = Line(authority.issue_cert("127.0.0.1"))
+    line.provider = provider_at(line.port, authority, tmp_path)
+    yield line
+    line.stop()
 
 
 def provider_at(port: int, authority: trustme.CA, folder: Path) -> Provider:
@@ -68,20 +75,13 @@ def within(seconds: float) -> Deadline:
     return Deadline(clock() + round(seconds * 1000), clock)
 
 
-def send(provider: Provider, seconds: float = 4) -> AnswerKind:
-    with contextlib.closing(provider.open()) as opening:
-        return provider.send_void(
-            opening, CREDENTIALS, "123", "UAH", "10101", send_by=within(seconds), answer_by=within(15)
-        ).kind
-
-
 # ---- what is sent ----------------------------------------------------------------------------------------------------
 
 
-def test_a_void_is_exactly_the_signed_bytes(peer: Peer, provider: Provider) -> None:
-    peer.answers(http(VOID))
-    assert send(provider) is SUCCESS
-    (request,) = peer.requests
+def test_a_void_is_exactly_the_signed_bytes(line: Line) -> None:
+    line.answers(http(VOID))
+    assert line.send() is SUCCESS
+    (request,) = line.requests
     head, _, body = request.partition(b"\r\n\r\n")
     lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
     assert head.startswith(b"POST /api/v1/void HTTP/1.1\r\n")
@@ -93,15 +93,13 @@ def test_a_void_is_exactly_the_signed_bytes(peer: Peer, provider: Provider) -> N
     }  # fmt: skip
 
 
-def test_a_query_names_project_and_order_encoded_by_the_plain_scheme_and_has_no_body(
-    peer: Peer, provider: Provider
-) -> None:
+def test_a_query_names_project_and_order_encoded_by_the_plain_scheme_and_has_no_body(line: Line) -> None:
     order_id, project = "INV/2024 №7?#%", replace(CREDENTIALS, pos_id="a/b c")
-    peer.answers(http(json.dumps([make.fields(method="auth", order_id=order_id, pos_id="a/b c")]).encode()))
-    view = provider.get_order(project, order_id, within(10))
+    line.answers(http(json.dumps([make.fields(method="auth", order_id=order_id, pos_id="a/b c")]).encode()))
+    view = line.provider.get_order(project, order_id, within(10))
     assert view is not None
     assert view.shows_hold_alone
-    head = peer.requests[0].decode()
+    head = line.requests[0].decode()
     path = "/api/v1/pos/a%2Fb%20c/orders/INV%2F2024%20%E2%84%967%3F%23%25"
     assert head.startswith(f"GET {path} HTTP/1.1\r\n")
     assert "X-API-AUTH: CPAY fake-key:fake-secret\r\n" in head
@@ -143,11 +141,11 @@ POSTED: dict[str, tuple[bytes, AnswerKind]] = {
 
 @pytest.mark.parametrize(("answer", "kind"), POSTED.values(), ids=POSTED)
 def test_what_cannot_be_trusted_is_unknown_and_is_not_asked_for_again(
-    peer: Peer, provider: Provider, answer: bytes, kind: AnswerKind
+    line: Line, answer: bytes, kind: AnswerKind
 ) -> None:
-    peer.answers(answer)
-    assert send(provider) is kind
-    assert len(peer.requests) == 1
+    line.answers(answer)
+    assert line.send() is kind
+    assert len(line.requests) == 1
 
 
 QUERIED: dict[str, tuple[bytes, int | None]] = {
@@ -161,14 +159,12 @@ QUERIED: dict[str, tuple[bytes, int | None]] = {
 
 
 @pytest.mark.parametrize(("answer", "operations"), QUERIED.values(), ids=QUERIED)
-def test_a_query_without_a_readable_answer_is_none(
-    peer: Peer, provider: Provider, answer: bytes, operations: int | None
-) -> None:
-    peer.answers(answer)
-    view = provider.get_order(CREDENTIALS, "123", within(10))
+def test_a_query_without_a_readable_answer_is_none(line: Line, answer: bytes, operations: int | None) -> None:
+    line.answers(answer)
+    view = line.provider.get_order(CREDENTIALS, "123", within(10))
     assert (None if view is None else len(view.operations)) == operations
-    assert provider.get_order(CREDENTIALS, "123", within(0)) is None
-    assert len(peer.requests) == 1
+    assert line.provider.get_order(CREDENTIALS, "123", within(0)) is None
+    assert len(line.requests) == 1
 
 
 @pytest.mark.parametrize(("answer", "taken"), [
@@ -176,12 +172,10 @@ def test_a_query_without_a_readable_answer_is_none(
     (http(b'{"message": "Invalid pos_id field or credentials", "args": {"code": "S-404"}}', "401 No"), False),
     (b"", None),
 ])  # fmt: skip
-def test_credentials_are_checked_by_one_query_about_no_order(
-    peer: Peer, provider: Provider, answer: bytes, taken: bool | None
-) -> None:
-    peer.answers(answer)
-    assert provider.accepts(CREDENTIALS, within(10)) is taken
-    (request,) = peer.requests
+def test_credentials_are_checked_by_one_query_about_no_order(line: Line, answer: bytes, taken: bool | None) -> None:
+    line.answers(answer)
+    assert line.provider.accepts(CREDENTIALS, within(10)) is taken
+    (request,) = line.requests
     assert request.startswith(f"GET /api/v1/pos/{make.POS_ID}/orders/0 HTTP/1.1\r\n".encode())
     assert b"X-API-AUTH: CPAY fake-key:fake-secret\r\n" in request
 
@@ -193,7 +187,7 @@ def test_credentials_are_checked_by_one_query_about_no_order(
     (b"H", b" "), (OK + b"Content-Length: 9999\r\n\r\n {", b" "), (b"", ANNOUNCED[0]),
 ], ids=["a status line", "a body", "announcements"])  # fmt: skip
 def test_an_answer_that_drips_ends_when_its_time_is_over(
-    peer: Peer, provider: Provider, first: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch
+    line: Line, first: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each piece comes well before the socket's time-out; only the wall time of the whole ends it."""
     monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
@@ -204,13 +198,13 @@ def test_an_answer_that_drips_ends_when_its_time_is_over(
             time.sleep(0.1)
             connection.sendall(piece)
 
-    peer.script = drip
+    line.script = drip
     began = time.monotonic()
-    assert send(provider) is UNKNOWN
+    assert line.send() is UNKNOWN
     assert 0.5 <= time.monotonic() - began < 20
 
 
-def test_an_answer_without_an_end_is_read_no_further_than_the_largest(peer: Peer, provider: Provider) -> None:
+def test_an_answer_without_an_end_is_read_no_further_than_the_largest(line: Line) -> None:
     sent, over = [0], threading.Event()
     piece = b" " * 65_536
 
@@ -223,8 +217,8 @@ def test_an_answer_without_an_end_is_read_no_further_than_the_largest(peer: Peer
         finally:
             over.set()
 
-    peer.script = pour
-    assert send(provider) is UNKNOWN
+    line.script = pour
+    assert line.send() is UNKNOWN
     assert over.wait(60)
     assert sent[0] < 32 * LARGEST_ANSWER, "the rest is what the sockets hold"
 
@@ -244,28 +238,22 @@ def slow_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     answers.set()
 
 
-def test_a_resolver_that_takes_for_ever_delays_no_post(
-    peer: Peer, provider: Provider, slow_resolver: threading.Event
-) -> None:
-    peer.answers(http(VOID))
+def test_a_resolver_that_takes_for_ever_delays_no_post(line: Line, slow_resolver: threading.Event) -> None:
+    line.answers(http(VOID))
     for seconds in (0, 0.3):
         with pytest.raises(NotConnected):
-            send(provider, seconds)
+            line.send(seconds)
     slow_resolver.set()
     time.sleep(0.2)
-    assert all(request == b"" for request in peer.requests), "what resolves later sends nothing"
+    assert all(request == b"" for request in line.requests), "what resolves later sends nothing"
 
 
-def test_nor_a_query_nor_whoever_does_not_need_the_connection(
-    provider: Provider, slow_resolver: threading.Event
-) -> None:
-    provider.open().close()
-    assert provider.get_order(CREDENTIALS, "123", within(0.3)) is None
+def test_nor_a_query_nor_whoever_does_not_need_the_connection(line: Line, slow_resolver: threading.Event) -> None:
+    line.provider.open().close()
+    assert line.provider.get_order(CREDENTIALS, "123", within(0.3)) is None
 
 
-def test_addresses_that_swallow_everything_share_one_time(
-    peer: Peer, provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_addresses_that_swallow_everything_share_one_time(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener whose queue is full accepts nothing and refuses nothing."""
     swallowing = socket.socket()
     swallowing.bind(("127.0.0.1", 0))
@@ -275,11 +263,11 @@ def test_addresses_that_swallow_everything_share_one_time(
         filler.setblocking(False)
         filler.connect_ex(swallowing.getsockname())
     entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-    addresses = [(*entry, swallowing.getsockname())] * 4 + [(*entry, ("127.0.0.1", peer.port))]
+    addresses = [(*entry, swallowing.getsockname())] * 4 + [(*entry, ("127.0.0.1", line.port))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_more: addresses)
     monkeypatch.setattr(module, "CONNECT_SECONDS", 3.0)
-    peer.answers(http(VOID))
-    assert send(provider, seconds=10) is SUCCESS
+    line.answers(http(VOID))
+    assert line.send(seconds=10) is SUCCESS
     for each in (swallowing, *fillers):
         each.close()
 
@@ -324,14 +312,12 @@ def test_each_address_gets_half_of_the_time_that_is_left_and_the_last_one_all(
     assert network.timeouts == timeouts
 
 
-def test_an_answer_may_take_longer_than_a_connection_and_no_body_waits_for_an_acknowledgement(
-    peer: Peer, provider: Provider
-) -> None:
-    peer.answers(http(VOID))
-    with contextlib.closing(provider.open()) as opening:
+def test_an_answer_may_take_longer_than_a_connection_and_no_body_waits_for_an_acknowledgement(line: Line) -> None:
+    line.answers(http(VOID))
+    with contextlib.closing(line.provider.open()) as opening:
         sock = opening.wait(within(20)).sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(20), answer_by=within(15))
+        line.provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(20), answer_by=within(15))
         left = sock.gettimeout()
     assert left is not None
     assert module.CONNECT_SECONDS < left <= asking.ANSWER_SECONDS
@@ -352,22 +338,20 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return pieces
 
 
-def test_nothing_is_sent_on_an_open_connection_once_its_time_is_over(provider: Provider, written: list[bytes]) -> None:
-    with contextlib.closing(provider.open()) as opening:
+def test_nothing_is_sent_on_an_open_connection_once_its_time_is_over(line: Line, written: list[bytes]) -> None:
+    with contextlib.closing(line.provider.open()) as opening:
         assert opening.wait(within(20)).sock is not None
         with pytest.raises(NotConnected):
-            provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(0), answer_by=within(15))
+            line.provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(0), answer_by=within(15))
     assert written == []
 
 
-def test_a_time_that_ends_before_the_first_byte_is_unknown_and_sends_nothing(
-    provider: Provider, written: list[bytes]
-) -> None:
+def test_a_time_that_ends_before_the_first_byte_is_unknown_and_sends_nothing(line: Line, written: list[bytes]) -> None:
     """The deadline is over between the last look at the clock and the request."""
     ticks = iter([0, 0])
     ends = Deadline(1_000, lambda: next(ticks, 1_000))
-    with contextlib.closing(provider.open()) as opening:
-        answer = provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(20), answer_by=ends)
+    with contextlib.closing(line.provider.open()) as opening:
+        answer = line.provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(20), answer_by=ends)
     assert answer.kind is UNKNOWN
     assert next(ticks, None) is None, "the clock was looked at"
     assert written == []
@@ -416,42 +400,38 @@ def test_a_connection_that_fails_gets_no_request_and_its_kind_is_known_at_once(
 
 
 @pytest.mark.parametrize("header", ["Connection: keep-alive", "Connection: close"])
-def test_each_post_has_a_connection_of_its_own_and_the_next_resumes_the_tls_session(
-    peer: Peer, provider: Provider, header: str
-) -> None:
+def test_each_post_has_a_connection_of_its_own_and_the_next_resumes_the_tls_session(line: Line, header: str) -> None:
     reused: list[bool | None] = []
 
     def answer(connection: ssl.SSLSocket) -> None:
         reused.append(connection.session_reused)
         connection.sendall(http(VOID, "200 OK", header))
 
-    peer.script = answer
-    assert [send(provider) for _ in range(3)] == [SUCCESS] * 3
+    line.script = answer
+    assert [line.send() for _ in range(3)] == [SUCCESS] * 3
     assert reused == [False, True, True]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_peer_that_answers_a_resumption_with_an_alert_is_reached_again(
-    peer: Peer, provider: Provider, version: ssl.TLSVersion
-) -> None:
-    peer.context.maximum_version = version
-    peer.answers(http(VOID))
-    assert send(provider) is SUCCESS
-    peer.alerts_at_resumption = True
-    assert [send(provider) for _ in range(2)] == [SUCCESS] * 2
-    assert provider.get_order(CREDENTIALS, "123", within(5)) is not None
-    assert peer.resumptions == [False, *[True, False] * 3]
-    assert len(peer.requests) == 4, "each was sent once"
+def test_a_peer_that_answers_a_resumption_with_an_alert_is_reached_again(line: Line, version: ssl.TLSVersion) -> None:
+    line.context.maximum_version = version
+    line.answers(http(VOID))
+    assert line.send() is SUCCESS
+    line.alerts_at_resumption = True
+    assert [line.send() for _ in range(2)] == [SUCCESS] * 2
+    assert line.provider.get_order(CREDENTIALS, "123", within(5)) is not None
+    assert line.resumptions == [False, *[True, False] * 3]
+    assert len(line.requests) == 4, "each was sent once"
 
 
-def test_a_session_is_no_proof_for_another_peer(peer: Peer, provider: Provider) -> None:
+def test_a_session_is_no_proof_for_another_peer(line: Line) -> None:
     """The same address, later served by somebody without the certificate: nothing is sent."""
-    peer.answers(http(VOID))
-    assert send(provider) is SUCCESS
+    line.answers(http(VOID))
+    assert line.send() is SUCCESS
     impostor = Peer(trustme.CA().issue_cert("127.0.0.1"))
-    provider._port = impostor.port
+    line.provider._port = impostor.port
     with pytest.raises(NotConnected):
-        send(provider)
+        line.send()
     assert impostor.requests == []
     impostor.stop()
 
@@ -470,7 +450,7 @@ def test_the_provider_is_reached_at_its_host_and_port(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("trusted", [True, False])
 @pytest.mark.parametrize("where", ["the asset", "the system"])
 def test_without_a_file_the_authorities_of_the_asset_are_trusted_or_else_the_systems(
-    peer: Peer, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, trusted: bool
+    line: Line, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, trusted: bool
 ) -> None:
     mine, none = tmp_path / "mine", tmp_path / "none"
     for folder, issuer in ((mine, authority), (none, trustme.CA())):
@@ -481,8 +461,8 @@ def test_without_a_file_the_authorities_of_the_asset_are_trusted_or_else_the_sys
     chosen, other = (mine, none) if trusted else (none, mine)
     monkeypatch.setattr(module, "ROOTS", chosen if where == "the asset" else tmp_path / "missing")
     monkeypatch.setenv("SSL_CERT_FILE", str((chosen if where == "the system" else other) / "authority.pem"))
-    provider = Provider(ProviderSettings(f"https://127.0.0.1:{peer.port}", Scheme.PLAIN, None), URL)
-    peer.answers(http(VOID))
+    line.provider = Provider(ProviderSettings(f"https://127.0.0.1:{line.port}", Scheme.PLAIN, None), URL)
+    line.answers(http(VOID))
     with contextlib.nullcontext() if trusted else pytest.raises(NotConnected):
-        assert send(provider) is SUCCESS
-    assert len(peer.requests) == int(trusted)
+        assert line.send() is SUCCESS
+    assert len(line.requests) == int(trusted)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,53 +28,62 @@ from tests.integration.client import eventually
 ROOT = Path(__file__).resolve().parents[2]
 
 type Rows = dict[str, Any]
-type Accept = Callable[..., tuple[int, Rows]]
+
+
+@dataclass
+class Acceptance:
+    """The command, as it runs against the local run; what it writes, and what it leaves."""
+
+    service: Service
+    sandbox: Callable[..., Any]
+    out: Path
+
+    @property
+    def port(self) -> list[str]:
+        return ["--port", str(urlsplit(self.service.url).port)]
+
+    def run(self, *arguments: str) -> tuple[int, Rows]:
+        """run("--only", "provider-fee") -> exit code, and the rows of the report by their id."""
+        code = command.main([*self.port, "--out", str(self.out), "--again", *arguments])
+        return code, {row["id"]: row for row in self.written("report.json")["rows"]}
+
+    def written(self, name: str) -> Any:
+        return json.loads((self.out / name).read_text(encoding="utf-8"))
+
+    def differs(self, *names: str) -> None:
+        self.sandbox("PUT", "/settings", {"differs": names})
+
+    def denied(self) -> list[str]:
+        """The roles of functions from which an acceptance has taken rights."""
+        iam = self.service.client("iam")
+        roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if "Functions" in role["RoleName"]]
+        return [role for role in roles if MARK in iam.list_role_policies(RoleName=role)["PolicyNames"]]
 
 
 @pytest.fixture
-def accept(service: Service, tmp_path: Path) -> Accept:
-    """accept("--only", "provider-fee") -> exit code, and the rows of the report by their id."""
-
-    def run(*arguments: str) -> tuple[int, Rows]:
-        port = str(urlsplit(service.url).port)
-        code = command.main(["--port", port, "--out", str(tmp_path), "--again", *arguments])
-        report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-        return code, {row["id"]: row for row in report["rows"]}
-
-    return run
-
-
-@pytest.fixture
-def differing(sandbox: Callable[..., Any]) -> Iterator[Callable[..., None]]:
-    yield lambda *names: sandbox("PUT", "/settings", {"differs": names})
+def acceptance(service: Service, sandbox: Callable[..., Any], tmp_path: Path) -> Iterator[Acceptance]:
+    yield Acceptance(service, sandbox, tmp_path)
     sandbox("PUT", "/settings", {"differs": [], "listening": True})
 
 
-def denied(service: Service) -> list[str]:
-    """The roles of functions from which an acceptance has taken rights."""
-    iam = service.client("iam")
-    roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if "Functions" in role["RoleName"]]
-    return [role for role in roles if MARK in iam.list_role_policies(RoleName=role)["PolicyNames"]]
-
-
-# What it says
+# ---- what it says ----------------------------------------------------------------------------------------------------
 
 
 def test_everything_is_confirmed_or_out_of_reach_here_and_nothing_is_left(
-    accept: Accept, service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    acceptance: Acceptance, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, rows = accept("--allow-second-void")
+    _, rows = acceptance.run("--allow-second-void")
     provider = {name: row["verdict"] for name, row in rows.items() if name.startswith("provider-")}
     assert provider == dict.fromkeys((row.id for row in ROWS if row.id.startswith("provider-")), "confirmed")
     assert [name for name, row in rows.items() if row["verdict"] == "contradicted"] == []
     for row in rows.values():
         assert row["verdict"] != "not seen" or row["why"].startswith("the local run cannot say: "), row
-    assert denied(service) == []
-    assert json.loads((tmp_path / "state.json").read_text())["made"] == []
+    assert (acceptance.denied(), acceptance.written("state.json")["made"]) == ([], [])
     printed = capsys.readouterr()
-    written = "".join(file.read_text(encoding="utf-8") for file in tmp_path.iterdir()) + printed.out + printed.err
+    files = "".join(file.read_text(encoding="utf-8") for file in acceptance.out.iterdir())
     secrets = [CREDENTIALS[name] for name in ("api_key", "api_secret", "endpoints_key")]
-    assert [one for one in (*secrets, service.secret_key, "Traceback") if one in written] == []
+    never = (*secrets, acceptance.service.secret_key, "Traceback")
+    assert [one for one in never if one in files + printed.out + printed.err] == []
 
 
 # In one run differ what does not hide each other; each is noticed by its own row.
@@ -89,14 +99,12 @@ DIFFERING = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("names", DIFFERING)
-def test_a_provider_that_differs_is_noticed(accept: Accept, differing: Callable[..., None], names: str) -> None:
-    differing(*names.split())
-    only = ",".join(f"provider-{name}" for name in names.split())
-    code, rows = accept("--allow-second-void", "--only", only)
-    unnoticed = {name: rows[f"provider-{name}"] for name in names.split()
-                 if rows[f"provider-{name}"]["verdict"] != "contradicted"}  # fmt: skip
-    assert unnoticed == {}
+@pytest.mark.parametrize("names", DIFFERING, ids=lambda names: names[:40])
+def test_a_provider_that_differs_is_noticed(acceptance: Acceptance, names: str) -> None:
+    acceptance.differs(*names.split())
+    wanted = [f"provider-{name}" for name in names.split()]
+    code, rows = acceptance.run("--allow-second-void", "--only", ",".join(wanted))
+    assert {name: rows[name] for name in wanted if rows[name]["verdict"] != "contradicted"} == {}
     assert code == command.CONTRADICTED
 
 
@@ -104,10 +112,10 @@ def test_each_way_to_differ_is_tried() -> None:
     assert sorted(" ".join(DIFFERING).split()) == sorted(DIFFERENCES)
 
 
-def test_the_report_for_people_says_what_to_do(accept: Accept, differing: Callable[..., None], tmp_path: Path) -> None:
-    differing("post-plain")
-    accept("--only", "provider-post-plain")
-    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+def test_the_report_for_people_says_what_to_do(acceptance: Acceptance) -> None:
+    acceptance.differs("post-plain")
+    acceptance.run("--only", "provider-post-plain")
+    text = (acceptance.out / "report.md").read_text(encoding="utf-8")
     assert "## Contradicted: somebody must act" in text
     assert 'setting: `infra/environments.py: provider_scheme="CPAY-HMAC"`' in text
     assert "no word about either of them" in text
@@ -124,34 +132,35 @@ def test_what_it_looks_up_in_a_stack_is_in_the_template() -> None:
     assert outputs <= set(template["Outputs"])
 
 
-# Bad input
+# ---- bad input -------------------------------------------------------------------------------------------------------
 
 
-def test_a_provider_out_of_reach_is_a_row(accept: Accept, sandbox: Callable[..., Any], differing: object) -> None:
-    sandbox("PUT", "/settings", {"listening": False})
-    _, rows = accept("--only", "provider-")
+def test_a_provider_out_of_reach_is_a_row(acceptance: Acceptance) -> None:
+    acceptance.sandbox("PUT", "/settings", {"listening": False})
+    _, rows = acceptance.run("--only", "provider-")
     assert {row["verdict"] for row in rows.values()} == {"not seen"}
     assert "no answer from 127.0.0.1" in rows["provider-get-plain"]["why"]
 
 
-def test_holds_that_cannot_be_used_are_rows(accept: Accept, order: str, sandbox: Callable[..., Any]) -> None:
-    _, rows = accept("--only", "provider-", "--holds", ",".join(uuid.uuid4().hex for _ in range(3)))
+def test_holds_that_cannot_be_used_are_rows(acceptance: Acceptance, order: str) -> None:
+    _, rows = acceptance.run("--only", "provider-", "--holds", ",".join(uuid.uuid4().hex for _ in range(3)))
     for name in ("provider-fee", "provider-webhook-again", "provider-comment-limit", "provider-wrong-currency"):
         assert "the provider knows no hold of the order" in rows[name]["why"], rows[name]
     assert rows["provider-get-plain"]["verdict"] == "confirmed"
-    sandbox("POST", f"/orders/{order}/capture")
-    _, rows = accept("--only", "provider-fee,provider-webhook-again,provider-comment-limit", "--holds", order)
-    for name, why in (("fee", "is over already (capture)"), ("webhook-again", "it needs a second hold"),
-                      ("comment-limit", "it needs a third hold")):  # fmt: skip
-        assert why in rows[f"provider-{name}"]["why"]
+    acceptance.sandbox("POST", f"/orders/{order}/capture")
+    names, whys = (
+        ("fee", "webhook-again", "comment-limit"),
+        ("is over already (capture)", "needs a second", "needs a third"),
+    )
+    _, rows = acceptance.run("--only", ",".join(f"provider-{name}" for name in names), "--holds", order)
+    assert all(why in rows[f"provider-{name}"]["why"] for name, why in zip(names, whys, strict=True)), rows
 
 
-def test_a_hold_is_voided_once_however_often_it_is_examined(
-    accept: Accept, order: str, sandbox: Callable[..., Any]
-) -> None:
+def test_a_hold_is_voided_once_however_often_it_is_examined(acceptance: Acceptance, order: str) -> None:
     for _ in range(2):
-        assert accept("--only", "provider-fee", "--holds", order)[1]["provider-fee"]["verdict"] == "confirmed"
-    assert sandbox("GET", f"/orders/{order}")["voids_received"] == 1
+        _, rows = acceptance.run("--only", "provider-fee", "--holds", order)
+        assert rows["provider-fee"]["verdict"] == "confirmed"
+    assert acceptance.sandbox("GET", f"/orders/{order}")["voids_received"] == 1
 
 
 def test_no_local_run_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,50 +168,43 @@ def test_no_local_run_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> Non
     assert "start it with `make run`" in capsys.readouterr().err
 
 
-# Stopped in the middle
+# ---- stopped in the middle -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def stopped(service: Service, tmp_path: Path, order: str, sandbox: Callable[..., Any]) -> Callable[[int], int]:
+def stopped(acceptance: Acceptance, number: int) -> int:
     """Stop a run by this signal while receive_webhook has lost its rights; its exit code."""
-    second = uuid.uuid4().hex
-    sandbox("POST", "/holds", {"order_id": second, "amount": 1, "currency": "UAH"})
-    sandbox("PUT", f"/faults/{second}", {"webhook": "none"})  # so that it waits
-
-    def stop(number: int) -> int:
-        arguments = ["--port", str(urlsplit(service.url).port), "--out", str(tmp_path), "--holds", f"{order},{second}"]
-        run = subprocess.Popen(
-            [sys.executable, "-m", "acceptance", "--only", "provider-webhook-again", *arguments],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        eventually(lambda: sandbox("GET", f"/orders/{second}")["voids_received"], bool, 30)
-        assert denied(service)
-        run.send_signal(number)
-        output, _ = run.communicate(timeout=30)
-        assert "Traceback" not in output
-        return run.returncode
-
-    return stop
+    holds, sandbox = [uuid.uuid4().hex for _ in range(2)], acceptance.sandbox
+    for hold in holds:
+        sandbox("POST", "/holds", {"order_id": hold, "amount": 1, "currency": "UAH"})
+    sandbox("PUT", f"/faults/{holds[1]}", {"webhook": "none"})  # so that it waits
+    arguments = [*acceptance.port, "--out", str(acceptance.out), "--holds", ",".join(holds)]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "acceptance", "--only", "provider-webhook-again", *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    eventually(lambda: sandbox("GET", f"/orders/{holds[1]}")["voids_received"], bool, 30)
+    assert acceptance.denied()
+    run.send_signal(number)
+    output, _ = run.communicate(timeout=30)
+    assert "Traceback" not in output
+    return run.returncode
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
-def test_an_interrupted_run_leaves_nothing(
-    stopped: Callable[[int], int], service: Service, tmp_path: Path, number: int
-) -> None:
-    assert stopped(number) == command.INTERRUPTED
-    assert denied(service) == []
-    assert json.loads((tmp_path / "state.json").read_text())["made"] == []
-    assert json.loads((tmp_path / "report.json").read_text())["rows"][0]["verdict"] == "not seen"
+def test_an_interrupted_run_leaves_nothing(acceptance: Acceptance, number: int) -> None:
+    assert stopped(acceptance, number) == command.INTERRUPTED
+    assert (acceptance.denied(), acceptance.written("state.json")["made"]) == ([], [])
+    assert acceptance.written("report.json")["rows"][0]["verdict"] == "not seen"
 
 
 def test_what_a_killed_run_left_is_seen_without_its_state_and_taken_back_with_it(
-    stopped: Callable[[int], int], service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    acceptance: Acceptance, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stopped(signal.SIGKILL)
-    assert denied(service) != []
-    arguments = ["--port", str(urlsplit(service.url).port), "--clean"]
-    assert command.main([*arguments, "--out", str(tmp_path / "elsewhere")]) == 1
+    stopped(acceptance, signal.SIGKILL)
+    assert acceptance.denied() != []
+    clean = [*acceptance.port, "--clean", "--out"]
+    assert command.main([*clean, str(acceptance.out / "elsewhere")]) == 1
     assert f"left: the policy {MARK} of the role" in capsys.readouterr().out
-    assert command.main([*arguments, "--out", str(tmp_path)]) == 0
-    assert denied(service) == []
+    assert command.main([*clean, str(acceptance.out)]) == 0
+    assert acceptance.denied() == []
     assert "Nothing of an acceptance is left" in capsys.readouterr().out

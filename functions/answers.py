@@ -5,7 +5,7 @@ One row of `ANSWERS` is everything about a result. Docs: openapi.json.
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from payments import exact_json
 from payments.claims import Result
@@ -256,9 +256,10 @@ def _webhook(webhook: StoredWebhook) -> dict[str, object]:
     }
 
 
-def provider_words(record: Mapping[str, object]) -> dict[str, object]:
-    """The provider's own code and text of a record, as far as it gave them."""
-    return {name: record[name] for name in ("provider_code", "provider_message") if record[name] is not None}
+def in_problem(record: Mapping[str, object]) -> dict[str, Any]:
+    """What a problem shows of a record: the whole, and the provider's own code and text beside it."""
+    words = {name: record[name] for name in ("provider_code", "provider_message")}
+    return {"order_id": record["order_id"], "void": record, **words}
 
 
 def _value(member: FailureReason | End | None) -> str | None:

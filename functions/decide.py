@@ -7,21 +7,9 @@ that nothing is ever sent to the provider because of it but a query.
 from typing import NamedTuple
 
 import cold_start  # first: it turns the garbage collector off
-from answers import ANSWERS, revision_of, void_record, with_webhooks
-from lambda_http import (
-    BadRequest,
-    GatewayEvent,
-    JsonCall,
-    Response,
-    Unavailable,
-    json_call,
-    lambda_handler,
-    order_id,
-    problem,
-    respond,
-    unknown_fields,
-    violations,
-)
+import lambda_http
+from answers import ANSWERS, in_problem, revision_of, void_record, with_webhooks
+from lambda_http import GatewayEvent, JsonCall, Response
 from payments import exact_json
 from payments.claims import Result, may_decide
 from payments.deadline import Deadline
@@ -31,7 +19,7 @@ from payments.secret import SecretError
 from payments.store import Merged, StoreError
 from queries import find, query
 from systems import Systems, systems
-from telemetry import count, count_changes, count_store_error, logger, report_crash
+from telemetry import count, count_changes, count_store_error, logger, named, report_crash
 
 DECIDE_SECONDS = 19.0
 LARGEST_BODY = 8_192
@@ -60,15 +48,19 @@ class Decided(NamedTuple):
     """Why the decision could not be written; it may be all the same, and its repetition tells."""
 
 
-@lambda_handler(Unavailable("not-sent", "Nothing was decided; the same decision may be repeated.", retry_after=5))
+@lambda_http.lambda_handler(
+    lambda_http.REPEAT_LATER._replace(consequence="Nothing was decided; the same decision may be repeated.")
+)
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
-    name, wanted = order_id(event), read_decision(json_call(event, LARGEST_BODY))
+    name, wanted = lambda_http.order_id(event), read_decision(lambda_http.json_call(event, LARGEST_BODY))
     outside = systems()
     deadline = outside.deadline(DECIDE_SECONDS)
     order = find(outside, name, deadline)
     if order is None:
-        return problem(event, "not-found", "No void was requested or reported for this order.", order_id=name)
+        return lambda_http.problem(
+            event, "not-found", "No void was requested or reported for this order.", order_id=name
+        )
     decided = decide(outside, order, wanted, deadline)
     _observe(decided, wanted)
     return _respond(event, decided, outside.now())
@@ -81,21 +73,15 @@ def read_decision(call: JsonCall) -> Wanted:
     is_revision = (
         isinstance(revision, str) and len(revision) == REVISION_DIGITS and set(revision) <= set("0123456789abcdef")
     )
+    is_note = exact_json.is_text(note, LONGEST_NOTE) and note.strip() != ""
     rules = {
         "decision": None if value.get("decision") in words else f"must be {', '.join(words)}",
         "revision": None if is_revision else "must be the `revision` of the record that was read",
-        "note": None if _is_note(note) else f"must be text of 1 to {LONGEST_NOTE} characters",
-        **unknown_fields(value, FIELDS),
+        "note": None if is_note else f"must be text of 1 to {LONGEST_NOTE} characters",
+        **lambda_http.unknown_fields(value, FIELDS),
     }
-    errors = violations(rules)
-    if errors:
-        raise BadRequest("invalid-request", "The decision breaks the rules listed in `errors`.", errors)
+    lambda_http.obey("The decision breaks the rules listed in `errors`.", rules)
     return Wanted(Word(value["decision"]), value["revision"], value["note"], call.caller)
-
-
-def _is_note(note: object) -> bool:
-    is_text = isinstance(note, str) and note.strip() != "" and note == exact_json.without_surrogates(note)
-    return is_text and len(str(note)) <= LONGEST_NOTE
 
 
 def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -> Decided:
@@ -159,20 +145,22 @@ def _with_decision(order: Order, wanted: Wanted, now: int) -> Order:
 
 def _respond(event: GatewayEvent, decided: Decided, now: int) -> Response:
     if decided.unwritten is not None:
-        return problem(event, "outcome-unknown", "The decision may be written or not. Repeat it: that is safe.")
+        return lambda_http.problem(
+            event, "outcome-unknown", "The decision may be written or not. Repeat it: that is safe."
+        )
     if decided.result is Result.DECIDED:
-        extra = {"Idempotency-Replayed": "true"} if decided.replayed else {}
-        return respond(200, with_webhooks(decided.order, now), extra)
-    answer, extra = ANSWERS[decided.result], {}
-    newest, detail = decided.order.facts.newest, answer.detail
+        replayed = "true" if decided.replayed else None
+        return lambda_http.respond(200, with_webhooks(decided.order, now), {"Idempotency-Replayed": replayed})
+    answer, newest, wait = ANSWERS[decided.result], decided.order.facts.newest, None
+    detail = answer.detail
     if decided.result is Result.IN_PROGRESS and newest is not None:
-        extra["Retry-After"] = str(max(1, -(-(newest.window_until - now) // 1000)))
+        wait = max(1, -(-(newest.window_until - now) // 1000))
         detail = "The void that was requested may still arrive at the provider. Decide when its window is over."
-    return problem(event, answer.problem, detail, record=void_record(decided.order, now), extra=extra)
+    record = void_record(decided.order, now)
+    return lambda_http.problem(event, answer.problem, detail, {"Retry-After": wait}, **in_problem(record))
 
 
 def _observe(decided: Decided, wanted: Wanted) -> None:
-    void = decided.order.void
     logger.info(
         "void decided",
         order_id=decided.order.order_id,
@@ -180,8 +168,7 @@ def _observe(decided: Decided, wanted: Wanted) -> None:
         by=wanted.by,
         result=decided.result.value if decided.unwritten is None else "outcome-unknown",
         replayed=decided.replayed,
-        state=void.state.value if void is not None else None,
-        reason=void.reason.value if void is not None and void.reason is not None else None,
+        **named(decided.order.void),
     )
     for write in decided.writes:
         count_changes(write.before.void, write.after.void)

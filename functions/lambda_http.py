@@ -5,11 +5,11 @@ Promises that bad input is refused with all its violations at once, and that no 
 
 import base64
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from answers import PROBLEMS, provider_words
+from answers import PROBLEMS
 from payments import exact_json, settings
 from payments.messages import wrong_order_id
 from payments.secret import SecretError
@@ -85,9 +85,8 @@ def _unavailable(event: GatewayEvent, how: Unavailable, error: SettingsError | S
             count_store_error(error)
     if how.metric is not None:
         count(how.metric)
-    extra = {"Retry-After": str(how.retry_after)} if how.retry_after is not None else None
     detail = f"The {what} was out of reach or unusable. {how.consequence}"
-    return problem(event, how.problem, detail, extra=extra)
+    return problem(event, how.problem, detail, {"Retry-After": how.retry_after})
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -105,31 +104,20 @@ def caller(event: GatewayEvent) -> str | None:
     A session's name may be a person's: it is left out.
     """
     context = event.get("requestContext") or {}
-    claims = _claims(context.get("authorizer"))
+    authorizer = context.get("authorizer") or {}
+    # Where API Gateway puts the claims of a token for a REST API is not documented, so both known places are read.
+    claims = authorizer.get("claims", (authorizer.get("jwt") or {}).get("claims"))
     if claims is not None:
-        return _client(claims)
+        allowed = settings.tokens(os.environ)
+        client = claims.get(allowed.claim)
+        if client not in allowed.callers:
+            # A token lives on after its client was taken off the list: the list decides.
+            raise BadRequest("unauthenticated", "This client may not use the service.")
+        return f"{claims.get('iss')}#{client}"
     arn = (context.get("identity") or {}).get("userArn")
     if not isinstance(arn, str):
         return None
     return "/".join(arn.split("/")[:-1]) if ":assumed-role/" in arn else arn
-
-
-def _claims(authorizer: object) -> Mapping[str, Any] | None:
-    """A token's claims: where API Gateway puts those of a REST API is not documented, so both known places are read."""
-    if not isinstance(authorizer, Mapping):
-        return None
-    inner = authorizer.get("jwt")
-    claims = (inner if isinstance(inner, Mapping) else authorizer).get("claims")
-    return claims if isinstance(claims, Mapping) else None
-
-
-def _client(claims: Mapping[str, Any]) -> str:
-    allowed = settings.tokens(os.environ)
-    client = claims.get(allowed.claim)
-    if not isinstance(client, str) or client not in allowed.callers:
-        # A token lives on after its client was taken off the list: the list decides.
-        raise BadRequest("unauthenticated", "This client may not use the service.")
-    return f"{claims.get('iss')}#{client}"
 
 
 class JsonCall(NamedTuple):
@@ -142,7 +130,7 @@ class JsonCall(NamedTuple):
 
 def json_call(event: GatewayEvent, largest: int) -> JsonCall:
     """Raises BadRequest unless the body is one JSON object in UTF-8 of at most `largest` bytes."""
-    raw = body(event, largest)
+    who, keys, raw = caller(event), headers(event, "idempotency-key"), body(event, largest)
     if media_type(event) != "application/json" or headers(event, "content-encoding"):
         raise BadRequest("unsupported-media-type", "Send application/json in UTF-8, not compressed.")
     if "\ufffd".encode() in raw:
@@ -157,20 +145,23 @@ def json_call(event: GatewayEvent, largest: int) -> JsonCall:
     except exact_json.Unreadable:
         raise BadRequest("invalid-request", "The body is not JSON in UTF-8.") from None
     if not isinstance(value, dict):
-        wrong = [{"pointer": "", "detail": "must be an object"}]
-        raise BadRequest("invalid-request", "The body must be a JSON object.", wrong)
-    return JsonCall(value, headers(event, "idempotency-key"), caller(event))
+        raise BadRequest(
+            "invalid-request", "The body must be a JSON object.", [{"pointer": "", "detail": "must be an object"}]
+        )
+    return JsonCall(value, keys, who)
 
 
-def unknown_fields(value: Mapping[str, Any], known: set[str]) -> dict[str, str]:
+def unknown_fields(value: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
     """The rule that each unknown field breaks, by its name as a JSON pointer: shortened and escaped."""
-    names = [exact_json.without_surrogates(name[:64]) for name in sorted(value.keys() - known)]
+    names = [exact_json.without_surrogates(name[:64]) for name in sorted(value.keys() - set(known))]
     return {name.replace("~", "~0").replace("/", "~1"): "is not a field of this request" for name in names}
 
 
-def violations(rules: Mapping[str, str | None]) -> list[Violation]:
-    """The rules that are broken."""
-    return [{"pointer": f"/{name}", "detail": rule} for name, rule in rules.items() if rule is not None]
+def obey(detail: str, rules: Mapping[str, str | None]) -> None:
+    """Raises BadRequest with all the rules that are broken at once."""
+    errors = [{"pointer": f"/{name}", "detail": rule} for name, rule in rules.items() if rule is not None]
+    if errors:
+        raise BadRequest("invalid-request", detail, errors)
 
 
 def headers(event: GatewayEvent, name: str) -> list[str]:
@@ -222,13 +213,10 @@ def body(event: GatewayEvent, largest: int) -> bytes:
 
 def order_id(event: GatewayEvent) -> str:
     """The order named by the path, which API Gateway passes as it was sent: percent-encoded. Raises BadRequest."""
-    try:
-        name = unquote_to_bytes(str((event.get("pathParameters") or {}).get("order_id") or "")).decode("utf-8")
-        wrong = wrong_order_id(name)
-    except UnicodeDecodeError:
-        wrong = "must be percent-encoded UTF-8"
-    if wrong is not None:
-        raise BadRequest("invalid-request", "The path is wrong.", [{"pointer": "/order_id", "detail": wrong}])
+    raw = unquote_to_bytes(str((event.get("pathParameters") or {}).get("order_id") or ""))
+    name = raw.decode("utf-8", "replace")
+    is_utf8 = name.encode() == raw
+    obey("The path is wrong.", {"order_id": wrong_order_id(name) if is_utf8 else "must be percent-encoded UTF-8"})
     return name
 
 
@@ -241,9 +229,9 @@ def query(event: GatewayEvent, name: str) -> str | None:
 # ---- answering -------------------------------------------------------------------------------------------------------
 
 
-def respond(status: int, value: object, extra: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer."""
-    return _response(status, "application/json", exact_json.write(value), extra)
+def respond(status: int, value: object, extra: Mapping[str, object] | None = None) -> Response:
+    """A JSON answer; of the `extra` headers those that have a value."""
+    return _response(status, "application/json", value, extra)
 
 
 def empty(status: int) -> Response:
@@ -255,33 +243,25 @@ def problem(
     event: GatewayEvent,
     name: str,
     detail: str,
-    *,
-    errors: list[Violation] | None = None,
-    record: Mapping[str, object] | None = None,
-    order_id: str | None = None,
+    extra: Mapping[str, object] | None = None,
     status: int | None = None,
-    extra: Mapping[str, str] | None = None,
+    **more: object,
 ) -> Response:
     """A problem document (RFC 9457); `status` where it differs from the problem's usual one."""
     usual, title = PROBLEMS[name]
-    status = status or usual
-    document: dict[str, object] = {
+    document = {
         "type": f"urn:void-service:problem:{name}",
         "title": title,
-        "status": status,
+        "status": status or usual,
         "detail": detail,
         "request_id": request_id(event),
+        **{member: value for member, value in more.items() if value is not None},
     }
-    if order_id is not None:
-        document["order_id"] = order_id
-    if errors:
-        document["errors"] = errors
-    if record is not None:
-        document |= {"order_id": record["order_id"], "void": record, **provider_words(record)}
-    return _response(status, "application/problem+json", exact_json.write(document), extra)
+    return _response(status or usual, "application/problem+json", document, extra)
 
 
-def _response(status: int, kind: str, text: str, extra: Mapping[str, str] | None) -> Response:
+def _response(status: int, kind: str, value: object, extra: Mapping[str, object] | None) -> Response:
+    headers = {name: str(value) for name, value in (extra or {}).items() if value is not None}
     # Payment data: neither a proxy nor a browser may keep it.
-    fixed = {"Content-Type": kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return {"statusCode": status, "headers": {**fixed, **(extra or {})}, "body": text, "isBase64Encoded": False}
+    headers |= {"Content-Type": kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return {"statusCode": status, "headers": headers, "body": exact_json.write(value), "isBase64Encoded": False}

@@ -7,20 +7,9 @@ from datetime import date
 from typing import get_args
 
 import cold_start  # first: it turns the garbage collector off
+import lambda_http
 from answers import void_record, with_webhooks
-from lambda_http import (
-    REPEAT_LATER,
-    BadRequest,
-    GatewayEvent,
-    Response,
-    caller,
-    lambda_handler,
-    order_id,
-    problem,
-    query,
-    respond,
-    violations,
-)
+from lambda_http import GatewayEvent, Response
 from payments.claims import retry_after
 from payments.cursors import BadCursor
 from payments.deadline import Deadline
@@ -28,35 +17,36 @@ from payments.orders import Order
 from payments.store import StateFilter
 from queries import find, refresh
 from systems import Systems, systems
-from telemetry import count, count_changes, logger, report_crash
+from telemetry import count, count_changes, logger, named, report_crash
 
 READ_SECONDS = 19.0
 DEFAULT_LIMIT, MOST = 50, 100
 STATES: dict[str, StateFilter] = {state: state for state in get_args(StateFilter)}
 
 
-@lambda_handler(REPEAT_LATER)
+@lambda_http.lambda_handler(lambda_http.REPEAT_LATER)
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
-    caller(event)  # who may not call is refused
+    lambda_http.caller(event)  # who may not call is refused
     return _read_one(event) if event.get("pathParameters") else _list(event)
 
 
 def _read_one(event: GatewayEvent) -> Response:
-    name, wanted = order_id(event), query(event, "refresh")
-    if wanted not in (None, "true", "false"):
-        raise BadRequest("invalid-request", "The query is wrong.", violations({"refresh": "must be true or false"}))
+    name, wanted = lambda_http.order_id(event), lambda_http.query(event, "refresh")
+    is_right = wanted in (None, "true", "false")
+    lambda_http.obey("The query is wrong.", {"refresh": None if is_right else "must be true or false"})
     outside = systems()
     deadline = outside.deadline(READ_SECONDS)
     order = find(outside, name, deadline)
     if order is None:
-        return problem(event, "not-found", "No void was requested or reported for this order.", order_id=name)
+        return lambda_http.problem(
+            event, "not-found", "No void was requested or reported for this order.", order_id=name
+        )
     if wanted == "true":
         order = _refreshed(outside, order, deadline)
     void, now = order.void, outside.now()
-    is_open = void is not None and not void.settled
-    extra = {"Retry-After": str(retry_after(void, now))} if void is not None and is_open else {}
-    return respond(200, with_webhooks(order, now), extra)
+    wait = retry_after(void, now) if void is not None and not void.settled else None
+    return lambda_http.respond(200, with_webhooks(order, now), {"Retry-After": wait})
 
 
 def _refreshed(outside: Systems, order: Order, deadline: Deadline) -> Order:
@@ -69,39 +59,31 @@ def _refreshed(outside: Systems, order: Order, deadline: Deadline) -> Order:
     for write in queried.writes:
         count_changes(write.before.void, write.after.void)
     if queried.writes:
-        void = queried.after.void
-        logger.info(
-            "void refreshed",
-            order_id=order.order_id,
-            state=void.state.value if void is not None else None,
-            reason=void.reason.value if void is not None and void.reason is not None else None,
-            seconds=round(time.monotonic() - began, 3),
-        )
+        seconds = round(time.monotonic() - began, 3)
+        logger.info("void refreshed", order_id=order.order_id, **named(queried.after.void), seconds=seconds)
     return queried.after
 
 
 def _list(event: GatewayEvent) -> Response:
-    state, limit, cursor, day = (query(event, name) for name in ("state", "limit", "cursor", "day"))
-    which = STATES.get("unsettled" if state is None else state)
+    state, limit, cursor, day = (lambda_http.query(event, name) for name in ("state", "limit", "cursor", "day"))
+    which = "unsettled" if state is None else state
     number = DEFAULT_LIMIT if limit is None else _whole(limit)
     is_right_day = _is_day(day) if which == "settled" else day is None
     rules = {
-        "state": None if which is not None else f"must be {' or '.join(STATES)}",
+        "state": None if which in STATES else f"must be {' or '.join(STATES)}",
         "limit": None if 1 <= number <= MOST else "must be a whole number from 1 to 100",
         "day": None if is_right_day else "must be a UTC date, and is for `settled` only",
     }
-    errors = violations(rules)
-    if which is None or errors:
-        raise BadRequest("invalid-request", "The query is wrong.", errors)
+    lambda_http.obey("The query is wrong.", rules)
     outside = systems()
     try:
-        page = outside.store.list(which, day or "", number, cursor, outside.deadline(READ_SECONDS))
+        page = outside.store.list(STATES[which], day or "", number, cursor, outside.deadline(READ_SECONDS))
     except BadCursor:
-        wrong = violations({"cursor": "must be a cursor of an earlier answer to the same query"})
-        raise BadRequest("invalid-request", "The query is wrong.", wrong) from None
+        wrong = [{"pointer": "/cursor", "detail": "must be a cursor of an earlier answer to the same query"}]
+        raise lambda_http.BadRequest("invalid-request", "The query is wrong.", wrong) from None
     now = outside.now()
     shown = [void_record(order, now) for order in page.orders if order.void is not None]
-    return respond(200, {"voids": shown, "cursor": page.cursor})
+    return lambda_http.respond(200, {"voids": shown, "cursor": page.cursor})
 
 
 def _whole(text: str) -> int:

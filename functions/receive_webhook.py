@@ -9,22 +9,12 @@ import base64
 import hashlib
 import re
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import cold_start  # first: it turns the garbage collector off
-from lambda_http import (
-    BadRequest,
-    GatewayEvent,
-    Response,
-    Unavailable,
-    body,
-    empty,
-    form_type,
-    lambda_handler,
-    problem,
-    violations,
-)
+import lambda_http
+from lambda_http import BadRequest, GatewayEvent, Response
 from payments import exact_json, messages
 from payments.deadline import Deadline
 from payments.messages import Operation, project_of, wrong_order_id
@@ -32,7 +22,7 @@ from payments.orders import Order, StoredWebhook, Void, size_of
 from payments.secret import Credentials, Secret
 from payments.signatures import is_genuine
 from systems import Storage, storage
-from telemetry import count, count_changes, logger, report
+from telemetry import count, count_changes, logger, named, report
 
 LARGEST_BODY = 65_536
 MOST_FIELDS = 8
@@ -75,21 +65,23 @@ class Proof(NamedTuple):
 
 
 # 500, so that the provider sends it again.
-@lambda_handler(Unavailable("outcome-unknown", "The message was not stored.", bad_request="WebhookRejected"))
+@lambda_http.lambda_handler(
+    lambda_http.Unavailable("outcome-unknown", "The message was not stored.", bad_request="WebhookRejected")
+)
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
     data, signature = read_form(event)
     received = receive(storage(), data, signature)
     _observe(received)
     if received.outcome is WebhookOutcome.FORGED:
-        return problem(event, "unauthenticated", "The signature does not prove the message.", status=401)
-    return empty(200)
+        return lambda_http.problem(event, "unauthenticated", "The signature does not prove the message.", status=401)
+    return lambda_http.empty(200)
 
 
 def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
     """`data` and `signature` as received after form decoding. Raises BadRequest."""
-    raw = body(event, LARGEST_BODY)
-    if not form_type(event):
+    raw = lambda_http.body(event, LARGEST_BODY)
+    if not lambda_http.form_type(event):
         raise BadRequest("invalid-request", "The body must be a form (application/x-www-form-urlencoded).")
     try:
         # Bytes: they pass through unchanged, whatever they are.
@@ -100,9 +92,7 @@ def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
     rules = {name: None if len(values) == 1 else "must be given exactly once" for name, values in found.items()}
     if rules["data"] is None and not found["data"][0]:
         rules["data"] = "must not be empty"
-    errors = violations(rules)
-    if errors:
-        raise BadRequest("invalid-request", "The form must have `data` and `signature`, once each.", errors)
+    lambda_http.obey("The form must have `data` and `signature`, once each.", rules)
     return found["data"][0], found["signature"][0]
 
 
@@ -205,16 +195,8 @@ def _observe(received: Received) -> None:
         logger.warning("webhook forged")
         return
     operation, after = received.operation, received.after
-    logger.info(
-        "webhook received",
-        outcome=received.outcome.value,
-        why=received.why,
-        order_id=operation.order_id if operation else None,
-        method=operation.method if operation else None,
-        status=operation.status if operation else None,
-        state=after.state.value if after else None,
-        reason=after.reason.value if after and after.reason else None,
-    )
+    what: dict[str, Any] = {name: getattr(operation, name, None) for name in ("order_id", "method", "status")}
+    logger.info("webhook received", outcome=received.outcome.value, why=received.why, **what, **named(after))
     count_changes(received.before, after)
     report("VoidWithoutWebhook", 0)
 

@@ -24,6 +24,7 @@ from telemetry import (
     count_store_error,
     flush,
     logger,
+    named,
     report,
     report_crash,
 )
@@ -196,13 +197,8 @@ def _observe(run: Run) -> dict[str, int]:
             report_crash(each.error)
         void = each.after.void
         if void is not None and len(each.writes) > 1 and each.writes[1].before is not each.writes[1].after:
-            logger.info(
-                "void queried",
-                order_id=each.after.order_id,
-                state=void.state.value,
-                reason=void.reason.value if void.reason is not None else None,
-                queries=each.after.facts.asked.times,
-            )
+            queries = each.after.facts.asked.times
+            logger.info("void queried", order_id=each.after.order_id, **named(void), queries=queries)
     if run.failed:
         logger.error("some voids could not be queried", failed=run.failed)
     count("SettleFailed", run.failed)

@@ -9,20 +9,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import cold_start  # first: it turns the garbage collector off
-from answers import ANSWERS, void_record, why_not_voidable
-from lambda_http import (
-    REPEAT_LATER,
-    BadRequest,
-    GatewayEvent,
-    JsonCall,
-    Response,
-    json_call,
-    lambda_handler,
-    problem,
-    respond,
-    unknown_fields,
-    violations,
-)
+import lambda_http
+from answers import ANSWERS, in_problem, void_record, why_not_voidable
+from lambda_http import GatewayEvent, JsonCall, Response
 from payments import claims, evidence, exact_json
 from payments.claims import Judged, Result, retry_after, waits_for_operator
 from payments.connection import NotConnected, OpeningConnection
@@ -34,11 +23,11 @@ from payments.reviews import Reason
 from payments.secret import Credentials
 from payments.store import MOST_MERGES, Merged, StoreError
 from systems import Storage, Systems, systems_that_send
-from telemetry import count, count_changes, count_store_error, logger
+from telemetry import count, count_changes, count_store_error, logger, named
 
 LARGEST_BODY = 32_768
 LONGEST_COMMENT = 2_048
-FIELDS = {"order_id", "order_currency", "comment"}
+FIELDS = ("order_id", "order_currency", "comment")
 SUBMIT_SECONDS = 19.5
 """submit_void times out after 20 s; what is not done by then is left to settle_voids."""
 RESERVE_SECONDS = 9.0
@@ -70,10 +59,11 @@ class _Sent(NamedTuple):
     cause: str | None = None
 
 
-@lambda_handler(REPEAT_LATER._replace(metric="VoidNotSent"))
+@lambda_http.lambda_handler(lambda_http.REPEAT_LATER._replace(metric="VoidNotSent"))
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
-    request, systems = read_request(json_call(event, LARGEST_BODY)), systems_that_send()
+    call, systems = lambda_http.json_call(event, LARGEST_BODY), systems_that_send()
+    request = read_request(call)
     began = systems.now()
     submitted = submit(systems, request)
     now = systems.now()
@@ -83,33 +73,22 @@ def handler(event: GatewayEvent) -> Response:
 
 def read_request(call: JsonCall) -> Request:
     """Validate a request. Raises BadRequest with all violations at once."""
-    value, keys, currency = call.value, call.keys, call.value.get("order_currency")
-    comment = value.get("comment")
+    value, currency, comment = call.value, call.value.get("order_currency"), call.value.get("comment")
+    key = call.keys[0] if call.keys else None
     is_currency = isinstance(currency, str) and re.fullmatch("[A-Z]{3}", currency)
+    is_comment = comment is None or exact_json.is_text(comment, LONGEST_COMMENT)
+    is_key = key is None or (len(call.keys) == 1 and 1 <= len(key) <= 255 and key.isascii() and key.isprintable())
     rules = {
         "order_id": wrong_order_id(value.get("order_id")),
         "order_currency": None if is_currency else "must be three upper-case letters (ISO 4217)",
-        "comment": None if _is_comment(comment) else "must be text of at most 2048 characters, or left out",
-        **unknown_fields(value, FIELDS),
+        "comment": None if is_comment else "must be text of at most 2048 characters, or left out",
+        **lambda_http.unknown_fields(value, FIELDS),
         "headers/Idempotency-Key": None
-        if not keys or (len(keys) == 1 and _is_key(keys[0]))
+        if is_key
         else "must be given once, with 1 to 255 printable ASCII characters, or left out",
     }
-    errors = violations(rules)
-    if errors:
-        raise BadRequest("invalid-request", "The request breaks the rules listed in `errors`.", errors)
-    return Request(value["order_id"], value["order_currency"], comment, keys[0] if keys else None, call.caller)
-
-
-def _is_comment(value: object) -> bool:
-    if value is None:
-        return True
-    # Half of a surrogate pair is no text: it cannot be sent.
-    return isinstance(value, str) and len(value) <= LONGEST_COMMENT and value == exact_json.without_surrogates(value)
-
-
-def _is_key(key: str) -> bool:
-    return 1 <= len(key) <= 255 and key.isascii() and key.isprintable()
+    lambda_http.obey("The request breaks the rules listed in `errors`.", rules)
+    return Request(value["order_id"], value["order_currency"], comment, key, call.caller)
 
 
 def submit(systems: Systems, request: Request) -> Submitted:
@@ -140,25 +119,20 @@ def reserve(systems: Storage, pos_id: str, request: Request, deadline: Deadline)
         if judged.result is not None:
             return _without_sending(systems, judged, order, deadline)
         attempt_id = systems.new_id()
-        order = _write_intent(systems, order.claimed(request, attempt_id, now), attempt_id, deadline)
+        try:
+            order = systems.store.write(order.claimed(request, attempt_id, now), systems.new_id(), deadline).order
+        except StoreError:
+            # It may be written although every response was lost: is it ours, or already settled by a webhook?
+            found = systems.store.load(pos_id, request.order_id, deadline)
+            if found is None or found.facts.newest is None or found.facts.newest.id != attempt_id:
+                raise
+            order = found
         attempt, void = order.facts.newest, order.void
         # A settle lease may have overwritten `write_id` since, so the attempt's id is compared. Beside a void that
         # was reported meanwhile nothing may leave.
         if attempt is not None and attempt.id == attempt_id and void is not None and void.state is State.SUBMITTING:
             return order, attempt
     raise StoreError("record kept changing")
-
-
-def _write_intent(systems: Storage, wanted: Order, attempt_id: str, deadline: Deadline) -> Order:
-    """The order after the attempt to write it: ours, or the one that was faster. Raises StoreError."""
-    try:
-        return systems.store.write(wanted, systems.new_id(), deadline).order
-    except StoreError:
-        # The write may have succeeded although every response was lost: is it ours, or already settled by a webhook?
-        found = systems.store.load(wanted.pos_id, wanted.order_id, deadline)
-        if found is None or found.facts.newest is None or found.facts.newest.id != attempt_id:
-            raise
-        return found
 
 
 def _without_sending(systems: Storage, judged: Judged, order: Order, deadline: Deadline) -> Submitted:
@@ -225,20 +199,18 @@ def record_outcome(systems: Storage, order: Order, attempt: Attempt, sent: _Sent
 def _respond(event: GatewayEvent, submitted: Submitted, now: int) -> Response:
     judged, order = submitted.judged, submitted.order
     answer, void = ANSWERS[judged.result or Result.ACCEPTED], order.void
-    record = void_record(order, now, judged.made, judged.told) if void is not None else None
+    record = void_record(order, now, judged.made, judged.told) if void is not None else {}
     wait, detail = answer.retry_after, answer.detail
     if void is not None and not void.settled and wait is not None and waits_for_operator(void):
         wait, detail = retry_after(void, now), detail or "An operator has been notified."
-    extra = {"Retry-After": str(wait)} if wait is not None else {}
-    if _is_replayed(submitted):
-        extra["Idempotency-Replayed"] = "true"
+    extra = {"Retry-After": wait, "Idempotency-Replayed": "true" if _is_replayed(submitted) else None}
     if not answer.problem:
         if answer.status == 202:
             extra["Location"] = f"/v1/voids/{quote(order.order_id, safe='')}"
-        return respond(answer.status, record, extra)
+        return lambda_http.respond(answer.status, record, extra)
     if judged.result is Result.NOT_VOIDABLE and void is not None:
         detail = why_not_voidable(void, judged.told)
-    return problem(event, answer.problem, detail, record=record, extra=extra)
+    return lambda_http.problem(event, answer.problem, detail, extra, **(in_problem(record) if record else {}))
 
 
 def _is_replayed(submitted: Submitted) -> bool:
@@ -255,8 +227,7 @@ def _observe(submitted: Submitted, milliseconds: int) -> None:
         attempt=newest.number if newest is not None else 0,
         attempt_id=submitted.attempt.id if submitted.attempt is not None else None,
         result=result.value,
-        state=void.state.value if void is not None else None,
-        reason=void.reason.value if void is not None and void.reason is not None else None,
+        **named(void),
         provider_code=void.provider_code if void is not None else None,
         cause=submitted.cause,
         seconds=milliseconds / 1000,

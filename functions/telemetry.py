@@ -2,6 +2,7 @@
 
 import traceback
 from threading import Lock
+from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
@@ -36,6 +37,12 @@ def count_once(name: str) -> None:
 def report(name: str, value: float, unit: str = "Count") -> None:
     """Report a value also when it is 0: an alarm can tell "nothing happened" from "nothing was reported"."""
     metrics.add_metric(name=name, unit=unit, value=value)
+
+
+def named(void: Void | None) -> dict[str, Any]:
+    """How a line of the log names what a void has become."""
+    reason = void.reason if void is not None else None
+    return {"state": void.state.value if void is not None else None, "reason": reason.value if reason else None}
 
 
 def count_changes(before: Void | None, after: Void | None) -> None:

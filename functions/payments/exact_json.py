@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from typing import TypeGuard
 
 LONGEST_NUMBER = 64
 LARGEST_EXPONENT = 30
@@ -74,6 +75,11 @@ def parse(text: bytes | str) -> object:
     except (ValueError, RecursionError) as error:
         # The text itself may be personal data: only the kind of error leaves.
         raise Unreadable(type(error).__name__) from None
+
+
+def is_text(value: object, longest: int) -> TypeGuard[str]:
+    """Half of a surrogate pair is no text: it cannot be sent, nor stored."""
+    return isinstance(value, str) and len(value) <= longest and value == without_surrogates(value)
 
 
 def without_surrogates(text: str) -> str:

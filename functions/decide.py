@@ -19,7 +19,7 @@ from payments.secret import SecretError
 from payments.store import Merged, StoreError
 from queries import find, query
 from systems import Systems, systems
-from telemetry import count, count_changes, count_store_error, logger, named, report_crash
+from telemetry import count, count_changes, count_trouble, logger, named, report_crash
 
 DECIDE_SECONDS = 19.0
 LARGEST_BODY = 8_192
@@ -173,7 +173,7 @@ def _observe(decided: Decided, wanted: Wanted) -> None:
     for write in decided.writes:
         count_changes(write.before.void, write.after.void)
     if decided.unwritten is not None:
-        count_store_error(decided.unwritten)
+        count_trouble(decided.unwritten)
     elif not decided.replayed:
         count("DecisionTaken" if decided.result is Result.DECIDED else "DecisionRefused")
 

@@ -15,7 +15,7 @@ from payments.messages import wrong_order_id
 from payments.secret import SecretError
 from payments.settings import SettingsError
 from payments.store import StoreError
-from telemetry import count, count_secret_error, count_store_error, flush, logger, report_crash
+from telemetry import count, count_trouble, flush, logger, report_crash
 
 GatewayEvent = Mapping[str, Any]
 Response = dict[str, Any]
@@ -72,17 +72,7 @@ def lambda_handler(unavailable: Unavailable) -> Callable[[Callable[[GatewayEvent
 
 
 def _unavailable(event: GatewayEvent, how: Unavailable, error: SettingsError | SecretError | StoreError) -> Response:
-    match error:
-        case SettingsError():
-            what = "setting"
-            count("UnexpectedError")  # the release is deployed without it, so each request fails until it goes back
-            logger.error("setting unusable", setting=str(error))
-        case SecretError():
-            what = "secret"
-            count_secret_error(error)
-        case StoreError():
-            what = "table"
-            count_store_error(error)
+    what = count_trouble(error)
     if how.metric is not None:
         count(how.metric)
     detail = f"The {what} was out of reach or unusable. {how.consequence}"

@@ -17,17 +17,7 @@ from payments.settings import SettingsError
 from payments.store import Merged, StoreError
 from queries import Queried, query
 from systems import Storage, Systems, now, systems
-from telemetry import (
-    count,
-    count_changes,
-    count_secret_error,
-    count_store_error,
-    flush,
-    logger,
-    named,
-    report,
-    report_crash,
-)
+from telemetry import count, count_changes, count_trouble, flush, logger, named, report, report_crash
 
 LAST_QUESTION_MS = 20_000
 """A question begins only while this much of the function's time is left: it may take 19 s."""
@@ -77,11 +67,11 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
         done = _observe(settle(outside, until, settings.settle_workers(os.environ)))
         completed = 1
     except SecretError as error:
-        count_secret_error(error)
+        count_trouble(error)
         completed = int(error.reason == NO_VALUE)  # not filled yet: there is nothing to ask with, or about
         return NOTHING_DONE
     except StoreError as error:
-        count_store_error(error)
+        count_trouble(error)
         return NOTHING_DONE
     except SettingsError as error:
         logger.error("setting unusable", setting=str(error))
@@ -103,7 +93,7 @@ def _beat(outside: Storage) -> None:
         try:
             outside.store.beat(at, outside.deadline(AWS_CALL_SECONDS))
         except StoreError as error:
-            count_store_error(error)  # the run goes on: its own reads say whether the table is there
+            count_trouble(error)  # the run goes on: its own reads say whether the table is there
 
 
 def settle(systems: Systems, until: int, workers: int) -> Run:

@@ -23,7 +23,7 @@ from payments.reviews import Reason
 from payments.secret import Credentials
 from payments.store import MOST_MERGES, Merged, StoreError
 from systems import Storage, Systems, systems_that_send
-from telemetry import count, count_changes, count_store_error, logger, named
+from telemetry import count, count_changes, count_trouble, logger, named
 
 LARGEST_BODY = 32_768
 LONGEST_COMMENT = 2_048
@@ -235,7 +235,7 @@ def _observe(submitted: Submitted, milliseconds: int) -> None:
     )
     count_changes(submitted.before, void)
     if submitted.unwritten is not None:
-        count_store_error(submitted.unwritten)
+        count_trouble(submitted.unwritten)
     metric = ANSWERS[result].metric
     pending = result is Result.ACCEPTED and void is not None and void.state is State.PENDING
     if metric and not pending and not _is_replayed(submitted):

@@ -10,6 +10,7 @@ from payments.facts import Evidence, State
 from payments.orders import Void
 from payments.reviews import unread
 from payments.secret import NO_VALUE, OUT_OF_REACH, SecretError
+from payments.settings import SettingsError
 from payments.store import FORGETS, StoreError
 
 logger = Logger()
@@ -56,18 +57,23 @@ def count_changes(before: Void | None, after: Void | None) -> None:
     count("VoidReview", len(unread(after.reviews) - (unread(before.reviews) if before is not None else frozenset())))
 
 
-def count_secret_error(error: SecretError) -> None:
-    """The credentials could not be had: not filled yet, out of reach, or unusable."""
-    count_once(SECRET_METRICS.get(error.reason, "SecretUnusable"))
-    logger.error("secret unusable", reason=error.reason, member=error.member)
-
-
-def count_store_error(error: StoreError) -> None:
-    """The table could not be used. An error that AWS would return every time is a defect of this release."""
-    count("StoreUnavailable")
-    if str(error) in REFUSED_EVERY_TIME:
-        count("UnexpectedError")
-    logger.error("table unavailable", error=str(error))
+def count_trouble(error: SettingsError | SecretError | StoreError) -> str:
+    """Count and log what cannot be used, and say which of the three it is: a setting, the secret or the table."""
+    match error:
+        case SettingsError():  # the release is deployed without it, so each request fails until it goes back
+            count("UnexpectedError")
+            logger.error("setting unusable", setting=str(error))
+            return "setting"
+        case SecretError():
+            count_once(SECRET_METRICS.get(error.reason, "SecretUnusable"))
+            logger.error("secret unusable", reason=error.reason, member=error.member)
+            return "secret"
+        case StoreError():
+            count("StoreUnavailable")
+            if str(error) in REFUSED_EVERY_TIME:  # by AWS, every time: a defect of this release
+                count("UnexpectedError")
+            logger.error("table unavailable", error=str(error))
+            return "table"
 
 
 def flush() -> None:

@@ -45,6 +45,7 @@ class Provider:
     ) -> Answer:
         """One POST."""
         assert not opening.closed, "a closed connection cannot send"
+        assert by["send_by"].left() < by["answer_by"].left()
         if by["send_by"].over:
             raise NotConnected("Timeout")
         answer = _said(self.answers)

@@ -1,6 +1,5 @@
 """What is counted of a change, of an error and of a crash: the alarms stand on these names."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import replace
@@ -14,6 +13,7 @@ from payments.facts import Evidence, State
 from payments.orders import Order, Source
 from payments.reviews import Reason, Review
 from payments.secret import SecretError
+from payments.settings import SettingsError
 from payments.store import FORGETS, StoreError
 from tests.fakes import pipe
 from tests.fakes import scene as make
@@ -58,32 +58,23 @@ def test_a_change_is_counted_once(before: Order, after: Order, counts: dict[str,
     assert counted() == counts
 
 
-def secret_error(reason: str) -> Callable[[], None]:
-    return lambda: telemetry.count_secret_error(SecretError(reason, "pos_id"))
+ERRORS: dict[str, tuple[SettingsError | SecretError | StoreError, dict[str, float]]] = {
+    "setting": (SettingsError("TABLE_NAME is not set"), {"UnexpectedError": 3}),
+    **{reason: (SecretError(reason), {name: 1}) for reason, name in (
+        ("no-value", "SecretUnfilled"), ("out-of-reach", "SecretOutOfReach"), ("malformed", "SecretUnusable"),
+        ("no-such-secret", "SecretUnusable"), ("denied", "SecretUnusable"))},
+    "ThrottlingException": (StoreError("ThrottlingException"), {"StoreUnavailable": 3}),
+    **{code: (StoreError(code), {"StoreUnavailable": 3, "UnexpectedError": 3}) for code in (
+        "AccessDeniedException", "ValidationException", FORGETS)},
+}  # fmt: skip
 
 
-def store_error(code: str) -> Callable[[], None]:
-    return lambda: telemetry.count_store_error(StoreError(code))
-
-
-TABLE_OF_OURS: dict[str, float] = {"StoreUnavailable": 3, "UnexpectedError": 3}
-ERRORS: dict[str, tuple[Callable[[], None], dict[str, float]]] = {
-    "no-value": (secret_error("no-value"), {"SecretUnfilled": 1}),
-    "out-of-reach": (secret_error("out-of-reach"), {"SecretOutOfReach": 1}),
-    **{reason: (secret_error(reason), {"SecretUnusable": 1}) for reason in ("malformed", "no-such-secret", "denied")},
-    "ThrottlingException": (store_error("ThrottlingException"), {"StoreUnavailable": 3}),
-    "AccessDeniedException": (store_error("AccessDeniedException"), TABLE_OF_OURS),
-    "ValidationException": (store_error("ValidationException"), TABLE_OF_OURS),
-    FORGETS: (store_error(FORGETS), TABLE_OF_OURS),
-}
-
-
-@pytest.mark.parametrize(("act", "counts"), ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize(("error", "counts"), ERRORS.values(), ids=ERRORS)
 def test_of_three_errors_a_secret_s_is_counted_once_and_what_fails_every_time_is_the_release_s(
-    act: Callable[[], None], counts: dict[str, float], counted: Counted
+    error: SettingsError | SecretError | StoreError, counts: dict[str, float], counted: Counted
 ) -> None:
     for _ in range(3):
-        act()
+        telemetry.count_trouble(error)
     telemetry.flush()
     assert counted() == counts
 
@@ -115,7 +106,7 @@ def test_an_error_is_logged_by_its_kind_and_its_innermost_place(logged: Logged) 
         explode()
     telemetry.report_crash(raised.value)
     telemetry.report_crash(ValueError())
-    telemetry.count_secret_error(SecretError("malformed", "pos_id"))
+    telemetry.count_trouble(SecretError("malformed", "pos_id"))
     crash, other, secret = logged()
     place = f"explode:{explode.__code__.co_firstlineno + 1}"
     assert (crash["level"], crash["error"], crash["place"]) == ("ERROR", "ZeroDivisionError", place)

@@ -12,6 +12,7 @@ from payments.claims import Result
 from payments.facts import Attempt, Decision, End, FailureReason, Shown, State, Status, Told
 from payments.items import timestamp
 from payments.orders import Order, StoredWebhook, Void
+from payments.reviews import Review
 from payments.verdict import state_at
 
 
@@ -160,15 +161,7 @@ def _what_a_read_shows(order: Order, now: int) -> dict[str, object]:
         "state": state_at(void.facts, void.state, now).value,
         "reason": _value(void.reason),
         "review": void.review,
-        "reviews": [
-            {
-                "reason": each.reason.value,
-                "subject": each.subject,
-                "since": timestamp(each.since),
-                "read_at": _time(each.read_at),
-            }
-            for each in void.reviews
-        ],
+        "reviews": [_review(each) for each in void.reviews],
         "corrected": void.corrected,
         "resend_allowed": void.resend_allowed,
         "order_currency": void.order_currency,
@@ -188,6 +181,11 @@ def _what_a_read_shows(order: Order, now: int) -> dict[str, object]:
         "operations": [_operation(each) for each in void.facts.operations],
         "decisions": [_decision(each) for each in void.facts.decisions],
     }
+
+
+def _review(review: Review) -> dict[str, object]:
+    since, read_at = timestamp(review.since), _time(review.read_at)
+    return {"reason": review.reason.value, "subject": review.subject, "since": since, "read_at": read_at}
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:

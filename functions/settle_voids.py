@@ -14,7 +14,7 @@ from payments.deadline import AWS_CALL_SECONDS, Deadline
 from payments.orders import Order
 from payments.secret import NO_VALUE, SecretError
 from payments.settings import SettingsError
-from payments.store import Merged, StoreError
+from payments.store import StoreError
 from queries import Queried, query
 from systems import Storage, Systems, now, systems
 from telemetry import count, count_changes, count_trouble, flush, logger, named, report, report_crash
@@ -47,11 +47,6 @@ class Run(NamedTuple):
     queried: tuple[Queried, ...]
     failed: int
     oldest_ms: int
-
-    @property
-    def writes(self) -> list[Merged]:
-        """Before and after each write."""
-        return [write for each in self.queried for write in each.writes]
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 Lambda's signature
@@ -107,10 +102,10 @@ def settle(systems: Systems, until: int, workers: int) -> Run:
     failed, oldest = 0, 0
     try:
         with ThreadPoolExecutor(workers, thread_name_prefix="settle") as pool:
-            for page in _due(systems, deadline):
-                oldest = max([oldest, *(_age(order, systems.now()) for order in page.orders)])
-                failed += page.unreadable
-                done += pool.map(lambda order: _try(systems, order, deadline), page.orders)
+            for orders, unreadable in _due(systems, deadline):
+                oldest = max([oldest, *(_age(order, systems.now()) for order in orders)])
+                failed += unreadable
+                done += pool.map(lambda order: _try(systems, order, deadline), orders)
         oldest = max(oldest, _oldest_waiting(systems, deadline))
     except StoreError:
         if not done:
@@ -119,13 +114,8 @@ def settle(systems: Systems, until: int, workers: int) -> Run:
     return Run(tuple(done), failed + sum(each.failed for each in done), oldest)
 
 
-class _DuePage(NamedTuple):
-    orders: tuple[Order, ...]
-    unreadable: int
-
-
-def _due(systems: Storage, deadline: Deadline) -> Iterator[_DuePage]:
-    """What is due, in pages over all shards; the open voids before those that are re-checked."""
+def _due(systems: Storage, deadline: Deadline) -> Iterator[tuple[list[Order], int]]:
+    """Pages of what is due in all shards, open voids before those that are re-checked; and how many are unreadable."""
     began = systems.now()
     for kind in (items.DUE, items.RECHECK):
         places: dict[str, items.Item | None] = dict.fromkeys(items.shards(kind))
@@ -142,7 +132,7 @@ def _due(systems: Storage, deadline: Deadline) -> Iterator[_DuePage]:
                 unreadable += page.unreadable
             places = {shard: start for shard, start in places.items() if start is not None}
             orders.sort(key=lambda order: order.void.due_at or 0 if order.void else 0)
-            yield _DuePage(tuple(orders), unreadable)
+            yield orders, unreadable
 
 
 def _oldest_waiting(systems: Storage, deadline: Deadline) -> int:
@@ -179,10 +169,10 @@ def _try(systems: Systems, order: Order, deadline: Deadline) -> Queried:
 
 def _observe(run: Run) -> dict[str, int]:
     settled = 0
-    for write in run.writes:
-        count_changes(write.before.void, write.after.void)
-        settled += _is_settled(write.after) and not _is_settled(write.before)
     for each in run.queried:
+        for write in each.writes:
+            count_changes(write.before.void, write.after.void)
+            settled += _is_settled(write.after) and not _is_settled(write.before)
         if each.error is not None:
             report_crash(each.error)
         void = each.after.void

@@ -43,14 +43,13 @@ class Provider:
     def send_void(
         self, opening: OpeningConnection, credentials: Credentials, *asked: str | None, **by: Deadline
     ) -> Answer:
-        """One POST."""
+        """One POST, with time for its answer after the time for sending."""
         assert not opening.closed, "a closed connection cannot send"
         assert by["send_by"].left() < by["answer_by"].left()
         if by["send_by"].over:
             raise NotConnected("Timeout")
-        answer = _said(self.answers)
-        named = dict(zip(("order_id", "currency", "comment"), asked, strict=True))
-        self.sent.append({**named, "project": credentials.project})
+        answer, names = _said(self.answers), ("order_id", "currency", "comment", "project")
+        self.sent.append(dict(zip(names, (*asked, credentials.project), strict=True)))
         assert isinstance(answer, Answer)
         return answer
 

@@ -114,8 +114,8 @@ class Scene:
     def report(self, operation: Operation) -> Order:
         """A webhook has shown this operation, and somebody else has just written it."""
         order = self.store.load(POS_ID, ORDER, self.deadline()) or Order(POS_ID, ORDER)
-        facts = evidence.reported(order.facts, operation, self.at)
-        return self.put(order.learnt(facts, Source(Evidence.WEBHOOK, self.at)))
+        facts, by = evidence.reported(order.facts, operation, self.at), Source(Evidence.WEBHOOK, self.at)
+        return self.put(order.learnt(facts, by))
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from infra import callers, gateway_responses, tokens
 from infra.callers import STAGE
-from infra.environment import CustomDomain, Environment
+from infra.environment import CustomDomain, Environment, Throttle
 from infra.nag import accept
 from infra.resources import resource_of
 from infra.storage import forgotten_in_the_end
@@ -95,18 +95,14 @@ class Api(Construct):
             "metrics_enabled": False,  # by method they cost as much as all else; the API's own stay, and are free
         }
         # The webhook has its own bucket: a flood of webhooks must not stop the merchant, nor the other way round.
-        webhook, merchant = environment.webhook_throttle, environment.merchant_throttle
-        of_webhook = aws_apigateway.MethodDeploymentOptions(
-            throttling_rate_limit=webhook.requests_per_second, throttling_burst_limit=webhook.burst, **quiet
-        )
+        of_webhook = aws_apigateway.MethodDeploymentOptions(**limits(environment.webhook_throttle), **quiet)
         return aws_apigateway.StageOptions(
             stage_name=STAGE,
             access_log_destination=aws_apigateway.LogGroupLogDestination(self.access_log),
             access_log_format=aws_apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG | by_token)),
             tracing_enabled=environment.tracing,
-            throttling_rate_limit=merchant.requests_per_second,
-            throttling_burst_limit=merchant.burst,
             method_options={"/webhooks/financial-line/POST": of_webhook},
+            **limits(environment.merchant_throttle),
             **quiet,
         )
 
@@ -142,6 +138,10 @@ class Api(Construct):
         return stack.to_json_string(callers.identity_policy(arn, routes))
 
 
+def limits(throttle: Throttle) -> dict[str, Any]:
+    return {"throttling_rate_limit": throttle.requests_per_second, "throttling_burst_limit": throttle.burst}
+
+
 def invoke(function: aws_lambda.IFunction) -> aws_apigateway.LambdaIntegration:
     return aws_apigateway.LambdaIntegration(function, allow_test_invoke=False)
 
@@ -149,13 +149,10 @@ def invoke(function: aws_lambda.IFunction) -> aws_apigateway.LambdaIntegration:
 def attach_domain(rest: aws_apigateway.RestApi, domain: CustomDomain) -> None:
     """Base path = stage name, so that the same paths hold; the DNS record is the owner's of the zone."""
     certificate = aws_certificatemanager.Certificate.from_certificate_arn(rest, "Certificate", domain.certificate_arn)
+    regional: dict[str, Any] = {"endpoint_type": aws_apigateway.EndpointType.REGIONAL, "base_path": STAGE}
+    tls = aws_apigateway.SecurityPolicy.TLS_1_2
     custom = rest.add_domain_name(
-        "Domain",
-        domain_name=domain.name,
-        certificate=certificate,
-        endpoint_type=aws_apigateway.EndpointType.REGIONAL,
-        security_policy=aws_apigateway.SecurityPolicy.TLS_1_2,
-        base_path=STAGE,
+        "Domain", domain_name=domain.name, certificate=certificate, security_policy=tls, **regional
     )
     target, stack = custom.domain_name_alias_domain_name, cdk.Stack.of(rest)
     cdk.CfnOutput(stack, "DomainTarget", value=target, description="CNAME of the domain")

@@ -86,13 +86,11 @@ def is_one_of(callers: Iterable[str], operator: str) -> bool:
     )
 
 
-def statement(
-    sid: str, effect: str, principal: Policy, routes: Iterable[str], condition: Policy | None = None
-) -> Policy:
+def statement(sid: str, effect: str, who: Policy, routes: Iterable[str], condition: Policy | None = None) -> Policy:
     return {
         "Sid": sid,
         "Effect": effect,
-        "Principal": principal,
+        "Principal": who,
         "Action": "execute-api:Invoke",
         "Resource": [f"execute-api:/{STAGE}/{route}" for route in routes],
         **({"Condition": condition} if condition else {}),
@@ -101,9 +99,6 @@ def statement(
 
 def identity_policy(api: str, routes: Iterable[str]) -> Policy:
     """What a role must be allowed, ready to paste. `api`: the ARN of the API."""
-    allowed = {
-        "Effect": "Allow",
-        "Action": "execute-api:Invoke",
-        "Resource": [f"{api}/{STAGE}/{route}" for route in routes],
-    }
+    used = [f"{api}/{STAGE}/{route}" for route in routes]
+    allowed = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": used}
     return {"Version": "2012-10-17", "Statement": [allowed]}

@@ -9,11 +9,6 @@ from infra.nag import accept
 
 class DeadLetters(aws_sqs.Queue):
     def __init__(self, scope: Construct, name: str) -> None:
-        super().__init__(
-            scope,
-            name,
-            encryption=aws_sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=cdk.Duration.days(14),
-        )
+        by_sqs, two_weeks = aws_sqs.QueueEncryption.SQS_MANAGED, cdk.Duration.days(14)
+        super().__init__(scope, name, encryption=by_sqs, enforce_ssl=True, retention_period=two_weeks)
         accept(self, "a dead-letter queue")

@@ -17,13 +17,11 @@ from infra.account import Account, Refused
 # type and not by name: a resource that lost its name in the template would be deleted under the old one.
 KEPT = ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::KMS::Key")
 EVERYTHING = {"Principal": "*", "Resource": "*"}
-STACK_POLICY = {
-    "Statement": [
-        {"Effect": "Allow", "Action": "Update:*", **EVERYTHING},
-        {"Effect": "Deny", "Action": ["Update:Replace", "Update:Delete"], **EVERYTHING,
-         "Condition": {"StringEquals": {"ResourceType": [*KEPT]}}},
-    ]
-}  # fmt: skip
+STACK_POLICY = {"Statement": [
+    {"Effect": "Allow", "Action": "Update:*", **EVERYTHING},
+    {"Effect": "Deny", "Action": ["Update:Replace", "Update:Delete"], **EVERYTHING,
+     "Condition": {"StringEquals": {"ResourceType": [*KEPT]}}},
+]}  # fmt: skip
 RUNBOOK = 'docs/runbook.md, "Before the first deployment in an account"'
 
 

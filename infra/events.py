@@ -27,13 +27,10 @@ class SettledEvents(Construct):
         stream = environment.table_stream_arn or storage.table.table_stream_arn
         if environment.settled_events and stream is not None:
             self.pipe(storage, stream)
-        if environment.outcome_url is not None and environment.outcome_secret_arn is not None:
+        secret, version = environment.outcome_secret_arn, environment.outcome_secret_version
+        if environment.outcome_url is not None and secret is not None:
             # CloudFormation reads a secret only when the text of the reference changes: so the version is a part of it.
-            header = cdk.SecretValue.secrets_manager(
-                environment.outcome_secret_arn,
-                json_field="authorization",
-                version_id=environment.outcome_secret_version,
-            )
+            header = cdk.SecretValue.secrets_manager(secret, json_field="authorization", version_id=version)
             self.send_to(environment.outcome_url, header)
 
     def pipe(self, storage: Storage, stream: str) -> None:
@@ -93,11 +90,7 @@ class SettledEvents(Construct):
             max_event_age=cdk.Duration.hours(24),
             dead_letter_queue=self.dead_letters,
         )
+        what, settled = "Settled voids, to the merchant's endpoint", {"source": [SOURCE], "detail_type": [SETTLED]}
         aws_events.Rule(
-            self,
-            "ToEndpoint",
-            event_bus=self.bus,
-            description="Settled voids, to the merchant's endpoint",
-            event_pattern=aws_events.EventPattern(source=[SOURCE], detail_type=[SETTLED]),
-            targets=[target],
+            self, "ToEndpoint", event_bus=self.bus, description=what, event_pattern=settled, targets=[target]
         )

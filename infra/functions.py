@@ -119,15 +119,12 @@ class Functions(Construct):
         """No retry anywhere: the next minute is the retry, and a late second run would only compete with it."""
         dead_letters = DeadLetters(self, "DeadLetters")
         # The schedule invokes asynchronously, and Lambda would by itself repeat a failed asynchronous run twice.
-        function.configure_async_invoke(
-            retry_attempts=0,
-            max_event_age=cdk.Duration.minutes(1),
-            on_failure=aws_lambda_destinations.SqsDestination(dead_letters),
-        )
+        minute, failed = cdk.Duration.minutes(1), aws_lambda_destinations.SqsDestination(dead_letters)
+        function.configure_async_invoke(retry_attempts=0, max_event_age=minute, on_failure=failed)
         aws_scheduler.Schedule(
             self,
             "EveryMinute",
-            schedule=aws_scheduler.ScheduleExpression.rate(cdk.Duration.minutes(1)),
+            schedule=aws_scheduler.ScheduleExpression.rate(minute),
             target=aws_scheduler_targets.LambdaInvoke(function, retry_attempts=0, dead_letter_queue=dead_letters),
             description="Asks the provider about the voids that are not settled.",
         )

@@ -40,19 +40,11 @@ SILENT: dict[str, Any] = {
 
 
 class Monitoring(Construct):
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        environment: Environment,
-        api: Api,
-        functions: Functions,
-        events: SettledEvents,
-        storage: Storage,
-    ) -> None:
+    def __init__(self, scope: Construct, name: str, api: Api, functions: Functions, events: SettledEvents) -> None:
         super().__init__(scope, name)
+        environment = functions.environment
         self.namespace = environment.metrics_namespace
-        self.topic = alarm_topic(self, environment, storage.key)
+        self.topic = alarm_topic(self, environment, functions.storage.key)
         elsewhere = [
             aws_sns.Topic.from_topic_arn(self, f"Elsewhere{number}", arn)
             for number, arn in enumerate(environment.alarm_topic_arns)
@@ -65,7 +57,7 @@ class Monitoring(Construct):
         self.watch_webhooks()
         self.watch_settling(functions)
         self.watch_events(events, piped=not environment.local)
-        self.watch_table(storage)
+        self.watch_table(functions.storage)
         self.watch_api(api, environment)
         self.watch_functions(functions)
         if environment.production:  # a dashboard costs as much as thirty alarms
@@ -247,13 +239,7 @@ def alarm_topic(scope: Construct, environment: Environment, key: aws_kms.IKey | 
         )
     )
     if environment.alarm_email is not None:
-        aws_sns.CfnSubscription(
-            scope,
-            "Mail",
-            topic_arn=topic.topic_arn,
-            protocol="email",
-            endpoint=environment.alarm_email,
-            filter_policy=NO_FIRST_OKS,
-            filter_policy_scope="MessageBody",
-        )
+        told: dict[str, Any] = {"filter_policy": NO_FIRST_OKS, "filter_policy_scope": "MessageBody"}
+        to, at = topic.topic_arn, environment.alarm_email
+        aws_sns.CfnSubscription(scope, "Mail", topic_arn=to, protocol="email", endpoint=at, **told)
     return topic

@@ -81,13 +81,8 @@ class Storage(Construct):
 def own_key(scope: Construct) -> aws_kms.Key:
     """A key whose policy leaves the decision to IAM, as AWS's default does: otherwise nobody could manage it."""
     stack = cdk.Stack.of(scope)
-    key = aws_kms.Key(
-        scope,
-        "Key",
-        enable_key_rotation=True,
-        removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-        description=stack.stack_name,
-    )
+    kept = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+    key = aws_kms.Key(scope, "Key", enable_key_rotation=True, removal_policy=kept, description=stack.stack_name)
     keep_the_name(key, KEY)
     # In a key's policy the resource `*` is this key.
     logs_of_account = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:*"
@@ -106,13 +101,9 @@ def forgotten_in_the_end(
     scope: Construct, name: str, environment: Environment, key: aws_kms.IKey | None
 ) -> aws_logs.LogGroup:
     """A log group that outlives the stack, and of which each line has an end."""
-    return aws_logs.LogGroup(
-        scope,
-        name,
-        retention=aws_logs.RetentionDays[RETENTION[environment.log_retention_days]],
-        removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-        encryption_key=key,
-    )
+    days = aws_logs.RetentionDays[RETENTION[environment.log_retention_days]]
+    kept = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+    return aws_logs.LogGroup(scope, name, retention=days, removal_policy=kept, encryption_key=key)
 
 
 def keep_the_name(construct: IConstruct, name: str) -> None:

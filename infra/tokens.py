@@ -20,13 +20,9 @@ class Tokens(Construct):
         super().__init__(scope, name)
         self.issuers = environment.token_issuers
         self.configuration = configuration(self.issuers)
+        api, header = rest.rest_api_id, "method.request.header.Authorization"
         self.authorizer = aws_apigateway.CfnAuthorizer(
-            self,
-            "Authorizer",
-            rest_api_id=rest.rest_api_id,
-            name="tokens",
-            type="JWT",
-            identity_source="method.request.header.Authorization",
+            self, "Authorizer", rest_api_id=api, name="tokens", type="JWT", identity_source=header
         )
         # The CDK has no property for it yet, and the linters' schemas have not either: until they do, they must not
         # refuse it. cfn-lint reads its excuse from the resource.

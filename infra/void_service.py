@@ -34,7 +34,7 @@ class VoidService(cdk.Stack):
         functions = Functions(self, "Functions", environment, storage, addresses)
         api.route(functions.live)
         events = SettledEvents(self, "Events", environment, storage)
-        monitoring = Monitoring(self, "Monitoring", environment, api, functions, events, storage)
+        monitoring = Monitoring(self, "Monitoring", api, functions, events)
         if environment.canary:
             Releases(self, "Releases", functions.live, monitoring.against_release)
 

@@ -72,8 +72,8 @@ def asset(assembly: Path) -> Path:
 @pytest.fixture(scope="session")
 def stacks(assembly: Path, synthesised: Callable[..., Path]) -> dict[str, Stack]:
     """The environments, and `every option`: one that switches everything on."""
-    found = {name: Stack.of_assembly(assembly / name) for name in ENVIRONMENTS}
-    return found | {"every option": Stack.of_assembly(synthesised(EVERY_OPTION))}
+    found = {name: Stack.of_assembly(assembly / name, each) for name, each in ENVIRONMENTS.items()}
+    return found | {"every option": Stack.of_assembly(synthesised(EVERY_OPTION), EVERY_OPTION)}
 
 
 @pytest.fixture(params=["test", "prod", "local", "every option"])

@@ -12,6 +12,9 @@ from infra.synth import ROOT, synthesis_environment
 
 Properties = dict[str, Any]
 
+CONTRACT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
+OPERATIONS = {f"{method.upper()} {path}": each for path, by in CONTRACT["paths"].items() for method, each in by.items()}
+
 
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
@@ -38,17 +41,17 @@ def synthesise(environment: Environment, out: Path, *packs: str) -> Path:
 
 
 class Stack:
-    def __init__(self, template: dict[str, Any]) -> None:
-        self.template = template
+    def __init__(self, template: dict[str, Any], environment: Environment | None = None) -> None:
+        self.template, self.environment = template, environment or Environment(name="test")
         self.resources: dict[str, dict[str, Any]] = template["Resources"]
         self.outputs = {name: each["Value"] for name, each in template["Outputs"].items()}
         self.functions = {each["Handler"].removesuffix(".handler"): each for each in self.all("Lambda::Function")}
         self.alarms = {each["AlarmName"].split(" ", 1)[1]: each for each in self.all("CloudWatch::Alarm")}
 
     @classmethod
-    def of_assembly(cls, assembly: Path) -> Self:
+    def of_assembly(cls, assembly: Path, environment: Environment | None = None) -> Self:
         (path,) = assembly.glob("*.template.json")
-        return cls(json.loads(path.read_text("utf-8")))
+        return cls(json.loads(path.read_text("utf-8")), environment)
 
     def of(self, kind: str) -> dict[str, Properties]:
         """Logical id -> properties of each resource of AWS::{kind}."""

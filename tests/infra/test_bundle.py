@@ -1,16 +1,20 @@
-"""What is shipped: the sources and the pinned packages, without tests, without anything compiled for one machine."""
+"""What is shipped: the sources and the pinned packages, without tests, without anything compiled for one machine; and whom
+it trusts.
+"""
 
 import importlib.util
 import os
 import re
+import ssl
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import botocore
 import pytest
 
-from infra import bundle
+from infra import bundle, trust
 from infra.functions import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -51,14 +55,6 @@ def test_bytecode_is_shipped_and_never_compared_with_a_modification_time(asset: 
     bytecode = Path(importlib.util.cache_from_source(str(asset / "botocore" / "session.py"))).read_bytes()
     flags = int.from_bytes(bytecode[4:8], "little")
     assert flags == 0b01  # by hash, unchecked
-
-
-def test_modes_are_set_whatever_they_were(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir(mode=0o700)
-    file = tmp_path / "folder" / "file.py"
-    file.touch(mode=0o600)
-    bundle.set_modes(tmp_path)
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, file.parent, file)] == [0o755, 0o755, 0o644]
 
 
 def test_every_user_may_read_what_is_shipped_although_it_was_built_under_umask_077(asset: Path) -> None:
@@ -104,3 +100,21 @@ def test_every_pin_has_a_hash_and_no_registry_is_named() -> None:
         pins = re.findall(r"^\S+==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
         assert len(pins) == len(re.findall(r"^[a-z]\S+==", text, re.MULTILINE)) > 0
         assert "://" not in text
+
+
+# ---- whom it trusts --------------------------------------------------------------------------------------------------
+
+
+def test_every_authority_is_found_by_the_name_that_openssl_gives_it(asset: Path) -> None:
+    roots = asset / "trust" / "roots"
+    assert len(list(roots.iterdir())) == len(
+        list(trust.certificates((Path(botocore.__file__).parent / "cacert.pem").read_text()))
+    )
+    # As `openssl x509 -subject_hash` says.
+    found = ssl.create_default_context(cafile=str(roots / "ce5e74ef.0")).get_ca_certs()
+    assert "Amazon Root CA 1" in str(found[0]["subject"])
+
+
+def test_aws_is_trusted_by_its_own_authorities_only(asset: Path) -> None:
+    context = ssl.create_default_context(cafile=str(asset / "trust" / "aws.pem"))
+    assert len(context.get_ca_certs()) == len(trust.AWS_AUTHORITIES)

@@ -1,8 +1,11 @@
-"""A wrong setting never reaches AWS: it fails with the environment's name, the setting's and what was expected."""
+"""A wrong setting never reaches AWS: it fails with the environment's name, the setting's and what was expected.
+
+And docs/settings.md says what the code says: every setting with its default, every variable with its functions.
+"""
 
 import json
 from copy import replace
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,9 @@ import pytest
 from infra import environments
 from infra.environment import CustomDomain, Environment, ReservedConcurrency, Throttle, TokenIssuer
 from infra.environments import ENVIRONMENTS
+from infra.functions import FUNCTIONS
+from infra.synth import ROOT
+from tests.infra.stack import Stack
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:pager"
 ACCOUNT_TWICE = ("123456789012", "123456789012")
@@ -125,3 +131,35 @@ def test_only_prod_refuses_to_be_taken_down(assembly: Path, name: str, protected
     manifest = json.loads((assembly / name / "manifest.json").read_text(encoding="utf-8"))
     stack = manifest["artifacts"][f"VoidService-{name}"]["properties"]
     assert stack.get("terminationProtection", False) is protected
+
+
+# ---- docs/settings.md ------------------------------------------------------------------------------------------------
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """First column -> the others, of the table below the heading."""
+    section = (ROOT / "docs" / "settings.md").read_text("utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in section.splitlines() if line[:3] == "| `"]
+    return {first.strip(" `"): [each.strip() for each in others] for first, *others in lines}
+
+
+def test_every_setting_of_an_environment_is_documented_with_its_default_and_its_place() -> None:
+    declared = {each.name: "" if each.default is MISSING else f"`{each.default!r}`" for each in fields(Environment)}
+    documented = {name: default for name, (default, _) in rows("Of an environment").items()}
+    assert [*documented.items()] == [*declared.items()]
+
+
+def test_every_variable_is_documented_with_the_functions_that_have_it(stacks: dict[str, Stack]) -> None:
+    deployed: dict[str, set[str]] = {}
+    for function, each in stacks["local"].functions.items():
+        for name in each["Environment"]["Variables"]:
+            deployed.setdefault(name, set()).add(function)
+    stated = {name: whose.replace("all", ", ".join(FUNCTIONS)) for name, (whose, _) in rows("Of a function").items()}
+    assert stated.pop("KEEP_SETTLED_DAYS") == "", "no environment of ours sets it"
+    assert deployed == {name: {*whose.split(", ")} for name, whose in stated.items()}
+
+
+def test_what_prod_has_beyond_the_default_is_said_where_the_setting_is() -> None:
+    default, prod = Environment(name="prod"), ENVIRONMENTS["prod"]
+    different = {each.name for each in fields(Environment) if getattr(prod, each.name) != getattr(default, each.name)}
+    assert {name for name, (_, meaning) in rows("Of an environment").items() if "`prod`" in meaning} == different

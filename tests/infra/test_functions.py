@@ -61,7 +61,7 @@ def test_a_function_may_do_exactly_this_and_knows_exactly_this(stack: Stack, mod
     table = {"DynamoDB::Table": {f"dynamodb:{action}" for action in actions.split()}}
     queried = {f"DynamoDB::Table/index/{index}": {"dynamodb:Query"} for index in indexes.split()}
     grants = granted(stack, module)
-    local, every = "PublicUrl" in stack.template["Parameters"], bool(stack.of("KMS::Key"))
+    local, every = stack.environment.local, stack.environment.own_key
     assert bool(grants.pop("KMS::Key", set())) is every
     assert grants == ALWAYS | table | queried | (QUEUE if module == "settle_voids" else {})
     optional = (set() if local or every else TOKENS) | (set() if every else {"KEEP_SETTLED_DAYS"})
@@ -106,15 +106,14 @@ def test_what_an_environment_sets_the_functions_know(stacks: dict[str, Stack]) -
         assert variable("every option", function, "TOKEN_CALLER_CLAIM") == "client_id"
     assert [variable(name, "settle_voids", "SETTLE_WORKERS") for name in ("test", "every option")] == ["8", "32"]
     for workers in (1, MOST_SETTLE_WORKERS):
-        environment = Environment(name="prod", settle_workers=workers)
-        assert settings.settle_workers({"SETTLE_WORKERS": str(environment.settle_workers)}) == workers
+        given = str(Environment(name="prod", settle_workers=workers).settle_workers)
+        assert settings.settle_workers({"SETTLE_WORKERS": given}) == workers
     assert settings.MOST_WORKERS == MOST_SETTLE_WORKERS
 
 
 @pytest.mark.parametrize(("name", "days"), [("test", 90), ("prod", 400), ("every option", 90)])
 def test_every_log_group_forgets_in_the_end(stacks: dict[str, Stack], name: str, days: int) -> None:
-    groups = stacks[name].all("Logs::LogGroup")
-    assert [group["RetentionInDays"] for group in groups] == [days] * 6
+    assert [each["RetentionInDays"] for each in stacks[name].all("Logs::LogGroup")] == [days] * 6
 
 
 def test_settling_runs_each_minute_and_is_never_retried(stack: Stack) -> None:

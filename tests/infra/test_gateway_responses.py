@@ -9,8 +9,7 @@ import pytest
 
 import answers
 from infra import gateway_responses
-from infra.synth import ROOT
-from tests.infra.stack import Stack
+from tests.infra.stack import CONTRACT, OPERATIONS, Stack
 
 TYPE = "urn:void-service:problem:"
 TITLES = {f"{TYPE}{name}": problem.title for name, problem in answers.PROBLEMS.items()}
@@ -65,8 +64,30 @@ def test_no_other_answer_of_the_gateway_is_put(stacks: dict[str, Stack]) -> None
     assert "REQUEST_TOO_LARGE" not in causes
 
 
+def test_what_the_gateway_answers_by_itself_is_in_the_contract(stacks: dict[str, Stack]) -> None:
+    possible = {
+        (answer.get("StatusCode"), json.loads(answer["ResponseTemplates"]["application/json"])["type"])
+        for answer in stacks["test"].all("ApiGateway::GatewayResponse")
+    }
+    everywhere = {pair for pair in possible if pair[0] in ("403", "429", "500", "504")}
+    assert {status for status, _ in everywhere} == {"403", "429", "500", "504"}
+    for route, operation in OPERATIONS.items():
+        assert everywhere <= {*declared(operation)}, route
+    known = CONTRACT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
+    assert {kind for _, kind in possible} <= {*known}
+
+
+def declared(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    shared = CONTRACT["components"]["responses"]
+    for status, each in operation["responses"].items():
+        answer = shared[each["$ref"].rsplit("/", 1)[1]] if "$ref" in each else each
+        if "application/problem+json" in answer.get("content", {}):
+            narrowed = answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]
+            yield from ((status, kind) for kind in narrowed["type"]["enum"])
+
+
 def test_the_contract_shows_each_type_with_its_title() -> None:
-    shown = list(problems(json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))))
+    shown = list(problems(CONTRACT))
     assert len(shown) > 10
     assert [each for each in shown if each["title"] != TITLES.get(each["type"])] == []
 

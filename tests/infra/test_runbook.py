@@ -15,6 +15,7 @@ from botocore.session import Session
 
 from infra import deploy, environments, restore
 from infra.synth import ROOT
+from ops import arguments
 from payments.reviews import Reason
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -46,7 +47,7 @@ def of(program: str) -> list[tuple[str, bool]]:
 def test_nothing_is_a_command_that_is_not_checked_here() -> None:
     assert {command.split()[0] for command, whole in EVERY if whole} <= set(PROGRAMS)
     assert len(EVERY) > 40
-    assert all(len(of(program)) > 0 for program in PROGRAMS)
+    assert all(map(of, PROGRAMS))
 
 
 # ---- reviews ---------------------------------------------------------------------------------------------------------
@@ -86,40 +87,29 @@ def check_value(shape: Any, values: list[str], option: str) -> None:
     elif getattr(shape, "enum", None):
         assert first in shape.enum, option
     elif shape.type_name == "structure":
-        names = set(re.findall(r"(?:^|,)(\w+)=", first))
-        assert names
-        assert names <= set(shape.members), option
+        assert set() < {*re.findall(r"(?:^|,)(\w+)=", first)} <= {*shape.members}, option
 
 
 @pytest.mark.parametrize(("command", "whole"), of("aws"))
 def test_the_aws_command_has_this_operation_and_these_options(command: str, whole: bool) -> None:
     _, service, operation, *words = shlex.split(command)
     model = Session().get_service_model(NAMED_DIFFERENTLY.get(service, service))
+    known = {xform_name(name, "-"): name for name in model.operation_names}
     if operation == "wait":
         waiters = Session().get_waiter_model(NAMED_DIFFERENTLY.get(service, service))
         known = {xform_name(name, "-"): waiters.get_waiter(name).operation for name in waiters.waiter_names}
-        called, *words = words
-        assert called in known
-        described = model.operation_model(known[called])
-    else:
-        by_name = {xform_name(name, "-"): name for name in model.operation_names}
-        assert operation in by_name
-        described = model.operation_model(by_name[operation])
-    assert described.input_shape is not None
-    members = {xform_name(name, "-"): (name, shape) for name, shape in described.input_shape.members.items()}
-    given: set[str] = set()
-    for option, values in options(words).items():
-        if option in GLOBAL:
-            continue
-        name = option.removeprefix("no-") if option not in members else option
-        given.add(name)
+        operation, *words = words
+    assert operation in known
+    asked: Any = model.operation_model(known[operation]).input_shape
+    members = {xform_name(name, "-"): shape for name, shape in asked.members.items()}
+    given = {option: values for option, values in options(words).items() if option not in GLOBAL}
+    named = {option: option if option in members else option.removeprefix("no-") for option in given}
+    for option, name in named.items():
         assert name in members, option
-        if name != option:
-            assert members[name][1].type_name == "boolean", option
-        check_value(members[name][1], values, option)
-    if whole:
-        required = {xform_name(name, "-") for name in described.input_shape.required_members}
-        assert required <= given, "in a code block a command is whole"
+        assert name == option or members[name].type_name == "boolean", option
+        check_value(members[name], given[option], option)
+    required = {xform_name(name, "-") for name in asked.required_members}
+    assert not whole or required <= {*named.values()}, "in a code block a command is whole"
 
 
 def test_the_trust_of_a_pipeline_names_branches() -> None:
@@ -148,9 +138,8 @@ def test_the_make_target_and_its_variables_exist(command: str, whole: bool) -> N
 @pytest.mark.parametrize(("command", "whole"), of("npx"))
 def test_the_cdk_is_the_pinned_one(command: str, whole: bool) -> None:
     assert whole
-    pinned = re.search(r"^CDK_VERSION := (\S+)$", MAKEFILE, re.MULTILINE)
-    assert pinned
-    assert shlex.split(command)[1] == f"aws-cdk@{pinned[1]}"
+    (pinned,) = re.findall(r"^CDK_VERSION := (\S+)$", MAKEFILE, re.MULTILINE)
+    assert shlex.split(command)[1] == f"aws-cdk@{pinned}"
 
 
 @pytest.mark.parametrize(("command", "whole"), of("python"))
@@ -159,12 +148,7 @@ def test_the_projects_own_command_takes_these_arguments(
 ) -> None:
     _, flag, module, *words = shlex.split(command)
     assert flag == "-m"
-    if module == "ops":
-        from ops.arguments import parser as parser_of_ops
-
-        parser = parser_of_ops()
-    else:
-        parser = {"infra.deploy": deploy, "infra.restore": restore}[module].parser()
+    parser = {"ops": arguments, "infra.deploy": deploy, "infra.restore": restore}[module].parser()
     try:
         parser.parse_args(words)
     except SystemExit:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -115,13 +115,14 @@ class _RuntimeApi(Handler):
             self.close_connection = True
             return
         self.instance.current = invocation
+        deadline, parent = int((time.time() + invocation.timeout) * 1000), uuid.uuid4().hex[:16]
         named = {
-            "Aws-Request-Id": invocation.request_id,
-            "Deadline-Ms": str(int((time.time() + invocation.timeout) * 1000)),
-            "Invoked-Function-Arn": invocation.arn,
-            "Trace-Id": f"{trace_root()};Parent={uuid.uuid4().hex[:16]};Sampled=0",
-        }
-        self.answer(HTTPStatus.OK, invocation.event, named)
+            "Aws-Request-Id": invocation.request_id, "Deadline-Ms": f"{deadline}",
+            "Invoked-Function-Arn": invocation.arn, "Trace-Id": f"{trace_root()};Parent={parent};Sampled=0",
+        }  # fmt: skip
+        headers = [("Content-Type", "application/json")]
+        headers += [(f"Lambda-Runtime-{name}", value) for name, value in named.items()]
+        self.reply(HTTPStatus.OK, headers, invocation.event)
 
     def take_back(self) -> None:
         body, current, what = read_body(self), self.instance.current, self.path.rpartition("/")[2]
@@ -134,16 +135,7 @@ class _RuntimeApi(Handler):
             else:
                 current.error = _error(body)
             current.done.set()
-        self.answer(HTTPStatus.ACCEPTED)
-
-    def answer(self, status: HTTPStatus, body: bytes = b"", named: Mapping[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (named or {}).items():
-            self.send_header(f"Lambda-Runtime-{name}", value)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.reply(HTTPStatus.ACCEPTED, [])
 
 
 def trace_root() -> str:

@@ -3,7 +3,7 @@
 import http.server
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BufferedIOBase
 from typing import Any
 
@@ -35,6 +35,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         raise NotImplementedError
+
+    def reply(self, status: int, headers: Iterable[tuple[str, str]], body: bytes = b"") -> None:
+        self.send_response_only(status)
+        connection = "close" if self.close_connection else "keep-alive"
+        for name, value in (*headers, ("Content-Length", str(len(body))), ("Connection", connection)):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("do_"):

@@ -91,11 +91,7 @@ def start(console: Console, port: int) -> LoopbackServer:
                     found = console.answer(self.command, self.requestline.split(" ")[1], headers, body)
             except Unframed:
                 self.close_connection = True
-            self.send_response_only(found.status)
-            for name, value in [*found.headers, ("Content-Length", str(len(found.body)))]:
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else found.body)
+            self.reply(*found)
 
     try:
         server = LoopbackServer((LOOPBACK, port), Door)

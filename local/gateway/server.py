@@ -90,13 +90,7 @@ class _FrontDoor(Handler):
             answer = self.gateway.answer(Request(self.command, target, self.headers.items(), body, sender))
         except Unframed:
             self.close_connection, answer = True, plain(400)
-        self.send_response_only(answer.status)
-        length, connection = str(len(answer.body)), "close" if self.close_connection else "keep-alive"
-        own = (("Content-Length", length), ("Connection", connection))
-        for name, value in (("Date", self.date_time_string()), *answer.headers, *own):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(b"" if self.command == "HEAD" else answer.body)
+        self.reply(answer.status, [("Date", self.date_time_string()), *answer.headers], answer.body)
 
 
 class Throttle:

@@ -272,11 +272,10 @@ def _judge_without_filling(
 ) -> State:
     if not all(real):
         return State.ALARM if sum(real) >= m else State.OK
-    # Only breaching datapoints, or none: they count once the oldest is as old as `m` datapoints would be.
-    oldest = len(retrieved) - retrieved.index(True) if real else 0
     if missing == "ignore":
         return State.ALARM if sum(real) >= m else state
-    return State.ALARM if real and (oldest >= m or sum(real) >= m) else State.INSUFFICIENT_DATA
+    # Only breaching datapoints, or none: they count once the oldest is as old as `m` datapoints would be.
+    return State.ALARM if real and len(retrieved) - retrieved.index(True) >= m else State.INSUFFICIENT_DATA
 
 
 def ringing(found: list[Change]) -> list[int]:

@@ -26,7 +26,6 @@ from tests.alarms.evaluator import Datapoint
 from tests.fakes import provider as said
 from tests.fakes import scene
 from tests.fakes.secret import PUBLISHED
-from tests.fakes.table import error
 
 SUBMIT, READ, WEBHOOK, SETTLE = "submit_void", "read_voids", "receive_webhook", "settle_voids"
 TIMEOUT_MS = {SUBMIT: 20_000, READ: 20_000, WEBHOOK: 10_000, SETTLE: 55_000}
@@ -147,12 +146,7 @@ class Functions(scene.Scene):
 
     def table_refuses(self, code: str) -> None:
         """DynamoDB answers each call with this error from now on, or to `nothing`."""
-
-        def refuse(operation: str, _arguments: dict[str, Any]) -> None:
-            if code != "nothing":
-                raise error(code, operation)
-
-        self.table.before = refuse
+        self.table.fail(lambda *_: code != "nothing", code)
 
     def secret_is(self, what: str) -> None:
         """Secrets Manager answers from now on, or it is `lost`."""

@@ -192,14 +192,12 @@ def _sum(left: Item, right: Item) -> Item:
 def _check(name: str, value: Item) -> None:
     """What the engine would refuse: a value of no or of several types, text that is no UTF-8."""
     ((kind, content),) = value.items()
-    if kind == "S":
-        content.encode()
-    elif kind == "N":
-        int(content)
-    elif kind == "M":
+    if kind == "M":
         for key, entry in content.items():
             _check(f"{name}.{key}", entry)
-    elif kind != "BOOL":
+    elif kind in READ:
+        READ[kind](content)
+    else:
         raise NotImplementedError(f"{name}: {kind}")
 
 
@@ -212,6 +210,7 @@ def _may_append(old: Item | None, arguments: Item) -> bool:
     return digest not in webhooks and fits
 
 
+READ: dict[str, Callable[[Any], object]] = {"S": str.encode, "N": int, "BOOL": bool}
 RANGES: dict[str, Callable[[Item, Item], bool]] = {
     "pk = :pk": lambda _at, _values: True,
     "pk = :pk AND at <= :until": lambda at, values: int(at["N"]) <= int(values[":until"]["N"]),

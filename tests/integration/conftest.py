@@ -15,7 +15,7 @@ from local.service import Service, running
 from tests import once
 from tests.integration.browser import Browser, Page, chromium
 from tests.integration.client import Client
-from tests.integration.clients.packages import PACKAGES, Merchant, installed
+from tests.integration.clients.packages import PACKAGES, Merchant, installed, stop_drivers
 from tests.integration.clients.raw_server import RawServer, raw_server
 
 
@@ -77,6 +77,13 @@ def server() -> Iterator[RawServer]:
     """Says what the service cannot be brought to say."""
     with raw_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drivers() -> Iterator[None]:
+    """What calls the packages, stopped in the end."""
+    yield
+    stop_drivers()
 
 
 @pytest.fixture(params=PACKAGES)

@@ -46,7 +46,7 @@ def test_one_token_serves_until_shortly_before_its_end(package: Merchant, server
 def test_concurrent_callers_fetch_one_token(name: str, server: RawServer) -> None:
     tokens: list[Answer] = [token("t1"), token("t2"), token("t3")]
     case = by_token(server, tokens, lambda sent: NO if "t2" in sent.headers["authorization"] else VOID)
-    for fetched in (1, 3):  # a process of its own each; in the second all are refused at once, and one more is fetched
+    for fetched in (1, 3):  # a client of its own each; in the second all are refused at once, and one more is fetched
         got = Merchant(installed(name), "").call(*[case] * 12, together=True)
         assert [kind_of(each) for each in got] == ["voided"] * 12
         assert len(server.received("issuer")) == fetched
@@ -56,7 +56,7 @@ def test_php_keeps_its_token_in_a_file_of_its_own(server: RawServer, tmp_path: P
     file, php = tmp_path / "token", Merchant(installed("php"), "")
     case = by_token(server, [token("t1"), token("t2")], VOID, VOID, NO, VOID)
     case["tokens"]["file"] = str(file)
-    for _ in range(3):  # another process each
+    for _ in range(3):  # another client each, as in another process
         assert kind_of(php.call(case)[0]) == "voided"
     assert bearers(server) == ["Bearer t1", "Bearer t1", "Bearer t1", "Bearer t2"]
     assert (file.stat().st_mode & 0o777, SECRET in file.read_text()) == (0o600, False)

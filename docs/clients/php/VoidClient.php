@@ -321,6 +321,7 @@ final class ClientCredentials implements Auth
             $this->keep->set($this->name, $new, (int) ceil($new['lasts'] ?? 1));
             return $new['token'] ?? '';
         }
+        clearstatcache(true, $this->file); // a process that lives for long would remember what was there before
         $before = umask(0077);
         $file = is_link($this->file) ? false : @fopen($this->file, 'c+');
         umask($before);

@@ -1,12 +1,12 @@
-// Calls the installed Node package as a merchant's code would: a task on standard input, outcomes on standard output.
+// Calls the installed Node package as a merchant's code would: a task a line on standard input, its outcomes on the other.
 //
 // Its time is not the machine's: a wait takes a part of its seconds or none, and the clock goes on by all of them.
-import { readFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import readline from "node:readline";
 import timers from "node:timers/promises";
 
-const { cases, pace, skew, together } = JSON.parse(readFileSync(0, "utf8"));
-
+let pace = 0;
+let skew = 0;
 let ahead = 0;
 const { setTimeout: really } = timers;
 timers.setTimeout = async (milliseconds, value, options) => {
@@ -88,7 +88,13 @@ async function returned(client, given) {
   return found;
 }
 
-const outcomes = [];
-if (together) outcomes.push(...(await Promise.all(cases.map(outcome))));
-else for (const given of cases) outcomes.push(await outcome(given));
-process.stdout.write(JSON.stringify(outcomes));
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const task = JSON.parse(line);
+  ({ pace, skew } = task);
+  ahead = 0;
+  clients.clear();
+  const outcomes = [];
+  if (task.together) outcomes.push(...(await Promise.all(task.cases.map(outcome))));
+  else for (const given of task.cases) outcomes.push(await outcome(given));
+  process.stdout.write(`${JSON.stringify(outcomes)}\n`);
+}

@@ -1,5 +1,5 @@
 <?php
-// Calls the PHP client as a merchant's code would: a task on standard input, outcomes on standard output.
+// Calls the PHP client as a merchant's code would: a task a line on standard input, its outcomes on the other.
 //
 // Its time is not the machine's: a wait takes a part of its seconds or none, and the clock goes on by all of them.
 
@@ -52,7 +52,7 @@ require getenv('VOID_CLIENT');
 
 function client(array $case, callable $log): VoidClient
 {
-    static $clients = [], $caches = [];
+    global $caches;
     $settings = json_encode([$case['url'], $case['region'], $case['timeout'], $case['tokens'] ?? null]);
     $tokens = $case['tokens'] ?? null;
     $caches[$settings] ??= new Cache();
@@ -131,7 +131,8 @@ function outcome(array $case): array
     return ['returned' => $returned, 'waits' => $waits, 'ids' => $ids];
 }
 
-$task = json_decode(stream_get_contents(STDIN), true, flags: JSON_THROW_ON_ERROR);
-Time::$pace = (float) $task['pace'];
-Time::$skew = $task['skew'];
-echo json_encode(array_map(outcome(...), $task['cases']), JSON_THROW_ON_ERROR);
+while (($line = fgets(STDIN)) !== false) {
+    $task = json_decode($line, true, flags: JSON_THROW_ON_ERROR);
+    [Time::$pace, Time::$skew, Time::$ahead, $caches] = [(float) $task['pace'], $task['skew'], 0, []];
+    echo json_encode(array_map(outcome(...), $task['cases']), JSON_THROW_ON_ERROR), "\n";
+}

@@ -1,4 +1,4 @@
-"""Calls the installed Python package as a merchant's code would: a task on standard input, outcomes on standard output.
+"""Calls the installed Python package as a merchant's code would: a task a line on standard input, its outcomes on the other.
 
 Its time is not the machine's: a wait takes a part of its seconds or none, and the clock goes on by all of them.
 """
@@ -17,14 +17,14 @@ import void_client
 from void_client import client as client_module
 from void_client import transport
 
-TASK = json.load(sys.stdin)
+task: dict[str, Any] = {}
 ahead = 0.0
 
 
 def sleep(seconds: float) -> None:
     global ahead
-    time.sleep(seconds * TASK["pace"])
-    ahead += seconds * (1 - TASK["pace"])
+    time.sleep(seconds * task["pace"])
+    ahead += seconds * (1 - task["pace"])
 
 
 async def sleep_async(seconds: float) -> None:
@@ -54,7 +54,7 @@ def client_of(case: dict[str, Any]) -> Any:
         )
         how: Any = {"region": case["region"], "tokens": by, "timeout": case["timeout"], "log": logged.append}
         clients[key] = void_client.VoidClient(case["url"], **how)
-    return void_client.AsyncVoidClient(clients[key]) if TASK["asynchronous"] else clients[key]
+    return void_client.AsyncVoidClient(clients[key]) if task["asynchronous"] else clients[key]
 
 
 TAKES = {
@@ -67,8 +67,8 @@ async def called(case: dict[str, Any]) -> Any:
     given = {"idempotency_key" if name == "key" else name: case[name] for name in TAKES[case["call"]] if name in case}
     got = getattr(client_of(case), case["call"])(**given)
     if case["call"] == "voids":
-        return [record async for record in got] if TASK["asynchronous"] else list(got)
-    return await got if TASK["asynchronous"] else got
+        return [record async for record in got] if task["asynchronous"] else list(got)
+    return await got if task["asynchronous"] else got
 
 
 async def outcome(case: dict[str, Any]) -> dict[str, Any]:
@@ -93,24 +93,26 @@ async def outcome(case: dict[str, Any]) -> dict[str, Any]:
     return told | {"waits": waits, "ids": [entry.get("request_id") for entry in mine if entry["event"] == "answer"]}
 
 
-async def main() -> list[Any]:
-    if not TASK.get("together"):
-        return [await outcome(case) for case in TASK["cases"]]
-    if TASK["asynchronous"]:
-        return list(await asyncio.gather(*map(outcome, TASK["cases"])))
+async def outcomes() -> list[Any]:
+    if not task["together"]:
+        return [await outcome(case) for case in task["cases"]]
+    if task["asynchronous"]:
+        return list(await asyncio.gather(*map(outcome, task["cases"])))
     with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(lambda case: asyncio.run(outcome(case)), TASK["cases"]))
+        return list(pool.map(lambda case: asyncio.run(outcome(case)), task["cases"]))
 
 
 now = botocore.auth.__dict__["get_current_datetime"]
 replaced: dict[Any, Any] = {
     (client_module, "time"): SimpleNamespace(
-        monotonic=lambda: (time.monotonic() if TASK["pace"] else 0) + ahead, sleep=sleep
+        monotonic=lambda: (time.monotonic() if task["pace"] else 0) + ahead, sleep=sleep
     ),
     (client_module, "asyncio"): SimpleNamespace(to_thread=asyncio.to_thread, sleep=sleep_async),
     (transport, "time"): SimpleNamespace(monotonic=time.monotonic, time=lambda: time.time() + ahead),
-    (botocore.auth, "get_current_datetime"): lambda *given: now(*given) + timedelta(seconds=TASK["skew"]),
+    (botocore.auth, "get_current_datetime"): lambda *given: now(*given) + timedelta(seconds=task["skew"]),
 }
 for (module, name), value in replaced.items():
     setattr(module, name, value)
-json.dump(asyncio.run(main()), sys.stdout, default=str)
+for line in sys.stdin:
+    task, ahead, clients = json.loads(line), 0.0, {}
+    print(json.dumps(asyncio.run(outcomes()), default=str), flush=True)

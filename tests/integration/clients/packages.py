@@ -6,6 +6,7 @@ A client whose interpreter or packages cannot be had here is skipped, and the sk
 import hashlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -203,25 +204,22 @@ class Merchant:
     secret_key: str = "local-secret"
     access_key: str = "local"
 
-    def _start(self, command: list[str], more: Mapping[str, str], typed: str = "") -> subprocess.CompletedProcess[str]:
-        own = {
+    def _environment(self) -> dict[str, str]:
+        return {
             "PATH": os.environ["PATH"], "HOME": "/nonexistent",  # no profile of the developer's
             "VOID_SERVICE_URL": self.url, "AWS_REGION": self.region, "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, **self.client.environment,
         }  # fmt: skip
-        environment = {**own, **self.client.environment, **more}
-        return subprocess.run(
-            command, env=environment, input=typed, capture_output=True, text=True, check=False, timeout=120
-        )
 
     def run(self, *arguments: str, wait: int = 0, more: Mapping[str, str] = NOTHING) -> tuple[int, str, str]:
         """The program. With an empty IDEMPOTENCY_KEY it makes one."""
-        settings = {"IDEMPOTENCY_KEY": "k", "VOID_WAIT_SECONDS": str(wait), **more}
-        done = self._start([*self.client.program, *arguments], settings)
+        settings = {**self._environment(), "IDEMPOTENCY_KEY": "k", "VOID_WAIT_SECONDS": str(wait), **more}
+        command = [*self.client.program, *arguments]
+        done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False, timeout=120)
         return done.returncode, done.stdout, done.stderr
 
     def call(
-        self, *cases: dict[str, Any], pace: float = 0, skew: int = 0, together: bool = False, **environment: str
+        self, *cases: dict[str, Any], pace: float = 0, skew: int = 0, together: bool = False
     ) -> list[dict[str, Any]]:
         """What the package did, called by its driver: for each case what was returned or raised, and the pauses.
 
@@ -229,7 +227,29 @@ class Merchant:
         """
         whole = [{"url": self.url, "region": self.region, "timeout": 35} | case for case in cases]
         how = {"pace": pace, "skew": skew, "together": together, "asynchronous": self.client.asynchronous}
-        done = self._start(self.client.driver, environment, json.dumps({"cases": whole} | how))
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        outcomes: list[dict[str, Any]] = json.loads(done.stdout)
+        process = _driver(tuple(self.client.driver), tuple(self._environment().items()))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"cases": whole} | how) + "\n")
+        process.stdin.flush()
+        assert select.select([process.stdout], [], [], 120)[0], "the driver does not answer"
+        told = process.stdout.readline()
+        assert told.startswith("["), told + process.communicate(timeout=10)[0]
+        outcomes: list[dict[str, Any]] = json.loads(told)
         return outcomes
+
+
+drivers: list[subprocess.Popen[str]] = []
+
+
+@cache
+def _driver(command: tuple[str, ...], environment: tuple[tuple[str, str], ...]) -> subprocess.Popen[str]:
+    """One for all tests of the same caller. What it complains of comes between its outcomes, and fails a test."""
+    pipe, out = subprocess.PIPE, subprocess.STDOUT
+    drivers.append(subprocess.Popen(command, env=dict(environment), stdin=pipe, stdout=pipe, stderr=out, text=True))
+    return drivers[-1]
+
+
+def stop_drivers() -> None:
+    for process in drivers:
+        process.communicate(timeout=20)

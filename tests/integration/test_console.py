@@ -67,13 +67,8 @@ class Door:
         self.service, self.consoles, self.content = client.service, consoles, b""
         self.writes: dict[str, Callable[[Any], str]] = {}
         self.shown: dict[str, Any] = {}
-        order = f"a/b {uuid.uuid4().hex[:8]}"
-        given = {
-            "slashed": order,
-            "path": quote(order, safe=""),
-            "secret": self.service.secret_key,
-            "big": "x" * 70_000,
-        }
+        order, big = f"a/b {uuid.uuid4().hex[:8]}", "x" * 70_000
+        given = {"slashed": order, "path": quote(order, safe=""), "secret": self.service.secret_key, "big": big}
         self.story = Story(client, self, **given)
 
     def sees(self, sight: str, fill: Fill, quoted: Fill) -> None:
@@ -196,10 +191,9 @@ def test_it_runs_until_it_is_interrupted(service: Service) -> None:
 
 
 def test_a_port_that_is_taken_is_one_line(consoles: dict[str, Console], service: Service) -> None:
-    with pytest.raises(
-        places.OpsError, match=rf"port {consoles['reading'].port} cannot be used: Address already in use"
-    ):
-        console.start(Console(place_of(service), False, False), consoles["reading"].port)
+    taken = consoles["reading"].port
+    with pytest.raises(places.OpsError, match=rf"port {taken} cannot be used: Address already in use"):
+        console.start(Console(place_of(service), False, False), taken)
 
 
 @pytest.mark.parametrize(("name", "live"), [("local", False), ("test", False), ("prod", True), ("staging", True)])

@@ -35,9 +35,7 @@ def shown(value: Any) -> Any:
     """Amounts as text; a float would have lost digits."""
     assert not isinstance(value, float), value
     if isinstance(value, dict):
-        return {
-            name: str(each) if name == "amount" and each is not None else shown(each) for name, each in value.items()
-        }
+        return {key: str(one) if key == "amount" and one is not None else shown(one) for key, one in value.items()}
     return [shown(each) for each in value] if isinstance(value, list) else value
 
 

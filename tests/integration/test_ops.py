@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,16 +46,8 @@ class Operator:
         self.story = Story(client, self, **GIVEN, folder=str(folder), url=client.service.url)
         self.writes: dict[str, Callable[[Any], str]] = dict.fromkeys(("ops", "exits", "error", "until"), shlex.quote)
         self.story.names["port"] = port = urlsplit(client.service.url).port
-        self.command = [
-            sys.executable,
-            "-m",
-            "ops",
-            "--local",
-            "--port",
-            str(port),
-            "--aws-endpoint",
-            client.service.aws_endpoint,
-        ]
+        where = f"-m ops --local --port {port} --aws-endpoint {client.service.aws_endpoint}"
+        self.command = [sys.executable, *where.split()]
         self.shown: dict[str, Any] = {}
         self.again: list[str] = []
 
@@ -114,38 +107,25 @@ class Operator:
 
     def webhooks(self, count: str, order_id: str) -> None:
         """Until so many have come."""
-        eventually(
-            lambda: self.client.call("GET", f"voids/{order_id}").json.get("webhooks", []),
-            lambda seen: len(seen) == int(count),
-        )
+        read = partial(self.client.call, "GET", f"voids/{order_id}")
+        eventually(read, lambda answer: len(answer.json.get("webhooks", [])) == int(count))
 
     def stored(self, order_id: str) -> None:
         """What the table has of it."""
-        self.shown = {
-            "out": json.dumps([item for item in self.client.items(order_id) if item["sk"]["S"] == "ORDER"], default=str)
-        }
+        kept = [item for item in self.client.items(order_id) if item["sk"]["S"] == "ORDER"]
+        self.shown = {"out": json.dumps(kept, default=str)}
 
     def forget(self, order_id: str) -> None:
-        service = self.client.service
+        table, database = self.client.service.table_name, self.client.service.client("dynamodb")
         for item in self.client.items(order_id):
-            service.client("dynamodb").delete_item(
-                TableName=service.table_name, Key={"pk": item["pk"], "sk": item["sk"]}
-            )
+            database.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
 
-    def make_usable(self, digest: str, order_id: str) -> None:
+    def make_usable(self, digest: str, text: str) -> None:
         """As if a newer version could use this message of quarantine."""
-        text = {
-            "method": "void",
-            "status": "success",
-            "order_id": order_id,
-            "operation_id": "1",
-            "amount": 100,
-            "currency": "UAH",
-        }
         self.client.service.client("dynamodb").update_item(
             TableName=self.client.service.table_name, Key={"pk": {"S": f"QUARANTINE#{TODAY}"}, "sk": {"S": digest}},
             UpdateExpression="SET #text = :text", ExpressionAttributeNames={"#text": "text"},
-            ExpressionAttributeValues={":text": {"S": json.dumps(text)}},
+            ExpressionAttributeValues={":text": {"S": text}},
         )  # fmt: skip
 
 

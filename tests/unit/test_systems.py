@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,7 +13,6 @@ from payments.secret import SecretError
 from receive_webhook import WebhookOutcome, receive
 from submit_void import submit
 from tests.fakes.scene import ORDER, POS_ID, Scene, answer, fields, request, signed
-from tests.fakes.table import error
 from tests.unit.conftest import Counted
 
 CACHES = (systems.storage, systems.systems, systems.systems_that_send)
@@ -27,11 +28,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
 
-    class Session:
-        def client(self, name: str, **_: object) -> str:
-            return name
-
-    monkeypatch.setattr(systems, "_SESSION", Session())
+    monkeypatch.setattr(systems, "_SESSION", SimpleNamespace(client=lambda name, **_: name))
     fakes = {"dynamodb": scene.table, "secretsmanager": scene.secrets}
     monkeypatch.setattr(systems, "TimedClient", lambda name: fakes[name])
     for cache in CACHES:
@@ -55,16 +52,11 @@ def test_the_table_and_the_secret_are_those_of_the_settings(scene: Scene, monkey
     assert abs(made.now() - time.time() * 1000) < 60_000
     made.store.load(POS_ID, ORDER, made.deadline(5))
     assert (scene.table.calls[0][1]["TableName"], made.store._keep_days) == ("the-table", 500)
-    asked: list[object] = []
-
-    def ask(**arguments: object) -> dict[str, object]:
-        asked.append(arguments)
-        return {}
-
-    monkeypatch.setattr(scene.secrets, "_get_secret_value", ask)
+    secrets = Mock(return_value={})
+    monkeypatch.setattr(scene.secrets, "_get_secret_value", secrets)
     with pytest.raises(SecretError):
         made.secret.current(made.deadline(5))
-    assert asked == [{"SecretId": "the-secret", "VersionStage": "AWSCURRENT"}]
+    secrets.assert_called_once_with(SecretId="the-secret", VersionStage="AWSCURRENT")
 
 
 def test_init_opens_both_connections_and_the_first_request_reads_no_secret(scene: Scene) -> None:
@@ -76,12 +68,9 @@ def test_init_opens_both_connections_and_the_first_request_reads_no_secret(scene
 
 
 def test_what_fails_at_init_is_tried_again_at_once_by_the_first_request(scene: Scene) -> None:
-    def fail(*_: object) -> None:
-        raise error("ThrottlingException", "GetItem")
-
     made = systems.storage()
     scene.secrets.out_of_reach()
-    scene.table.before = fail
+    scene.table.fail(code="ThrottlingException")
     made.connect()
     scene.secrets.error = None
     scene.table.before = lambda *_: None

@@ -7,18 +7,9 @@ from typing import Any
 
 import pytest
 
+from payments import messages
 from payments.exact_json import Number
-from payments.messages import (
-    MOST_OPERATIONS,
-    PROVIDER_FIELDS,
-    AnswerKind,
-    Operation,
-    project_of,
-    read_answer,
-    read_credentials_check,
-    read_operation,
-    read_order,
-)
+from payments.messages import AnswerKind, Operation, read_answer, read_operation, read_order
 from tests.fakes.scene import ORDER, POS_ID, fields, operation, view
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors/financial-line.json").read_text())
@@ -95,7 +86,7 @@ def test_every_vector_is_in_the_table() -> None:
 @pytest.mark.parametrize("pos_id", [POS_ID.upper(), POS_ID.title()])
 def test_a_project_is_compared_as_the_uuid_that_it_is(pos_id: str) -> None:
     assert read_answer(200, raw(fields()), pos_id, ORDER).kind is SUCCESS
-    assert (project_of(POS_ID.upper()), project_of("Live")) == (POS_ID, "Live")
+    assert (messages.project_of(POS_ID.upper()), messages.project_of("Live")) == (POS_ID, "Live")
 
 
 TOLD: dict[str, tuple[int, object, object, object]] = {
@@ -126,7 +117,7 @@ TAKEN: dict[bool | None, list[tuple[int, bytes]]] = {
 @pytest.mark.parametrize("taken", TAKEN)
 def test_only_an_answer_of_the_provider_says_whether_it_takes_the_credentials(taken: bool | None) -> None:
     for status, text in TAKEN[taken]:
-        assert read_credentials_check(status, text) is taken, (status, text)
+        assert messages.read_credentials_check(status, text) is taken, (status, text)
 
 
 # ---- operations --------------------------------------------------------------------------------------------------------
@@ -163,7 +154,7 @@ FIELDS: dict[str, list[tuple[dict[str, Any], Any]]] = {
 def test_a_field_is_read_with_its_own_digits_and_no_more_than_fits(name: str) -> None:
     for changes, expected in FIELDS[name]:
         found = read(**changes)
-        value = found.fields[name] if name in PROVIDER_FIELDS else getattr(found, name)
+        value = found.fields[name] if name in messages.PROVIDER_FIELDS else getattr(found, name)
         assert repr(value) == repr(expected), changes  # 1E+2 and 100 are equal, and differ here
 
 
@@ -189,7 +180,7 @@ def test_a_word_of_64_letters_is_read(name: str) -> None:
 
 def test_only_the_sixteen_fields_leave_and_no_card_data() -> None:
     found = read(card_mask="444455******1111", ccn="4444555566661111", customer={"email": "a@b.c"}, payload="x")
-    assert tuple(found.fields) == PROVIDER_FIELDS
+    assert tuple(found.fields) == messages.PROVIDER_FIELDS
     assert not any(text in repr(found) for text in ("4444", "a@b.c"))
 
 
@@ -210,10 +201,10 @@ ORDERS: dict[str, tuple[int, object, dict[str, object] | None]] = {
     "an array": (200, RESPONSES["order-query-auth-then-void"], {"partial": False, "shows_hold_alone": False, "captured": False, "voids": ["success"]}),
     "one object": (200, RESPONSES["void-success"], {"partial": True, "voids": ["success"]}),
     "with three fields only": (200, RESPONSES["order-query-item-missing-fields"], {"ids": frozenset()}),
-    "as many operations as fit": (200, [fields()] * MOST_OPERATIONS, {"voids": ["success"] * MOST_OPERATIONS}),
+    "as many operations as fit": (200, [fields()] * messages.MOST_OPERATIONS, {"voids": ["success"] * messages.MOST_OPERATIONS}),
     "not found": (404, {"message": "no"}, NOT_FOUND),
     # these prove nothing
-    "one too many": (200, [fields()] * (MOST_OPERATIONS + 1), None),
+    "one too many": (200, [fields()] * (messages.MOST_OPERATIONS + 1), None),
     "half of it": (200, RESPONSES["order-query-two-step-partial"], None),
     "with a piece that cannot be read": (200, [fields(), {"method": "void"}], None),
     "of somebody else": (200, [fields(), fields(order_id="124")], None),

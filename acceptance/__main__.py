@@ -20,7 +20,7 @@ from acceptance import report, undo
 from acceptance.kept import load, locked, masked_account
 from acceptance.rows import FACTS, Finding, Verdict
 from acceptance.run import PROBES, ROWS, Stopped, Work, chosen, due, ready, reason, run
-from acceptance.site import Allowed, Site
+from acceptance.site import API, Allowed, Site
 from infra import environments
 from ops import places
 from ops.errors import exit_code
@@ -50,7 +50,7 @@ def _worded(options: Arguments) -> int:
         _say(f"error: {one_line(str(error))}")
         return 2
     except BrokenPipeError:
-        raise
+        raise  # who reads the list has enough: see ops/errors.py
     except Exception as error:  # noqa: BLE001 the same
         raise OpsError(reason(error)) from None
 
@@ -165,8 +165,7 @@ def _accept(options: Arguments, wanted: list[str]) -> int:
         if options.clean:
             return _clean(site)
         # Is this the stack that this version deploys, and does it answer?
-        site.functions  # noqa: B018 each is read; a stack of another version lacks one
-        site.api_id  # noqa: B018
+        _ = site.functions, site.resource(API)  # each is read; a stack of another version lacks one
         ready(site)
         changed = site.state.begin(f"{site.stack['StackId']} {site.stack.get('LastUpdatedTime', '')}")
         if changed and not site.local:

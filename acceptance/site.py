@@ -33,6 +33,7 @@ from payments.secret import Credentials
 LOCAL_MERCHANT = ReadOnlyCredentials("local", "local-secret", None)
 """Whom the local run lets submit; an operator may not."""
 WEBHOOK_ROUTE = "/webhooks/financial-line"
+API = "AWS::ApiGateway::RestApi"
 JSON = {"Content-Type": "application/json"}
 MOST_LINES = 20_000
 """Of one log group: more would take minutes and say no more."""
@@ -138,10 +139,6 @@ class Site:
 
     def variables(self) -> dict[str, str]:
         return dict(self.functions["submit_void"].get("Environment", {}).get("Variables", {}))
-
-    @functools.cached_property
-    def api_id(self) -> str:
-        return self.resource("AWS::ApiGateway::RestApi")
 
     @functools.cached_property
     def table(self) -> dict[str, Any]:
@@ -254,7 +251,7 @@ class Site:
         return [int(entry["status"]) for entry in self.access_log(f'{{ $.route = "{WEBHOOK_ROUTE}" }}', since)]
 
     def access_log(self, pattern: str, since: datetime) -> list[dict[str, Any]]:
-        stage = self.client("apigateway").get_stage(restApiId=self.api_id, stageName=self.base.strip("/"))
+        stage = self.client("apigateway").get_stage(restApiId=self.resource(API), stageName=self.base.strip("/"))
         group = stage["accessLogSettings"]["destinationArn"].partition(":log-group:")[2].removesuffix(":*")
         return [json.loads(message) for message in self.log_messages(group, pattern, since)]
 

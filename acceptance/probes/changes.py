@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from acceptance import wire
 from acceptance.probes.holds import denied
 from acceptance.rows import FACTS, Finding, judged, not_seen
-from acceptance.site import Site
+from acceptance.site import API, Site
 from acceptance.undo import MARK, making, play, stages
 from acceptance.wire import NoAnswer, Reply
 from ops.places import OpsError
@@ -209,7 +209,7 @@ def scratch(site: Site) -> Iterator[tuple[str, Callable[[str], Reply]]]:
         content.writestr(file, FACTS["scratch"]["code"])
     known = {"archive": archive.getvalue(), "role": role, "partition": role.split(":")[1], "account": site.account}
     with making(site, "function", function=name), making(site, "api", api=name):
-        api_id = play(site, "scratch", known | {"ours": site.api_id})["api"]
+        api_id = play(site, "scratch", known | {"ours": site.resource(API)})["api"]
         where = origin(api_id, site.place.region)
 
         def get(query: str) -> Reply:

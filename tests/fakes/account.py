@@ -33,6 +33,7 @@ VARIABLES = {"TABLE_NAME": "table", "SECRET_ID": SECRET, "PROVIDER_URL": "https:
 BEFORE = "before-parameter-build.*.*"
 START = datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)
 RESOURCES = {
+    "AWS::ApiGateway::RestApi": ("Api", "api1234567"),
     "AWS::DynamoDB::Table": ("StorageOperations", "table"),
     "AWS::SNS::Topic": ("MonitoringAlarms", f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"),
     "AWS::IAM::Role": ("EventsPipeRole", "pipe-role"),
@@ -165,7 +166,6 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
     site.__dict__ |= {
         "account": ACCOUNT,
         "functions": {stem: function(f"{STACK}-{stem}", f"{stem}-role") for stem in HANDLERS},
-        "api_id": "api1234567",
         "outputs": {"OutcomeBus": "bus", "ApiUrl": api_url},
         "stack": {"StackId": "stack-1", "LastUpdatedTime": START, "StackName": STACK},
         "resources": [

@@ -25,16 +25,10 @@ GROUPS = ("", "NotVoided: ", "RepeatLater: ", "WrongCall: ")  # by a program's e
 VOIDED, LATER, WRONG = 0, 2, 3
 ORDER = {"call": "void", "order_id": "123", "order_currency": "UAH", "key": "k"}
 NOBODY = ("nobody", "no such host", "unknown CA", "no TLS")
-GIVEN = {"name", "answers", "tokens", "call", "wait", "timeout", "not_curl", "says"}
+GIVEN = {"name", "answers", "tokens", "call", "wait", "timeout", "not_curl", "says", "programs"}
 UNSEEN = {"status", "retry_after", "request_id", "hint", "record", "document", "ids", "sent"}  # by who runs a program
-PROGRAM = (
-    "problem not-voidable",
-    "problem not-sent",
-    "202, then gateway 403",
-    "Retry-After 0",
-    "a refused token is fetched again",
-)
 SECRET = "s/e cret"
+TOKEN = {"url": "TOKEN_URL", "id": "CLIENT_ID", "secret": "CLIENT_SECRET"}
 
 
 def body_of(given: dict[str, Any]) -> Any:
@@ -43,14 +37,8 @@ def body_of(given: dict[str, Any]) -> Any:
     if "problem" not in given:
         return "[" * 100_000 + "]" * 100_000 if given["body"] == "deep" else given["body"]
     name, more = given["problem"], given.get("with", {})
-    said = {
-        "type": URN + name,
-        "title": name,
-        "status": given["status"],
-        "detail": f"said of {name}.",
-        "request_id": "req-1",
-    }
-    return said | more | ({"void": RECORD | more["void"]} if "void" in more else {})
+    said = {"type": URN + name, "title": name, "detail": f"said of {name}.", "status": given["status"]}
+    return said | {"request_id": "req-1"} | more | ({"void": RECORD | more["void"]} if "void" in more else {})
 
 
 def bytes_of(given: Any) -> Answer:
@@ -157,13 +145,8 @@ def test_a_program_s_code_and_last_line_say_what_became_of_it(
     def wrong(case: dict[str, Any]) -> dict[str, Any]:
         with ExitStack() as stack:
             row = Row(case, stack, server, unreachable)
-            tokens = row.call.get("tokens", {"url": "", "id": "", "secret": ""})
-            more = {
-                "VOID_TOKEN_URL": tokens["url"],
-                "VOID_CLIENT_ID": tokens["id"],
-                "VOID_CLIENT_SECRET": tokens["secret"],
-            }
-            more |= {"VOID_SERVICE_URL": row.call["url"], "TMPDIR": str(tmp_path), **QUICK_SLEEP}
+            tokens = {f"VOID_{TOKEN[name]}": value for name, value in row.call.get("tokens", {}).items()}
+            more = {"VOID_SERVICE_URL": row.call["url"], "TMPDIR": str(tmp_path), **QUICK_SLEEP, **tokens}
             code, out, err = merchant.run("123", "UAH", wait=row.call["wait"], more=more)
             last = (err.splitlines() or [""])[-1]
             return row.wrong({
@@ -174,7 +157,7 @@ def test_a_program_s_code_and_last_line_say_what_became_of_it(
 
     fits = [case for case in CASES if "not_curl" not in case and "call" not in case]
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(wrong, [case for case in fits if name == "curl" or case["name"] in PROGRAM])
+        found = pool.map(wrong, [case for case in fits if name == "curl" or "programs" in case])
         assert {name: fault for each in found for name, fault in each.items()} == {}
 
 

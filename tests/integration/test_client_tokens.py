@@ -9,11 +9,10 @@ import pytest
 
 from tests.integration.clients.packages import Merchant, installed
 from tests.integration.clients.raw_server import Answer, RawServer, answer
-from tests.integration.test_client_answers import ORDER, RECORD, kind_of
+from tests.integration.test_client_answers import ORDER, RECORD, SECRET, kind_of
 
 VOID = answer(200, RECORD)
 NO = answer(401, {"message": "Unauthorized"})
-SECRET = "s/e cret"
 
 
 def token(name: str, lasts: float = 3600) -> bytes:

@@ -62,15 +62,13 @@ def graphs_of(
 
 
 QUERIES = {
-    "OneOrder": (
-        "order_id = 'PUT THE ORDER HERE'",
-        "message, result, outcome, state, reason, provider_code, cause, seconds, attempt, why, request_id",
-    ),
+    "OneOrder": ("order_id = 'PUT THE ORDER HERE'",
+                 "message, result, outcome, state, reason, provider_code, cause, seconds, attempt, why, request_id"),
     # Why voids did not end as wished: the provider's status, or how its answer or the connection was lost.
     "Causes": ("ispresent(cause)", "order_id, result, state, reason, provider_code, cause, seconds, request_id"),
     "Errors": ("level = 'ERROR'", "message, reason, member, error, place, setting, failed, request_id"),
     "OneRequest": ("request_id = 'PUT THE REQUEST HERE'", "level, message, problem, detail"),
-}
+}  # fmt: skip
 
 
 def save_queries(scope: Construct, functions: Functions) -> None:

@@ -80,6 +80,5 @@ def problem(status: int | None, detail: str) -> dict[str, object]:
     known = {} if status is None else {"status": status}
     # Not `requestId`: AWS documents that a client may set that one, and it would stand in this text unescaped.
     request_id = "$context.extendedRequestId"
-    return {
-        "type": f"urn:void-service:problem:{name}", "title": title, **known, "detail": detail, "request_id": request_id
-    }  # fmt: skip
+    kind = f"urn:void-service:problem:{name}"
+    return {"type": kind, "title": title, **known, "detail": detail, "request_id": request_id}

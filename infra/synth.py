@@ -37,9 +37,7 @@ def synthesis_environment(environment: str, out: Path) -> dict[str, str]:
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
     }
     node = node_from_pypi()
-    if node is not None and "JSII_NODE" not in os.environ:
-        variables["JSII_NODE"] = str(node)
-    return variables
+    return {"JSII_NODE": str(node), **variables} if node is not None else variables
 
 
 def synthesise(environment: str, out: Path) -> Path:

@@ -31,8 +31,7 @@ def each_once(setting: str, pattern: str, expected: str, most: int = 1000) -> Ch
     """Several texts of this form."""
 
     def right(e: "Environment") -> bool:
-        given = getattr(e, setting)
-        form = re.compile(pattern.replace("REGION", e.region))
+        given, form = getattr(e, setting), re.compile(pattern.replace("REGION", e.region))
         return len({*given}) == len(given) <= most and all(map(form.fullmatch, given))
 
     return setting, right, expected
@@ -97,7 +96,7 @@ CHECKS: tuple[Check, ...] = (
     or_none(matching("alarm_email", r"[^@\s]+@[^@\s]+", "an address")),
     # An alarm has at most five actions, and the stack's own topic is one. A FIFO topic takes none.
     each_once("alarm_topic_arns", TOPIC, "at most four ARNs of topics in the stack's region, each once", most=4),
-    or_none(("custom_domain", lambda e: is_domain(e.custom_domain, e.region),
+    or_none(("custom_domain", lambda e: e.custom_domain and is_domain(e.custom_domain, e.region),
              "a host name and the ARN of a certificate in the stack's region")),
     ("close_default_address", lambda e: not e.close_default_address or e.custom_domain, "a custom_domain with it"),
     or_none(matching("table_stream_arn", STREAM, "the ARN of a table's stream in the stack's region")),
@@ -140,10 +139,7 @@ def is_throttle(throttle: "Throttle") -> bool:
     return 1 <= throttle.requests_per_second <= throttle.burst
 
 
-def is_domain(domain: "CustomDomain | None", region: str) -> bool:
+def is_domain(domain: "CustomDomain", region: str) -> bool:
     certificate = rf"arn:aws[a-z-]*:acm:{region}:\d{{12}}:certificate/[\w-]+"
-    return (
-        domain is not None
-        and re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", domain.name) is not None
-        and re.fullmatch(certificate, domain.certificate_arn) is not None
-    )
+    host = re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", domain.name)
+    return host is not None and re.fullmatch(certificate, domain.certificate_arn) is not None

@@ -101,10 +101,6 @@ class Alarm(NamedTuple):
     waits: int
     """Minutes after its creation in which it is not evaluated."""
 
-    def breaches(self, value: float) -> bool:
-        """Is this beyond the threshold?"""
-        return COMPARISONS[self.operator](value, self.threshold)
-
 
 def read_alarm(properties: Mapping[str, Any]) -> Alarm:
     """The properties of an AWS::CloudWatch::Alarm. Raises ValueError for what is not known here."""
@@ -219,20 +215,18 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
     # How long ago each window of the evaluation range ends, the oldest first; the newest ends now, and of it as much is
     # unseen as comes late.
     ago = [place * alarm.period for place in reversed(range(alarm.evaluation_periods + reading.extra))]
-    series = {
-        name: [(place, metrics.windows(stat, alarm.period, max(reading.delay - place, 0))) for place in ago]
-        for name, stat in alarm.metrics.items()
-    }
-    with_values = {end + place for each in series.values() for place, windows in each for end in windows}
+    with_values, columns = set[int](), list[Iterable[tuple[float | None, ...]]]()
+    for stat in alarm.metrics.values():
+        each = [(place, metrics.windows(stat, alarm.period, max(reading.delay - place, 0))) for place in ago]
+        with_values |= {end + place for place, windows in each for end in windows}
+        lines = {id(windows): list(map(windows.get, range(first - ago[0], last + 1))) for _, windows in each}
+        columns.append(zip(*(lines[id(windows)][ago[0] - place :] for place, windows in each), strict=False))
+    asked = alarm.expression, alarm.operator, alarm.threshold, reading.fills_empty
     rests = False  # without a value nothing changes any more
-    for minute in range(first, last + 1):
+    for minute, retrieved in zip(range(first, last + 1), zip(*columns, strict=True), strict=False):
         if rests and minute not in with_values:
             continue
-        retrieved = tuple(
-            (name, tuple(windows.get(minute - place) for place, windows in each)) for name, each in series.items()
-        )
-        points = _evaluated(alarm.expression, retrieved, reading.fills_empty)
-        breaching = tuple(None if point is None else alarm.breaches(point) for point in points)
+        breaching = _breaching(*asked, tuple(zip(alarm.metrics, retrieved, strict=True)))
         new = judge(breaching, alarm.evaluation_periods, alarm.datapoints, missing, state)
         rests = new is state and minute not in with_values
         if new is not state:
@@ -242,12 +236,13 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
 
 
 @functools.lru_cache(maxsize=100_000)
-def _evaluated(expression: str | None, series: _Retrieved, fills_empty: bool) -> tuple[float | None, ...]:
-    if expression is None:
-        ((_, points),) = series
-        return points
-    named = {name: list(points) for name, points in series}
-    return tuple(metric_math.evaluate(expression, named, fills_empty))
+def _breaching(
+    expression: str | None, operator: str, threshold: float, fills_empty: bool, series: _Retrieved
+) -> tuple[bool | None, ...]:
+    points: Iterable[float | None] = series[0][1]
+    if expression is not None:
+        points = metric_math.evaluate(expression, {name: list(values) for name, values in series}, fills_empty)
+    return tuple(None if point is None else COMPARISONS[operator](point, threshold) for point in points)
 
 
 @functools.lru_cache(maxsize=100_000)

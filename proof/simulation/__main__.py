@@ -82,10 +82,8 @@ def page(
 Written by `make faults` on commit {commit()}: {total:,} schedules at random over {len(CONFIGURATIONS)} configurations (seed {seed}),
 {faults:,} faults of {len(kinds)} kinds injected, {kinds["cut off"]} schedules cut off at their longest, {seconds:.0f} CPU seconds, one process.
 
-The shipped handlers and the shipped provider client run on a virtual network, table, secret and clock; the provider is
-`play/`, in bytes. What only permutes steps of the protocol is explored exhaustively elsewhere (`make model`); here is what
-bytes, statuses, cuts, slow resolvers, dying functions, two clocks (one stands still while an instance is frozen),
-caches, metrics and lists do.
+The shipped handlers and provider client run on a virtual network, table, secret and clocks; the provider is `play/`, in bytes.
+What only permutes steps of the protocol is explored whole elsewhere ([closure](closure.md)).
 
 ## Harm
 

@@ -4,6 +4,7 @@ Promises that a decision is about the record that the operator saw, that the pro
 that nothing is ever sent to the provider because of it but a query.
 """
 
+import re
 from typing import NamedTuple
 
 import cold_start  # first: it turns the garbage collector off
@@ -14,7 +15,7 @@ from payments import exact_json
 from payments.claims import Result, may_decide
 from payments.deadline import Deadline
 from payments.facts import Decision, Word
-from payments.orders import Order, Void
+from payments.orders import Order
 from payments.secret import SecretError
 from payments.store import Merged, StoreError
 from queries import find, query
@@ -24,7 +25,6 @@ from telemetry import count, count_changes, count_trouble, logger, named, report
 DECIDE_SECONDS = 19.0
 LARGEST_BODY = 8_192
 LONGEST_NOTE = 500
-REVISION_DIGITS = 16
 FIELDS = {"decision", "revision", "note"}
 
 
@@ -70,9 +70,7 @@ def read_decision(call: JsonCall) -> Wanted:
     """Validate a decision. Raises BadRequest with all violations at once."""
     value, note, revision = call.value, call.value.get("note"), call.value.get("revision")
     words = [word.value for word in Word]
-    is_revision = (
-        isinstance(revision, str) and len(revision) == REVISION_DIGITS and set(revision) <= set("0123456789abcdef")
-    )
+    is_revision = isinstance(revision, str) and re.fullmatch("[0-9a-f]{16}", revision)
     is_note = exact_json.is_text(note, LONGEST_NOTE) and note.strip() != ""
     rules = {
         "decision": None if value.get("decision") in words else f"must be {', '.join(words)}",
@@ -98,8 +96,15 @@ def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -
 
     def apply(current: Order) -> Order:
         nonlocal end
-        end = _refused(current, wanted, outside.now())
-        return current if end is not None else _with_decision(current, wanted, outside.now())
+        void, now = current.void, outside.now()
+        if void is None or revision_of(current, now) != wanted.revision:
+            end = Result.CHANGED
+            return current
+        end = may_decide(void, wanted.word, now)
+        if end is not None:
+            return current
+        was = (void.state, void.reason, current.facts.number)
+        return current.decided(Decision(now, wanted.by, wanted.word, wanted.note, wanted.revision, *was))
 
     try:
         merged = outside.store.merge(order, apply, outside.new_id, deadline)
@@ -120,27 +125,7 @@ def _queried(outside: Systems, order: Order, deadline: Deadline) -> tuple[Order,
 
 
 def _is_repeated(order: Order, wanted: Wanted) -> bool:
-    return any(
-        (each.word, each.revision, each.note, each.by) == (wanted.word, wanted.revision, wanted.note, wanted.by)
-        for each in order.facts.decisions
-    )
-
-
-def _refused(order: Order, wanted: Wanted, now: int) -> Result | None:
-    if order.void is None or revision_of(order, now) != wanted.revision:
-        return Result.CHANGED
-    return may_decide(order.void, wanted.word, now)
-
-
-def _with_decision(order: Order, wanted: Wanted, now: int) -> Order:
-    void: Void | None = order.void
-    if void is None:
-        return order
-    return order.decided(
-        Decision(
-            now, wanted.by, wanted.word, wanted.note, wanted.revision, void.state, void.reason, order.facts.number
-        )
-    )  # fmt: skip
+    return wanted in [(each.word, each.revision, each.note, each.by) for each in order.facts.decisions]
 
 
 def _respond(event: GatewayEvent, decided: Decided, now: int) -> Response:

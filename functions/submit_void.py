@@ -140,14 +140,11 @@ def _without_sending(systems: Storage, judged: Judged, order: Order, deadline: D
         return Submitted(judged, order, order.void)
 
     def used_up(current: Order) -> Order:
-        return current.learnt(current.facts, Source(Evidence.REQUEST, systems.now()), _used_up(current))
+        review = (Reason.ATTEMPTS_USED_UP, f"attempt {current.facts.number}")
+        return current.learnt(current.facts, Source(Evidence.REQUEST, systems.now()), review)
 
     merged = systems.store.merge(order, used_up, systems.new_id, deadline)
     return Submitted(judged, merged.after, merged.before.void)
-
-
-def _used_up(order: Order) -> tuple[Reason, str]:
-    return Reason.ATTEMPTS_USED_UP, f"attempt {order.facts.number}"
 
 
 def _send(
@@ -210,7 +207,7 @@ def _respond(event: GatewayEvent, submitted: Submitted, now: int) -> Response:
         return lambda_http.respond(answer.status, record, extra)
     if judged.result is Result.NOT_VOIDABLE and void is not None:
         detail = why_not_voidable(void, judged.told)
-    return lambda_http.problem(event, answer.problem, detail, extra, **(in_problem(record) if record else {}))
+    return lambda_http.problem(event, answer.problem, detail, extra, **(in_problem(record) if void is not None else {}))
 
 
 def _is_replayed(submitted: Submitted) -> bool:

@@ -17,7 +17,7 @@ NEVER_IMPORTED = (
     *(f"boto3/{each}" for each in ("crt.py", "data", "docs", "dynamodb", "ec2", "examples", "s3")),
     "dateutil/zoneinfo",
 )
-# What transfers to S3, resources and help texts stand on is loaded for every client all the same, for a tenth of a cold
+# What transfers to S3, resources, help texts and HTTP/2 stand on is loaded with every client, for an eighth of a cold
 # start: in its place is the little that a client asks of it.
 PLACEHOLDERS = {
     "boto3/resources": {
@@ -29,9 +29,10 @@ PLACEHOLDERS = {
         "docstring.py": "ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = lambda *_, **__: None\n",
     },
     "s3transfer": {"__init__.py": "", "manager.py": "class TransferConfig:\n    pass\n"},
+    "urllib3/http2": {"__init__.py": ""},
 }
-STAYS = "botocore/docs/utils.py"
-"""What botocore's event handlers are made of."""
+STAYS = ("botocore/docs/utils.py", "urllib3/http2/probe.py")
+"""What botocore's event handlers are made of, and what urllib3 asks of HTTP/2 that is never turned on."""
 
 
 def cut(out: Path) -> None:
@@ -57,7 +58,7 @@ def cut(out: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     for package, files in PLACEHOLDERS.items():
         for path in (out / package).iterdir():
-            if path != out / STAYS:
+            if path.relative_to(out).as_posix() not in STAYS:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         for name, text in files.items():
             (out / package / name).write_text(text)

@@ -11,6 +11,7 @@ from typing import Any
 from infra.synth import synthesise
 from proof.benchmarks.subjects import CACHE, HERE, OUR_MODULES
 from tests.alarms import hours
+from tests.alarms.evaluator import read_alarm
 
 LENGTHS = {"requestTime": 26, "error.responseType": 1, "xrayTraceId": 35, "httpMethod": 4, "resourcePath": 24}
 """Of what the gateway fills into its log's line; what is not named here is an id or a number."""
@@ -18,6 +19,7 @@ LENGTHS = {"requestTime": 26, "error.responseType": 1, "xrayTraceId": 35, "httpM
 KEPT = HERE / "deployed.json"
 QUIET, THOUSAND = (f"deployed: custom metrics of a {what}, by hours" for what in ("quiet month", "thousand voids"))
 READ, CUSTOM = "deployed: metrics that alarms read", "deployed: custom metrics"
+SPACE = "VoidService/prod"
 Template = dict[str, Any]
 
 
@@ -48,31 +50,20 @@ def access_log_bytes(template: Template) -> int:
     return len(re.sub(r"\$context\.([\w.]+)", filled, stage["AccessLogSetting"]["Format"])) + 1
 
 
-def custom_metrics(template: Template) -> set[str]:
-    """The names of our own that an alarm or a dashboard reads."""
-    alarms = resources(template, "AWS::CloudWatch::Alarm")
-    read = [
-        *alarms,
-        *(each["MetricStat"]["Metric"] for one in alarms for each in one.get("Metrics", ()) if "MetricStat" in each),
-    ]
-    (space,) = {each["Namespace"] for each in read if each.get("Namespace", "").startswith("VoidService")}
-    # A dashboard is JSON in JSON: its metrics are named behind their namespace there.
-    shown = re.findall(rf'\\"{space}\\",\\"(\w+)\\"', json.dumps(template))
-    return {each["MetricName"] for each in read if each.get("Namespace") == space} | {*shown}
-
-
 def keep() -> None:
     """Write the figures; what is billed by the month, by the hours that the simulator of the alarms counts."""
-    prod, modules = template("prod"), {module: work for work, module in OUR_MODULES.items()}
-    functions = {
-        each["Handler"].partition(".")[0]: each["MemorySize"] for each in resources(prod, "AWS::Lambda::Function")
-    }
-    alarms = resources(prod, "AWS::CloudWatch::Alarm")
+    prod = template("prod")
+    functions = resources(prod, "AWS::Lambda::Function")
+    memory = {each["Handler"].partition(".")[0]: each["MemorySize"] for each in functions}
+    alarms = [read_alarm(each) for each in resources(prod, "AWS::CloudWatch::Alarm")]
+    read = [stat for alarm in alarms for stat in alarm.metrics.values()]
+    # A dashboard is JSON in JSON: its metrics are named behind their namespace there.
+    shown = re.findall(rf'\\"{SPACE}\\",\\"(\w+)\\"', json.dumps(prod))
     figures = {
-        **{f"{work}: memory, MB": functions[module] for module, work in modules.items()},
+        **{f"{work}: memory, MB": memory[module] for work, module in OUR_MODULES.items()},
         "deployed: bytes of the gateway's log line": access_log_bytes(prod),
-        READ: sum(len([each for each in one.get("Metrics", ()) if "MetricStat" in each]) or 1 for one in alarms),
-        CUSTOM: len(custom_metrics(prod)),
+        READ: len(read),
+        CUSTOM: len({stat.name for stat in read if stat.namespace == SPACE} | {*shown}),
         QUIET: hours.metric_months(prod, hours.QUIET),
         THOUSAND: hours.metric_months(prod, hours.THOUSAND),
         "deployed: secrets": len(resources(prod, "AWS::SecretsManager::Secret")),

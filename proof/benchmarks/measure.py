@@ -82,7 +82,7 @@ def cold(sides: list[Subject], work: str, running: Stubs, rounds: int, distance:
 def warm(
     sides: list[Subject], work: str, running: Stubs, rounds: int, distance: str = "", *, drops: int = 0
 ) -> Samples:
-    """Blocks of invokes in processes that go on; near by also their memory, and invokes behind dropped connections."""
+    """Blocks of invokes in processes that go on; with `drops` also their memory, and invokes after a hang-up."""
     block = FAR_BLOCK if distance else BLOCK
     prepare(sides, work, running)
     with ExitStack() as stack:
@@ -108,7 +108,7 @@ def warm(
             return {f"{work}: CPU after dropped connections, µs": spent / 1e3}
 
         found = interleaved(sides, rounds, take)
-        return found if distance else {**found, **interleaved(sides, 1, memory), **interleaved(sides, drops, dropped)}
+        return {**found, **interleaved(sides, 1, memory), **interleaved(sides, drops, dropped)} if drops else found
 
 
 def consumption(side: Subject, works: tuple[str, ...], running: Stubs) -> Samples:

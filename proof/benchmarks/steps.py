@@ -23,18 +23,19 @@ def steps(made: dict[str, Subject], stack: ExitStack, indexes: str, *, quick: bo
     """All of them by name; the stubs run until the stack ends. `indexes`: of the deployed table."""
     sides, ours = [made[name] for name in HEADS], made["ours"]
     near = stack.enter_context(stubs(indexes=indexes))
-    distant = {name: stack.enter_context(stubs(*given)) for name, given in FAR.items()}
+    distances = {NEAR_REGION: FAR[NEAR_REGION]} if quick else FAR
+    distant = {name: stack.enter_context(stubs(*given)) for name, given in distances.items()}
     found: dict[str, Step] = {"packages": partial(packages, made)}
     for side in sides:
         works = (*WORKS, *ALONE) if side is ours else WORKS
         found[f"{side.name}: consumption"] = partial(measure.consumption, side, works, near)
     for work in WORKS:
         found[f"{work}: cold"] = partial(measure.cold, sides, work, near, 3 if quick else 15)
-        found[f"{work}: warm"] = partial(measure.warm, sides, work, near, 5 if quick else 40, drops=5 if quick else 30)
+        found[f"{work}: warm"] = partial(measure.warm, sides, work, near, 5 if quick else 40, drops=0 if quick else 30)
         found[f"{work}: profile"] = partial(measure.profile, ours, work, near)
         for name, far in distant.items():
             found[f"{work}: warm, {name}"] = partial(measure.warm, sides, work, far, 3 if quick else 20, name)
-            found[f"{work}: first, {name}"] = partial(measure.cold, sides, work, far, 3 if quick else 10, name)
+            found[f"{work}: first, {name}"] = partial(measure.cold, sides, work, far, 2 if quick else 10, name)
         if valgrind:
             counted = sides[:2] if quick else sides
             found[f"{work}: instructions"] = partial(measure.instructions, counted, work, near, 4 if quick else 10)
@@ -57,7 +58,8 @@ def levers(ours: Subject, near: Stubs, *, quick: bool, valgrind: bool) -> dict[s
 
     found: dict[str, Step] = {"levers: packages": lambda: packages({side.name: side for side in sides()})}
     found["levers: cold"] = lambda: measure.cold(sides(), "submit", near, 3 if quick else 10)
-    found["levers: warm"] = lambda: measure.warm(sides(), "submit", near, 2 if quick else 10, drops=3 if quick else 15)
+    if not quick:
+        found["levers: warm"] = lambda: measure.warm(sides(), "submit", near, 10, drops=15)
     if valgrind and not quick:
         found["levers: instructions"] = lambda: measure.instructions(sides(), "submit", near, 0)
     return found

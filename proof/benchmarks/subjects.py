@@ -5,6 +5,7 @@ the same byte code. Everything is below .cache/bench; a directory is made again 
 """
 
 import hashlib
+import io
 import re
 import shutil
 import subprocess
@@ -142,12 +143,11 @@ def without_bytecode(subject: Subject) -> Subject:
     return copy
 
 
-def with_whole_data(subject: Subject) -> Subject:
-    """Our asset with the data of all of AWS's services, as botocore ships it."""
-    with changed(subject, "whole-data") as copy:
-        for package in ("boto3", "botocore"):
-            data = CACHE / "by_hand" / package / "data"
-            shutil.copytree(data, copy.directory / package / "data", dirs_exist_ok=True)
+def with_whole_boto3(subject: Subject) -> Subject:
+    """Our asset with all that boto3 comes with and loads: S3's transfers, help texts, the data of all services."""
+    with changed(subject, "whole-boto3") as copy:
+        for package in ("boto3", "botocore", "s3transfer"):
+            shutil.copytree(CACHE / "by_hand" / package, copy.directory / package, dirs_exist_ok=True)
     return copy
 
 
@@ -168,7 +168,7 @@ def with_whole_trust(subject: Subject) -> Subject:
 LEVERS: dict[str, Callable[[Subject], Subject]] = {
     "whole trust parsed each time": with_whole_trust,
     "no byte code": without_bytecode,
-    "all of botocore's data": with_whole_data,
+    "all of boto3": with_whole_boto3,
     "garbage collected at init": with_collector,
 }
 """Our asset with one thing taken away at a time."""
@@ -177,10 +177,8 @@ LEVERS: dict[str, Callable[[Subject], Subject]] = {
 def size(directory: Path) -> tuple[int, int]:
     """Bytes unzipped and zipped."""
     files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
-    archive = CACHE / "size.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files:
-            out.write(path, path.relative_to(directory))
-    zipped = archive.stat().st_size
-    archive.unlink()
-    return sum(path.stat().st_size for path in files), zipped
+            archive.write(path, path.relative_to(directory))
+    return sum(path.stat().st_size for path in files), len(zipped.getvalue())

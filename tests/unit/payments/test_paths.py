@@ -13,10 +13,10 @@ import read_voids
 import settle_voids
 import submit_void
 from payments import evidence, reviews
-from payments.facts import Decision, Evidence, State, Word
+from payments.facts import Decision, Evidence, Facts, FailureReason, State, Word
 from payments.items import read_order, write_order
 from payments.messages import OrderView
-from payments.operations import MOST_OPERATIONS
+from payments.operations import MOST_OPERATIONS, currency_of
 from payments.orders import Order, Source, StoredWebhook, opened_by, size_of
 from payments.verdict import verdict
 from receive_webhook import receive
@@ -129,6 +129,11 @@ class Play:
         record = document.get("void", document)
         self.answer = {"answer": answer, "document": document, "record": record if "state" in record else {}}
 
+    def _due(self) -> int | None:
+        """The seconds until the next query."""
+        items = list(self.scene.table.items.values())
+        return (int(items[0]["due_at"]["N"]) - self.scene.at) // 1000 if items and "due_at" in items[0] else None
+
     def shows(self) -> set[str]:
         """All that can be asked of the last answer."""
         answer, document, record = (self.answer[each] for each in ("answer", "document", "record"))
@@ -139,7 +144,7 @@ class Play:
             str(document.get("type", "")).removeprefix("urn:void-service:problem:"), f"by={self.author}",
             f"sent={len(self.scene.provider.sent)}", f"wait={headers.get('Retry-After')}",
             f"version={record.get('version')}", f"operation={(record.get('provider') or {}).get('operation_id')}",
-            f"webhooks={len(record.get('webhooks', ()))}", f"code={record.get('provider_code')}",
+            f"webhooks={len(record.get('webhooks', ()))}", f"code={record.get('provider_code')}", f"due={self._due()}",
             *(each for each, true in (
                 ("corrected", record.get("corrected")), ("resend", record.get("resend_allowed")),
                 ("replayed", "Idempotency-Replayed" in headers)) if true),
@@ -197,11 +202,58 @@ def test_the_largest_record_fits_into_an_item() -> None:
         rows = [make.operation("failure", "void", f"{number}-{each}", **words) for each in range(2)]
         order = order.learnt(evidence.seen(facts, make.view(*rows), at, facts), Source(Evidence.QUERY, at))
         if number % 4 == 0:
-            decision = Decision(at, "ї" * 200, Word.VOIDED, "ї" * 500, "0" * 16, State.FAILED, None, number)
+            word = Word.REVIEWED if number == 80 else Word.VOIDED
+            decision = Decision(at, "ї" * 200, word, "ї" * 500, "0" * 16, State.FAILED, None, number)
             order = order.decided(decision)
         hook = make.operation("failure", "void", f"hook-{number}", **words)
         order = order.with_webhook(StoredWebhook(f"{number:064}", at, "AWSCURRENT", hook), size_of(hook.fields))
     item = write_order(order.stored("write"))
     size = sum(len(name) + len(str(value).encode()) for name, value in item.items())
-    assert len(order.facts.operations) >= MOST_OPERATIONS
     assert 150_000 < size < 400_000
+    facts = order.facts
+    assert (len(facts.operations), len(facts.decisions), len(facts.attempts)) == (MOST_OPERATIONS, 50, 220)
+    assert {each.word for each in facts.decisions} == {Word.VOIDED}, "what an operator only read is forgotten first"
+    assert facts.decisions[0].attempt == 20
+    # Each key is still answered; the provider's words only for the newest.
+    assert [each.number for each in facts.attempts if each.message is not None] == [*range(210, 221)]
+    assert all(each.told is not None and each.told.reason is FailureReason.REFUSED for each in facts.attempts[:-1])
+    assert {each.own or each.since for each in facts.operations if each.fields is not None} <= set(range(195, 221))
+
+
+def test_a_success_is_described_before_all_that_failed() -> None:
+    facts = evidence.claimed(Facts(), make.request(), "a1", make.START, None)
+    words = dict.fromkeys(("comment", "status_description"), "x" * 2_000)
+    for number in range(40):
+        done = make.operation("success" if number == 3 else "failure", "void", f"{number}", **words)
+        facts = evidence.seen(facts, make.view(done), make.START + number, facts)
+    described = [each.name for each in facts.operations if each.fields is not None]
+    assert "3" in described
+    assert len(described) == 12
+
+
+ONE, TWO = make.submitting().facts, evidence.claimed(make.submitting().facts, make.request(), "a2", make.START, None)
+EXECUTED = evidence.reported(ONE, make.operation("success", "void", "o1"), make.START)
+FORGOTTEN = {
+    "nothing": (ONE, TWO, None),
+    "an attempt": (TWO, ONE, "attempt"),
+    "an attempt that reached nothing": (evidence.answered(ONE, 1, None, make.START), Facts(), None),
+    "a success": (EXECUTED, ONE, "success"),
+    "a name of a success": (
+        EXECUTED._replace(operations=tuple(each._replace(names=each.names | {"t1"}) for each in EXECUTED.operations)),
+        EXECUTED, "success",
+    ),
+    "a failure": (evidence.reported(ONE, make.operation("failure", "void", "o1"), make.START), ONE, None),
+    "a capture": (ONE._replace(captured=True), ONE, "capture"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "lost"), FORGOTTEN.values(), ids=FORGOTTEN)
+def test_what_a_write_would_forget_is_named(before: Facts, after: Facts, lost: str | None) -> None:
+    found = evidence.forgets(before, after)
+    assert (found.what if found is not None else None) == lost
+
+
+@pytest.mark.parametrize("currency", [None, 980, "", "uah", "UA", "UAHH", "ÄÖÜ", "U1H"])
+def test_what_looks_like_no_currency_is_none(currency: object) -> None:
+    assert currency_of({"currency": currency}) is None
+    assert (currency_of({"currency": "UAH"}), currency_of(None)) == ("UAH", None)

@@ -77,5 +77,4 @@ def moment(text: str, end: bool = False) -> datetime:
 
 
 def now() -> datetime:
-    """The present moment."""
     return datetime.now(UTC)

@@ -59,7 +59,6 @@ class Place:
 
     @property
     def environment(self) -> str:
-        """The environment's name."""
         return self.stack.removeprefix(STACK)
 
     @property
@@ -93,11 +92,9 @@ def local(port: int, aws_endpoint: str | None) -> Place:
     """The service that `make run` started on this machine."""
     core = botocore.session.Session(session_vars=_OF_NOBODY)
     session = boto3.Session(*LOCAL_OWNER, region_name=LOCAL_REGION, botocore_session=core)
-    caller = ReadOnlyCredentials(*LOCAL_CALLER, None)
-    url = f"http://127.0.0.1:{port}"
-    return Place(
-        f"{STACK}local", LOCAL_REGION, session, caller, f"{url}/v1", aws_endpoint or _engine_of(url) or NOT_FOUND
-    )
+    caller, url = ReadOnlyCredentials(*LOCAL_CALLER, None), f"http://127.0.0.1:{port}"
+    engine = aws_endpoint or _engine_of(url) or NOT_FOUND
+    return Place(f"{STACK}local", LOCAL_REGION, session, caller, f"{url}/v1", engine)
 
 
 def deployed(environment: str, region: str | None, profile: str | None) -> Place:
@@ -132,15 +129,11 @@ def api_url(place: Place) -> str:
 def configuration(place: Place) -> Mapping[str, str]:
     """The environment variables of the deployed `read_voids`."""
     pages = place.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=place.stack)
-    names = [
-        resource["PhysicalResourceId"]
-        for page in pages
-        for resource in page["StackResourceSummaries"]
-        if resource["ResourceType"] == "AWS::Lambda::Function"
-    ]
     functions = place.client("lambda")
-    for name in names:
-        function = functions.get_function_configuration(FunctionName=name)
+    for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
+        if resource["ResourceType"] != "AWS::Lambda::Function":
+            continue
+        function = functions.get_function_configuration(FunctionName=resource["PhysicalResourceId"])
         if function.get("Handler") == READER:
             variables: Mapping[str, str] = function.get("Environment", {}).get("Variables", {})
             return variables
@@ -161,7 +154,7 @@ def refusal_of_aws(error: ClientError) -> str:
 def output(place: Place, name: str) -> str:
     """One output of the deployed stack. Raises OpsError."""
     stack = place.client("cloudformation").describe_stacks(StackName=place.stack)["Stacks"][0]
-    for output in stack.get("Outputs", []):
-        if output["OutputKey"] == name:
-            return str(output["OutputValue"])
-    raise OpsError(f"{place.stack} has no output {name}")
+    found = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    if name not in found:
+        raise OpsError(f"{place.stack} has no output {name}")
+    return str(found[name])

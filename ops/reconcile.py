@@ -100,7 +100,6 @@ class Journal:
             out.write(json.dumps([name, rows]) + "\n")
 
     def close(self) -> None:
-        """The run is complete."""
         self.path.unlink(missing_ok=True)
 
 
@@ -136,7 +135,6 @@ class Pace:
     _next: float = 0
 
     def wait(self) -> None:
-        """Until the next question may be asked."""
         now = self.clock()
         self.sleep(max(0, self._next - now))
         self._next = max(self._next, now) + 1 / self.rate

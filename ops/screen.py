@@ -75,7 +75,6 @@ class Screen:
         self._out.writelines(json_text(value) + "\n" for value in values)
 
     def flush(self) -> None:
-        """What was printed is seen now."""
         self._out.flush()
 
     def heading(self, text: str, above: bool = False) -> None:
@@ -85,7 +84,6 @@ class Screen:
         self._console.print(Text(clean(text), style="bold"))
 
     def line(self, text: str) -> None:
-        """A line of text."""
         self._console.print(Text(clean(text)))
 
     def fields(self, pairs: Mapping[str, object]) -> None:

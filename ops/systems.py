@@ -30,7 +30,6 @@ class PatientClient:
         self._client = client
 
     def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:  # noqa: ARG002 see above
-        """Call one operation."""
         answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
         return answer
 
@@ -69,5 +68,4 @@ def now() -> int:
 
 
 def new_id() -> str:
-    """A fresh identifier."""
     return uuid.uuid4().hex

@@ -39,6 +39,8 @@ class Account:
         self._filters = [json.loads(each["Pattern"]) for each in source["FilterCriteria"]["Filters"]]
         (stage,) = self.of_type("AWS::ApiGateway::Stage").values()
         self.log = stage["AccessLogSetting"]
+        group, filters = resolved(self.log["DestinationArn"]), self.of_type("AWS::Logs::MetricFilter").values()
+        self._counting = [each for each in filters if resolved(each["LogGroupName"]) == group]
         answers = self.of_type("AWS::ApiGateway::GatewayResponse").values()
         self.answers = {each["ResponseType"]: int(each.get("StatusCode", 403)) for each in answers}
         (runs,) = self.of_type("AWS::Lambda::EventInvokeConfig").values()
@@ -97,9 +99,7 @@ class Account:
                 "identity.accountId": account, "authorizer.claims.client_id": client}  # fmt: skip
         line = re.sub(r"\$context\.([\w.]+)", lambda match: said.get(match[1]) or "-", self.log["Format"])
         json.loads(line)
-        for wanted in self.of_type("AWS::Logs::MetricFilter").values():
-            if resolved(wanted["LogGroupName"]) != resolved(self.log["DestinationArn"]):
-                continue
+        for wanted in self._counting:
             (counted,) = wanted["MetricTransformations"]
             matches = log_filters.matches(resolved(wanted["FilterPattern"]), line)
             value = counted["MetricValue"] if matches else counted.get("DefaultValue")

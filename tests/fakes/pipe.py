@@ -7,6 +7,7 @@ fails on any other.
 import json
 import re
 from copy import replace
+from functools import reduce
 from typing import Any
 
 from payments import evidence
@@ -66,16 +67,18 @@ def order_in(state: Was, order_id: str = scene.ORDER) -> Order:
     return order
 
 
-def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
-    for name, wanted in pattern.items():
-        if isinstance(wanted, dict):
-            # What is not there has nothing below it either; only `exists` asks about that.
-            below = event.get(name)
-            if not matches(wanted, below if isinstance(below, dict) else {}):
-                return False
-        elif not any(matches_value(each, event.get(name)) for each in wanted):
-            return False
-    return True
+def below(event: Any, name: str) -> Any:
+    """A member; what is not there has nothing below it either, and only `exists` asks about that."""
+    return event.get(name) if isinstance(event, dict) else None
+
+
+def matches(pattern: dict[str, Any], event: Any) -> bool:
+    return all(
+        matches(wanted, below(event, name))
+        if isinstance(wanted, dict)
+        else any(matches_value(each, below(event, name)) for each in wanted)
+        for name, wanted in pattern.items()
+    )
 
 
 def matches_value(wanted: Any, value: Any) -> bool:
@@ -98,20 +101,12 @@ def filled(template: str, event: dict[str, Any]) -> Any:
 def as_text(template: str, event: dict[str, Any]) -> str:
     """Each path by its value, as it is: a pipe escapes nothing. Around a text it puts quotes, if the template has none."""
 
-    def value(path: str) -> Any:
-        found: Any = event
-        for name in path.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
-        return found
-
     def put(match: re.Match[str]) -> str:
         quote, path = match.groups()
-        found = value(path)
+        found: Any = reduce(below, path.split("."), event)
         if found is None:
             return quote * 2  # nothing appears in its place
-        if isinstance(found, str):
-            return f'"{found}"'
-        written = json.dumps(found)
-        return f'"{written}"' if quote else written
+        written = found if isinstance(found, str) else json.dumps(found)
+        return f'"{written}"' if quote or isinstance(found, str) else written
 
     return re.sub(r'("?)<\$\.([\w.]+)>\1', put, template)

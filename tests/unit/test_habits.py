@@ -50,6 +50,13 @@ def test_every_command_script_and_file_that_a_text_names_exists(name: str) -> No
     assert [path for path in sorted(linked | named | scripts) if not (ROOT / path).exists()] == []
 
 
+def test_states_reasons_and_problems_have_the_same_rows_in_both_languages() -> None:
+    pages = [read(f"docs/how-a-void-works{language}.md") for language in ("", ".uk")]
+    english, ukrainian = (re.findall(r"^\| (`.+?`) \| (?:(\d.*?) \|)?", page, re.MULTILINE) for page in pages)
+    assert english == ukrainian
+    assert len(english) > 30
+
+
 def test_coverage_is_told_for_every_part_that_it_measures() -> None:
     rows = re.findall(r"^\| (`[a-z`, ]+`) \| [\d–]", read("CONTRIBUTING.md"), re.MULTILINE)
     assert {name for row in rows for name in re.findall("[a-z]+", row)} == set(TOOLS["coverage"]["run"]["source"])

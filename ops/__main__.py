@@ -18,11 +18,7 @@ def main(arguments: list[str]) -> int:
     if chosen.run is None:
         print(chosen.help(), end="")
         return 2
-
-    def work() -> int:
-        return chosen.run(place(chosen), chosen, Screen(chosen.json)) or 0
-
-    return exit_code(work)
+    return exit_code(lambda: chosen.run(place(chosen), chosen, Screen(chosen.json)) or 0)
 
 
 if __name__ == "__main__":

@@ -125,10 +125,6 @@ def test_a_command_prints_and_asks(ops: Ops, row: Row) -> None:
     assert ops.bodies == ([decision] if row.typed == "yes\n" else [])
 
 
-def test_a_place_must_be_said(ops: Ops) -> None:
-    assert "say where" in ops("list")[2]
-
-
 @pytest.mark.parametrize(("seconds", "says"), [(1, "1 s"), (150, "2 min"), (7_300, "2 h"), (200_000, "2 d")])
 def test_an_age_is_rounded_down(seconds: int, says: str) -> None:
     now = datetime(2026, 11, 24, tzinfo=UTC)
@@ -221,6 +217,7 @@ def test_every_order_id_is_taken_from_the_command_line(
 
 def test_options_may_stand_before_or_after_the_command(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "10")
+    assert "say where" in ops("list")[2]
     for called in ("--local --port 9 --json list", "list --local --port 9 --json", "list --local"):
         assert ops(*called.split())[0] == 0
     assert ops.urls == [f"http://127.0.0.1:{port}/v1" for port in (9, 9, 10)]

@@ -53,8 +53,7 @@ def test_every_command_script_and_file_that_a_text_names_exists(name: str) -> No
 def test_states_reasons_and_problems_have_the_same_rows_in_both_languages() -> None:
     pages = [read(f"docs/how-a-void-works{language}.md") for language in ("", ".uk")]
     english, ukrainian = (re.findall(r"^\| (`.+?`) \| (?:(\d.*?) \|)?", page, re.MULTILINE) for page in pages)
-    assert english == ukrainian
-    assert len(english) > 30
+    assert english == ukrainian != []
 
 
 def test_coverage_is_told_for_every_part_that_it_measures() -> None:

@@ -101,11 +101,8 @@ def test_only_text_that_would_be_guessed_is_protected(value: object, cell: str) 
     assert export.spreadsheet(value) == cell
 
 
-def test_a_terminal_gets_no_line_breaks_inside_a_cell() -> None:
+def test_rows_are_written_as_csv_and_as_json_and_on_a_terminal_without_line_breaks_inside_a_cell() -> None:
     assert export.cell("a\r\nb", to_terminal=True) == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
-
-
-def test_rows_are_written_as_csv_and_as_json() -> None:
     texts, rows = [StringIO(newline=""), StringIO()], [{"order_id": "1", "says": "=x", "reason": None}]
     assert [export.write(out, ("order_id", "says", "reason"), rows, out is texts[1]) for out in texts] == [1, 1]
     assert texts[0].getvalue().splitlines() == ["order_id,says,reason", "1,'=x,"]

@@ -197,6 +197,6 @@ def told_of(facts: Facts, attempt: Attempt) -> Told | None:
     """What this attempt came to for good, as its key is answered; None: its key is answered by the order's state."""
     if attempt.told is not None:
         return attempt.told
-    if attempt.end not in REFUSALS or not facts.looked.concluded:
-        return None
+    if attempt.end not in REFUSALS or not facts.looked.concluded or facts.captured:
+        return None  # a capture explains the refusal, whenever it was seen
     return Told(_refusal(facts, attempt), attempt.ended_at, attempt.code, attempt.message)

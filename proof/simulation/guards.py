@@ -47,17 +47,6 @@ def _unconditional(self: Store, order: Order, write_id: str, deadline: Deadline)
     return Written(order.stored(write_id))
 
 
-_found = Store._found
-
-
-def _forgetful(self: Store, *arguments: Any) -> Order:
-    return replace(_found(self, *arguments), write_id="somebody's")
-
-
-def _never_read_back(systems: Any, wanted: Order, attempt_id: str, deadline: Deadline) -> Order:
-    return systems.store.write(wanted, systems.new_id(), deadline).order  # type: ignore[no-any-return]
-
-
 _send = Provider.send_void
 
 

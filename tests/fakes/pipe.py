@@ -5,11 +5,10 @@ fails on any other.
 """
 
 import json
-import re
 from copy import replace
-from functools import reduce
 from typing import Any
 
+from local import outcomes
 from payments import evidence
 from payments.facts import Evidence, State
 from payments.items import write_heartbeat, write_order
@@ -95,18 +94,4 @@ def matches_value(wanted: Any, value: Any) -> bool:
 
 def filled(template: str, event: dict[str, Any]) -> Any:
     """The document of the filled template. Raises ValueError where the pipe would fail: it is no JSON."""
-    return json.loads(as_text(template, event))
-
-
-def as_text(template: str, event: dict[str, Any]) -> str:
-    """Each path by its value, as it is: a pipe escapes nothing. Around a text it puts quotes, if the template has none."""
-
-    def put(match: re.Match[str]) -> str:
-        quote, path = match.groups()
-        found: Any = reduce(below, path.split("."), event)
-        if found is None:
-            return quote * 2  # nothing appears in its place
-        written = found if isinstance(found, str) else json.dumps(found)
-        return f'"{written}"' if quote or isinstance(found, str) else written
-
-    return re.sub(r'("?)<\$\.([\w.]+)>\1', put, template)
+    return json.loads(outcomes.filled(template, event))

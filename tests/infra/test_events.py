@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from infra import settled_event
 from infra.environment import Environment
 from infra.synth import ROOT
+from local import outcomes
 from payments.facts import FailureReason, State
 from tests.fakes import pipe, scene
 from tests.infra.stack import Stack
@@ -94,7 +95,7 @@ def test_the_fake_pipe_breaks_on_what_a_real_one_would_break_on() -> None:
     careless = settled_event.TEMPLATE.replace("order_id_quoted", "order_id")
     with pytest.raises(ValueError, match="Expecting|delimiter|escape"):
         pipe.filled(careless, pipe.record(State.UNKNOWN, State.VOIDED, order_id='a"b'))
-    forged = pipe.as_text(careless, pipe.record(State.UNKNOWN, State.FAILED, order_id='1","state":"voided'))
+    forged = outcomes.filled(careless, pipe.record(State.UNKNOWN, State.FAILED, order_id='1","state":"voided'))
     assert '"order_id": "1","state":"voided"' in forged
 
 

@@ -135,7 +135,7 @@ SENT: dict[str, tuple[Prepare, End, End, End, int]] = {
     "a success": (held(), (200, "voided", 1), (200, "voided", 1), (200, "voided", 1), 1),
     "a pending void": (held(answer="pending"), (202, "pending", 1), (202, "pending", 1), (202, "pending", 1), 1),
     "a void of the portal": (held("void"), (200, "voided", 1), (200, "voided", 1), (200, "voided", 1), 1),
-    "a captured payment": (held("capture"), (409, "already-captured", 1), (409, "refused", 1), (409, "already-captured", 1), 1),
+    "a captured payment": (held("capture"), (409, "already-captured", 1), (409, "already-captured", 1), (409, "already-captured", 1), 1),
     "an order that is not known": (lambda _: uuid4().hex, (409, "order-not-found", 1), (409, "order-not-found", 1), (409, "order-not-found", 2), 2),
     "a final refusal": (held(answer="http_400"), (409, "refused", 1), (409, "refused", 1), (200, "voided", 2), 2),
     "credentials that moved nothing": (held(answer="http_401"), (502, "provider-credentials", 1), (200, "voided", 2), (200, "voided", 2), 2),

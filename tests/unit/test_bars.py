@@ -6,6 +6,7 @@ A line of code is one that holds a token. A count below its bar lowers it: what 
 import ast
 import functools
 import io
+import re
 import tokenize
 import tomllib
 from collections import Counter
@@ -60,6 +61,13 @@ def test_the_code_lines_of_each_part_only_go_down() -> None:
         )
     compared("code lines", dict(counted), BARS["lines"])
     assert sum(counted.values()) <= BARS["most"]
+
+
+def test_the_documents_stay_short() -> None:
+    """Without the tables that whole runs write into them."""
+    texts = [(ROOT / name).read_text("utf-8") for name in files() if name.endswith(".md")]
+    written = re.compile(r"<!-- (?:make|python)[^>]*writes from here -->.*?<!-- to here -->", re.DOTALL)
+    assert sum(len(written.sub("", text).split()) for text in texts) <= BARS["words"]
 
 
 def functions() -> Iterator[tuple[str, int]]:

@@ -116,8 +116,7 @@ def retry_after(void: Void, now: int) -> int:
     """Seconds after which it is worth to ask again about an open void; an hour if it waits for an operator."""
     if waits_for_operator(void):
         return WAIT_FOR_OPERATOR_SECONDS
-    due = void.due_at if void.due_at is not None else now
-    return min(max(WAIT_SECONDS, (due - now) // 1000), WAIT_FOR_OPERATOR_SECONDS)
+    return min(max(WAIT_SECONDS, ((void.due_at or now) - now) // 1000), WAIT_FOR_OPERATOR_SECONDS)
 
 
 # ---- operators -------------------------------------------------------------------------------------------------------

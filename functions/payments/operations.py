@@ -75,7 +75,7 @@ def _fields(a: Shown, b: Shown) -> tuple[Fields | None, bool]:
     That is arbitrary, but the same in whatever order they came; and where it matters, an operator is notified.
     """
     if a.fields is None or b.fields is None:
-        return a.fields if a.fields is not None else b.fields, False
+        return a.fields or b.fields, False
     late, early = (a.fields, b.fields) if a.status >= b.status else (b.fields, a.fields)
     fields, same, contradicted = dict(late), a.status == b.status, False
     for name, value in late.items():

@@ -13,7 +13,6 @@ from payments.facts import (
     REACHED_NOTHING,
     REFUSALS,
     SETTLED,
-    Attempt,
     Decision,
     Evidence,
     Facts,
@@ -206,10 +205,10 @@ class Order:
         """Of many attempts in a row that reached nothing, the first and the newest:
         an outage must not fill the record.
         """
-        attempts, history = self.facts.attempts, self.history
-        if len(attempts) < 2 or not all(_reached_nothing(each) for each in attempts[-2:]):
-            return history
-        return history[: max(at for at, change in enumerate(history) if change.state is State.SUBMITTING)]
+        begins = [at for at, change in enumerate(self.history) if change.state is State.SUBMITTING]
+        last_two = self.history[begins[-2] :] if len(begins) > 1 else ()
+        idle = all(each.state is State.SUBMITTING or each.reason in NOTHING_SENT for each in last_two)
+        return self.history[: begins[-1]] if last_two and idle else self.history
 
     def decided(self, decision: Decision) -> "Order":
         """The order with an operator's word; what the operator saw is read."""
@@ -242,10 +241,6 @@ def _same(line: Change, found: Verdict, shown: State) -> bool:
 def _with_line(history: tuple[Change, ...], line: Change) -> tuple[Change, ...]:
     history = (*history, line)
     return (history[0], *history[-(LONGEST_HISTORY - 1) :]) if len(history) > LONGEST_HISTORY else history
-
-
-def _reached_nothing(attempt: Attempt) -> bool:
-    return attempt.end in REACHED_NOTHING
 
 
 def opened_by(facts: Facts, history: tuple[Change, ...], found: Verdict) -> Opened:

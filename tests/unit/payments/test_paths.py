@@ -18,6 +18,7 @@ from payments.items import read_order, write_order
 from payments.messages import OrderView
 from payments.operations import MOST_OPERATIONS, currency_of
 from payments.orders import Order, Source, StoredWebhook, opened_by, size_of
+from payments.reviews import Reason
 from payments.verdict import verdict
 from receive_webhook import receive
 from tests.fakes import provider as say
@@ -83,7 +84,7 @@ class Play:
             named = _fields("void", "" if name == "-" else name or f"o{key[1:]}", status)
             self.scene.provider.answers = [ANSWERS.get(status) or make.answer(**named)]
         body = json.dumps({"order_id": make.ORDER, "order_currency": "UAH"})
-        self._call(submit_void, body, {"Idempotency-Key": key})
+        self._call(submit_void, body, {"Idempotency-Key": key} if key != "K-" else {})
 
     def list(self, *rows: str) -> None:
         shown = [make.operation(**_fields(*row.split("/"))) for row in rows if "/" in row]
@@ -91,8 +92,9 @@ class Play:
         self.truth.shown = {"404": make.ABSENT, "unanswered": None}.get(" ".join(rows), whole)
 
     def hook(self, row: str, *more: str) -> None:
-        fields = make.fields(**_fields(*row.split("/")), **dict(each.split("=", 1) for each in more))
-        receive(self.scene.storage, *make.signed(fields))
+        pairs = (each.partition("=") for each in more)
+        said: dict[str, Any] = {name: None if value == "null" else value for name, _, value in pairs}
+        receive(self.scene.storage, *make.signed(make.fields(**_fields(*row.split("/")), **said)))
 
     def read(self, **query: str) -> None:
         self._call(read_voids, None, {}, queryStringParameters=query or None)
@@ -145,8 +147,9 @@ class Play:
             f"sent={len(self.scene.provider.sent)}", f"wait={headers.get('Retry-After')}",
             f"version={record.get('version')}", f"operation={(record.get('provider') or {}).get('operation_id')}",
             f"webhooks={len(record.get('webhooks', ()))}", f"code={record.get('provider_code')}", f"due={self._due()}",
+            f"said={(record.get('provider_message') or '').partition(' ')[0]}", f"lines={len(record.get('history', ()))}",
             *(each for each, true in (
-                ("corrected", record.get("corrected")), ("resend", record.get("resend_allowed")),
+                ("own", str(document.get("detail")).startswith("The attempt that this")), ("corrected", record.get("corrected")), ("resend", record.get("resend_allowed")),
                 ("replayed", "Idempotency-Replayed" in headers)) if true),
             *(f"{'!' if each['read_at'] else '?'}{each['reason']}" for each in record.get("reviews", ())),
         }  # fmt: skip
@@ -215,7 +218,9 @@ def test_the_largest_record_fits_into_an_item() -> None:
     assert {each.word for each in facts.decisions} == {Word.VOIDED}, "what an operator only read is forgotten first"
     assert facts.decisions[0].attempt == 20
     # Each key is still answered; the provider's words only for the newest.
-    assert [each.number for each in facts.attempts if each.message is not None] == [*range(210, 221)]
+    for said in ("code", "message"):
+        assert [each.number for each in facts.attempts if getattr(each, said) is not None] == [*range(210, 221)]
+    assert (Reason.TOO_MANY_WEBHOOKS, "order") in {(each.reason, each.subject) for each in order.reviews}
     assert all(each.told is not None and each.told.reason is FailureReason.REFUSED for each in facts.attempts[:-1])
     assert {each.own or each.since for each in facts.operations if each.fields is not None} <= set(range(195, 221))
 

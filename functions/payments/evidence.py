@@ -185,7 +185,7 @@ def decided(facts: Facts, decision: Decision) -> Facts:
     facts = facts._replace(decisions=kept)
     if decision.word is Word.REVIEWED:
         return facts
-    asked_anew = facts.asked._replace(wanted=max(facts.asked.wanted, decision.at), times=0)
+    asked_anew = facts.asked._replace(wanted=max(facts.asked.wanted, decision.at))
     if decision.word is Word.VOIDED:
         return facts._replace(asked=asked_anew)
     operations = [

@@ -12,8 +12,9 @@ import decide
 import read_voids
 import settle_voids
 import submit_void
-from payments import evidence, reviews
-from payments.facts import Decision, Evidence, Facts, FailureReason, State, Word
+from payments import claims, evidence, reviews
+from payments.claims import Result
+from payments.facts import Decision, Evidence, Facts, FailureReason, Shown, State, Status, Told, Word
 from payments.items import read_order, write_order
 from payments.messages import OrderView
 from payments.operations import MOST_OPERATIONS, currency_of
@@ -140,12 +141,13 @@ class Play:
         """All that can be asked of the last answer."""
         answer, document, record = (self.answer[each] for each in ("answer", "document", "record"))
         state, reason = record.get("state"), record.get("reason")
-        headers = answer["headers"]
+        headers, provider = answer["headers"], record.get("provider") or {}
         return {
             str(answer["statusCode"]), str(state), f"{state}/{reason}", f"reason={document.get('reason', reason)}",
             str(document.get("type", "")).removeprefix("urn:void-service:problem:"), f"by={self.author}",
             f"sent={len(self.scene.provider.sent)}", f"wait={headers.get('Retry-After')}",
-            f"version={record.get('version')}", f"operation={(record.get('provider') or {}).get('operation_id')}",
+            f"version={record.get('version')}", *(f"{name}={provider.get(field)}" for name, field in
+              (("operation", "operation_id"), ("payment", "payment_id"), ("comment", "comment"))),
             f"webhooks={len(record.get('webhooks', ()))}", f"code={record.get('provider_code')}", f"due={self._due()}",
             f"said={(record.get('provider_message') or '').partition(' ')[0]}", f"lines={len(record.get('history', ()))}",
             *(each for each, true in (
@@ -220,6 +222,7 @@ def test_the_largest_record_fits_into_an_item() -> None:
     # Each key is still answered; the provider's words only for the newest.
     for said in ("code", "message"):
         assert [each.number for each in facts.attempts if getattr(each, said) is not None] == [*range(210, 221)]
+    assert [each.number for each in facts.attempts if each.told and each.told.code] == [*range(210, 220)]
     assert (Reason.TOO_MANY_WEBHOOKS, "order") in {(each.reason, each.subject) for each in order.reviews}
     assert all(each.told is not None and each.told.reason is FailureReason.REFUSED for each in facts.attempts[:-1])
     assert {each.own or each.since for each in facts.operations if each.fields is not None} <= set(range(195, 221))
@@ -262,3 +265,25 @@ def test_what_a_write_would_forget_is_named(before: Facts, after: Facts, lost: s
 def test_what_looks_like_no_currency_is_none(currency: object) -> None:
     assert currency_of({"currency": currency}) is None
     assert (currency_of({"currency": "UAH"}), currency_of(None)) == ("UAH", None)
+
+
+USED_UP = {
+    "nineteen attempts": (19, 0, 0, None), "twenty": (20, 0, 0, Result.TOO_MANY),
+    "nineteen since a decision": (20, 1, 0, None), "twenty since a decision": (21, 1, 0, Result.TOO_MANY),
+    "all but one of ten rounds": (199, 199, 0, None), "ten rounds": (200, 200, 0, Result.TOO_MANY),
+    "all but one operation": (20, 20, MOST_OPERATIONS - 1, None), "all operations": (20, 20, MOST_OPERATIONS, Result.TOO_MANY),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("attempts", "decided", "operations", "result"), USED_UP.values(), ids=USED_UP)
+def test_attempts_are_used_up(attempts: int, decided: int, operations: int, result: Result | None) -> None:
+    facts = Facts()
+    for number in range(1, attempts + 1):
+        told = Told(FailureReason.REFUSED, 1) if number > 1 else None
+        facts = evidence.claimed(facts, make.request(f"key-{number}"), "a", make.START + number, told)
+        facts = evidence.answered(facts, number, say.REFUSED, make.START + number)
+    facts = evidence.seen(facts, make.HELD, make.START + 1_000, facts)
+    rows = tuple(Shown(frozenset({f"{number}"}), Status.FAILED, 0) for number in range(operations))
+    word = Decision(2, None, Word.NOT_VOIDED, "", "", State.FAILED, None, decided)
+    void = Order(make.POS_ID, make.ORDER, facts._replace(operations=rows, decisions=(word,) if decided else ())).void
+    assert claims.judge(void, make.request("another"), make.START + 10_000).result is result

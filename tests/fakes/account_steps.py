@@ -13,7 +13,6 @@ from acceptance.rows import FACTS
 from acceptance.undo import MARK, fill
 from tests.fakes.account import ACCOUNT, Step, stack
 
-Steps = list[Step]
 VECTORS = tomllib.loads((Path(__file__).parents[1] / "vectors" / "acceptance.toml").read_text(encoding="utf-8"))
 ORDER = "acc-1"
 ORDERS = {"plain": ORDER, "odd": ORDER + LETTERS, "quoted": quote(ORDER + LETTERS, safe="")}

@@ -3,14 +3,12 @@
 Real sockets, real runtime client, real IAM: nothing is replaced but AWS by ministack and Financial Line by the sandbox.
 """
 
-import json
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from local.merchant import Caller, send
+from local.merchant import Caller
 from local.service import Service, running
 from tests import once
 from tests.integration.browser import Browser, Page, chromium
@@ -33,29 +31,20 @@ def client(service: Service) -> Client:
 
 
 @pytest.fixture(scope="session")
-def merchant(service: Service) -> Caller:
-    return Caller(service.url, service.region, service.access_key, service.secret_key)
+def merchant(client: Client) -> Caller:
+    return client.merchant
 
 
 @pytest.fixture(scope="session")
-def sandbox(service: Service) -> Callable[..., Any]:
-    """sandbox("PUT", "/faults/123", {"answer": "pending"}) -> the JSON that the control side answered."""
-
-    def control(method: str, path: str, document: Any = None) -> Any:
-        body = b"" if document is None else json.dumps(document).encode()
-        reply = send(method, f"{service.sandbox_url}/sandbox{path}", body, {"Content-Type": "application/json"})
-        assert reply.status == 200, reply
-        return reply.json
-
-    return control
+def sandbox(client: Client) -> Callable[..., Any]:
+    """sandbox("PUT", "faults/123", {"answer": "pending"}) -> the JSON that the control side answered."""
+    return client.sandbox
 
 
 @pytest.fixture
-def order(sandbox: Callable[..., Any]) -> str:
+def order(client: Client) -> str:
     """An order that nobody else uses, with a hold of 1.00 UAH."""
-    order_id = uuid.uuid4().hex
-    sandbox("POST", "/holds", {"order_id": order_id, "amount": 100, "currency": "UAH"})
-    return order_id
+    return client.hold()
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ class Acceptance:
         return json.loads((self.out / name).read_text(encoding="utf-8"))
 
     def differs(self, *names: str) -> None:
-        self.sandbox("PUT", "/settings", {"differs": names})
+        self.sandbox("PUT", "settings", {"differs": names})
 
     def denied(self) -> list[str]:
         """The roles of functions from which an acceptance has taken rights."""
@@ -63,7 +63,7 @@ class Acceptance:
 @pytest.fixture
 def acceptance(service: Service, sandbox: Callable[..., Any], tmp_path: Path) -> Iterator[Acceptance]:
     yield Acceptance(service, sandbox, tmp_path)
-    sandbox("PUT", "/settings", {"differs": [], "listening": True})
+    sandbox("PUT", "settings", {"differs": [], "listening": True})
 
 
 # ---- what it says ----------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_what_it_looks_up_in_a_stack_is_in_the_template() -> None:
 
 
 def test_a_provider_out_of_reach_is_a_row(acceptance: Acceptance) -> None:
-    acceptance.sandbox("PUT", "/settings", {"listening": False})
+    acceptance.sandbox("PUT", "settings", {"listening": False})
     _, rows = acceptance.run("--only", "provider-")
     assert {row["verdict"] for row in rows.values()} == {"not seen"}
     assert "no answer from 127.0.0.1" in rows["provider-get-plain"]["why"]
@@ -147,7 +147,7 @@ def test_holds_that_cannot_be_used_are_rows(acceptance: Acceptance, order: str) 
     for name in ("provider-fee", "provider-webhook-again", "provider-comment-limit", "provider-wrong-currency"):
         assert "the provider knows no hold of the order" in rows[name]["why"], rows[name]
     assert rows["provider-get-plain"]["verdict"] == "confirmed"
-    acceptance.sandbox("POST", f"/orders/{order}/capture")
+    acceptance.sandbox("POST", f"orders/{order}/capture")
     names, whys = (
         ("fee", "webhook-again", "comment-limit"),
         ("is over already (capture)", "needs a second", "needs a third"),
@@ -160,7 +160,7 @@ def test_a_hold_is_voided_once_however_often_it_is_examined(acceptance: Acceptan
     for _ in range(2):
         _, rows = acceptance.run("--only", "provider-fee", "--holds", order)
         assert rows["provider-fee"]["verdict"] == "confirmed"
-    assert acceptance.sandbox("GET", f"/orders/{order}")["voids_received"] == 1
+    assert acceptance.sandbox("GET", f"orders/{order}")["voids_received"] == 1
 
 
 def test_no_local_run_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,14 +175,14 @@ def stopped(acceptance: Acceptance, number: int) -> int:
     """Stop a run by this signal while receive_webhook has lost its rights; its exit code."""
     holds, sandbox = [uuid.uuid4().hex for _ in range(2)], acceptance.sandbox
     for hold in holds:
-        sandbox("POST", "/holds", {"order_id": hold, "amount": 1, "currency": "UAH"})
-    sandbox("PUT", f"/faults/{holds[1]}", {"webhook": "none"})  # so that it waits
+        sandbox("POST", "holds", {"order_id": hold, "amount": 1, "currency": "UAH"})
+    sandbox("PUT", f"faults/{holds[1]}", {"webhook": "none"})  # so that it waits
     arguments = [*acceptance.port, "--out", str(acceptance.out), "--holds", ",".join(holds)]
     run = subprocess.Popen(
         [sys.executable, "-m", "acceptance", "--only", "provider-webhook-again", *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    eventually(lambda: sandbox("GET", f"/orders/{holds[1]}")["voids_received"], bool, 30)
+    eventually(lambda: sandbox("GET", f"orders/{holds[1]}")["voids_received"], bool, 30)
     assert acceptance.denied()
     run.send_signal(number)
     output, _ = run.communicate(timeout=30)

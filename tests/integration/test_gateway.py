@@ -213,12 +213,12 @@ def instances_of(service: Service, handler: str) -> list[int]:
 def test_a_function_process_killed_in_the_middle_is_reported_and_replaced(
     service: Service, merchant: Caller, sandbox: Callable[..., Any], order: str
 ) -> None:
-    sandbox("PUT", f"/faults/{order}", {"answer": "timeout_executed", "webhook": "none"})
+    sandbox("PUT", f"faults/{order}", {"answer": "timeout_executed", "webhook": "none"})
     before = set(instances_of(service, "submit_void.handler"))
     assert before
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(merchant.post, "/v1/voids", {"order_id": order, "order_currency": "UAH"})
-        while sandbox("GET", f"/orders/{order}")["voids_received"] == 0:
+        while sandbox("GET", f"orders/{order}")["voids_received"] == 0:
             time.sleep(0.05)
         for pid in instances_of(service, "submit_void.handler"):
             os.kill(pid, signal.SIGKILL)

@@ -24,11 +24,6 @@ CURL_ENCODES_PATHS_SINCE = (8, 16)
 """The oldest curl that was seen to sign an encoded path as AWS does; 8.12 does not."""
 
 
-@pytest.fixture
-def client(service: Service) -> Client:
-    return Client(service)
-
-
 def held(client: Client, ending: str, **faults: str) -> str:
     """A hold of an order with this at its id's end."""
     order_id = fresh(ending)

@@ -19,11 +19,6 @@ from local.service import Service
 from tests.integration.client import Client, eventually
 
 
-@pytest.fixture
-def client(service: Service) -> Client:
-    return Client(service)
-
-
 def events_of(client: Client, order_id: str) -> list[dict[str, Any]]:
     """All that has left of an order, oldest first: what is voided now leaves after it."""
     client.submit(last := client.hold(webhook="none"))

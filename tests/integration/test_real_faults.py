@@ -45,11 +45,6 @@ CLIENTS = 8
 SEED = int(os.environ.get("VOID_TEST_SEED", "20261124"))
 
 
-@pytest.fixture
-def client(service: Service) -> Client:
-    return Client(service)
-
-
 def released(client: Client, order_id: str) -> bool:
     """Does the provider's own ledger say that the hold is released?"""
     operations = client.ledger(order_id)["operations"]

@@ -33,11 +33,6 @@ RECORD_FIELDS = {
 STILL = RECORD_FIELDS - {"version", "revision"}  # those move with each webhook that is stored
 
 
-@pytest.fixture
-def client(service: Service) -> Client:
-    return Client(service)
-
-
 @pytest.fixture(params=["signed", "by token"])
 def either(service: Service, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The same merchant in each form of a call."""

@@ -1,8 +1,9 @@
 """What each function is given from outside: the clock, fresh ids, and systems made once from the settings."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -59,10 +60,25 @@ def test_the_table_and_the_secret_are_those_of_the_settings(scene: Scene, monkey
     secrets.assert_called_once_with(SecretId="the-secret", VersionStage="AWSCURRENT")
 
 
-def test_init_opens_both_connections_and_the_first_request_reads_no_secret(scene: Scene) -> None:
+def while_it_is_read(scene: Scene, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """The next readings of the secret take that long."""
+    ask = scene.secrets.call
+
+    def call(operation: str, seconds: float, **arguments: str) -> dict[str, Any]:
+        happens()
+        return ask(operation, seconds, **arguments)
+
+    monkeypatch.setattr(scene.secrets, "call", call)
+
+
+def test_init_opens_both_connections_and_the_first_request_reads_no_secret(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    while_it_is_read(scene, monkeypatch, lambda: time.sleep(0.1))
     made = systems.storage()
     made.connect()
     assert [name for name, _ in scene.table.calls] == ["get_item"]
+    assert scene.secrets.calls == ["AWSCURRENT"], "Lambda freezes what goes on after init"
     assert made.secret.current(made.deadline(5)).project == POS_ID
     assert scene.secrets.calls == ["AWSCURRENT"]
 
@@ -78,13 +94,17 @@ def test_what_fails_at_init_is_tried_again_at_once_by_the_first_request(scene: S
     assert made.store.load(POS_ID, ORDER, made.deadline(5)) is None
 
 
-def test_what_init_has_read_is_as_old_as_it_is(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("during", "after"), [(0, 61_000), (61_000, 0)])
+def test_what_init_has_read_is_as_old_as_it_is(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, during: int, after: int
+) -> None:
     clock = [1_795_000_000_000]
     monkeypatch.setattr(systems, "now", lambda: clock[0])
     made = systems.storage()
+    while_it_is_read(scene, monkeypatch, lambda: clock.__setitem__(0, clock[0] + during))
     made.connect()
     scene.secrets.rotate(pos_id="another")
-    clock[0] += 61_000
+    clock[0] += after
     assert made.secret.current(made.deadline(5)).project == "another", "an instance may be made long before its use"
 
 

@@ -33,7 +33,7 @@ def test_the_largest_record_fits_into_an_item() -> None:
         order = order.with_webhook(StoredWebhook(f"{number:064}", at, "AWSCURRENT", hook), size_of(hook.fields))
     item = write_order(order.stored("write"))
     size = sum(len(name) + len(str(value).encode()) for name, value in item.items())
-    assert 150_000 < size < 400_000
+    assert 150_000 < size < 350_000
     facts = order.facts
     assert (len(facts.operations), len(facts.decisions), len(facts.attempts)) == (MOST_OPERATIONS, 50, 220)
     assert {each.word for each in facts.decisions} == {Word.VOIDED}, "what an operator only read is forgotten first"

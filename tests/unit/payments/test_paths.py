@@ -15,6 +15,7 @@ from payments import reviews
 from payments.items import read_order, write_order
 from payments.messages import OrderView
 from payments.orders import opened_by
+from payments.reviews import Reason
 from payments.verdict import verdict
 from receive_webhook import receive
 from tests.fakes import provider as say
@@ -178,6 +179,14 @@ def test_each_path_ends_well(monkeypatch: pytest.MonkeyPatch, name: str, path: l
         recorded = json.loads(RECORDED.read_text("utf-8")) | {name: scene.table.items.popitem()[1]}
         lines = (f"{json.dumps(each)}: {json.dumps(item, sort_keys=True)}" for each, item in recorded.items())
         RECORDED.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+
+
+def test_what_a_path_must_not_show_another_shows() -> None:
+    """Else a slip of the pen in what must not be shown would be noticed by nobody."""
+    wanted = {each for path in PATHS.values() for line in path for each in line.partition("|")[2].split()}
+    reasons = {f"{mark}{reason}" for mark in "?!" for reason in Reason}
+    assert {each for each in wanted if each.startswith(("?", "!"))} <= reasons
+    assert {each[1:] for each in wanted if each.startswith("-")} <= wanted | reasons
 
 
 @pytest.mark.parametrize(("name", "item"), json.loads(RECORDED.read_text("utf-8")).items())

@@ -1,6 +1,7 @@
 """An in-memory Secrets Manager client with one secret: AWSCURRENT and AWSPREVIOUS, as JSON or as any text."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -25,6 +26,7 @@ class SecretsManager:
         self.seconds: list[float] = []
         """How long each call might have taken."""
         self.error: Exception | None = None
+        self.before: Callable[[], object] = lambda: None
         for stage, value in (("AWSCURRENT", current), ("AWSPREVIOUS", previous)):
             if value is not None:
                 self.stages[stage] = value if isinstance(value, str) else json.dumps(value)
@@ -41,8 +43,8 @@ class SecretsManager:
 
     def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
         """One call of the client."""
-        assert operation == "get_secret_value"
-        assert seconds > 0
+        assert (operation, seconds > 0) == ("get_secret_value", True)
+        self.before()
         self.seconds.append(seconds)
         return self._get_secret_value(**arguments)
 

@@ -1,9 +1,8 @@
 """What each function is given from outside: the clock, fresh ids, and systems made once from the settings."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -60,21 +59,8 @@ def test_the_table_and_the_secret_are_those_of_the_settings(scene: Scene, monkey
     secrets.assert_called_once_with(SecretId="the-secret", VersionStage="AWSCURRENT")
 
 
-def while_it_is_read(scene: Scene, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
-    """The next readings of the secret take that long."""
-    ask = scene.secrets.call
-
-    def call(operation: str, seconds: float, **arguments: str) -> dict[str, Any]:
-        happens()
-        return ask(operation, seconds, **arguments)
-
-    monkeypatch.setattr(scene.secrets, "call", call)
-
-
-def test_init_opens_both_connections_and_the_first_request_reads_no_secret(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    while_it_is_read(scene, monkeypatch, lambda: time.sleep(0.1))
+def test_init_opens_both_connections_and_the_first_request_reads_no_secret(scene: Scene) -> None:
+    scene.secrets.before = lambda: time.sleep(0.1)
     made = systems.storage()
     made.connect()
     assert [name for name, _ in scene.table.calls] == ["get_item"]
@@ -98,11 +84,12 @@ def test_what_fails_at_init_is_tried_again_at_once_by_the_first_request(scene: S
 def test_what_init_has_read_is_as_old_as_it_is(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, during: int, after: int
 ) -> None:
-    clock = [1_795_000_000_000]
+    clock = [1_795_000_000_000, 1_795_000_000_000 + during]
     monkeypatch.setattr(systems, "now", lambda: clock[0])
+    scene.secrets.before = clock.reverse
     made = systems.storage()
-    while_it_is_read(scene, monkeypatch, lambda: clock.__setitem__(0, clock[0] + during))
     made.connect()
+    scene.secrets.before = lambda: None
     scene.secrets.rotate(pos_id="another")
     clock[0] += after
     assert made.secret.current(made.deadline(5)).project == "another", "an instance may be made long before its use"

@@ -64,14 +64,12 @@ class Play:
 
     def do(self, verb: str, *words: str) -> None:
         """One step."""
-        step = getattr(self, verb, None)
         if verb.startswith("+"):
             self.scene.wait(int(verb[1:-1]) * SECONDS[verb[-1]])
         elif verb.startswith("K"):
             self.claim(verb, *words)
         else:
-            assert step is not None, verb
-            step(*words)
+            getattr(self, verb)(*words)
 
     def claim(self, key: str, answer: str) -> None:
         status, _, name = answer.partition("/")
@@ -184,9 +182,10 @@ def test_each_path_ends_well(monkeypatch: pytest.MonkeyPatch, name: str, path: l
 def test_what_a_path_must_not_show_another_shows() -> None:
     """Else a slip of the pen in what must not be shown would be noticed by nobody."""
     wanted = {each for path in PATHS.values() for line in path for each in line.partition("|")[2].split()}
-    reasons = {f"{mark}{reason}" for mark in "?!" for reason in Reason}
-    assert {each for each in wanted if each.startswith(("?", "!"))} <= reasons
-    assert {each[1:] for each in wanted if each.startswith("-")} <= wanted | reasons
+    shown = {each for each in wanted if each[0] not in "-?!"} | {
+        f"{mark}{reason}" for mark in "?!" for reason in Reason
+    }
+    assert {each.removeprefix("-") for each in wanted} <= shown
 
 
 @pytest.mark.parametrize(("name", "item"), json.loads(RECORDED.read_text("utf-8")).items())

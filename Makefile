@@ -3,6 +3,9 @@
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
+# Also where an image says that Python writes no bytecode: each of the hundreds of processes of the tests would compile every
+# module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 ENVIRONMENT ?= test
 # Not npm's `latest`: that is 3.0.0, which refuses what aws-cdk-lib 2 writes.

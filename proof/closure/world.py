@@ -96,8 +96,7 @@ class World(NamedTuple):
     done: tuple[Done, ...] = ()
     hold: str = "held"
     announced: frozenset[Done] = frozenset()
-    """Webhooks that the provider has sent, or will."""
-    heard: frozenset[Done] = frozenset()
+    """Webhooks that the provider sends, each as often as it likes."""
     phase: int = 0
     query: Query | None = None
     wrong: bool = False
@@ -297,9 +296,9 @@ def _view(world: World, options: Options) -> OrderView:
 
 
 def _webhooks(world: World, options: Options) -> Iterator[tuple[str, World]]:
-    for each in world.announced - world.heard:
+    for each in world.announced:
         facts = evidence.reported(world.facts, operation(each.name, options.names[2], each.status), world.now)
-        yield f"webhook {each.name} {each.status}", world._replace(facts=canonical(facts), heard=world.heard | {each})
+        yield f"webhook {each.name} {each.status}", world._replace(facts=canonical(facts))
 
 
 def _queries(world: World, options: Options) -> Iterator[tuple[str, World]]:

@@ -10,7 +10,6 @@ import trustme
 
 Script = Callable[[ssl.SSLSocket], None]
 HANDSHAKE_FAILURE = bytes.fromhex("15 0303 0002 02 28")
-TICKET, PRE_SHARED_KEY = 0x23, 0x29
 
 
 class Peer:
@@ -21,9 +20,9 @@ class Peer:
         certificate.configure_cert(self.context)
         self.script: Script = lambda connection: None
         self.requests: list[bytes] = []
-        self.resumptions: list[bool] = []
-        """Of each connection: did it offer to resume a session?"""
-        self.alerts_at_resumption = False
+        self.resumed: list[bool | None] = []
+        self.alerts = False
+        """The next connection gets an alert instead of a handshake."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -32,13 +31,14 @@ class Peer:
         while self._listener.fileno() >= 0:
             try:
                 raw, _ = self._listener.accept()
-                self.resumptions.append(offers_resumption(raw.recv(65_536, socket.MSG_PEEK)))
-                if self.resumptions[-1] and self.alerts_at_resumption:
+                if self.alerts:
+                    self.alerts = False
                     with raw:
                         raw.recv(65_536)
                         raw.sendall(HANDSHAKE_FAILURE)
                     continue
                 with self.context.wrap_socket(raw, server_side=True) as connection:
+                    self.resumed.append(connection.session_reused)
                     self.requests.append(read_request(connection))
                     self.script(connection)
             except OSError:
@@ -49,20 +49,6 @@ class Peer:
 
     def stop(self) -> None:
         self._listener.close()
-
-
-def offers_resumption(hello: bytes) -> bool:
-    """Does a ClientHello (RFC 8446, 4.1.2) hold a key of TLS 1.3 or a ticket of TLS 1.2?"""
-    at = 5 + 4 + 2 + 32
-    for length_bytes in (1, 2, 1):  # session id, cipher suites, compression methods
-        at += length_bytes + int.from_bytes(hello[at : at + length_bytes])
-    at += 2
-    while at + 4 <= len(hello):
-        kind, length = int.from_bytes(hello[at : at + 2]), int.from_bytes(hello[at + 2 : at + 4])
-        if kind == PRE_SHARED_KEY or (kind == TICKET and length > 0):
-            return True
-        at += 4 + length
-    return False
 
 
 def read_request(connection: ssl.SSLSocket) -> bytes:

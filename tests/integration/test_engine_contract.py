@@ -122,22 +122,6 @@ def due(on_table: Call) -> Item:
     }  # fmt: skip
 
 
-def test_an_index_holds_only_items_with_its_attributes(on_table: Call, key: Item, due: Item) -> None:
-    assert [item["due_at"]["N"] for item in on_table("query", **due)["Items"]] == ["1", "2"]
-    partition = due["ExpressionAttributeValues"][":pk"]
-    on_table("put_item", Item={**key, "due_pk": partition, "due_at": number(0)})
-    assert len(on_table("query", **due)["Items"]) == 3
-    on_table("put_item", Item=key)  # the whole item again, without them
-    assert len(on_table("query", **due)["Items"]) == 2
-
-
-def test_a_query_goes_on_after_its_start_key(on_table: Call, due: Item) -> None:
-    first = on_table("query", **due, Limit=1)
-    assert set(first["LastEvaluatedKey"]) == {"pk", "sk", "due_pk", "due_at"}
-    second = on_table("query", **due, Limit=1, ExclusiveStartKey=first["LastEvaluatedKey"])
-    assert [item["due_at"]["N"] for item in first["Items"] + second["Items"]] == ["1", "2"]
-
-
 def test_what_a_query_of_an_index_may_not_ask_is_refused(on_table: Call, due: Item) -> None:
     assert is_as_recorded(on_table("query", **due, ConsistentRead=True), "query-consistent-gsi")
     start = on_table("query", **due, Limit=1)["LastEvaluatedKey"]

@@ -238,38 +238,16 @@ def slow_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     answers.set()
 
 
-def test_a_resolver_that_takes_for_ever_delays_no_post(line: Line, slow_resolver: threading.Event) -> None:
+def test_a_resolver_that_takes_for_ever_delays_nobody(line: Line, slow_resolver: threading.Event) -> None:
     line.answers(http(VOID))
     for seconds in (0, 0.3):
         with pytest.raises(NotConnected):
             line.send(seconds)
+    line.provider.open().close()
+    assert line.provider.get_order(CREDENTIALS, "123", within(0.3)) is None
     slow_resolver.set()
     time.sleep(0.2)
     assert all(request == b"" for request in line.requests), "what resolves later sends nothing"
-
-
-def test_nor_a_query_nor_whoever_does_not_need_the_connection(line: Line, slow_resolver: threading.Event) -> None:
-    line.provider.open().close()
-    assert line.provider.get_order(CREDENTIALS, "123", within(0.3)) is None
-
-
-def test_addresses_that_swallow_everything_share_one_time(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listener whose queue is full accepts nothing and refuses nothing."""
-    swallowing = socket.socket()
-    swallowing.bind(("127.0.0.1", 0))
-    swallowing.listen(0)
-    fillers = [socket.socket() for _ in range(4)]
-    for filler in fillers:
-        filler.setblocking(False)
-        filler.connect_ex(swallowing.getsockname())
-    entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-    addresses = [(*entry, swallowing.getsockname())] * 4 + [(*entry, ("127.0.0.1", line.port))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_more: addresses)
-    monkeypatch.setattr(module, "CONNECT_SECONDS", 3.0)
-    line.answers(http(VOID))
-    assert line.send(seconds=10) is SUCCESS
-    for each in (swallowing, *fillers):
-        each.close()
 
 
 class Network:
@@ -339,18 +317,12 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 def test_nothing_is_sent_on_an_open_connection_once_its_time_is_over(line: Line, written: list[bytes]) -> None:
+    ticks = iter([0, 0])
+    ends = Deadline(1_000, lambda: next(ticks, 1_000))  # over between the last look at the clock and the request
     with contextlib.closing(line.provider.open()) as opening:
         assert opening.wait(within(20)).sock is not None
         with pytest.raises(NotConnected):
             line.provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(0), answer_by=within(15))
-    assert written == []
-
-
-def test_a_time_that_ends_before_the_first_byte_is_unknown_and_sends_nothing(line: Line, written: list[bytes]) -> None:
-    """The deadline is over between the last look at the clock and the request."""
-    ticks = iter([0, 0])
-    ends = Deadline(1_000, lambda: next(ticks, 1_000))
-    with contextlib.closing(line.provider.open()) as opening:
         answer = line.provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(20), answer_by=ends)
     assert answer.kind is UNKNOWN
     assert next(ticks, None) is None, "the clock was looked at"
@@ -401,15 +373,9 @@ def test_a_connection_that_fails_gets_no_request_and_its_kind_is_known_at_once(
 
 @pytest.mark.parametrize("header", ["Connection: keep-alive", "Connection: close"])
 def test_each_post_has_a_connection_of_its_own_and_the_next_resumes_the_tls_session(line: Line, header: str) -> None:
-    reused: list[bool | None] = []
-
-    def answer(connection: ssl.SSLSocket) -> None:
-        reused.append(connection.session_reused)
-        connection.sendall(http(VOID, "200 OK", header))
-
-    line.script = answer
+    line.answers(http(VOID, "200 OK", header))
     assert [line.send() for _ in range(3)] == [SUCCESS] * 3
-    assert reused == [False, True, True]
+    assert line.resumed == [False, True, True]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -417,10 +383,12 @@ def test_a_peer_that_answers_a_resumption_with_an_alert_is_reached_again(line: L
     line.context.maximum_version = version
     line.answers(http(VOID))
     assert line.send() is SUCCESS
-    line.alerts_at_resumption = True
-    assert [line.send() for _ in range(2)] == [SUCCESS] * 2
+    for _ in range(2):
+        line.alerts = True
+        assert line.send() is SUCCESS
+    line.alerts = True
     assert line.provider.get_order(CREDENTIALS, "123", within(5)) is not None
-    assert line.resumptions == [False, *[True, False] * 3]
+    assert line.resumed == [False] * 4, "from the beginning each time"
     assert len(line.requests) == 4, "each was sent once"
 
 

@@ -1,12 +1,17 @@
 """A request as it arrived, an answer as it leaves, and what API Gateway answers by itself instead of a function."""
 
 import base64
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 type Headers = Sequence[tuple[str, str]]
+
+
+def trace_root() -> str:
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Request:
     source_ip: str
     own_id: str = field(default_factory=lambda: base64.b64encode(uuid.uuid4().bytes[:11]).decode())
     """The extended request id, which is always the gateway's own."""
-    generated_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    own_trace: str = field(default_factory=trace_root)
 
     @property
     def path(self) -> str:
@@ -36,7 +41,11 @@ class Request:
     @property
     def request_id(self) -> str:
         """A client may set this one. AWS does not say by which header; this is the header that shows it."""
-        return self.header("x-amzn-requestid") or self.generated_id
+        return self.header("x-amzn-requestid") or self.own_id
+
+    @property
+    def trace(self) -> str:
+        return self.header("x-amzn-trace-id") or self.own_trace
 
     def header(self, wanted: str) -> str | None:
         """The last value of a header; `wanted` in lower case."""
@@ -50,24 +59,13 @@ class Answer(NamedTuple):
 
 
 class GatewayError(Exception):
-    """`kind`: the response type, whose template a stack may set; `member`: what the default body calls the message.
+    """`kind`: the response type, for which the stack has a text. `hint`: what is wrong, for who runs this locally."""
 
-    `hint`: what is wrong, for who runs this locally. A stack's own template may leave the message out.
-    """
-
-    def __init__(
-        self, kind: str, message: str, hint: str = "", error_type: str = "", status: int | None = None, member: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.kind, self.status, self.error_type, self.member = kind, status, error_type, member or "message"
-        self.hint = "".join(c if c.isascii() and c.isprintable() else "?" for c in hint)
+    def __init__(self, kind: str, hint: str = "") -> None:
+        super().__init__(f"{kind} {hint}")
+        self.kind, self.hint = kind, printable(hint)
 
 
-def refused(kind: str, message: str, error_type: str = "") -> GatewayError:
-    """For a request that does not prove who sent it: the message helps."""
-    return GatewayError(kind, message, message, error_type)
-
-
-def lambda_failed() -> GatewayError:
-    """What is said of a function that failed, whatever it said itself."""
-    return GatewayError("DEFAULT_5XX", "Internal server error", status=502)
+def printable(text: str) -> str:
+    """With nothing that a terminal or a header would act upon."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)

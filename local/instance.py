@@ -17,6 +17,7 @@ from subprocess import Popen
 from typing import Any
 
 from local.aws import Function
+from local.exchange import trace_root
 from local.loopback import Handler, LoopbackServer, read_body
 from local.processes import kill
 
@@ -136,10 +137,6 @@ class _RuntimeApi(Handler):
                 current.error = _error(body)
             current.done.set()
         self.reply(HTTPStatus.ACCEPTED, [])
-
-
-def trace_root() -> str:
-    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
 
 
 def _reason(ended: int) -> str:

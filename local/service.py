@@ -20,6 +20,7 @@ from local.assembly import CACHE, Say, assembly, template
 from local.console.server import console
 from local.gateway.api import read_api
 from local.gateway.server import Gateway
+from local.gateway.tokens import read_authorizer
 from local.instance import FunctionFailed
 from local.kept import Kept
 from local.outcomes import Follower, Outcomes
@@ -109,8 +110,7 @@ class Service:
         log = self._scratch / "ministack.log"
         self.aws_endpoint = aws.start_engine(engine, self._children, self._scratch, log)
         provider = {"ProviderUrl": self.provider_url, "ProviderCaFile": str(self.provider_ca)}
-        self._parameters = provider | {"PublicUrl": self.url}
-        self._deployed = aws.deploy(self.aws_endpoint, synthesised, self._parameters)
+        self._deployed = aws.deploy(self.aws_endpoint, synthesised, provider | {"PublicUrl": self.url})
         self.table_name, self.secret_arn = self._deployed.table_name, self._deployed.secret_arn
         secret = json.dumps(CREDENTIALS)
         self.client("secretsmanager").put_secret_value(SecretId=self.secret_arn, SecretString=secret)
@@ -132,13 +132,12 @@ class Service:
         self._stack.callback(self.runtime.stop)
 
     def _serve(self) -> None:
-        deployed, keys_at = self._deployed, {issuer.URL: self.sandbox_url}
+        deployed, authorizer = self._deployed, read_authorizer(self._template, {issuer.URL: self.sandbox_url})
         names = {function.name: stem for stem, function in deployed.functions.items()}
-        declared = self._template, self._parameters, keys_at
-        api = read_api(self.aws_endpoint, deployed.api_id, names, deployed.outputs, *declared)
+        api = read_api(self.aws_endpoint, deployed.api_id, names, deployed.outputs, authorizer)
         for stem in sorted({route.function for route in api.routes}):
             self.runtime.warm(stem)
-        self._gateway.serve(api, self.runtime, console(self.sandbox_url, self.outcomes.latest), self._say)
+        self._gateway.serve(api, self.runtime.invoke, console(self.sandbox_url, self.outcomes.latest), self._say)
 
     def _keep_schedule(self, stem: str, seconds: float) -> None:
         stopping = threading.Event()

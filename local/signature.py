@@ -1,16 +1,15 @@
 """Who signed a request to the local gateway: botocore signs what was received once more, and the two must agree.
 
 Signature Version 4 for `execute-api`, in a header or in the query, within five minutes. Accepts the keys of `SIGNERS`
-only and never says what the right signature would have been; says what AWS says, and what helps to find the mistake.
+only and never says what the right signature would have been, but what helps to find the mistake.
 """
 
-import base64
 import hashlib
 import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
@@ -19,17 +18,12 @@ from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
 from local.aws import ACCOUNT, REGION
-from local.exchange import GatewayError, Headers, refused
+from local.exchange import GatewayError, Headers
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-PARTS = ("Credential", "SignedHeaders", "Signature")
-BESIDE = {"x-amz-date": "Date", "x-amz-security-token": "Security-Token"}
-MAX_SKEW = timedelta(minutes=5)  # as API Gateway: an older signature is a replay or a wrong clock
-LONGEST_PRESIGNED = timedelta(days=7)
-MISMATCH = (
-    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
-    "and signing method. Consult the service documentation for details."
-)
+CREDENTIAL = re.compile(r"([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request")
+MAX_SKEW = 300  # seconds, as API Gateway: an older signature is a replay or a wrong clock
+LONGEST_PRESIGNED = 604_800
 
 
 @dataclass(frozen=True)
@@ -58,18 +52,6 @@ def is_signature(authorization: str) -> bool:
     return authorization.startswith(ALGORITHM)
 
 
-def incomplete(what: str) -> GatewayError:
-    """For what is no SigV4 at all. What was sent may be somebody's password, so only its hash is said."""
-    digest = base64.b64encode(hashlib.sha256(what.encode("utf-8", "replace")).digest()).decode()
-    message = (
-        "Authorization header requires 'Credential', 'Signature' and 'SignedHeaders' parameters. "
-        f"(Hashed with SHA-256 and encoded with Base64) Authorization={digest}"
-    )
-    hint = "A token goes to /v1/oauth/voids (make run AUTH=token): this route takes signatures."
-    said = hint if what.lower().startswith("bearer ") else message
-    return GatewayError("INVALID_SIGNATURE", message, said, "IncompleteSignatureException")
-
-
 def verify(method: str, target: str, headers: Headers, body: bytes) -> Signer:
     """Who signed. Raises GatewayError unless the request carries a valid, recent signature of a local key."""
     received: dict[str, str] = {}
@@ -77,23 +59,26 @@ def verify(method: str, target: str, headers: Headers, body: bytes) -> Signer:
         before = f"{received[name.lower()]}," if name.lower() in received else ""
         received[name.lower()] = before + " ".join(value.split())
     claim = _claim(received, target.partition("?")[2])
-    scope = re.fullmatch(r"([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request", claim["Credential"])
-    if scope is None:
-        raise incomplete(claim["Credential"])
-    signer = SIGNERS.get(scope[1])
+    if (scope := CREDENTIAL.fullmatch(claim.get("Credential", ""))) is None or "Signature" not in claim:
+        bearer = received.get("authorization", "").lower().startswith("bearer ")
+        token = "A token goes to /v1/oauth/voids (make run AUTH=token): this route takes signatures."
+        raise _wrong(
+            token if bearer else "The parts Credential, SignedHeaders and Signature of AWS4-HMAC-SHA256 are needed."
+        )
     # A token belongs to a temporary key, and no key here is one.
-    if signer is None or "Security-Token" in claim:
-        raise refused("ACCESS_DENIED", "The security token included in the request is invalid.")
-    signed = {name: received.get(name, "") for name in claim["SignedHeaders"].split(";")}
-    if mistake := _mistake(claim, scope, {"host", *received} - signed.keys()):
-        raise refused("INVALID_SIGNATURE", mistake)
-    again = AWSRequest(method, _address(target), signed, body)
+    if scope[1] not in SIGNERS or "Security-Token" in claim:
+        raise GatewayError("ACCESS_DENIED", f"Access key {scope[1][:64]} is not known here, or came with a token.")
+    signed = {name: received.get(name, "") for name in claim.get("SignedHeaders", "").split(";")}
+    _check(claim, scope, {"host", *received} - signed.keys())
+    signer, again = SIGNERS[scope[1]], AWSRequest(method, _address(target), signed, body)
     again.context["timestamp"] = claim["Date"]
     # The body that arrived counts, whatever X-Amz-Content-SHA256 claims: execute-api has no unsigned payloads.
     digest = hashlib.sha256(body).hexdigest()
     expected = _Again(signer).signed(again) if received.get("x-amz-content-sha256", digest) == digest else ""
     if not hmac.compare_digest(expected.encode(), claim["Signature"].encode()):
-        raise refused("INVALID_SIGNATURE", MISMATCH)
+        raise _wrong(
+            "The signature does not match the request: look at the secret key, and at what was changed after signing."
+        )
     return signer
 
 
@@ -122,50 +107,36 @@ def _address(target: str) -> str:
 
 def _claim(received: Mapping[str, str], query: str) -> dict[str, str]:
     """What a request says of its signature, named as in a query; `Expires`: how long a presigned address is valid."""
-    authorization, in_query = received.get("authorization"), dict(parse_qsl(query, keep_blank_values=True))
+    authorization = received.get("authorization")
     if authorization is not None:
-        parts = (part.strip().partition("=") for part in authorization.removeprefix(ALGORITHM).split(","))
-        # What else is written beside these was not signed, and says nothing.
-        claim = {name: value for name, _, value in parts if name in PARTS}
-        claim |= {name: received[key] for key, name in BESIDE.items() if key in received}
-        complete = is_signature(authorization)
-    elif "X-Amz-Signature" in in_query:
-        claim = {name.removeprefix("X-Amz-"): value for name, value in in_query.items()}
-        seconds = re.fullmatch(r"[0-9]{1,6}", claim.get("Expires", ""))
-        complete = claim.get("Algorithm") == ALGORITHM and seconds is not None
-    else:
-        raise refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
-    if not complete or not all(claim.get(name) for name in PARTS):
-        raise incomplete(authorization or claim["Signature"])
-    return {"Date": ""} | claim
+        _, _, parts = authorization.partition(f"{ALGORITHM} ")
+        claim = {name: value for name, _, value in (part.strip().partition("=") for part in parts.split(","))}
+        beside = {"Date": received.get("x-amz-date", ""), "Expires": str(MAX_SKEW)}
+        return claim | beside | ({"Security-Token": ""} if "x-amz-security-token" in received else {})
+    claim = {name.removeprefix("X-Amz-"): value for name, value in parse_qsl(query) if name.startswith("X-Amz-")}
+    if "Signature" not in claim:
+        raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
+    return claim
 
 
-def _mistake(claim: Mapping[str, str], scope: re.Match[str], unsigned: set[str]) -> str:
-    """What is wrong besides the signature itself; nothing is no text."""
+def _check(claim: Mapping[str, str], scope: re.Match[str], unsigned: set[str]) -> None:
+    """What may be wrong besides the signature itself."""
     _, day, region, service = scope.groups()
-    if region != REGION:
-        return f"Credential should be scoped to a valid region, not '{region}'. Expected: '{REGION}'."
-    if service != "execute-api":
-        return f"Credential should be scoped to correct service: 'execute-api'. ({service})"
-    if claim["Date"][:8] != day:
-        return f"Date in Credential scope does not match YYYYMMDD from X-Amz-Date: {day}"
+    if (region, service) != (REGION, "execute-api"):
+        raise _wrong(f"Signed for '{service}' in '{region}'. Expected: 'execute-api' in '{REGION}'.")
     if any(name == "host" or name.startswith("x-amz-") for name in unsigned):
-        return "'Host' or 'X-Amz-*' headers must be signed: all that are sent."
+        raise _wrong("'Host' and 'X-Amz-*' headers must be signed: all that are sent.")
+    valid_for, date = claim.get("Expires", ""), claim.get("Date", "")
     try:
-        at, now = datetime.strptime(claim["Date"], SIGV4_TIMESTAMP).replace(tzinfo=UTC), datetime.now(UTC)
+        late = (datetime.now(UTC) - datetime.strptime(date, SIGV4_TIMESTAMP).replace(tzinfo=UTC)).total_seconds()
     except ValueError:
-        return "Date in X-Amz-Date is missing or not of the form 20261124T101010Z."
-    valid_for = min(timedelta(seconds=int(claim.get("Expires", MAX_SKEW.seconds))), LONGEST_PRESIGNED)
-    return "" if now - valid_for <= at <= now + MAX_SKEW else _off(at, now, valid_for)
+        raise _wrong("X-Amz-Date is missing or not of the form 20261124T101010Z.") from None
+    if date[:8] != day or not re.fullmatch("[0-9]{1,6}", valid_for):
+        raise _wrong("The dates of Credential and X-Amz-Date differ, or X-Amz-Expires is no number of seconds.")
+    if not -MAX_SKEW <= late <= min(int(valid_for), LONGEST_PRESIGNED):
+        clock = "slow, or the request is that old" if late > 0 else "fast"
+        raise _wrong(f"Signature expired or not yet current. The caller's clock is {abs(late):.0f} s {clock}.")
 
 
-def _off(at: datetime, now: datetime, valid_for: timedelta) -> str:
-    """By how much a clock is off, in AWS's words and in plain ones."""
-    if at < now:
-        how, limit, minutes = "expired: {} is now earlier", now - valid_for, valid_for / timedelta(minutes=-1)
-    else:
-        how, limit, minutes = "not yet current: {} is still later", now + MAX_SKEW, MAX_SKEW / timedelta(minutes=1)
-    at_, limit_, now_ = (f"{each:{SIGV4_TIMESTAMP}}" for each in (at, limit, now))
-    compared = f"{how.format(at_)} than {limit_} ({now_} {'-+'[minutes > 0]} {abs(minutes):g} min.)"
-    clock = "fast" if minutes > 0 else "slow, or the request is that old"
-    return f"Signature {compared} The caller's clock is {abs(now - at) // timedelta(seconds=1)} s {clock}."
+def _wrong(hint: str) -> GatewayError:
+    return GatewayError("INVALID_SIGNATURE", hint)

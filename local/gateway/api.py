@@ -11,8 +11,8 @@ from typing import Any
 
 from local.aws import client
 from local.exchange import GatewayError, Request
-from local.gateway.tokens import Authorizer, Claims, Readings, read_authorizers
-from local.signature import MERCHANT, OPERATOR, Signer, incomplete, is_signature
+from local.gateway.tokens import Authorizer, Claims, Readings
+from local.signature import MERCHANT, OPERATOR, Signer
 
 Statement = Mapping[str, Any]
 PRINTED = {MERCHANT.role: "CallerPolicy", OPERATOR.role: "OperatorPolicy"}  # outputs of the stack
@@ -22,14 +22,12 @@ PRINTED = {MERCHANT.role: "CallerPolicy", OPERATOR.role: "OperatorPolicy"}  # ou
 class Route:
     method: str
     resource: str
-    resource_id: str
     authorization: str
     function: str
-    timeout: float
-    rate: float
-    burst: float
+    timeout: float = 29.0
+    rate: float = -1.0
+    burst: float = 1.0
     scopes: tuple[str, ...] = ()
-    authorizer: str = ""  # its id, of a route by token
 
     def match(self, path: str) -> dict[str, str] | None:
         """The path parameters, still percent-encoded. Slashes at the end do not count."""
@@ -43,11 +41,10 @@ class Api:
     api_id: str
     stage: str
     routes: Sequence[Route]
-    policy: Sequence[Statement] = ()  # the resource policy; without a statement there is none
+    policy: Sequence[Statement]
     own_policies: Mapping[str, Sequence[Statement]] = field(default_factory=dict)  # of the local callers, by role
     responses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # gateway responses of the stack, by type
-    deployment_id: str = "local"
-    authorizers: Mapping[str, Authorizer] = field(default_factory=dict)
+    authorizer: Authorizer | None = None  # of the routes by token
     readings: Readings = field(default_factory=Readings)
 
 
@@ -65,75 +62,56 @@ def find(api: Api, request: Request) -> Call:
     """The route of a request. AWS folds surplus slashes before and after the stage, and decodes nothing."""
     stage, _, rest = request.path.lstrip("/").partition("/")
     path = "/" + rest.lstrip("/")
-    # The fewer parameters, the nearer; a greedy one is the last resort.
-    for route in sorted(api.routes, key=lambda each: (each.resource.count("+}"), each.resource.count("{"))):
+    for route in sorted(api.routes, key=lambda each: each.resource.count("{")):  # the fewer parameters, the nearer
         parameters = route.match(path) if route.method in (request.routed_method, "ANY") else None
         if parameters is not None and stage == api.stage:
             return Call(route, parameters, path, request)
-    authorization = request.header("authorization")
-    if authorization is not None and not is_signature(authorization):
-        raise incomplete(authorization)
-    # What API Gateway says of a route that it does not have.
-    raise GatewayError("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
+    raise GatewayError("MISSING_AUTHENTICATION_TOKEN")  # what API Gateway says of a route that it does not have
 
 
 def read_api(
-    endpoint: str, api_id: str, function_names: Mapping[str, str], outputs: Mapping[str, str],
-    template: Mapping[str, Any], parameters: Mapping[str, str], discovery: Mapping[str, str],
-) -> Api:  # fmt: skip
+    endpoint: str, api_id: str, names: Mapping[str, str], outputs: Mapping[str, str], authorizer: Authorizer | None
+) -> Api:
     """The API behind the engine's address.
 
-    `function_names`: deployed name -> the name that the runtime knows the function by; `outputs`: the stack's. Of token
-    authorizers the engine keeps the name only: the rest is read from `template` with its `parameters`. `discovery`: an
-    issuer that is served elsewhere -> the address of its discovery document.
+    `names`: deployed name of a function -> the name that the runtime knows it by; `outputs`: the stack's.
     """
-    apigateway = client("apigateway", endpoint)
-
-    def listed(what: str, **more: Any) -> Any:
-        return getattr(apigateway, f"get_{what}")(restApiId=api_id, limit=500, **more)["items"]
-
-    (stage,) = apigateway.get_stages(restApiId=api_id)["item"]
+    gateway = client("apigateway", endpoint)
+    (stage,) = gateway.get_stages(restApiId=api_id)["item"]
+    # A method setting's key: the path's slashes are written `~1`, the first one sometimes twice.
+    limits = {key.replace("~1", "/").lstrip("/"): setting for key, setting in stage["methodSettings"].items()}
     # The engine returns the policy as AWS does: JSON, escaped once more.
-    policy = apigateway.get_rest_api(restApiId=api_id).get("policy", "").replace('\\"', '"')
-    responses = listed("gateway_responses")
-    names = {each["id"]: each["name"] for each in listed("authorizers")}
+    policy = gateway.get_rest_api(restApiId=api_id).get("policy", "").replace('\\"', '"')
+    responses = gateway.get_gateway_responses(restApiId=api_id, limit=500)["items"]
     return Api(
         api_id=api_id,
         stage=stage["stageName"],
         routes=[
-            _route(resource, method, declared, stage["methodSettings"], function_names)
-            for resource in listed("resources", embed=["methods"])
+            _route(resource["path"], method, declared, limits, names)
+            for resource in gateway.get_resources(restApiId=api_id, embed=["methods"], limit=500)["items"]
             for method, declared in resource.get("resourceMethods", {}).items()
-            if declared["methodIntegration"]["type"] == "AWS_PROXY"
         ],
         policy=_statements(policy),
-        own_policies={role: _statements(outputs.get(name, "")) for role, name in PRINTED.items()},
+        own_policies={role: _statements(outputs[name]) for role, name in PRINTED.items()},
         responses={each["responseType"]: each for each in responses if not each.get("defaultResponse")},
-        deployment_id=stage["deploymentId"],
-        authorizers=read_authorizers(names, template, parameters, discovery),
+        authorizer=authorizer,
     )
 
 
-def _route(
-    resource: dict[str, Any], method: str, declared: dict[str, Any], settings: Any, names: Mapping[str, str]
-) -> Route:
-    # A method setting's key: the path's slashes are written `~1`, the first one sometimes twice.
-    limits = {key.replace("~1", "/").lstrip("/"): setting for key, setting in settings.items()}
-    limit = limits.get(f"{resource['path']}/{method}".lstrip("/")) or limits.get("*/*") or {}
+def _route(path: str, method: str, declared: Any, limits: Mapping[str, Any], names: Mapping[str, str]) -> Route:
+    limit = limits.get(f"{path}/{method}".lstrip("/")) or limits.get("*/*") or {}
     integration = declared["methodIntegration"]
     return Route(
         method=method,
-        resource=resource["path"],
-        resource_id=resource["id"],
+        resource=path,
         authorization=declared["authorizationType"],
         function=names[re.findall(r":function:([^/:]+)", integration["uri"])[0]],
         timeout=integration.get("timeoutInMillis", 29_000) / 1000,
         rate=limit.get("throttlingRateLimit", 10_000),
         burst=limit.get("throttlingBurstLimit", 5_000),
         scopes=tuple(declared.get("authorizationScopes") or ()),
-        authorizer=declared.get("authorizerId") or "",
     )
 
 
 def _statements(policy: str) -> list[Statement]:
-    return list(json.loads(policy)["Statement"]) if policy else []
+    return list(json.loads(policy)["Statement"])

@@ -3,27 +3,25 @@
 A body that is too large is read to its end, so that its sender gets to read the answer.
 """
 
-import re
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from local.exchange import Answer, GatewayError, Request, lambda_failed
-from local.gateway.answer import beyond_limits, gateway_response, plain, proxy_answer
+from local.exchange import Answer, GatewayError, Request, printable
 from local.gateway.api import Api, Route, find
-from local.gateway.event import proxy_event
 from local.gateway.policy import authorise
+from local.gateway.proxy import gateway_response, proxy_answer, proxy_event
 from local.instance import FunctionFailed
-from local.loopback import Handler, LoopbackServer, Unframed, read_body
+from local.loopback import MAX_KEPT, Handler, LoopbackServer, Unframed, read_body
 
+MAX_BODY = MAX_KEPT - 1  # API Gateway's own, fixed
+MAX_HEAD = 10_240  # request line and headers; fixed, too
+
+type Invoke = Callable[[str, Any, float], Any]
+"""Function, event and limit to what the handler returned. Raises FunctionFailed, or TimeoutError after the limit."""
 type Pages = Callable[[Request], Answer | None]
 """Answers what is a page of the local run, and None for everything else, which is the API's."""
-
-
-class Functions(Protocol):
-    def invoke(self, stem: str, event: Any, limit: float) -> Any:
-        """What the handler returned. Raises FunctionFailed, or TimeoutError after `limit`."""
 
 
 class Gateway:
@@ -36,10 +34,10 @@ class Gateway:
         self._serving = False
 
     def serve(
-        self, api: Api, functions: Functions, pages: Pages = lambda _: None, say: Callable[[str], None] = lambda _: None
+        self, api: Api, invoke: Invoke, pages: Pages = lambda _: None, say: Callable[[str], None] = lambda _: None
     ) -> None:
         """`pages` is asked first: the console's. `say` reports wrong signatures and tokens."""
-        self._api, self._functions, self._pages, self._say = api, functions, pages, say
+        self._api, self._invoke, self._pages, self._say = api, invoke, pages, say
         self._throttles = {route: Throttle(route) for route in api.routes}
         self._serving = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="gateway").start()
@@ -57,27 +55,29 @@ class Gateway:
         try:
             call = authorise(self._api, find(self._api, request))
             if not self._throttles[call.route].admits():
-                raise GatewayError("THROTTLED", "Too Many Requests")
-            event, route = proxy_event(self._api, call), call.route
-            return proxy_answer(self._functions.invoke(route.function, event, limit=route.timeout), request)
+                raise GatewayError("THROTTLED")
+            result = self._invoke(call.route.function, proxy_event(self._api, call), call.route.timeout)
+            return proxy_answer(result, request)
         except TimeoutError:
-            error = GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out")
+            error = GatewayError("INTEGRATION_TIMEOUT")
         except FunctionFailed:
-            error = lambda_failed()
+            error = GatewayError("DEFAULT_5XX")
         except GatewayError as refused:
             error = refused
-        if error.hint and error.kind != "MISSING_AUTHENTICATION_TOKEN":
-            self._say(f"{asked(request)} was refused: {error.hint}")
+        if error.hint:
+            self._say(f"{request.method} {printable(request.path)[:200]} was refused: {error.hint}")
         return gateway_response(self._api, error, request)
 
 
-def asked(request: Request) -> str:
-    """Route and caller in words, with nothing that a terminal would act upon."""
-    proof = request.header("authorization") or request.query
-    key = re.search(r"Credential=([\w.-]{1,64})(?:/|%2F)", proof, re.ASCII | re.IGNORECASE)
-    who = f"access key {key[1]}" if key else "a token" if proof.lower().startswith("bearer ") else "nobody"
-    route = "".join(c if c.isascii() and c.isprintable() else "?" for c in f"{request.method} {request.path}")
-    return f"{route[:200]} by {who}"
+def beyond_limits(request: Request) -> Answer | None:
+    """Before any route is found, and whatever a gateway response says."""
+    if len(request.target) + sum(len(f"{name}: {value}  ") for name, value in request.headers) > MAX_HEAD:
+        return plain(431)  # AWS says that it refuses this, and not how
+    return plain(413, f"HTTP content length exceeded {MAX_BODY} bytes.") if len(request.body) > MAX_BODY else None
+
+
+def plain(status: int, text: str = "") -> Answer:
+    return Answer(status, [("Content-Type", "text/plain")], text.encode())
 
 
 class _FrontDoor(Handler):
@@ -97,7 +97,7 @@ class Throttle:
     """A token bucket, as the stage's method settings describe it; a negative rate does not limit."""
 
     def __init__(self, route: Route) -> None:
-        self._rate, self._burst, self._tokens, self._at = route.rate, route.burst, float(route.burst), time.monotonic()
+        self._rate, self._burst, self._tokens, self._at = route.rate, route.burst, route.burst, time.monotonic()
         self._lock = threading.Lock()
 
     def admits(self) -> bool:

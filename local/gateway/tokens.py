@@ -18,7 +18,6 @@ from local.exchange import GatewayError, Request
 
 Claims = Mapping[str, Any]
 KEPT = 3600.0  # seconds that keys are kept, as API Gateway does
-A_TEXT = {"ClaimName": "", "Format": "SINGLE_STRING", "Required": True}
 NOT_AGAIN_FOR = 1.0  # seconds: an unknown key is a reason to fetch, but not each time that somebody makes one up
 BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.IGNORECASE | re.ASCII)
 
@@ -63,7 +62,7 @@ def _fetched(url: str) -> Any:
     try:
         return urllib3.request("GET", url, timeout=5, retries=False).json()
     except (urllib3.exceptions.HTTPError, ValueError):
-        raise GatewayError("AUTHORIZER_FAILURE", "Internal server error") from None
+        raise GatewayError("AUTHORIZER_FAILURE") from None
 
 
 @dataclass(frozen=True)
@@ -110,29 +109,22 @@ class Authorizer:
 
 
 def _refused(kind: str, why: str) -> GatewayError:
-    message = "Unauthorized" if kind == "UNAUTHORIZED" else "The incoming token is refused"
-    return GatewayError(kind, message, hint=f"Bearer token: {why}")
+    return GatewayError(kind, f"Bearer token: {why}.")
 
 
-def read_authorizers(
-    names: Mapping[str, str], template: Mapping[str, Any], parameters: Mapping[str, str], discovery: Mapping[str, str]
-) -> dict[str, Authorizer]:
-    """By id. `names`: id -> name, as deployed; `discovery`: an issuer that is served elsewhere -> where."""
-    resources = template.get("Resources", {}).values()
-    declared = [each["Properties"] for each in resources if each["Type"] == "AWS::ApiGateway::Authorizer"]
-    by_name = {each["Name"]: _authorizer(each["JwtConfiguration"], parameters, discovery) for each in declared}
-    return {identity: by_name[name] for identity, name in names.items() if name in by_name}
+def read_authorizer(template: Mapping[str, Any], discovery: Mapping[str, str]) -> Authorizer | None:
+    """The stack's. The engine keeps the name only, so the rest is the template's.
+
+    `discovery`: an issuer that is served elsewhere -> the address of its discovery document.
+    """
+    for each in template["Resources"].values():
+        if each["Type"] == "AWS::ApiGateway::Authorizer":
+            declared = each["Properties"]["JwtConfiguration"]
+            issuers = {one["Issuer"]: _issuer(one, discovery) for one in declared["Issuers"]}
+            return Authorizer(issuers, declared["DefaultAlgorithms"])
+    return None
 
 
-def _authorizer(declared: Any, parameters: Mapping[str, str], discovery: Mapping[str, str]) -> Authorizer:
-    def filled(node: dict[str, Any]) -> Any:
-        return parameters[node["Ref"]] if "Ref" in node else node
-
-    known, issuers = json.loads(json.dumps(declared), object_hook=filled), {}
-    for each in known["Issuers"]:
-        url, claims = each["Issuer"], each.get("AdditionalClaims", ())
-        if any(claim | {"ClaimName": ""} != A_TEXT for claim in claims):
-            raise ValueError(f"the local gateway does not know the claims {claims}")
-        keys = Keys(discovery.get(url, url).rstrip("/"))
-        issuers[url] = TrustedIssuer(url, each["Audiences"], keys, tuple(claim["ClaimName"] for claim in claims))
-    return Authorizer(issuers, known["DefaultAlgorithms"])
+def _issuer(declared: Mapping[str, Any], discovery: Mapping[str, str]) -> TrustedIssuer:
+    url, claims = declared["Issuer"], tuple(each["ClaimName"] for each in declared["AdditionalClaims"])
+    return TrustedIssuer(url, declared["Audiences"], Keys(discovery.get(url, url).rstrip("/")), claims)

@@ -15,7 +15,7 @@ HOST = "a1b2c3.execute-api.eu-central-1.amazonaws.com"
 OURS = {"statusCode": 200, "headers": {}, "body": "", "isBase64Encoded": False}
 """The form in which the functions answer."""
 RAISES = FunctionFailed("ValueError", "a secret of the function")
-ALLOW_ALL = [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}]
+ALLOW_ALL = [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Resource": "*"}]
 
 
 class Reply:
@@ -30,31 +30,27 @@ class Reply:
         return value
 
 
-class Functions:
-    def __init__(self, result: Any) -> None:
-        self.result, self.events = result, list[Any]()
-
-    def invoke(self, stem: str, event: Any, limit: float) -> Any:
-        self.events.append(event)
-        if isinstance(self.result, Exception):
-            raise self.result
-        return self.result(event) if callable(self.result) else self.result
-
-
 def route(method: str, resource: str, authorization: str = "NONE", **more: Any) -> Route:
-    return Route(method, resource, "abc123", authorization, "stub", timeout=29, rate=-1, burst=1, **more)
+    return Route(method, resource, authorization, "stub", **more)
 
 
-def api(stage: str, *routes: Route, **more: Any) -> Api:
-    return Api("a1b2c3", stage, routes, **more)
+def api(stage: str, *routes: Route, policy: Any = ALLOW_ALL, **more: Any) -> Api:
+    return Api("a1b2c3", stage, routes, policy, **more)
 
 
 def spoken(
     declared: Api, line: str, headers: tuple[str, ...] = (), body: bytes = b"", *, returns: Any = OURS, host: str = HOST
 ) -> Reply:
-    """One request as it stands."""
-    functions, gateway = Functions(returns), Gateway(0)
-    gateway.serve(declared, functions)
+    """One request as it stands. `returns`: what the function does, or makes of its event."""
+    gateway, events = Gateway(0), list[Any]()
+
+    def invoke(_stem: str, event: Any, _limit: float) -> Any:
+        events.append(event)
+        if isinstance(returns, Exception):
+            raise returns
+        return returns(event) if callable(returns) else returns
+
+    gateway.serve(declared, invoke)
     with closing(http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=10)) as connection:
         method, target = line.split(" ")
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
@@ -62,7 +58,7 @@ def spoken(
         for each in (f"Host: {host}", *headers, *length):
             connection.putheader(*each.split(": ", 1))
         connection.endheaders(body)
-        reply = Reply(connection.getresponse(), functions.events)
+        reply = Reply(connection.getresponse(), events)
     gateway.stop()
     return reply
 
@@ -73,6 +69,8 @@ GREEDY = api("stage", route("ANY", "/{proxy+}"), route("ANY", "/hardcoded"))
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 ROLES = {each: each.principal for each in (MERCHANT, OPERATOR)}
+FACTS = {"aws:SourceIp": "127.0.0.1", "aws:PrincipalArn": ROLES[MERCHANT]}
+"""What is known of the merchant."""
 
 
 def statement(effect: str, principal: str, routes: tuple[str, ...], **condition: Any) -> dict[str, Any]:
@@ -92,7 +90,7 @@ POLICY = [
 ROUTES = [("POST", "/voids"), ("GET", "/voids"), ("GET", "/voids/{order_id}"), ("POST", "/voids/{order_id}/decisions")]
 IAM_ROUTES = [route(method, resource, "AWS_IAM") for method, resource in ROUTES]
 TOKEN_ROUTES = [
-    route(method, f"/oauth{resource}", "JWT", scopes=("submit",) if method == "POST" else ("read",), authorizer="a1")
+    route(method, f"/oauth{resource}", "JWT", scopes=("submit",) if method == "POST" else ("read",))
     for method, resource in ROUTES[:3]
 ]
 DEPLOYED = api(

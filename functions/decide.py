@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cold_start  # first: it turns the garbage collector off
 import lambda_http
 from answers import ANSWERS, in_problem, revision_of, void_record, with_webhooks
-from lambda_http import GatewayEvent, JsonCall, Response
+from lambda_http import GatewayEvent, Response
 from payments import exact_json
 from payments.claims import Result, may_decide
 from payments.deadline import Deadline
@@ -48,27 +48,24 @@ class Decided(NamedTuple):
     """Why the decision could not be written; it may be all the same, and its repetition tells."""
 
 
-@lambda_http.lambda_handler(
-    lambda_http.REPEAT_LATER._replace(consequence="Nothing was decided; the same decision may be repeated.")
-)
+@lambda_http.lambda_handler("Nothing was decided; the same decision may be repeated.")
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
-    name, wanted = lambda_http.order_id(event), read_decision(lambda_http.json_call(event, LARGEST_BODY))
+    name, wanted = lambda_http.order_id(event), read_decision(event)
     outside = systems()
     deadline = outside.deadline(DECIDE_SECONDS)
     order = find(outside, name, deadline)
     if order is None:
-        return lambda_http.problem(
-            event, "not-found", "No void was requested or reported for this order.", order_id=name
-        )
+        return lambda_http.no_void(event, name)
     decided = decide(outside, order, wanted, deadline)
     _observe(decided, wanted)
     return _respond(event, decided, outside.now())
 
 
-def read_decision(call: JsonCall) -> Wanted:
+def read_decision(event: GatewayEvent) -> Wanted:
     """Validate a decision. Raises BadRequest with all violations at once."""
-    value, note, revision = call.value, call.value.get("note"), call.value.get("revision")
+    value, by = lambda_http.json_call(event, LARGEST_BODY)
+    note, revision = value.get("note"), value.get("revision")
     words = [word.value for word in Word]
     is_revision = isinstance(revision, str) and re.fullmatch("[0-9a-f]{16}", revision)
     is_note = exact_json.is_text(note, LONGEST_NOTE) and note.strip() != ""
@@ -79,7 +76,7 @@ def read_decision(call: JsonCall) -> Wanted:
         **lambda_http.unknown_fields(value, FIELDS),
     }
     lambda_http.obey("The decision breaks the rules listed in `errors`.", rules)
-    return Wanted(Word(value["decision"]), value["revision"], value["note"], call.caller)
+    return Wanted(Word(value["decision"]), value["revision"], value["note"], by)
 
 
 def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -> Decided:

@@ -6,7 +6,7 @@ Promises that bad input is refused with all its violations at once, and that no 
 import base64
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from answers import PROBLEMS
@@ -19,6 +19,7 @@ from telemetry import count, count_trouble, flush, logger, report_crash
 
 GatewayEvent = Mapping[str, Any]
 Response = dict[str, Any]
+Extra = Mapping[str, object] | None
 Violation = dict[str, str]
 Handler = Callable[[GatewayEvent, object], Response]
 
@@ -31,22 +32,15 @@ class BadRequest(Exception):
         self.name, self.detail, self.errors = name, detail, errors
 
 
-class Unavailable(NamedTuple):
-    """How a function answers while a setting, the secret or the table cannot be used."""
+def lambda_handler(
+    consequence: str = "The same request may be repeated.", name: str = "not-sent", retry_after: int | None = 5,
+    metric: str = "", bad_request: str = "",
+) -> Callable[[Callable[[GatewayEvent], Response]], Handler]:  # fmt: skip
+    """Make a Lambda handler of a function from event to response: whatever happens, there is a response.
 
-    problem: str
-    consequence: str
-    metric: str | None = None
-    retry_after: int | None = None
-    bad_request: str | None = None
-    """What counts a request that breaks the contract; None: nothing."""
-
-
-REPEAT_LATER = Unavailable("not-sent", "The same request may be repeated.", retry_after=5)
-
-
-def lambda_handler(unavailable: Unavailable) -> Callable[[Callable[[GatewayEvent], Response]], Handler]:
-    """Make a Lambda handler of a function from event to response: whatever happens, there is a response."""
+    While a setting, the secret or the table cannot be used, it is the problem `name`, counted by `metric`.
+    `bad_request` counts the requests that break the contract.
+    """
 
     def decorate(answer: Callable[[GatewayEvent], Response]) -> Handler:
         def handler(event: GatewayEvent, context: object) -> Response:  # noqa: ARG001 Lambda's signature
@@ -55,11 +49,14 @@ def lambda_handler(unavailable: Unavailable) -> Callable[[Callable[[GatewayEvent
                 return answer(event)
             except BadRequest as bad:
                 logger.info("request refused", problem=bad.name, detail=bad.detail, errors=bad.errors)
-                if unavailable.bad_request is not None:
-                    count(unavailable.bad_request)
+                if bad_request:
+                    count(bad_request)
                 return problem(event, bad.name, bad.detail, errors=bad.errors)
             except (SettingsError, SecretError, StoreError) as error:
-                return _unavailable(event, unavailable, error)
+                detail = f"The {count_trouble(error)} was out of reach or unusable. {consequence}"
+                if metric:
+                    count(metric)
+                return problem(event, name, detail, {"Retry-After": retry_after})
             except Exception as error:  # noqa: BLE001 the last line of defence: no text of it may leave
                 report_crash(error)
                 return problem(event, "outcome-unknown", "Repeat the same request or read the void; both are safe.")
@@ -69,14 +66,6 @@ def lambda_handler(unavailable: Unavailable) -> Callable[[Callable[[GatewayEvent
         return handler
 
     return decorate
-
-
-def _unavailable(event: GatewayEvent, how: Unavailable, error: SettingsError | SecretError | StoreError) -> Response:
-    what = count_trouble(error)
-    if how.metric is not None:
-        count(how.metric)
-    detail = f"The {what} was out of reach or unusable. {how.consequence}"
-    return problem(event, how.problem, detail, {"Retry-After": how.retry_after})
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -110,18 +99,10 @@ def caller(event: GatewayEvent) -> str | None:
     return "/".join(arn.split("/")[:-1]) if ":assumed-role/" in arn else arn
 
 
-class JsonCall(NamedTuple):
-    """A request with a JSON object, read once."""
-
-    value: dict[str, Any]
-    keys: list[str]
-    caller: str | None
-
-
-def json_call(event: GatewayEvent, largest: int) -> JsonCall:
-    """Raises BadRequest unless the body is one JSON object in UTF-8 of at most `largest` bytes."""
-    who, keys, raw = caller(event), headers(event, "idempotency-key"), body(event, largest)
-    if media_type(event) != "application/json" or headers(event, "content-encoding"):
+def json_call(event: GatewayEvent, largest: int) -> tuple[dict[str, Any], str | None]:
+    """The JSON object of a request, and who calls. Raises BadRequest, also for more than `largest` bytes."""
+    requested_by, raw = caller(event), body(event, largest)
+    if content_type(event) != ("application/json", True) or headers(event, "content-encoding"):
         raise BadRequest("unsupported-media-type", "Send application/json in UTF-8, not compressed.")
     if "\ufffd".encode() in raw:
         # API Gateway puts this character where bytes were not UTF-8: what was meant is not known.
@@ -135,10 +116,9 @@ def json_call(event: GatewayEvent, largest: int) -> JsonCall:
     except exact_json.Unreadable:
         raise BadRequest("invalid-request", "The body is not JSON in UTF-8.") from None
     if not isinstance(value, dict):
-        raise BadRequest(
-            "invalid-request", "The body must be a JSON object.", [{"pointer": "", "detail": "must be an object"}]
-        )
-    return JsonCall(value, keys, who)
+        wrong = [{"pointer": "", "detail": "must be an object"}]
+        raise BadRequest("invalid-request", "The body must be a JSON object.", wrong)
+    return value, requested_by
 
 
 def unknown_fields(value: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
@@ -156,34 +136,17 @@ def obey(detail: str, rules: Mapping[str, str | None]) -> None:
 
 def headers(event: GatewayEvent, name: str) -> list[str]:
     """All values of one header."""
-    found: list[str] = []
-    for key, values in (event.get("multiValueHeaders") or {}).items():
-        if key.lower() == name:
-            found.extend(values or [])
-    if not found:
-        found = [
-            value for key, value in (event.get("headers") or {}).items() if key.lower() == name and value is not None
-        ]
-    return found
+    several, one = event.get("multiValueHeaders") or {}, event.get("headers") or {}
+    found = [value for key, values in several.items() if key.lower() == name for value in values or ()]
+    return found or [value for key, value in one.items() if key.lower() == name and value is not None]
 
 
-def media_type(event: GatewayEvent) -> str:
-    """The media type without its parameters; "" if it is missing, repeated or in another charset than UTF-8."""
-    kind, charsets = _content_type(event)
-    return kind if all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets) else ""
-
-
-def form_type(event: GatewayEvent) -> bool:
-    """Is it a form? Its charset does not matter: the fields that we read are ASCII, and the signature proves them."""
-    return _content_type(event)[0] == "application/x-www-form-urlencoded"
-
-
-def _content_type(event: GatewayEvent) -> tuple[str, list[str]]:
+def content_type(event: GatewayEvent) -> tuple[str, bool]:
+    """The media type, "" if it is missing or repeated; and whether the charset is UTF-8, or none is named."""
     values = headers(event, "content-type")
-    if len(values) != 1:
-        return "", []
-    kind, *parameters = (part.strip().lower() for part in values[0].split(";"))
-    return kind, [each.partition("=")[2].strip('"') for each in parameters if each.startswith("charset")]
+    kind, *parameters = (part.strip().lower() for part in (values[0] if len(values) == 1 else "").split(";"))
+    charsets = [each.partition("=")[2].strip('"') for each in parameters if each.startswith("charset")]
+    return kind, all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets)
 
 
 def body(event: GatewayEvent, largest: int) -> bytes:
@@ -219,9 +182,12 @@ def query(event: GatewayEvent, name: str) -> str | None:
 # ---- answering -------------------------------------------------------------------------------------------------------
 
 
-def respond(status: int, value: object, extra: Mapping[str, object] | None = None) -> Response:
+def respond(status: int, value: object, extra: Extra = None, kind: str = "application/json") -> Response:
     """A JSON answer; of the `extra` headers those that have a value."""
-    return _response(status, "application/json", value, extra)
+    headers = {name: str(value) for name, value in extra.items() if value is not None} if extra else {}
+    # Payment data: neither a proxy nor a browser may keep it.
+    headers |= {"Content-Type": kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return {"statusCode": status, "headers": headers, "body": exact_json.write(value), "isBase64Encoded": False}
 
 
 def empty(status: int) -> Response:
@@ -230,12 +196,7 @@ def empty(status: int) -> Response:
 
 
 def problem(
-    event: GatewayEvent,
-    name: str,
-    detail: str,
-    extra: Mapping[str, object] | None = None,
-    status: int | None = None,
-    **more: object,
+    event: GatewayEvent, name: str, detail: str, extra: Extra = None, status: int | None = None, **more: object
 ) -> Response:
     """A problem document (RFC 9457); `status` where it differs from the problem's usual one."""
     usual, title = PROBLEMS[name]
@@ -247,11 +208,9 @@ def problem(
         "request_id": request_id(event),
         **{member: value for member, value in more.items() if value is not None},
     }
-    return _response(status or usual, "application/problem+json", document, extra)
+    return respond(status or usual, document, extra, "application/problem+json")
 
 
-def _response(status: int, kind: str, value: object, extra: Mapping[str, object] | None) -> Response:
-    headers = {name: str(value) for name, value in (extra or {}).items() if value is not None}
-    # Payment data: neither a proxy nor a browser may keep it.
-    headers |= {"Content-Type": kind, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return {"statusCode": status, "headers": headers, "body": exact_json.write(value), "isBase64Encoded": False}
+def no_void(event: GatewayEvent, order_id: str) -> Response:
+    """The problem of an order that has none."""
+    return problem(event, "not-found", "No void was requested or reported for this order.", order_id=order_id)

@@ -12,7 +12,7 @@ from payments.deadline import Deadline
 from payments.facts import Evidence, State
 from payments.orders import Order, Source
 from payments.secret import Credentials
-from payments.store import Conflict, Merged, StoreError
+from payments.store import Merged, StoreError
 from systems import Storage, Systems
 
 MERGE_SECONDS = 3.0
@@ -51,18 +51,19 @@ def query(systems: Systems, order: Order, deadline: Deadline, *, scheduled: bool
     credentials = systems.secret.of_project(order.pos_id, deadline)
     now = systems.now()
     facts = evidence.asked(order.facts, now, scheduled=scheduled, credentials=credentials is not None)
-    leased = systems.store.write(order.learnt(facts, Source(Evidence.QUERY, now)), systems.new_id(), deadline)
-    if isinstance(leased, Conflict):
-        return Queried(leased.order)  # somebody else has just learnt more, or is asking
-    lease = Merged(order, leased.order)
+    write_id = systems.new_id()
+    leased = systems.store.write(order.learnt(facts, Source(Evidence.QUERY, now)), write_id, deadline)
+    if leased.write_id != write_id:
+        return Queried(leased)  # somebody else has just learnt more, or is asking
+    lease = Merged(order, leased)
     if credentials is None:
-        return Queried(leased.order, (lease,), without_credentials=True)
+        return Queried(leased, (lease,), without_credentials=True)
     try:
-        merged = _look_up(systems, credentials, leased.order, deadline)
+        merged = _look_up(systems, credentials, leased, deadline)
     except StoreError:
-        return Queried(leased.order, (lease,), failed=True)
+        return Queried(leased, (lease,), failed=True)
     except Exception as error:  # noqa: BLE001 whatever this order's answer contains, its lease ends and it is due again
-        return Queried(leased.order, (lease,), failed=True, error=error)
+        return Queried(leased, (lease,), failed=True, error=error)
     return Queried(merged.after, (lease, merged))
 
 

@@ -24,7 +24,7 @@ DEFAULT_LIMIT, MOST = 50, 100
 STATES: dict[str, StateFilter] = {state: state for state in get_args(StateFilter)}
 
 
-@lambda_http.lambda_handler(lambda_http.REPEAT_LATER)
+@lambda_http.lambda_handler()
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
     lambda_http.caller(event)  # who may not call is refused
@@ -39,9 +39,7 @@ def _read_one(event: GatewayEvent) -> Response:
     deadline = outside.deadline(READ_SECONDS)
     order = find(outside, name, deadline)
     if order is None:
-        return lambda_http.problem(
-            event, "not-found", "No void was requested or reported for this order.", order_id=name
-        )
+        return lambda_http.no_void(event, name)
     if wanted == "true":
         order = _refreshed(outside, order, deadline)
     void, now = order.void, outside.now()

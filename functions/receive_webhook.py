@@ -57,17 +57,8 @@ class Received(NamedTuple):
     why: str | None = None
 
 
-class Proof(NamedTuple):
-    """Which credentials prove a message, and their stage in Secrets Manager."""
-
-    stage: str
-    credentials: Credentials
-
-
 # 500, so that the provider sends it again.
-@lambda_http.lambda_handler(
-    lambda_http.Unavailable("outcome-unknown", "The message was not stored.", bad_request="WebhookRejected")
-)
+@lambda_http.lambda_handler("The message was not stored.", "outcome-unknown", None, bad_request="WebhookRejected")
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
     data, signature = read_form(event)
@@ -81,7 +72,8 @@ def handler(event: GatewayEvent) -> Response:
 def read_form(event: GatewayEvent) -> tuple[bytes, bytes]:
     """`data` and `signature` as received after form decoding. Raises BadRequest."""
     raw = lambda_http.body(event, LARGEST_BODY)
-    if not lambda_http.form_type(event):
+    # Its charset does not matter: the fields that we read are ASCII, and the signature proves them.
+    if lambda_http.content_type(event)[0] != "application/x-www-form-urlencoded":
         raise BadRequest("invalid-request", "The body must be a form (application/x-www-form-urlencoded).")
     try:
         # Bytes: they pass through unchanged, whatever they are.
@@ -102,21 +94,19 @@ def receive(storage: Storage, data: bytes, signature: bytes) -> Received:
     proof = verify(storage.secret, data, signature, deadline.within(PROVE_SECONDS))
     if proof is None:
         return Received(WebhookOutcome.FORGED)
-    digest, now = hashlib.sha256(data).hexdigest(), storage.now()
+    (stage, credentials), digest, now = proof, hashlib.sha256(data).hexdigest(), storage.now()
     operation = decode(data)
-    why = "unreadable" if operation is None else _unusable(operation, proof.credentials)
+    why = "unreadable" if operation is None else _unusable(operation, credentials)
     if operation is not None and why is None:
-        return _store(storage, proof.credentials.project, StoredWebhook(digest, now, proof.stage, operation), deadline)
+        return _store(storage, credentials.project, StoredWebhook(digest, now, stage, operation), deadline)
     storage.store.put_quarantine(digest, _kept_text(data, operation), str(why), now, deadline)
     return Received(WebhookOutcome.QUARANTINED, operation, why=why)
 
 
-def verify(secret: Secret, data: bytes, signature: bytes, deadline: Deadline) -> Proof | None:
-    """Which credentials prove this message; None: forged. Raises SecretError."""
-    for stage, credentials in secret.candidates(deadline):
-        if is_genuine(credentials.api_secret, data, signature):
-            return Proof(stage, credentials)
-    return None
+def verify(secret: Secret, data: bytes, signature: bytes, deadline: Deadline) -> tuple[str, Credentials] | None:
+    """Which credentials prove this message, and their stage; None: forged. Raises SecretError."""
+    proofs = (each for each in secret.candidates(deadline) if is_genuine(each[1].api_secret, data, signature))
+    return next(proofs, None)
 
 
 def decode(data: bytes) -> Operation | None:

@@ -145,9 +145,8 @@ def _oldest_waiting(systems: Storage, deadline: Deadline) -> int:
     for shard in items.shards(items.DUE):
         if deadline.over:
             break
-        by = systems.deadline(AWS_CALL_SECONDS)
-        for order in (systems.store.due_last(shard, by), systems.store.due_after(shard, beyond, by)):
-            oldest = max(oldest, _age(order, systems.now()) if order is not None else 0)
+        waiting = systems.store.waiting(shard, beyond, systems.deadline(AWS_CALL_SECONDS))
+        oldest = max([oldest, *(_age(order, systems.now()) for order in waiting)])
     return oldest
 
 

@@ -5,13 +5,13 @@ nothing is sent a second time by itself. See docs/openapi.json for the contract.
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import cold_start  # first: it turns the garbage collector off
 import lambda_http
 from answers import ANSWERS, in_problem, void_record, why_not_voidable
-from lambda_http import GatewayEvent, JsonCall, Response
+from lambda_http import GatewayEvent, Response
 from payments import claims, evidence, exact_json
 from payments.claims import Judged, Result, retry_after, waits_for_operator
 from payments.connection import NotConnected, OpeningConnection
@@ -38,11 +38,13 @@ OUTCOME_SECONDS = 3.0
 
 
 class Submitted(NamedTuple):
-    """The end of a request: its result, and the order before and after it."""
+    """The end of a request: how it is answered, and the order before and after it."""
 
-    judged: Judged
+    result: Result
     order: Order
     before: Void | None
+    own: Judged
+    """Of a repeated key: its attempt, and what that came to."""
     attempt: Attempt | None = None
     """The attempt that it made; None: the record alone answered it."""
     cause: str | None = None
@@ -50,20 +52,24 @@ class Submitted(NamedTuple):
     unwritten: StoreError | None = None
     """Why the outcome could not be written; it may be all the same, and nobody has counted what it changed."""
 
+    @property
+    def replayed(self) -> bool:
+        """Nothing was sent, because the record already knew."""
+        return self.attempt is None and ANSWERS[self.result].submitted
+
 
 class _Sent(NamedTuple):
     """What the provider said. An answer of None: nothing was sent, for this cause."""
 
     answer: Answer | None
-    view: OrderView | None = None
-    cause: str | None = None
+    view: OrderView | None
+    cause: str | None
 
 
-@lambda_http.lambda_handler(lambda_http.REPEAT_LATER._replace(metric="VoidNotSent"))
+@lambda_http.lambda_handler(metric="VoidNotSent")
 def handler(event: GatewayEvent) -> Response:
     """Lambda's entry point."""
-    call, systems = lambda_http.json_call(event, LARGEST_BODY), systems_that_send()
-    request = read_request(call)
+    request, systems = read_request(event), systems_that_send()
     began = systems.now()
     submitted = submit(systems, request)
     now = systems.now()
@@ -71,30 +77,31 @@ def handler(event: GatewayEvent) -> Response:
     return _respond(event, submitted, now)
 
 
-def read_request(call: JsonCall) -> Request:
+def read_request(event: GatewayEvent) -> Request:
     """Validate a request. Raises BadRequest with all violations at once."""
-    value, currency, comment = call.value, call.value.get("order_currency"), call.value.get("comment")
-    key = call.keys[0] if call.keys else None
-    is_currency = isinstance(currency, str) and re.fullmatch("[A-Z]{3}", currency)
+    value, requested_by = lambda_http.json_call(event, LARGEST_BODY)
+    fields: list[Any] = [value.get(name) for name in FIELDS]
+    order_id, order_currency, comment = fields
+    keys = lambda_http.headers(event, "idempotency-key")
+    key = keys[0] if keys else None
+    is_currency = isinstance(order_currency, str) and re.fullmatch("[A-Z]{3}", order_currency)
     is_comment = comment is None or exact_json.is_text(comment, LONGEST_COMMENT)
-    is_key = key is None or (len(call.keys) == 1 and 1 <= len(key) <= 255 and key.isascii() and key.isprintable())
+    is_key = key is None or (len(keys) == 1 and 1 <= len(key) <= 255 and key.isascii() and key.isprintable())
+    wrong_key = "must be given once, with 1 to 255 printable ASCII characters, or left out"
     rules = {
-        "order_id": wrong_order_id(value.get("order_id")),
+        "order_id": wrong_order_id(order_id),
         "order_currency": None if is_currency else "must be three upper-case letters (ISO 4217)",
         "comment": None if is_comment else "must be text of at most 2048 characters, or left out",
         **lambda_http.unknown_fields(value, FIELDS),
-        "headers/Idempotency-Key": None
-        if is_key
-        else "must be given once, with 1 to 255 printable ASCII characters, or left out",
+        "headers/Idempotency-Key": None if is_key else wrong_key,
     }
     lambda_http.obey("The request breaks the rules listed in `errors`.", rules)
-    return Request(value["order_id"], value["order_currency"], comment, key, call.caller)
+    return Request(order_id, order_currency, comment, key, requested_by)
 
 
 def submit(systems: Systems, request: Request) -> Submitted:
     """Release the hold of one order. Raises SecretError and StoreError only while nothing was sent."""
     deadline = systems.deadline(SUBMIT_SECONDS)
-    send_by = deadline.within(SEND_SECONDS)
     opening = systems.provider.open()
     try:
         credentials = systems.secret.current(deadline)
@@ -102,7 +109,7 @@ def submit(systems: Systems, request: Request) -> Submitted:
         if isinstance(reserved, Submitted):
             return reserved
         order, attempt = reserved
-        sent = _send(systems, opening, credentials, order.order_id, attempt, send_by, deadline)
+        sent = _send(systems, opening, credentials, order.order_id, attempt, deadline)
     finally:
         opening.close()
     if sent.answer is not None and sent.answer.kind is AnswerKind.CREDENTIALS:
@@ -117,10 +124,10 @@ def reserve(systems: Storage, pos_id: str, request: Request, deadline: Deadline)
         now = systems.now()
         judged = claims.judge(order.void, request, now)
         if judged.result is not None:
-            return _without_sending(systems, judged, order, deadline)
+            return _without_sending(systems, judged.result, judged, order, deadline)
         attempt_id = systems.new_id()
         try:
-            order = systems.store.write(order.claimed(request, attempt_id, now), systems.new_id(), deadline).order
+            order = systems.store.write(order.claimed(request, attempt_id, now), systems.new_id(), deadline)
         except StoreError:
             # It may be written although every response was lost: is it ours, or already settled by a webhook?
             found = systems.store.load(pos_id, request.order_id, deadline)
@@ -135,16 +142,16 @@ def reserve(systems: Storage, pos_id: str, request: Request, deadline: Deadline)
     raise StoreError("record kept changing")
 
 
-def _without_sending(systems: Storage, judged: Judged, order: Order, deadline: Deadline) -> Submitted:
-    if judged.result is not Result.TOO_MANY:
-        return Submitted(judged, order, order.void)
+def _without_sending(systems: Storage, result: Result, judged: Judged, order: Order, deadline: Deadline) -> Submitted:
+    if result is not Result.TOO_MANY:
+        return Submitted(result, order, order.void, judged)
 
     def used_up(current: Order) -> Order:
         review = (Reason.ATTEMPTS_USED_UP, f"attempt {current.facts.number}")
         return current.learnt(current.facts, Source(Evidence.REQUEST, systems.now()), review)
 
     merged = systems.store.merge(order, used_up, systems.new_id, deadline)
-    return Submitted(judged, merged.after, merged.before.void)
+    return Submitted(result, merged.after, merged.before.void, judged)
 
 
 def _send(
@@ -153,20 +160,18 @@ def _send(
     credentials: Credentials,
     order_id: str,
     attempt: Attempt,
-    send_by: Deadline,
-    deadline: Deadline,
+    by: Deadline,
 ) -> _Sent:
     """The one POST, as the durable intent says, and after a refusal one query."""
+    provider, send_by = systems.provider, by.earlier_by(SUBMIT_SECONDS - SEND_SECONDS)
+    asked = (order_id, attempt.currency, attempt.comment)
     try:
-        answer = systems.provider.send_void(
-            opening, credentials, order_id, attempt.currency, attempt.comment, send_by=send_by, answer_by=deadline
-        )
+        answer = provider.send_void(opening, credentials, *asked, send_by=send_by, answer_by=by)
     except NotConnected as error:
-        return _Sent(None, cause=str(error))
-    if answer.kind not in (AnswerKind.REFUSED, AnswerKind.FAILURE):
-        return _Sent(answer, cause=answer.cause)
-    query_by = deadline.earlier_by(OUTCOME_SECONDS)
-    return _Sent(answer, systems.provider.get_order(credentials, order_id, query_by), answer.cause)
+        return _Sent(None, None, str(error))
+    refused = answer.kind in (AnswerKind.REFUSED, AnswerKind.FAILURE)
+    view = provider.get_order(credentials, order_id, by.earlier_by(OUTCOME_SECONDS)) if refused else None
+    return _Sent(answer, view, answer.cause)
 
 
 def record_outcome(systems: Storage, order: Order, attempt: Attempt, sent: _Sent, deadline: Deadline) -> Submitted:
@@ -187,55 +192,50 @@ def record_outcome(systems: Storage, order: Order, attempt: Attempt, sent: _Sent
         merged, unwritten = Merged(order, order), error
     void = merged.after.void
     result = Result.ACCEPTED if void is None else claims.result_of(void)
-    return Submitted(Judged(result), merged.after, merged.before.void, attempt, sent.cause, unwritten)
+    return Submitted(result, merged.after, merged.before.void, Judged(None), attempt, sent.cause, unwritten)
 
 
 # ---- the answer, and what is counted ---------------------------------------------------------------------------------
 
 
 def _respond(event: GatewayEvent, submitted: Submitted, now: int) -> Response:
-    judged, order = submitted.judged, submitted.order
-    answer, void = ANSWERS[judged.result or Result.ACCEPTED], order.void
-    record = void_record(order, now, judged.made, judged.told) if void is not None else {}
+    answer, order, (_, made, told) = ANSWERS[submitted.result], submitted.order, submitted.own
+    void = order.void
+    record = void_record(order, now, made, told) if void is not None else {}
     wait, detail = answer.retry_after, answer.detail
     if void is not None and not void.settled and wait is not None and waits_for_operator(void):
         wait, detail = retry_after(void, now), detail or "An operator has been notified."
-    extra = {"Retry-After": wait, "Idempotency-Replayed": "true" if _is_replayed(submitted) else None}
+    extra = {"Retry-After": wait, "Idempotency-Replayed": "true" if submitted.replayed else None}
     if not answer.problem:
         if answer.status == 202:
             extra["Location"] = f"/v1/voids/{quote(order.order_id, safe='')}"
         return lambda_http.respond(answer.status, record, extra)
-    if judged.result is Result.NOT_VOIDABLE and void is not None:
-        detail = why_not_voidable(void, judged.told)
-    return lambda_http.problem(event, answer.problem, detail, extra, **(in_problem(record) if void is not None else {}))
-
-
-def _is_replayed(submitted: Submitted) -> bool:
-    """Nothing was sent, because the record already knew."""
-    return submitted.attempt is None and ANSWERS[submitted.judged.result or Result.ACCEPTED].submitted
+    if submitted.result is Result.NOT_VOIDABLE and void is not None:
+        detail = why_not_voidable(void, told)
+    return lambda_http.problem(event, answer.problem, detail, extra, **(in_problem(record) if record else {}))
 
 
 def _observe(submitted: Submitted, milliseconds: int) -> None:
-    result, void = submitted.judged.result or Result.ACCEPTED, submitted.order.void
-    newest = submitted.order.facts.newest
+    result, order, attempt = submitted.result, submitted.order, submitted.attempt
+    void = order.void
     logger.info(
         "void requested",
-        order_id=submitted.order.order_id,
-        attempt=newest.number if newest is not None else 0,
-        attempt_id=submitted.attempt.id if submitted.attempt is not None else None,
+        order_id=order.order_id,
+        attempt=order.facts.number,
+        attempt_id=attempt.id if attempt is not None else None,
         result=result.value,
         **named(void),
         provider_code=void.provider_code if void is not None else None,
         cause=submitted.cause,
         seconds=milliseconds / 1000,
-        replayed=_is_replayed(submitted),
+        replayed=submitted.replayed,
     )
     count_changes(submitted.before, void)
     if submitted.unwritten is not None:
         count_trouble(submitted.unwritten)
     metric = ANSWERS[result].metric
     pending = result is Result.ACCEPTED and void is not None and void.state is State.PENDING
-    if metric and not pending and not _is_replayed(submitted):
+    if metric and not pending and not submitted.replayed:
         count(metric)
 
 

@@ -50,14 +50,16 @@ class TimedClient:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._idle: SimpleQueue[SimpleQueue[Callable[[], None]]] = SimpleQueue()
+        """The jobs of each thread that waits for one; a thread that is stuck is not given any more."""
 
     def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
         """Call one operation. Raises ClientError and BotoCoreError; ReadTimeoutError when `seconds` are over."""
         try:
-            worker = self._idle.get_nowait()
+            jobs = self._idle.get_nowait()
         except Empty:
-            worker = _Worker()
+            jobs = SimpleQueue()
+            Thread(target=_work_off, args=(jobs,), name="aws call", daemon=True).start()
         answer: SimpleQueue[tuple[dict[str, Any] | None, Exception | None]] = SimpleQueue()
 
         def work() -> None:
@@ -65,9 +67,9 @@ class TimedClient:
                 answer.put((getattr(self._client, operation)(**arguments), None))
             except Exception as error:  # noqa: BLE001 raised where the caller waits
                 answer.put((None, error))
-            self._idle.put(worker)
+            self._idle.put(jobs)
 
-        worker.jobs.put(work)
+        jobs.put(work)
         try:
             value, error = answer.get(timeout=seconds)
         except Empty:
@@ -77,16 +79,9 @@ class TimedClient:
         return value or {}
 
 
-class _Worker:
-    """A thread that waits for work; one that is stuck is not given any more."""
-
-    def __init__(self) -> None:
-        self.jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        Thread(target=self._run, name="aws call", daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            self.jobs.get()()
+def _work_off(jobs: SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        jobs.get()()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +123,6 @@ def now() -> int:
 
 
 def new_id() -> str:
-    """A fresh identifier, drawn for each use."""
     return uuid.uuid4().hex
 
 

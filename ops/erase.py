@@ -16,7 +16,6 @@ from ops.places import OpsError, Place
 from ops.screen import Screen
 from payments.messages import Operation
 from payments.orders import Order
-from payments.store import Conflict
 
 FREE_TEXTS = ("comment", "message", "note", "status_description")
 """By these names, wherever they are: ours, an operator's, and those that the provider repeats or may write."""
@@ -35,7 +34,7 @@ def erase(place: Place, chosen: Namespace, screen: Screen) -> None:
     erased = without_texts(order, f"[erased: {chosen.note.strip()}]")
     if erased == order:
         screen.line("There was nothing to erase.")
-    elif isinstance(store.write(erased, systems.new_id(), systems.deadline()), Conflict):
+    elif store.write(erased, write_id := systems.new_id(), systems.deadline()).write_id != write_id:
         raise OpsError("the record changed meanwhile: nothing was erased; once more")
     show(place, chosen, screen)
 

@@ -7,30 +7,25 @@ Never decides a state: that is `verdict`. Sources: docs.finline.io void/api, err
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from payments import exact_json
 from payments.exact_json import Number, without_surrogates
 
-TEXT_FIELDS = (
-    "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "currency",
-    "status", "status_code", "status_description", "created_at", "processing_time", "comment",
-)  # fmt: skip
 PROVIDER_FIELDS = (
     "operation_id", "payment_id", "order_id", "transaction_id", "pos_id", "mode", "method", "amount", "currency",
     "status", "status_code", "status_description", "created_at", "processing_time", "fee", "comment",
 )  # fmt: skip
 """The sixteen fields of a void response, in the provider's order."""
+TEXT_FIELDS = tuple(name for name in PROVIDER_FIELDS if name not in ("amount", "fee"))
 
 LONGEST_TEXT = 2048
 """The longest field that the provider documents (`comment`), in characters; what is longer is cut."""
 LONGEST_ID = 128
 LONGEST_ORDER_ID = 32
 MOST_OPERATIONS = 200
-"""An answer with more operations is not believed: stored,
-it would exceed DynamoDB's 400 KB and block every later write.
-"""
+"""An answer with more is not believed: stored, it would exceed DynamoDB's 400 KB and block every later write."""
 REFUSING = (400, 403, 404, 422)
 """The statuses that refuse, and only with the documented error body. Every other one leaves the outcome open."""
 DOCUMENTED_STATUSES = frozenset({"init", "pending", "success", "failure"})
@@ -130,31 +125,27 @@ class OrderView:
 
 def read_answer(status: int, body: bytes, pos_id: str, order_id: str) -> Answer:
     """Understand the answer to a void's POST; whatever is not certain is UNKNOWN."""
-    return replace(_read_answer(status, body, pos_id, order_id), cause=f"HTTP {status}")
-
-
-def _read_answer(status: int, body: bytes, pos_id: str, order_id: str) -> Answer:
+    cause, value = f"HTTP {status}", _parse(body)
     if status == 429:
-        return Answer(AnswerKind.THROTTLED)
-    value = _parse(body)
+        return Answer(AnswerKind.THROTTLED, cause=cause)
     if status == 401 or status in REFUSING:
-        return _read_refusal(status, value)
+        kind = _refusal(status, value)
+        code, text = _error(value) if kind is not AnswerKind.UNKNOWN else (None, None)
+        return Answer(kind, None, status == 404 and kind is AnswerKind.REFUSED, code, text, cause)
     operation = read_operation(value) if 200 <= status < 300 else None
     if operation is None or operation.method.lower() != "void" or not belongs(operation, pos_id, order_id):
-        return Answer(AnswerKind.UNKNOWN)
-    code, text = operation.fields["status_code"], operation.fields["status_description"]
+        return Answer(AnswerKind.UNKNOWN, cause=cause)
     kind = AnswerKind.SUCCESS if operation.succeeded else AnswerKind.FAILURE if operation.failed else AnswerKind.PENDING
-    return Answer(kind, operation, code=_short(code, 64), message=_short(text, 512))
+    fields = operation.fields
+    code, text = _short(fields["status_code"], 64), _short(fields["status_description"], 512)
+    return Answer(kind, operation, False, code, text, cause)
 
 
-def _read_refusal(status: int, value: object) -> Answer:
-    code, message = _error(value)
+def _refusal(status: int, value: object) -> AnswerKind:
     if status == 401 or _names_credentials(value):
-        return Answer(AnswerKind.CREDENTIALS, code=code, message=message)
-    if not _has_error_shape(value):
-        # A page of a load balancer or a body cut short: the provider itself has said nothing.
-        return Answer(AnswerKind.UNKNOWN)
-    return Answer(AnswerKind.REFUSED, not_found=status == 404, code=code, message=message)
+        return AnswerKind.CREDENTIALS
+    # Otherwise a page of a load balancer or a body cut short: the provider itself has said nothing.
+    return AnswerKind.REFUSED if _has_error_shape(value) else AnswerKind.UNKNOWN
 
 
 def read_order(status: int, body: bytes, pos_id: str, order_id: str) -> OrderView | None:

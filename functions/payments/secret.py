@@ -17,9 +17,7 @@ from payments.messages import project_of
 MAX_AGE_SECONDS = 60.0
 """A rotated secret is picked up within this time; a 401 of the provider in between may be repeated."""
 FRESH_SECONDS = 5.0
-"""A message is called forged only against a copy at most this old;
-so forged messages cause at most one fetch in this time.
-"""
+"""A message is called forged only against a copy at most this old: so forged ones cause at most one fetch in it."""
 OLDEST_SECONDS = 900.0
 """While Secrets Manager is out of reach, an older copy still serves; a secret rotated meanwhile is used too long."""
 
@@ -30,9 +28,7 @@ NO_VALUE, MALFORMED = "no-value", "malformed"
 
 
 class SecretError(Exception):
-    """The credentials cannot be had: `reason` says why, for the log, without any value; `member`:
-    which one is wrong.
-    """
+    """The credentials cannot be had: `reason` says why, without any value; `member`, which one is wrong."""
 
     def __init__(self, reason: str, member: str | None = None) -> None:
         super().__init__(reason)
@@ -54,12 +50,6 @@ class Credentials:
         return project_of(self.pos_id)
 
 
-@dataclass(frozen=True, slots=True)
-class _CachedVersion:
-    credentials: Credentials | None
-    fetched: int
-
-
 def _is_younger(moment: int, seconds: float, now: int) -> bool:
     """By the wall clock: the monotonic one stands still while Lambda freezes an instance. A negative age is old."""
     return 0 <= now - moment <= seconds * 1000
@@ -69,19 +59,18 @@ class Secret:
     """One secret with its cache. `now` is in ms since 1970; `on_outage` is called when an older copy has to serve."""
 
     def __init__(
-        self,
-        client: AwsClient,
-        secret_id: str,
-        now: Callable[[], int],
-        on_outage: Callable[[], None] = lambda: None,
+        self, client: AwsClient, secret_id: str, now: Callable[[], int], on_outage: Callable[[], None] = lambda: None
     ) -> None:
         self._client, self._secret_id, self._now, self._on_outage = client, secret_id, now, on_outage
-        self._versions: dict[Stage, _CachedVersion] = {}
+        self._versions: dict[Stage, tuple[Credentials | None, int]] = {}  # and when it was fetched
         self._out_of_reach_since: int | None = None
 
     def current(self, deadline: Deadline) -> Credentials:
         """The current credentials. Raises SecretError."""
-        return _required(self._at_most("AWSCURRENT", MAX_AGE_SECONDS, OLDEST_SECONDS, deadline))
+        credentials = self._at_most("AWSCURRENT", MAX_AGE_SECONDS, OLDEST_SECONDS, deadline)
+        if credentials is None:
+            raise SecretError(NO_VALUE)
+        return credentials
 
     def previous(self, deadline: Deadline) -> Credentials | None:
         """The credentials before the last rotation, if we can use them. Raises SecretError if out of reach."""
@@ -89,31 +78,27 @@ class Secret:
 
     def of_project(self, pos_id: str, deadline: Deadline) -> Credentials | None:
         """The credentials of one project, current or previous; None: nobody's that we have. Raises SecretError."""
-        current = self.current(deadline)
-        if current.project == project_of(pos_id):
-            return current
-        previous = self.previous(deadline)
-        return previous if previous is not None and previous.project == project_of(pos_id) else None
+        project, current = project_of(pos_id), self.current(deadline)
+        found = current if current.project == project else self.previous(deadline)
+        return found if found is not None and found.project == project else None
 
     def candidates(self, deadline: Deadline) -> Iterator[tuple[Stage, Credentials]]:
         """All credentials that may prove a webhook: first the copies at hand, then, if asked for more, fresh ones.
 
         Raises SecretError when fresh ones cannot be had: whoever has asked for all of them may then not say "forged".
         """
-        yield "AWSCURRENT", self.current(deadline)
-        previous = self.previous(deadline)
-        if previous is not None:
-            yield "AWSPREVIOUS", previous
-        yield "AWSCURRENT", _required(self._at_most("AWSCURRENT", FRESH_SECONDS, FRESH_SECONDS, deadline))
-        previous = self._at_most("AWSPREVIOUS", FRESH_SECONDS, FRESH_SECONDS, deadline)
-        if previous is not None:
-            yield "AWSPREVIOUS", previous
+        stages: tuple[Stage, ...] = ("AWSCURRENT", "AWSPREVIOUS")
+        for max_age, oldest in ((MAX_AGE_SECONDS, OLDEST_SECONDS), (FRESH_SECONDS, FRESH_SECONDS)):
+            for stage in stages:
+                credentials = self._at_most(stage, max_age, oldest, deadline)
+                if credentials is not None:
+                    yield stage, credentials
 
     def read_ahead(self, deadline: Deadline) -> None:
         """Read the current version before anybody asks for it; an error is left to whoever does, as if never tried."""
         now = self._now()
         with suppress(SecretError):
-            self._versions["AWSCURRENT"] = _CachedVersion(self._ask("AWSCURRENT", deadline), now)
+            self._versions["AWSCURRENT"] = self._ask("AWSCURRENT", deadline), now
 
     def forget(self) -> None:
         """Drop the cached copies, because the provider has just refused them: they may have been rotated."""
@@ -122,21 +107,21 @@ class Secret:
     def _at_most(self, stage: Stage, max_age: float, oldest: float, deadline: Deadline) -> Credentials | None:
         """The version, at most `max_age` seconds old, or `oldest` while Secrets Manager is out of reach."""
         cached, now = self._versions.get(stage), self._now()
-        if cached is not None and _is_younger(cached.fetched, max_age, now):
-            return cached.credentials
+        if cached is not None and _is_younger(cached[1], max_age, now):
+            return cached[0]
         try:
-            fetched = _CachedVersion(self._fetch(stage, deadline), now)
+            fetched = self._fetch(stage, deadline)
         except SecretError as error:
-            if error.reason != OUT_OF_REACH or cached is None or not _is_younger(cached.fetched, oldest, now):
+            if error.reason != OUT_OF_REACH or cached is None or not _is_younger(cached[1], oldest, now):
                 raise
             self._on_outage()
-            return cached.credentials
-        if cached is not None and stage == "AWSCURRENT" and fetched.credentials != cached.credentials:
+            return cached[0]
+        if cached is not None and stage == "AWSCURRENT" and fetched != cached[0]:
             # Rotated: what we know of the previous version is out of date, however young.
             self._versions.pop("AWSPREVIOUS", None)
         # "None" is kept too, or each forged message would make us fetch it again.
-        self._versions[stage] = fetched
-        return fetched.credentials
+        self._versions[stage] = fetched, now
+        return fetched
 
     def _fetch(self, stage: Stage, deadline: Deadline) -> Credentials | None:
         now, since = self._now(), self._out_of_reach_since
@@ -161,12 +146,6 @@ class Secret:
         except BotoCoreError:
             raise SecretError(OUT_OF_REACH) from None
         return _read(answer.get("SecretString"))
-
-
-def _required(credentials: Credentials | None) -> Credentials:
-    if credentials is None:
-        raise SecretError(NO_VALUE)
-    return credentials
 
 
 def _reason(error: ClientError) -> str:

@@ -7,8 +7,7 @@ unconditionally.
 
 from collections.abc import Callable, Mapping
 from copy import replace
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -32,41 +31,27 @@ ADDS_NOTHING_ELSE = (
 
 StateFilter = Literal["unsettled", "review", "settled"]
 FORGETS = "a write would forget a fact"
+NOT_WRITTEN = "NotWritten"
+SHOW_CURRENT = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
 class StoreError(Exception):
     """The table cannot be used now; whether a write was applied is not known. The text is the kind of error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The order as it stands in the table, written by us."""
-
-    order: Order
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Somebody else wrote first; `order` is the newer truth."""
-
-    order: Order
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(NamedTuple):
     """What a merge did: the order that it was based on and the order afterwards, the same if nothing changed."""
 
     before: Order
     after: Order
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Some orders and where to go on."""
 
     orders: tuple[Order, ...]
     cursor: str | None
-    unreadable: int = 0
+    unreadable: int
     """Items that this release cannot read, as after a rollback: left out, so that they do not stop the others."""
 
 
@@ -85,26 +70,26 @@ class Store:
         item = answer.get("Item")
         return _read(item) if item else None
 
-    def write(self, order: Order, write_id: str, deadline: Deadline) -> Written | Conflict:
-        """Write an order that rests on the version it carries; version 0 must not exist yet. Raises StoreError."""
+    def write(self, order: Order, write_id: str, deadline: Deadline) -> Order:
+        """Write an order that rests on the version it carries; version 0 must not exist yet. Raises StoreError.
+
+        Returns what then stands in the table: ours by its `write_id`, or the newer truth of somebody who wrote first.
+        """
         written = replace(order, version=order.next_version, write_id=write_id)
         condition: Item = {"ConditionExpression": "attribute_not_exists(pk)"}
         if order.version:
             seen = {":seen": items.number(order.version)}
             condition = {"ConditionExpression": "version = :seen", "ExpressionAttributeValues": seen}
-        try:
-            self._call(
-                "put_item",
-                deadline,
-                Item=items.write_order(written, self._keep_days),
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **condition,
-            )
-        except _ConditionFailed as failed:
-            current = self._found(failed, order, deadline)
-            # The SDK repeats a request whose answer was lost: then the condition fails against our own write.
-            return Written(current) if current.write_id == write_id else Conflict(current)
-        return Written(order.stored(write_id))
+        item = items.write_order(written, self._keep_days)
+        answer = self._call("put_item", deadline, Item=item, **SHOW_CURRENT, **condition)
+        if NOT_WRITTEN not in answer:
+            return order.stored(write_id)
+        # The SDK repeats a request whose answer was lost: then the condition fails against our own write.
+        found = answer[NOT_WRITTEN]
+        current = _read(found) if found else self.load(order.pos_id, order.order_id, deadline)
+        if current is None:
+            raise StoreError("condition failed without a record")
+        return current
 
     def merge(
         self, order: Order, change: Callable[[Order], Order], new_id: Callable[[], str], deadline: Deadline
@@ -116,10 +101,11 @@ class Store:
                 return Merged(order, order)
             if evidence.forgets(order.facts, changed.facts) is not None:
                 raise StoreError(FORGETS)
-            written = self.write(changed, new_id(), deadline)
-            if isinstance(written, Written):
-                return Merged(order, written.order)
-            order = written.order
+            write_id = new_id()
+            written = self.write(changed, write_id, deadline)
+            if written.write_id == write_id:
+                return Merged(order, written)
+            order = written
         raise StoreError("record kept changing")
 
     def append_webhook(
@@ -129,39 +115,34 @@ class Store:
 
         True: added. Otherwise nothing was written: the order as it stands, None if there is none. Raises StoreError.
         """
-        operation = webhook.operation
-        size = size_of(operation.fields)
-        try:
-            self._call(
-                "update_item",
-                deadline,
-                Key=items.key(pos_id, operation.order_id),
-                UpdateExpression=APPEND,
-                ConditionExpression=ADDS_NOTHING_ELSE,
-                ExpressionAttributeNames={"#state": "state", "#digest": webhook.digest},
-                ExpressionAttributeValues={
-                    ":voided": {"S": "voided"},
-                    ":provider": {"S": write_fields(operation.fields)},
-                    ":webhook": {"S": repeating(webhook)},
-                    ":size": items.number(size),
-                    ":most": items.number(MOST_WEBHOOKS),
-                    ":room": items.number(MOST_WEBHOOK_BYTES - size),
-                    ":one": items.number(1),
-                    ":write": {"S": write_id},
-                },
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except _ConditionFailed as failed:
-            return _read(failed.item) if failed.item else None
-        return True
+        fields, size = webhook.operation.fields, size_of(webhook.operation.fields)
+        answer = self._call(
+            "update_item",
+            deadline,
+            Key=items.key(pos_id, webhook.operation.order_id),
+            UpdateExpression=APPEND,
+            ConditionExpression=ADDS_NOTHING_ELSE,
+            ExpressionAttributeNames={"#state": "state", "#digest": webhook.digest},
+            ExpressionAttributeValues={
+                ":voided": {"S": "voided"},
+                ":provider": {"S": write_fields(fields)},
+                ":webhook": {"S": repeating(webhook)},
+                ":size": items.number(size),
+                ":most": items.number(MOST_WEBHOOKS),
+                ":room": items.number(MOST_WEBHOOK_BYTES - size),
+                ":one": items.number(1),
+                ":write": {"S": write_id},
+            },
+            **SHOW_CURRENT,
+        )
+        if NOT_WRITTEN not in answer:
+            return True
+        return _read(answer[NOT_WRITTEN]) if answer[NOT_WRITTEN] else None
 
     def put_quarantine(self, digest: str, text: str, why: str, received_at: int, deadline: Deadline) -> None:
         """Keep a genuine message that we cannot use, for 90 days. Raises StoreError."""
         item = items.write_quarantine(digest, text, why, received_at)
-        try:
-            self._call("put_item", deadline, Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except _ConditionFailed:
-            return
+        self._call("put_item", deadline, Item=item, ConditionExpression="attribute_not_exists(pk)")
 
     def beat(self, at: int, deadline: Deadline) -> None:
         """Say through the table's stream that the way of settled voids is open. Raises StoreError."""
@@ -174,13 +155,13 @@ class Store:
         """
         index, kind = _index(which, day)
         places = cursors.read_cursor(cursor, index, kind) if cursor else dict.fromkeys(items.shards(kind))
-        found: list[tuple[int | str, str, Item]] = []
+        found: list[tuple[str, str, Item]] = []
         going_on: set[str] = set()
         for shard, start in places.items():
-            answer = self._query(index, shard, limit, start, deadline)
-            found += [(_place(item[f"{index}_at"]), shard, item) for item in answer.get("Items", [])]
+            answer = self._query(index, shard, start, deadline, Limit=limit)
+            found += [(next(iter(each[f"{index}_at"].values())), shard, each) for each in answer.get("Items", [])]
             going_on |= {shard} if "LastEvaluatedKey" in answer else set()
-        found.sort(key=lambda entry: str(entry[0]).rjust(24))  # stable, so each shard keeps its own order
+        found.sort(key=lambda entry: entry[0].rjust(24))  # stable, so each shard keeps its own order
         page, rest = found[:limit], found[limit:]
         going_on |= {shard for _, shard, _ in rest}
         places |= {shard: item for _, shard, item in page}
@@ -198,63 +179,41 @@ class Store:
 
     def due(self, shard: str, now: int, limit: int, start: Item | None, deadline: Deadline) -> tuple[Page, Item | None]:
         """Some of one shard's orders that are due, the longest due first, and where to go on. Raises StoreError."""
-        answer = self._query("due", shard, limit, start, deadline, now)
+        answer = self._query("due", shard, start, deadline, "<=", now, Limit=limit)
         read = [_read_if_possible(item) for item in answer.get("Items", [])]
         orders = tuple(order for order in read if order is not None)
         return Page(orders, None, len(read) - len(orders)), answer.get("LastEvaluatedKey")
 
-    def due_last(self, shard: str, deadline: Deadline) -> Order | None:
-        """The order of a shard whose next query is farthest away. Raises StoreError."""
-        return _first(self._query("due", shard, 1, None, deadline, ScanIndexForward=False))
-
-    def due_after(self, shard: str, moment: int, deadline: Deadline) -> Order | None:
-        """The order of a shard that is the first to be queried after a moment. Raises StoreError."""
-        return _first(self._query("due", shard, 1, None, deadline, after=moment))
+    def waiting(self, shard: str, moment: int, deadline: Deadline) -> tuple[Order, ...]:
+        """The orders of a shard whose next query is the farthest, and the first after a moment. Raises StoreError."""
+        last = self._query("due", shard, None, deadline, Limit=1, ScanIndexForward=False)
+        after = self._query("due", shard, None, deadline, ">", moment, Limit=1)
+        read = [_read_if_possible(item) for answer in (last, after) for item in answer.get("Items", [])]
+        return tuple(order for order in read if order is not None)
 
     def _query(
-        self,
-        index: str,
-        shard: str,
-        limit: int,
-        start: Item | None,
-        deadline: Deadline,
-        until: int | None = None,
-        after: int | None = None,
-        **more: Any,
+        self, index: str, shard: str, start: Item | None, deadline: Deadline, than: str = "", at: int = 0, **more: Any
     ) -> Item:
         condition, values = f"{index}_pk = :pk", {":pk": {"S": shard}}
-        if until is not None:
-            condition, values[":until"] = f"{condition} AND {index}_at <= :until", items.number(until)
-        if after is not None:
-            condition, values[":after"] = f"{condition} AND {index}_at > :after", items.number(after)
+        if than:
+            condition, values[":moment"] = f"{condition} AND {index}_at {than} :moment", items.number(at)
         if start is not None:
             more["ExclusiveStartKey"] = start
-        return self._call(
-            "query",
-            deadline,
-            IndexName=index,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            Limit=limit,
-            **more,
-        )
-
-    def _found(self, failed: "_ConditionFailed", order: Order, deadline: Deadline) -> Order:
-        current = _read(failed.item) if failed.item else self.load(order.pos_id, order.order_id, deadline)
-        if current is None:
-            raise StoreError("condition failed without a record")
-        return current
+        more |= {"KeyConditionExpression": condition, "ExpressionAttributeValues": values}
+        return self._call("query", deadline, IndexName=index, **more)
 
     def _call(self, operation: str, deadline: Deadline, **arguments: Any) -> Item:
+        """The answer; of a write whose condition failed the item as it is, if it was to be shown."""
         seconds = min(deadline.left(), AWS_CALL_SECONDS)
         if seconds <= 0:
             raise StoreError("deadline")
         try:
             return self._client.call(operation, seconds, TableName=self._table, **arguments)
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
+            answer: Mapping[str, Any] = error.response  # with the item beside `Error`
+            code = str(answer.get("Error", {}).get("Code", ""))
             if code == "ConditionalCheckFailedException":
-                raise _ConditionFailed(_item_of(error)) from None
+                return {NOT_WRITTEN: answer.get("Item", {})}
             raise StoreError(code or "ClientError") from None
         except BotoCoreError as error:
             raise StoreError(type(error).__name__) from None
@@ -266,32 +225,12 @@ def _index(which: StateFilter, day: str) -> tuple[str, str]:
     return ("due", items.DUE) if which == "unsettled" else ("review", items.REVIEW)
 
 
-def _place(value: Item) -> int | str:
-    return int(value["N"]) if "N" in value else str(value["S"])
-
-
-def _item_of(error: ClientError) -> Item:
-    """The item as it was, which lies beside `Error`."""
-    response: Mapping[str, Any] = error.response
-    return dict(response.get("Item", {}))
-
-
-class _ConditionFailed(Exception):
-    def __init__(self, item: Item) -> None:
-        super().__init__()
-        self.item = item
-
-
 def _read(item: Item) -> Order:
     order = _read_if_possible(item)
     if order is None:
         # Written by a newer release: it must not be overwritten by what this one understands of it.
         raise StoreError("unreadable record")
     return order
-
-
-def _first(answer: Item) -> Order | None:
-    return next((_read_if_possible(item) for item in answer.get("Items", [])), None)
 
 
 def _read_if_possible(item: Item) -> Order | None:

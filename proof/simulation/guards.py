@@ -23,7 +23,7 @@ from payments.messages import AnswerKind, OrderView
 from payments.orders import Order
 from payments.provider import Provider
 from payments.secret import Secret
-from payments.store import Store, StoreError, Written
+from payments.store import Store, StoreError
 from proof.simulation import explorer, wire
 from proof.simulation.configurations import CONFIGURATIONS
 from proof.simulation.world import Simulation
@@ -44,7 +44,7 @@ def _unconditional(self: Store, order: Order, write_id: str, deadline: Deadline)
         return _write(self, order, write_id, deadline)
     written = replace(order, version=order.next_version, write_id=write_id)
     self._call("put_item", deadline, Item=items.write_order(written), ConditionExpression="attribute_exists(pk)")
-    return Written(order.stored(write_id))
+    return order.stored(write_id)
 
 
 _send = Provider.send_void
@@ -55,8 +55,8 @@ def _sends_twice(self: Provider, opening: Any, *arguments: Any, **more: Any) -> 
     return answer if answer.kind is not AnswerKind.UNKNOWN else _send(self, self.open(), *arguments, **more)
 
 
-def _believes(secrets: Secret, data: bytes, signature: bytes, deadline: Deadline) -> receive_webhook.Proof:
-    return receive_webhook.Proof("AWSCURRENT", secrets.current(deadline))
+def _believes(secrets: Secret, data: bytes, signature: bytes, deadline: Deadline) -> Any:
+    return "AWSCURRENT", secrets.current(deadline)
 
 
 _at_most = Secret._at_most
@@ -92,7 +92,7 @@ _verify = receive_webhook.verify
 
 def _of_current(secrets: Secret, data: bytes, signature: bytes, deadline: Deadline) -> Any:
     proof = _verify(secrets, data, signature, deadline)
-    return proof and receive_webhook.Proof(proof.stage, secrets.current(deadline))
+    return proof and (proof[0], secrets.current(deadline))
 
 
 def _waits_to_close(self: OpeningConnection) -> None:
@@ -137,9 +137,9 @@ _ask = Secret._ask
 _call = Store._call
 
 
-def _talkative_request(call: Any) -> Any:
+def _talkative_request(event: Any) -> Any:
     telemetry.logger.info("received", headers="sentinel-signature")
-    return _read_request(call)
+    return _read_request(event)
 
 
 _read_request = submit_void.read_request

@@ -15,7 +15,7 @@ from payments.messages import Answer, AnswerKind, Operation, OrderView, read_ope
 from payments.orders import Order, Source, Void
 from payments.secret import Secret
 from payments.signatures import sign_webhook
-from payments.store import Store, Written
+from payments.store import Store
 from systems import Storage, Systems
 from tests.fakes.provider import Provider
 from tests.fakes.secret import PUBLISHED, SecretsManager
@@ -107,9 +107,7 @@ class Scene:
         """Write an order over what is there, as somebody else might, or as if it had always been there."""
         found = self.store.load(order.pos_id, order.order_id, self.deadline())
         order = replace(order, version=found.version if found is not None else 0)
-        written = self.store.write(order, self.new_id(), self.deadline())
-        assert isinstance(written, Written)
-        return written.order
+        return self.store.write(order, self.new_id(), self.deadline())
 
     def report(self, operation: Operation) -> Order:
         """A webhook has shown this operation, and somebody else has just written it."""

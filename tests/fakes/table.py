@@ -213,8 +213,8 @@ def _may_append(old: Item | None, arguments: Item) -> bool:
 READ: dict[str, Callable[[Any], object]] = {"S": str.encode, "N": int, "BOOL": bool}
 RANGES: dict[str, Callable[[Item, Item], bool]] = {
     "pk = :pk": lambda _at, _values: True,
-    "pk = :pk AND at <= :until": lambda at, values: int(at["N"]) <= int(values[":until"]["N"]),
-    "pk = :pk AND at > :after": lambda at, values: int(at["N"]) > int(values[":after"]["N"]),
+    "pk = :pk AND at <= :moment": lambda at, values: int(at["N"]) <= int(values[":moment"]["N"]),
+    "pk = :pk AND at > :moment": lambda at, values: int(at["N"]) > int(values[":moment"]["N"]),
 }
 CONDITIONS: dict[str, Held] = {
     "attribute_not_exists(pk)": lambda old, _: old is None,

@@ -8,17 +8,15 @@ import pytest
 
 from answers import PROBLEMS
 from lambda_http import (
-    REPEAT_LATER,
     BadRequest,
     GatewayEvent,
     Response,
-    Unavailable,
     body,
     caller,
+    content_type,
     empty,
     headers,
     lambda_handler,
-    media_type,
     order_id,
     problem,
     request_id,
@@ -51,6 +49,11 @@ def typed(value: str) -> dict[str, Any]:
 
 def signed_by(arn: str | None) -> dict[str, Any]:
     return {"requestContext": {"identity": {"userArn": arn}}}
+
+
+def media_type(event: GatewayEvent) -> str:
+    kind, in_utf8 = content_type(event)
+    return kind if in_utf8 else ""
 
 
 CONTEXT = {"requestId": "chosen-by-a-client", "extendedRequestId": "from-the-gateway"}
@@ -130,8 +133,8 @@ def test_an_answer_is_complete_and_may_not_be_cached() -> None:
     }  # fmt: skip
 
 
-def failing(error: Exception, how: Unavailable = REPEAT_LATER) -> Said:
-    @lambda_handler(how)
+def failing(error: Exception, **how: Any) -> Said:
+    @lambda_handler(**how)
     def handler(_event: GatewayEvent) -> Response:
         raise error
 
@@ -139,10 +142,16 @@ def failing(error: Exception, how: Unavailable = REPEAT_LATER) -> Said:
 
 
 LATER = "The same request may be repeated."
-HOW: dict[str, tuple[Unavailable, int, str, str | None, dict[str, float]]] = {
-    "repeat later": (REPEAT_LATER, 503, LATER, "5", {}),
-    "and count": (REPEAT_LATER._replace(metric="VoidNotSent"), 503, LATER, "5", {"VoidNotSent": 1}),
-    "unhelpful": (Unavailable("outcome-unknown", "It was not stored."), 500, "It was not stored.", None, {}),
+HOW: dict[str, tuple[dict[str, Any], int, str, str | None, dict[str, float]]] = {
+    "repeat later": ({}, 503, LATER, "5", {}),
+    "and count": ({"metric": "VoidNotSent"}, 503, LATER, "5", {"VoidNotSent": 1}),
+    "unhelpful": (
+        {"consequence": "It was not stored.", "name": "outcome-unknown", "retry_after": None},
+        500,
+        "It was not stored.",
+        None,
+        {},
+    ),
 }
 ERRORS: dict[str, tuple[Exception, dict[str, float]]] = {
     "setting": (SettingsError("TABLE_NAME is not set"), {"UnexpectedError": 1}),
@@ -154,10 +163,10 @@ ERRORS: dict[str, tuple[Exception, dict[str, float]]] = {
 @pytest.mark.parametrize("what", ERRORS)
 @pytest.mark.parametrize(("how", "status", "consequence", "retry", "more"), HOW.values(), ids=HOW)
 def test_what_is_out_of_reach_is_named_and_counted(
-    what: str, how: Unavailable, status: int, consequence: str, retry: str | None, more: dict[str, float], counted: Counted
+    what: str, how: dict[str, Any], status: int, consequence: str, retry: str | None, more: dict[str, float], counted: Counted
 ) -> None:  # fmt: skip
     error, counts = ERRORS[what]
-    answer = failing(error, how)
+    answer = failing(error, **how)
     assert (answer.status, answer.headers.get("Retry-After")) == (status, retry)
     assert answer.document["detail"] == f"The {what} was out of reach or unusable. {consequence}"
     assert counted() == {**counts, **more}

@@ -14,7 +14,7 @@ from payments.facts import Facts, State
 from payments.items import partition, timestamp
 from payments.orders import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook, size_of
 from payments.reviews import Reason, Review
-from payments.store import FORGETS, Conflict, StoreError, Written
+from payments.store import FORGETS, StoreError
 from tests.fakes import pipe
 from tests.fakes.scene import ORDER, POS_ID, START, Scene, operation, submitting
 from tests.fakes.table import error
@@ -39,7 +39,7 @@ def calls(scene: Scene) -> list[str]:
     return names
 
 
-def write(scene: Scene, order: Order, write_id: str = "w1") -> Written | Conflict:
+def write(scene: Scene, order: Order, write_id: str = "w1") -> Order:
     return scene.store.write(order, write_id, scene.deadline())
 
 
@@ -49,25 +49,21 @@ def write(scene: Scene, order: Order, write_id: str = "w1") -> Written | Conflic
 def test_a_write_raises_the_version_which_begins_with_the_second_and_carries_its_id(scene: Scene) -> None:
     order = submitting()
     for number in range(2):
-        written = write(scene, order, f"w{number}")
-        assert isinstance(written, Written)
-        assert (written.order.version, written.order.write_id) == (FIRST + number, f"w{number}")
-        order = written.order
+        order = write(scene, order, f"w{number}")
+        assert (order.version, order.write_id) == (FIRST + number, f"w{number}")
         assert scene.order() == order
 
 
 def test_one_that_comes_second_learns_the_newer_truth_without_a_read(scene: Scene) -> None:
     seen = scene.put(submitting())
-    write(scene, reviewed(seen))
+    truth = write(scene, reviewed(seen))
     calls(scene)
     for order in (seen, submitting()):
-        late = write(scene, order, "late")
-        assert isinstance(late, Conflict)
-        assert late.order.reviews == reviewed(seen).reviews
+        assert write(scene, order, "late") == truth
     assert calls(scene) == ["put_item", "put_item"]
     # An engine whose refusal does not carry the record is read.
     scene.table.before = lambda _, arguments: arguments.pop("ReturnValuesOnConditionCheckFailure", None)
-    assert isinstance(write(scene, submitting(), "late"), Conflict)
+    assert write(scene, submitting(), "late") == truth
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -75,8 +71,7 @@ def test_one_recognises_itself_when_its_answer_was_lost(scene: Scene, first: boo
     order = submitting() if first else scene.put(submitting())
     scene.table.lose_next_answer("put_item")
     written = write(scene, order, "w2")
-    assert isinstance(written, Written)
-    assert (scene.order(), written.order.write_id) == (written.order, "w2")
+    assert (scene.order(), written.write_id) == (written, "w2")
 
 
 FORGETTING: dict[str, Callable[[Order], Order]] = {
@@ -178,8 +173,7 @@ def test_what_is_due_comes_longest_due_first_in_each_shard_and_of_either_end_one
         seen += numbers
     assert sorted(seen) == list(range(30, 60))
     scene.table.calls.clear()
-    scene.store.due_last("DUE#0", scene.deadline())
-    scene.store.due_after("DUE#0", START, scene.deadline())
+    scene.store.waiting("DUE#0", START, scene.deadline())
     assert [arguments["Limit"] for _, arguments in scene.table.calls] == [1, 1]
 
 

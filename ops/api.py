@@ -5,13 +5,14 @@ a signature is for one address.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+from local.merchant import Reply
 from ops.places import OpsError, Place, api_url, no_local_run
 from payments import exact_json
 from payments.messages import wrong_order_id
@@ -29,14 +30,6 @@ class NotFound(OpsError):
 
 class Changed(OpsError):
     """The record is no longer the one that a decision was about."""
-
-
-class Reply(NamedTuple):
-    """An answer of the API as it came."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:

@@ -4,10 +4,9 @@ import sys
 from argparse import Namespace
 from datetime import datetime
 
-from ops import api, compare, days, places, systems
+from ops import api, compare, days
 from ops.places import OpsError, Place
 from ops.screen import Screen, clean
-from payments.messages import OrderView
 
 PARTS = ("provider", "history", "reviews", "attempts", "operations", "decisions", "webhooks", "webhooks_truncated")
 LISTED = (
@@ -90,7 +89,7 @@ def compare_order(place: Place, chosen: Namespace, screen: Screen) -> None:
         record = api.read_void(place, chosen.order)
     except api.NotFound:
         record = None
-    view = _view(place, chosen.order, record)
+    view = compare.theirs(place)(chosen.order, record["pos_id"] if record else None)
     if record is None and view.not_found:
         raise OpsError("neither we nor the provider know this order")
     found = compare.differences(record, view)
@@ -111,12 +110,6 @@ def compare_order(place: Place, chosen: Namespace, screen: Screen) -> None:
     return None
 
 
-def _view(place: Place, order: str, record: api.Document | None) -> OrderView:
-    variables = places.configuration(place)
-    secret, provider = systems.secret(place, variables), systems.provider(variables)
-    return compare.ask(secret, provider, order, record["pos_id"] if record else None)
-
-
 def decide(place: Place, chosen: Namespace, screen: Screen) -> None:
     """Show both sides, ask, and give the service the decision: about the record that was shown, or about none."""
     while True:
@@ -132,7 +125,8 @@ def _ask_and_decide(place: Place, chosen: Namespace, screen: Screen) -> api.Docu
     _print_void(record, seen)
     seen.heading("The provider's own list, of this minute", above=True)
     try:
-        seen.records(LISTED, (operation.fields for operation in _view(place, chosen.order, record).operations))
+        view = compare.theirs(place)(chosen.order, record["pos_id"])
+        seen.records(LISTED, (operation.fields for operation in view.operations))
     except OpsError as error:
         seen.line(f"{error}. That forbids no decision.")
     confirm(place, chosen, chosen.decision, "nothing was decided")

@@ -4,11 +4,12 @@ Promises that "the provider could not be asked" is never shown as "the provider 
 has decided is no difference.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
-from ops import systems
-from ops.places import OpsError
+from ops import places, systems
+from ops.places import OpsError, Place
 from ops.screen import shown
 from payments.messages import Operation, OrderView
 from payments.provider import Provider
@@ -18,6 +19,8 @@ _IDS = ("operation_id", "transaction_id", "payment_id")
 DECIDED = "decided"
 
 Document = Mapping[str, Any]
+Theirs = Callable[[str, str | None], OrderView]
+"""The provider's list of an order of a project. Raises OpsError if it gave no answer that may be trusted."""
 
 
 class Difference(NamedTuple):
@@ -25,6 +28,12 @@ class Difference(NamedTuple):
 
     kind: str
     says: str
+
+
+def theirs(place: Place) -> Theirs:
+    """The provider's list, as the functions of this place would get it. Raises OpsError, SettingsError."""
+    variables = places.configuration(place)
+    return partial(ask, systems.secret(place, variables), systems.provider(variables))
 
 
 def ask(secret: Secret, provider: Provider, order_id: str, pos_id: str | None) -> OrderView:

@@ -26,17 +26,17 @@ def told(error: Exception) -> str:
     """An error as one line."""
     match error:
         case OpsError() | SettingsError():
-            return one_line(str(error))
+            says = str(error)
         case SecretError():
-            return f"the provider's credentials cannot be used: {error.reason}"
+            says = f"the provider's credentials cannot be used: {error.reason}"
         case StoreError():
-            return one_line(f"the table cannot be used: {error}")
+            says = f"the table cannot be used: {error}"
         case ClientError():
-            return one_line(refusal_of_aws(error))
-        case _ if isinstance(error, EXPECTED):
-            return one_line(f"{type(error).__name__}: {error}")
+            says = refusal_of_aws(error)
         case _:
-            return f"unexpected {type(error).__name__}: a defect of this command line"
+            name, expected = type(error).__name__, isinstance(error, EXPECTED)
+            says = f"{name}: {error}" if expected else f"unexpected {name}: a defect of this command line"
+    return one_line(says)
 
 
 def exit_code(work: Callable[[], int]) -> int:
@@ -44,6 +44,7 @@ def exit_code(work: Callable[[], int]) -> int:
     try:
         code = work()
         sys.stdout.flush()
+        return code
     except BrokenPipeError:
         # The reader, `head` perhaps, has enough; nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,4 +54,3 @@ def exit_code(work: Callable[[], int]) -> int:
     except Exception as error:  # noqa: BLE001 an operator in an incident gets a line, and its text may hold data
         print(f"error: {told(error)}", file=sys.stderr)
         return 1
-    return code

@@ -9,11 +9,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from botocore.exceptions import ClientError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
 from ops.items import Table
 from ops.places import OpsError
@@ -63,10 +64,6 @@ def progress(what: str, total: int | None, path: str | None) -> Iterator[Callabl
     """A bar on standard error; none where rows on the same terminal are progress enough."""
     console = progress_console()
     unseen = not console.is_terminal or (path is None and sys.stdout.isatty())
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )  # fmt: skip
+    columns = (SpinnerColumn(), "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=unseen) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)
+        yield partial(bar.advance, bar.add_task(what, total=total))

@@ -14,12 +14,11 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ops import compare, days, export, items, places, systems
-from ops.compare import DECIDED, Difference, differences
+from ops.compare import DECIDED, Difference, Theirs, differences
 from ops.files import output, progress
 from ops.places import OpsError, Place
 from ops.screen import Screen, shown
@@ -45,7 +44,7 @@ def reconcile(place: Place, chosen: Namespace, screen: Screen) -> int:
     journal, table = Journal(places.CACHE, repr(question)), items.table(place)
     if journal.done:
         print(f"goes on: {len(journal.done)} orders were looked at before", file=sys.stderr)
-    run = Run(*sides(place, table), journal, Pace(chosen.rate))
+    run = Run(ours(place, table), compare.theirs(place), journal, pace(chosen.rate))
     named = orders(chosen.orders) if chosen.orders else ()
     rows, looked = list[Row](), 0
     with output(chosen.out) as out:
@@ -64,20 +63,17 @@ def reconcile(place: Place, chosen: Namespace, screen: Screen) -> int:
 
 Ours = Callable[[str, str | None], Document | None]
 """Our record of an order, by its project if that is known; None: there is none."""
-Theirs = Callable[[str, str | None], OrderView]
-"""The provider's list of it. Raises OpsError if it gave no answer that may be trusted."""
 
 
-def sides(place: Place, table: items.Table) -> tuple[Ours, Theirs]:
-    """Both sides of a deployed service."""
-    variables = places.configuration(place)
-    secret, provider = systems.secret(place, variables), systems.provider(variables)
+def ours(place: Place, table: items.Table) -> Ours:
+    """The records of a deployed service."""
+    secret = systems.secret(place, places.configuration(place))
 
     def record(order: str, pos_id: str | None) -> Document | None:
         item = table.order(pos_id or secret.current(systems.deadline()).project, order)
         return items.record(item) if item else None
 
-    return record, lambda order, pos_id: compare.ask(secret, provider, order, pos_id)
+    return record
 
 
 class Journal:
@@ -125,19 +121,16 @@ def _line(line: Mapping[str, str | None]) -> Document:
     return {"order_id": order, "amount": Number(number) if number else None, "currency": currency.strip() or None}
 
 
-@dataclass
-class Pace:
-    """At most so many questions a second."""
+def pace(rate: float) -> Callable[[], None]:
+    """Waits so that it ends at most so many times a second."""
+    due = time.monotonic()
 
-    rate: float
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    _next: float = 0
+    def wait() -> None:
+        nonlocal due
+        time.sleep(max(0, due - time.monotonic()))
+        due = max(due, time.monotonic()) + 1 / rate
 
-    def wait(self) -> None:
-        now = self.clock()
-        self.sleep(max(0, self._next - now))
-        self._next = max(self._next, now) + 1 / self.rate
+    return wait
 
 
 class Run(NamedTuple):
@@ -146,7 +139,7 @@ class Run(NamedTuple):
     ours: Ours
     theirs: Theirs
     journal: Journal
-    pace: Pace
+    wait: Callable[[], None]
 
     def over(self, records: Iterable[Document], named: Iterable[Document]) -> Iterator[list[Row]]:
         """What each order has shown, one after the other; what an earlier run has found comes without a question."""
@@ -174,7 +167,7 @@ class Run(NamedTuple):
 
     def _found(self, order_id: str, record: Document | None, line: Document | None) -> list[Difference]:
         for attempt in range(1, TRIES + 1):
-            self.pace.wait()
+            self.wait()
             try:
                 view = self.theirs(order_id, record["pos_id"] if record else None)
                 break

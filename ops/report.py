@@ -7,7 +7,6 @@ import html
 from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -37,19 +36,15 @@ def report(place: Place, chosen: Namespace, _: Screen) -> None:
         out.write(page(place.environment, chosen.month, wanted, found, days.now()))
 
 
-@dataclass
 class Figures:
-    """What the records of a period add up to."""
+    """What the records of a period add up to: `days` by day and outcome, `seconds` from request to settlement, unread
+    `reviews`, and `amounts` that the provider released by currency.
+    """
 
-    days: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By day and outcome."""
-    seconds: list[float] = field(default_factory=list)
-    """From request to settlement, of what was requested here and settled."""
-    open_since: list[str] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
-    reviews: Counter[str] = field(default_factory=Counter)
-    amounts: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    """Released, by currency, as the provider says."""
+    def __init__(self) -> None:
+        self.days, self.reasons, self.reviews = Counter[tuple[str, str]](), Counter[str](), Counter[str]()
+        self.seconds, self.open_since = list[float](), list[str]()
+        self.amounts = defaultdict[str, Decimal](Decimal)
 
     def add(self, void: Mapping[str, Any]) -> None:
         """Count one record."""
@@ -114,24 +109,15 @@ def _chart(title: str, caption: str, rows: Chart, names: Sequence[str] = ("count
     named = "".join(f"<th scope=col>{_text(name)}</th>" for name in names) if len(names) > 1 else ""
     head = f"<thead><tr><th scope=col>day</th>{named}<td></td></tr></thead>" if named else ""
     body = "".join(
-        f"<tr><th scope=row>{_text(label)}</th>{''.join(f'<td>{count}</td>' for count in counts)}"
-        f'<td class="bar">{_bar(counts, names, most)}</td></tr>'
+        f"<tr><th scope=row>{_text(label)}</th>{''.join(f'<td>{count}</td>' for count in counts)}<td class=bar>"
+        + "".join(
+            f'<i class={name} style="width:{n * 100 / most:.2f}%"></i>' for name, n in zip(names, counts, strict=False)
+        )
+        + "</td></tr>"
         for label, counts in rows
     )
     said = f"<caption>{_text(caption)}</caption>" if caption else ""
     return f"<h2>{_text(title)}</h2><table>{said}{head}<tbody>{body}</tbody></table>"
-
-
-def _bar(counts: Sequence[int], names: Sequence[str], most: int) -> str:
-    if not counts:
-        return ""
-    widths = [count * 100 / most for count in counts]
-    rects = "".join(
-        f'<rect class="{name}" x="{sum(widths[:at]):.2f}" width="{width:.2f}" height="10"/>'
-        for at, (name, width) in enumerate(zip(names, widths, strict=True))
-        if width
-    )
-    return f'<svg viewBox="0 0 100 10" height="12" preserveAspectRatio="none" aria-hidden="true">{rects}</svg>'
 
 
 def _text(text: object) -> str:

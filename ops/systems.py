@@ -6,6 +6,7 @@ The same code as in Lambda, but no merchant waits here: the clients' own timeout
 import time
 import uuid
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ops import places
@@ -23,20 +24,14 @@ SECONDS = 60.0
 """More than any of these commands needs of its systems."""
 
 
-class PatientClient:
-    """An AWS client as the functions' code calls it."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:  # noqa: ARG002 see above
-        answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
-        return answer
+def _patient(client: Any) -> Any:
+    """An AWS client as the functions' code calls it, with seconds that do not count here."""
+    return SimpleNamespace(call=lambda operation, _, **arguments: getattr(client, operation)(**arguments))
 
 
 def secret(place: Place, variables: Mapping[str, str]) -> Secret:
     """The provider's credentials. Raises OpsError, SettingsError."""
-    return Secret(PatientClient(place.client("secretsmanager")), settings.storage(variables).secret_id, now)
+    return Secret(_patient(place.client("secretsmanager")), settings.storage(variables).secret_id, now)
 
 
 def provider(variables: Mapping[str, str]) -> Provider:
@@ -47,7 +42,7 @@ def provider(variables: Mapping[str, str]) -> Provider:
 def store(place: Place) -> Store:
     """The table, for whole orders: written under the functions' own conditions. Raises OpsError, SettingsError."""
     where = places.storage(place)
-    return Store(PatientClient(place.client("dynamodb")), where.table_name, where.keep_settled_days)
+    return Store(_patient(place.client("dynamodb")), where.table_name, where.keep_settled_days)
 
 
 def storage(place: Place) -> "Storage":

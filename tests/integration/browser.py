@@ -19,25 +19,23 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 KEYS = {"Tab": 9, "Enter": 13, "ArrowDown": 40}
 
 
-class Browser:
-    """One browser process. Messages are JSON that ends with NUL, both ways."""
+class Page:
+    """One browser process and the tab that is open in it. Messages are JSON that ends with NUL, both ways."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to, self._from, self._buffer, self._count = to_browser, from_browser, b"", 0
+        self._tab: dict[str, str] = {}
         self.problems: list[str] = []
 
-    def command(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._count += 1
-        message: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
-        if session:
-            message["sessionId"] = session
+        message = {"id": self._count, "method": method, "params": parameters} | self._tab
         os.write(self._to, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._receive()
-            if answer.get("id") == self._count:
-                assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
-                return result
+        while (answer := self._receive()).get("id") != self._count:
+            continue
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
@@ -56,32 +54,21 @@ class Browser:
         return message
 
     @contextmanager
-    def page(self) -> Iterator["Page"]:
-        """A tab with a storage of its own."""
-        self.problems = []
+    def opened(self) -> Iterator[None]:
+        """A tab with a storage of its own, in which nothing may go wrong."""
+        self.problems, self._tab = [], {}
         context = self.command("Target.createBrowserContext")["browserContextId"]
         target = self.command("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         try:
-            yield Page(self, self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
+            self._tab = {"sessionId": self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+            for domain in ("Page", "Runtime", "Log"):
+                self.command(f"{domain}.enable")
+            self.window("1280")
+            yield
+            assert self.problems == []
         finally:
+            self._tab = {}
             self.command("Target.disposeBrowserContext", browserContextId=context)
-
-
-class Page:
-    """One tab, and what went wrong in it."""
-
-    def __init__(self, browser: Browser, session: str) -> None:
-        self._browser, self._session = browser, session
-        for domain in ("Page", "Runtime", "Log"):
-            self.command(f"{domain}.enable")
-        self.window("1280")
-
-    @property
-    def problems(self) -> list[str]:
-        return self._browser.problems
-
-    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
-        return self._browser.command(method, self._session, **parameters)
 
     def go(self, url: str) -> None:
         """A page loaded from the start, also where only the part behind `#` differs."""
@@ -105,11 +92,8 @@ class Page:
         """Until it is true. A page that is still loading is asked again."""
         give_up = time.monotonic() + seconds
         while not self.js(f"(async () => Boolean(await ({expression})))().catch(() => false)"):
-            assert time.monotonic() < give_up, (expression, self.text(), self.problems)
+            assert time.monotonic() < give_up, (expression, self.js("document.body?.innerText"), self.problems)
             time.sleep(every)
-
-    def text(self) -> str:
-        return str(self.js("document.body?.innerText"))
 
     def press(self, key: str) -> None:
         known = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
@@ -139,7 +123,7 @@ class Page:
 
 
 @contextmanager
-def chromium(folder: Path) -> Iterator[Browser]:
+def chromium(folder: Path) -> Iterator[Page]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
     command = [CHROMIUM, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={folder}", "--disable-gpu"]
@@ -150,18 +134,15 @@ def chromium(folder: Path) -> Iterator[Browser]:
     answers_out, answers_in = os.pipe()
     # Chromium reads from 3 and writes to 4.
     shell = f'exec "$@" 3<&{commands_out} 4>&{answers_in}'
-    browser = subprocess.Popen(
-        ["/bin/bash", "-c", shell, "chromium", *command],
-        pass_fds=(commands_out, answers_in),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(commands_out)
-    os.close(answers_in)
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    ours, theirs = (commands_in, answers_out), (commands_out, answers_in)
+    browser = subprocess.Popen(["/bin/bash", "-c", shell, "chromium", *command], pass_fds=theirs, **quiet)
+    for end in theirs:
+        os.close(end)
     try:
-        yield Browser(commands_in, answers_out)
+        yield Page(*ours)
     finally:
-        os.close(commands_in)
-        os.close(answers_out)
+        for end in ours:
+            os.close(end)
         browser.terminate()
         browser.wait(20)

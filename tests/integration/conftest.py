@@ -11,7 +11,7 @@ import pytest
 from local.merchant import Caller
 from local.service import Service, running
 from tests import once
-from tests.integration.browser import Browser, Page, chromium
+from tests.integration.browser import Page, chromium
 from tests.integration.client import Client
 from tests.integration.clients.packages import PACKAGES, Merchant, installed, stop_drivers
 from tests.integration.clients.raw_server import RawServer, raw_server
@@ -48,17 +48,15 @@ def order(client: Client) -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with chromium(tmp_path_factory.mktemp("chromium")) as browser:
         yield browser
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab in which nothing may go wrong."""
-    with browser.page() as page:
-        yield page
-        assert page.problems == []
+def page(browser: Page) -> Iterator[Page]:
+    with browser.opened():
+        yield browser
 
 
 @pytest.fixture(scope="session")

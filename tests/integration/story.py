@@ -11,10 +11,10 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -28,7 +28,13 @@ from tests.integration.clients.packages import locked
 
 FOLDER = Path(__file__).parent / "stories"
 NOTHING: dict[str, Any] = {}
-type Fill = Callable[[str], str]
+TOLD = re.compile(r"(\S.*?) ([=~^]) (.*)")
+SEES: dict[str, Callable[[Any, str], bool]] = {
+    "=": lambda value, text: text == (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)),
+    "~": lambda value, text: text in value,
+    "^": lambda value, text: value.startswith(text),
+}
+TEXTS = {"=": "{0} === {1}", "~": "{0}.includes({1})", "^": "{0}.startsWith({1})"}
 
 
 def stories(name: str) -> pytest.MarkDecorator:
@@ -52,20 +58,15 @@ def unique(name: str) -> str:
     return f"{name}-{uuid4().hex[:8]}"
 
 
-class Player(Protocol):
-    """Has a method for each thing that is done."""
-
-    writes: dict[str, Callable[[Any], str]]
-    """How a name is filled in after which word: as it is, if none is named."""
-    shown: Any
-
-    def sees(self, sight: str, fill: Fill, quoted: Fill) -> None:
-        """Raises AssertionError if it is not to be seen."""
-
-
 class Story:
-    def __init__(self, client: Client, player: Player, **names: Any) -> None:
-        self.client, self.player, self.names = client, player, names
+    """What is done: a method for each thing. The names that are known, and what is shown just now."""
+
+    writes: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
+    """How a name is filled in after which word: as it is, if none is named."""
+    shown: Any = None
+
+    def __init__(self, client: Client, **names: Any) -> None:
+        self.client, self.names = client, names
 
     def play(self, rows: str, given: dict[str, Any] = NOTHING) -> None:
         self.names |= {name: self.fill(value) for name, value in given.items()}
@@ -81,12 +82,20 @@ class Story:
     def _play(self, done: str, seen: str) -> None:
         action, _, rest = done.strip().partition(" ")
         if action:
-            method = getattr(self, action, None) or getattr(self.player, action)
+            method = getattr(self, action)
             kinds = [parameter.kind for parameter in inspect.signature(method).parameters.values()]
             parts = rest.split(maxsplit=-1 if inspect.Parameter.VAR_POSITIONAL in kinds else max(len(kinds) - 1, 0))
-            method(*(self.fill(part, self.player.writes.get(action, str)) for part in parts))
+            method(*(self.fill(part, self.writes.get(action, str)) for part in parts))
         for sight in filter(None, seen.split(" & ")):
-            self.player.sees(sight.strip(), self.fill, lambda text: self.fill(text, json.dumps))
+            self.sees(sight.strip())
+
+    def sees(self, sight: str) -> None:
+        """Fails unless it is so: `expression = text`, `… ~ a part`, `… ^ its beginning`, `expression`, `no …` (JMESPath)."""
+        plain = sight.removeprefix("no ")
+        told = TOLD.fullmatch(plain)
+        value = jmespath.search(self.fill(told[1] if told else plain), self.shown)
+        found = SEES[told[2]](value, self.fill(told[3])) if told else bool(value)
+        assert found is (plain == sight), f"{sight}: {value!r}"
 
     def fill(self, text: str, write: Callable[[Any], str] = str) -> str:
         def known(found: re.Match[str]) -> str:
@@ -111,65 +120,46 @@ class Story:
 
     def keep(self, name: str, expression: str) -> None:
         """What is shown gets a name."""
-        self.names[name] = jmespath.search(expression, self.player.shown)
+        self.names[name] = jmespath.search(expression, self.shown)
 
     def pause(self, seconds: str) -> None:
         time.sleep(float(seconds))
 
 
-SEES: dict[str, Callable[[Any, str], bool]] = {
-    "=": lambda value, text: text == (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)),
-    "~": lambda value, text: text in value,
-    "^": lambda value, text: value.startswith(text),
-}
-
-
-def shows(shown: Any, sight: str, fill: Fill) -> tuple[bool, Any]:
-    """Is it so, and what is shown instead. `expression = text`, `… ~ a part`, `… ^ its beginning`, `expression`, `no …`.
-
-    The expressions are JMESPath's.
-    """
-    plain = sight.removeprefix("no ")
-    told = re.fullmatch(r"(\S.*?) ([=~^]) (.*)", plain)
-    value = jmespath.search(fill(told[1] if told else plain), shown)
-    return (SEES[told[2]](value, fill(told[3])) if told else bool(value)) is (plain == sight), value
-
-
-TEXTS = {"=": "{0} === {1}", "~": "{0}.includes({1})", "^": "{0}.startsWith({1})"}
-
-
-class Person:
+class Person(Story):
     """At the console. What the page itself can do is done by it.
 
     Seen, soon: `selector`, `no …`, `3 selector`, `25+ selector`, `selector = text`, `selector ~ part of it`,
     `selector ^ its beginning`, `js expression`, `none expression of a list`.
     """
 
-    def __init__(self, page: Page, client: Client) -> None:
-        self.page, self.client, self.shown = page, client, None
-        self.writes: dict[str, Callable[[Any], str]] = {"js": json.dumps, "answer": json.dumps}
+    writes: ClassVar = {"js": json.dumps, "answer": json.dumps}
+
+    def __init__(self, page: Page, client: Client, **names: Any) -> None:
+        super().__init__(client, **names)
+        self.page = page
         page.before_each_page((FOLDER / "words.js").read_text(encoding="utf-8"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.page, name)
 
-    def sees(self, sight: str, fill: Fill, quoted: Fill) -> None:
+    def sees(self, sight: str) -> None:
         if sight.startswith("none "):
             assert self.page.js(sight.removeprefix("none ")) == []
         else:
-            self.page.wait(self._seen(sight, fill, quoted))
+            self.page.wait(self._seen(sight))
 
-    def _seen(self, sight: str, fill: Fill = str, quoted: Fill = str) -> str:
+    def _seen(self, sight: str) -> str:
         """The expression that is true then."""
         if sight.startswith("js "):
-            return quoted(sight[3:])
+            return self.fill(sight[3:], json.dumps)
         if sight.startswith("no "):
-            return f"!({self._seen(sight[3:], fill, quoted)})"
+            return f"!({self._seen(sight[3:])})"
         if counted := re.fullmatch(r"(\d+)(\+?) (.+)", sight):
             return f"all({json.dumps(counted[3])}).length {'>=' if counted[2] else '==='} {counted[1]}"
-        if told := re.fullmatch(r"(\S.*?) ([=~^]) (.*)", sight):
+        if told := TOLD.fullmatch(sight):
             text = "document.body.innerText" if told[1] == "body" else f"all({json.dumps(told[1])})[0].textContent"
-            return TEXTS[told[2]].format(text, json.dumps(fill(told[3])))
+            return TEXTS[told[2]].format(text, json.dumps(self.fill(told[3])))
         return f"all({json.dumps(sight)}).some((node) => node.checkVisibility())"
 
     def form(self, order_id: str, *chosen: str) -> None:

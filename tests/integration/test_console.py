@@ -4,7 +4,6 @@ What is served to whom, what is passed on and with whose signature (stories/door
 test_console_pages.py.
 """
 
-import http.client
 import json
 import re
 import signal
@@ -12,17 +11,17 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-import urllib3
 from botocore.credentials import ReadOnlyCredentials
 
-from local.merchant import Caller, Reply, send
+from acceptance import wire
+from local.merchant import Caller, send
 from local.sandbox.desk import FAULTS
 from local.service import Service
 from ops import console, places
@@ -30,19 +29,11 @@ from ops.console import Console
 from ops.places import Place
 from tests.integration.browser import Page
 from tests.integration.client import JSON, Client
-from tests.integration.story import Fill, Person, Story, shows, stories
+from tests.integration.story import Person, Story, stories
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "local" / "console" / "static"
 HOSTILE = "<img src=x onerror=\"document.title='executed'\"><script>document.title='executed'</script>"
-
-
-def raw(url: str, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Reply:
-    """The target as it stands: no client may tidy it up first."""
-    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
-        connection.request(method, target, body, headers or {})
-        answer = connection.getresponse()
-        return Reply(answer.status, urllib3.HTTPHeaderDict(answer.headers.items()), answer.read())
 
 
 def place_of(service: Service, key: str = "operator") -> Place:
@@ -60,20 +51,13 @@ def serving(place: Place, *, decides: bool = False, voids: bool = False) -> Iter
         server.shutdown()
 
 
-class Door:
+class Door(Story):
     """Asks the local run, or a console over a deployed API. Seen: `status`, `headers`, `body`, `json`, `policy`, `rules`."""
 
     def __init__(self, client: Client, consoles: dict[str, Console]) -> None:
-        self.service, self.consoles, self.content = client.service, consoles, b""
-        self.writes: dict[str, Callable[[Any], str]] = {}
-        self.shown: dict[str, Any] = {}
-        order, big = f"a/b {uuid.uuid4().hex[:8]}", "x" * 70_000
-        given = {"slashed": order, "path": quote(order, safe=""), "secret": self.service.secret_key, "big": big}
-        self.story = Story(client, self, **given)
-
-    def sees(self, sight: str, fill: Fill, quoted: Fill) -> None:
-        so, found = shows(self.shown, sight, fill)
-        assert so, f"{sight}: {found!r}"
+        order, self.consoles, self.content = f"a/b {uuid.uuid4().hex[:8]}", consoles, b""
+        names = {"slashed": order, "path": quote(order, safe=""), "big": "x" * 70_000}
+        super().__init__(client, secret=client.service.secret_key, **names)
 
     def body(self, content: str) -> None:
         """What is sent until another is."""
@@ -81,35 +65,33 @@ class Door:
 
     def at(self, name: str) -> None:
         self.console = self.consoles[name]
-        self.story.names["origin"] = f"http://127.0.0.1:{self.console.port}"
-        self.story.names["first"] = self.console.url.removeprefix(self.story.names["origin"])
+        self.names["origin"], first, token = self.console.url.partition("/?")
+        self.names["first"] = first + token
 
     def _ask(self, url: str, method: str, target: str, more: str, headers: dict[str, str]) -> None:
         headers |= dict(each.split(": ", 1) for each in more.split(" + ") if each)
-        reply = raw(url, method, target, headers, b"" if method == "GET" else self.content)
-        named = {name.lower(): value for name, value in reply.headers.items()}
-        parts = (part.strip().partition(" ") for part in named.get("content-security-policy", "").split(";"))
-        cookie, *rules = named.get("set-cookie", "").split("; ")
+        reply = wire.send(url, method, target, headers, b"" if method == "GET" else self.content)
+        parts = (part.strip().partition(" ") for part in reply.headers.get("content-security-policy", "").split(";"))
+        cookie, *rules = reply.headers.get("set-cookie", "").split("; ")
         self.shown = {
-            "status": reply.status, "headers": named, "body": reply.body.decode(errors="replace"), "cookie": cookie,
-            "rules": sorted(rules), "policy": {name: value for name, _, value in parts},
-            "json": reply.json if "json" in named.get("content-type", "") else None,
+            "status": reply.status, "headers": reply.headers, "body": reply.body.decode(errors="replace"), "json": reply.json,
+            "cookie": cookie, "rules": sorted(rules), "policy": {name: value for name, _, value in parts},
         }  # fmt: skip
 
     def local(self, method: str, target: str, more: str = "") -> None:
-        self._ask(self.service.url, method, target, more, dict(JSON))
+        self._ask(self.client.service.url, method, target, more, dict(JSON))
 
     def stranger(self, method: str, target: str, more: str = "") -> None:
-        self._ask(self.story.names["origin"], method, target, more, {})
+        self._ask(self.names["origin"], method, target, more, {})
 
     def own(self, method: str, target: str, more: str = "") -> None:
         """As a browser does that has opened the first address."""
         cookie = f"void-console-{self.console.port}={self.console.token}"
-        self._ask(self.story.names["origin"], method, target, more, {"Cookie": cookie})
+        self._ask(self.names["origin"], method, target, more, {"Cookie": cookie})
 
     def send(self, method: str, target: str, more: str = "") -> None:
         """As its own page does."""
-        form = f"Content-Type: application/json + Origin: {self.story.names['origin']}"
+        form = f"Content-Type: application/json + Origin: {self.names['origin']}"
         self.own(method, target, f"{form} + {more}" if more else form)
 
 
@@ -125,7 +107,7 @@ def consoles(service: Service) -> Iterator[dict[str, Console]]:
 
 @stories("doors")
 def test_a_story(client: Client, consoles: dict[str, Console], given: dict[str, Any], rows: str) -> None:
-    Door(client, consoles).story.play(rows, given)
+    Door(client, consoles).play(rows, given)
 
 
 # Of the local run
@@ -159,7 +141,7 @@ def test_every_fault_of_the_sandbox_is_described() -> None:
 def test_a_void_is_made_in_the_form_and_seen_live(page: Page, client: Client) -> None:
     """What a commit can break of the pages; the others are for the night."""
     order = f"<b>x</b>{uuid.uuid4().hex[:6]}"
-    story = Story(client, Person(page, client), hostile=HOSTILE, order=order)
+    story = Person(page, client, hostile=HOSTILE, order=order)
     story.play("""
         form {order} answer=success webhook=twice comment={hostile} -> #void .title .badge.voided & #void .timeline li.event & #void ~ {hostile}
         record {order} -> js document.body.innerText.includes(record.provider.operation_id)
@@ -184,7 +166,7 @@ def test_it_runs_until_it_is_interrupted(service: Service) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         url = urlsplit(json.loads(running.stdout.readline())["url"])
-        assert raw(f"http://{url.netloc}", "GET", f"{url.path}?{url.query}").status == 303
+        assert wire.send(f"http://{url.netloc}", "GET", f"{url.path}?{url.query}").status == 303
         running.send_signal(signal.SIGINT)
         _, error = running.communicate(timeout=20)
     assert (running.returncode, error) == (0, "")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.browser import Page
 from tests.integration.client import Client
-from tests.integration.story import Person, Story, stories, unique
+from tests.integration.story import Person, stories, unique
 from tests.integration.test_console import HOSTILE, place_of, serving
 
 pytestmark = pytest.mark.proof
@@ -56,17 +56,17 @@ def deployed(client: Client) -> Iterator[str]:
 
 
 @pytest.fixture
-def story(page: Page, client: Client, many: list[str], wordy: str, deployed: str) -> Story:
-    return Story(client, Person(page, client), **GIVEN, many=many[0], wordy=wordy, deployed=deployed)
+def story(page: Page, client: Client, many: list[str], wordy: str, deployed: str) -> Person:
+    return Person(page, client, **GIVEN, many=many[0], wordy=wordy, deployed=deployed)
 
 
 @stories("console")
-def test_a_story(story: Story, given: dict[str, Any], rows: str) -> None:
+def test_a_story(story: Person, given: dict[str, Any], rows: str) -> None:
     story.play(rows, given)
 
 
 def test_the_list_goes_on_page_by_page_and_its_address_leads_back_there(
-    page: Page, story: Story, many: list[str]
+    page: Page, story: Person, many: list[str]
 ) -> None:
     seen, number = list[str](), 1
     story.play("list\n click [data-key=all-unsettled]")
@@ -93,7 +93,7 @@ def test_the_list_goes_on_page_by_page_and_its_address_leads_back_there(
     """)
 
 
-def test_the_reference_shows_every_operation_and_sends_its_examples(page: Page, story: Story) -> None:
+def test_the_reference_shows_every_operation_and_sends_its_examples(page: Page, story: Person) -> None:
     document = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
     operations = {spec["operationId"]: spec for item in document["paths"].values() for spec in item.values()}
     story.play(f"go /reference -> {len(operations)} .opblock")

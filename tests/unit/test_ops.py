@@ -4,24 +4,31 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import ExitStack
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import Mock
 from urllib.parse import unquote
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from urllib3 import HTTPHeaderDict
 
 from answers import PROBLEMS
+from local.merchant import Reply
+from local.scratch import scratch_folder
 from ops import __main__ as command
-from ops import api, arguments, commands, items, places
+from ops import api, arguments, commands, compare, items, places
 from ops.places import OpsError
 from payments import exact_json
 from payments.facts import FailureReason, State
 from payments.secret import SecretError
 from payments.store import StoreError
 from tests.fakes import pipe
+from tests.fakes.account import Account, stack
 from tests.fakes.scene import operation, submitting, view
 
 SAID = {"at": "2026-12-01T00:00:00.000Z", "by": "arn:aws:iam::1:role/ops", "decision": "voided", "note": "by phone",
@@ -52,17 +59,17 @@ class Ops:
         self.bodies: list[Any] = []
         self.urls: list[str | None] = []
         self._set(api, "send", self._send)
-        self._set(commands, "_view", lambda *_: view(operation(status="pending")))
+        self._set(compare, "theirs", lambda _: lambda *_: view(operation(status="pending")))
 
-    def _send(self, place: places.Place, method: str, target: str, body: bytes = b"") -> api.Reply:
-        self.asked.append(f"{method} {unquote(target)}")
+    def _send(self, place: places.Place, method: str, target: str, body: bytes = b"") -> Reply:
+        self.asked.append(f"{method} {target}")
         self.bodies += [json.loads(body)] if body else []
         self.urls.append(place.api_url)
         page = int((re.findall(r"cursor=(\d)", target) or [0])[0])
         cursor = str(page + 1) if page + 1 < len(self.voids) else None
         listed = {"voids": self.voids[page : page + 1], "cursor": cursor}
         found = listed if target.startswith("/voids?") else self.answers()
-        return api.Reply(200, {}, exact_json.write(found).encode())
+        return Reply(200, HTTPHeaderDict(), exact_json.write(found).encode())
 
     def __call__(self, *called: str, typed: str = "") -> tuple[int, str, str]:
         self._set("sys.stdin", StringIO(typed))
@@ -141,23 +148,20 @@ def test_a_timeline_is_in_order_and_the_webhook_comes_before_what_it_caused() ->
 # Errors
 
 
-@pytest.mark.parametrize(
-    ("error", "says"),
-    [
-        (OpsError("a\nb\x1b"), "a b\N{REPLACEMENT CHARACTER}"),
-        (SecretError("no-value"), "the provider's credentials cannot be used: no-value"),
-        (StoreError("Throttled"), "the table cannot be used: Throttled"),
-        (ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "Scan"), "Scan: AccessDenied: not you"),
-        (EndpointConnectionError(endpoint_url="https://x.invalid"), "x.invalid"),
-        (PermissionError(13, "Permission denied"), "Permission denied"),
-        (KeyError("card data"), "unexpected KeyError: a defect of this command line"),
-    ],
-)
-def test_every_error_is_one_line(ops: Ops, error: Exception, says: str) -> None:
-    def fail() -> None:
-        raise error
+ERRORS = [
+    (OpsError("a\nb\x1b"), "a b\N{REPLACEMENT CHARACTER}"),
+    (SecretError("no-value"), "the provider's credentials cannot be used: no-value"),
+    (StoreError("Throttled"), "the table cannot be used: Throttled"),
+    (ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "Scan"), "Scan: AccessDenied: not you"),
+    (EndpointConnectionError(endpoint_url="https://x.invalid"), "x.invalid"),
+    (PermissionError(13, "Permission denied"), "Permission denied"),
+    (KeyError("card data"), "unexpected KeyError: a defect of this command line"),
+]
 
-    ops.answers = fail
+
+@pytest.mark.parametrize(("error", "says"), ERRORS)
+def test_every_error_is_one_line(ops: Ops, error: Exception, says: str) -> None:
+    ops.answers = Mock(side_effect=error)
     code, out, err = ops("--local", "show", "123")
     assert (code, out, err) == (1, "", f"error: {err[7:-1]}\n")
     assert says in err
@@ -169,7 +173,7 @@ def test_what_the_api_finds_wrong_is_named() -> None:
     problem = {"type": "urn:void-service:problem:invalid-request", "detail": "It is wrong.", "errors": errors}
     says = "400 invalid-request: It is wrong. /order_id has a blank at its end; /state no Again in 45 s."
     with pytest.raises(OpsError, match=f"^{re.escape(says)}$"):
-        api._document(api.Reply(400, {"Retry-After": "45"}, json.dumps(problem).encode()))
+        api._document(Reply(400, HTTPHeaderDict({"Retry-After": "45"}), json.dumps(problem).encode()))
 
 
 @pytest.mark.parametrize("order", ["", ".", "..", "0", "a\nb", "a" * 33, "\udcff", " a", "a ", "e\u0301"], ids=ascii)
@@ -179,40 +183,16 @@ def test_what_is_no_order_id_is_not_asked_for(ops: Ops, order: str) -> None:
 
 
 IDS = [
-    "a b",
-    "a/b",
-    "100%",
-    "%2F",
-    "%2e%2e",
-    "a+b",
-    'say "x"',
-    "é",
-    "🙂",
-    "it's (1)*!",
-    "?a=b#c&d",
-    "...",
-    "\\",
-    "-x",
-    "--json",
-    "~",
-]
+    "a b", "a/b", "100%", "%2F", "%2e%2e", "a+b", 'say "x"', "é", "🙂", "it's (1)*!", "?a=b#c&d", "...", "\\", "-x", "--json", "~",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("order", IDS, ids=ascii)
-@pytest.mark.parametrize("called", [["show", "--"], ["decide", "--note=why", "--"]], ids=["show", "decide"])
-def test_every_order_id_is_taken_from_the_command_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: list[str], order: str
-) -> None:
-    asked: list[str] = []
-
-    def read(_: object, __: str, target: str) -> None:
-        asked.append(target.removesuffix("?refresh=true"))
-        raise OpsError("enough")
-
-    monkeypatch.setattr(api, "send", read)
-    assert command.main(["--local", *called, order, *(["reviewed"] if "decide" in called else [])]) == 1
-    assert capsys.readouterr().err == "error: enough\n"
-    assert [(path.count("/"), unquote(path.removeprefix("/voids/"))) for path in asked] == [(2, order)]
+@pytest.mark.parametrize("called", [("show", "--"), ("decide", "--note=why", "--")], ids=["show", "decide"])
+def test_every_order_id_is_taken_from_the_command_line(ops: Ops, called: tuple[str, ...], order: str) -> None:
+    ops("--local", *called, order, *(["reviewed"] if "decide" in called else []))
+    target = ops.asked[0].removeprefix("GET /voids/").removesuffix("?refresh=true")
+    assert (re.fullmatch(r"[\w%.~-]+", target, re.ASCII) is not None, unquote(target)) == (True, order)
 
 
 def test_options_may_stand_before_or_after_the_command(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,15 +213,13 @@ def test_a_wrong_port_is_said(ops: Ops, monkeypatch: pytest.MonkeyPatch, port: s
 # The help, and what documents say of it
 
 
-@pytest.mark.parametrize("called", [[], ["--local"], ["quarantine"], ["--json", "quarantine", "--local"]])
-def test_without_a_command_it_shows_what_there_is(ops: Ops, called: list[str]) -> None:
-    code, out, err = ops(*called)
-    assert (code, err, out[:22]) == (
-        2,
-        "",
-        "usage: python -m ops [" if "quarantine" not in called else "usage: python -m ops q",
+@pytest.mark.parametrize("called", ["", "--local", "quarantine", "--json quarantine --local"])
+def test_without_a_command_it_shows_what_there_is(ops: Ops, called: str) -> None:
+    code, out, err = ops(*called.split())
+    group, says = (
+        (" quarantine", "the messages of one day") if "quarantine" in called else ("", "one order: its record")
     )
-    assert ("the messages of one day" if "quarantine" in called else "one order: its record") in out
+    assert (code, err, out.startswith(f"usage: python -m ops{group} ["), says in out) == (2, "", True, True)
 
 
 def test_the_help_names_every_command_and_the_rights_of_each() -> None:
@@ -252,9 +230,7 @@ def test_the_help_names_every_command_and_the_rights_of_each() -> None:
     assert all(word in text for name in arguments.RUN for word in name.split())
 
 
-DOCUMENTS = {
-    page.name: page.read_text() for page in sorted((Path(__file__).resolve().parents[2] / "docs").glob("*.md"))
-}
+DOCUMENTS = {page.name: page.read_text() for page in sorted(Path(__file__).parents[2].glob("docs/*.md"))}
 PLACEHOLDERS = {"ORDER": "123", "DIGEST": "0" * 64, "DATE": "2026-11-24"}
 
 
@@ -278,3 +254,46 @@ def test_the_commands_that_the_documents_write_exist(page: str) -> None:
 def test_the_page_for_people_explains_every_state_reason_and_problem() -> None:
     names = [*State, *FailureReason, *PROBLEMS]
     assert [name for name in names if f"`{name}`" not in DOCUMENTS["how-a-void-works.md"]] == []
+
+
+# Where it looks
+
+NOTE = json.dumps({"url": "http://127.0.0.1:8080", "aws_endpoint": "http://e"})
+
+
+def test_only_a_run_that_is_up_is_found_by_its_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(places, "CACHE", tmp_path)
+    with ExitStack() as runs:
+        for text in ("{", "[]", NOTE):
+            (runs.enter_context(scratch_folder(tmp_path)) / "service.json").write_text(text)
+        (tmp_path / "run-killed").mkdir()
+        (tmp_path / "run-killed" / "service.json").write_text(NOTE.replace("//e", "//killed"))
+        assert places.local(8080, None).aws_endpoint == "http://e"
+        with pytest.raises(OpsError, match=r"no local run found behind http://127\.0\.0\.1:8081/v1: .*make run"):
+            places.configuration(places.local(8081, None))
+    assert places.local(8080, None).aws_endpoint == places.NOT_FOUND
+
+
+def test_a_deployed_service_is_found_by_its_stack(monkeypatch: pytest.MonkeyPatch, account: Account) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    found = places.deployed("test", "eu-central-1", None)
+    assert (found.stack, found.environment, found.caller.access_key) == ("VoidService-test", "test", "example")
+    account.plays(*stack())
+    place = replace(found, session=account)
+    assert (places.api_url(place), places.storage(place).table_name) == ("https://x.example/v1", "table")
+    asked = [one["FunctionName"] for one in account.asked("lambda:GetFunctionConfiguration")]
+    assert asked == ["submit_void", "read_voids"], "the readers', and no more is asked"
+
+
+def test_the_local_run_is_reached_with_its_own_rights_and_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("AWS_PROFILE", "foreign"), ("AWS_CONFIG_FILE", "/nonexistent/config"), ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_ACCESS_KEY_ID", "foreign"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    place = places.local(8080, "http://127.0.0.1:1")
+    client = place.client("dynamodb")
+    assert (client.meta.endpoint_url, client.meta.config.proxies) == ("http://127.0.0.1:1", {})
+    assert client._request_signer._credentials.access_key == "test"
+    assert place.caller.access_key == "operator"

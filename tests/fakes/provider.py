@@ -68,9 +68,10 @@ class Provider:
 def _said(lines: list[Line]) -> Any:
     assert lines, "the test did not expect this call to the provider"
     line = lines.pop(0)
+    line = line() if callable(line) else line
     if isinstance(line, Exception):
         raise line
-    return line() if callable(line) else line
+    return line
 
 
 UNKNOWN, THROTTLED, CREDENTIALS, REFUSED, NOT_FOUND = (

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from copy import replace
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -130,6 +131,11 @@ class Scene:
         void = self.order(order_id, pos_id).void
         assert void is not None
         return void
+
+
+def time_left(milliseconds: int = 50_000) -> Any:
+    """Lambda's context, with so much time left."""
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
 
 
 def signed(message: object, secret: str = API_SECRET) -> tuple[bytes, bytes]:

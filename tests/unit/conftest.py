@@ -92,8 +92,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> "Scene":
     scene = Scene()
     for module, name, made in (
         ("submit_void", "systems_that_send", lambda: scene.systems),
-        ("read_voids", "systems", lambda: scene.systems),
-        ("settle_voids", "systems", lambda: scene.systems),
+        *((module, "systems", lambda: scene.systems) for module in ("decide", "read_voids", "settle_voids")),
         ("settle_voids", "now", lambda: scene.at),
         ("receive_webhook", "storage", lambda: scene.storage),
     ):

@@ -21,15 +21,6 @@ READINGS: dict[str, Callable[[bytes], dict[str, Any]]] = {
 }
 
 
-@pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    scene = Scene()
-    monkeypatch.setattr(submit_void, "systems_that_send", lambda: scene.systems)
-    monkeypatch.setattr(receive_webhook, "storage", lambda: scene.storage)
-    monkeypatch.setattr(read_voids, "systems", lambda: scene.systems)
-    return scene
-
-
 def is_refused(answer: dict[str, Any]) -> bool:
     return bool(answer["statusCode"] == 400 and json.loads(answer["body"])["type"].endswith(":invalid-request"))
 

@@ -1,7 +1,6 @@
 """GET /v1/voids/{order_id} and GET /v1/voids: reading one, refreshing it, and paging through what is open or was settled."""
 
 import json
-from collections.abc import Callable
 from copy import replace
 from typing import Any
 
@@ -9,16 +8,13 @@ import pytest
 
 import read_voids
 from payments.facts import State
-from payments.messages import OrderView
-from payments.orders import Order
 from payments.reviews import Reason, Review
 from receive_webhook import receive
 from tests.fakes import pipe
 from tests.fakes import scene as make
 from tests.fakes.scene import POS_ID, Scene, fields, signed
-from tests.unit.conftest import Counted, Logged, Said, said
+from tests.unit.conftest import Logged, Said, said
 
-VOIDED = make.view(make.operation())
 DAY = {"state": "settled", "day": "2026-11-18"}
 
 
@@ -31,13 +27,6 @@ def handle(order: str | None = None, context: Any = None, **query: str) -> dict[
 
 def get(order: str | None = None, **query: str) -> Said:
     return said(handle(order, None, **query))
-
-
-def refresh(scene: Scene, *views: Any) -> dict[str, Any]:
-    scene.provider.views += views
-    answer = get("123", refresh="true")
-    assert answer.status == 200
-    return answer.document
 
 
 def report(scene: Scene, *statuses: str, **more: Any) -> None:
@@ -82,15 +71,6 @@ def test_an_order_of_which_no_void_is_known_is_404(scene: Scene) -> None:
     assert answer.document["detail"] == "No void was requested or reported for this order."
 
 
-@pytest.mark.parametrize(("status", "state"), [("pending", "pending"), ("failure", "failed"), ("success", "voided")])
-def test_a_void_of_the_portal_is_a_record_once_it_was_reported(scene: Scene, status: str, state: str) -> None:
-    report(scene, status)
-    answer = get("123")
-    shown = {name: answer.document[name] for name in ("state", "attempt", "attempts")}
-    assert (answer.status, shown) == (200, {"state": state, "attempt": 0, "attempts": []})
-    assert scene.record().due_at == (None if state == "voided" else scene.at)
-
-
 def test_an_order_has_its_webhooks_newest_last_with_the_digits_of_amounts_and_no_card(scene: Scene) -> None:
     scene.put(make.submitting(scene.at))
     report(scene, "pending", "failure", card_mask="444455******1111")
@@ -113,28 +93,9 @@ def test_a_hundred_webhooks_are_shown_and_one_more_is_said(scene: Scene, number:
     assert ("too-many-webhooks" in [each["reason"] for each in shown["reviews"]]) is (number > 100)
 
 
-WAITS: dict[str, tuple[Order, str | None]] = {
-    "open": (make.submitting(), "25"),
-    "voided": (pipe.order_in(State.VOIDED), None),
-    "failed": (pipe.order_in(State.FAILED), None),
-    "waits for an operator": (replace(make.submitting(), reviews=(Review(Reason.OPEN_FOR_A_DAY, "attempt 1", 1),)), "3600"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("order", "wait"), WAITS.values(), ids=WAITS)
-def test_a_read_says_when_it_is_worth_to_read_again(scene: Scene, order: Order, wait: str | None) -> None:
-    scene.put(order)
-    assert get("123").headers.get("Retry-After") == wait
-
-
 def test_a_path_may_hold_any_order_percent_encoded(scene: Scene) -> None:
     scene.put(make.submitting(scene.at, order_id="a b/ї"))
     assert get("a%20b%2F%D1%97").document["order_id"] == "a b/ї"
-
-
-def test_a_secret_out_of_reach_is_503(scene: Scene) -> None:
-    scene.secrets.out_of_reach()
-    assert get("123").status == 503
 
 
 def test_a_void_that_another_instance_has_just_accepted_after_go_live_is_found(scene: Scene) -> None:
@@ -157,72 +118,26 @@ def test_a_client_whose_token_is_not_on_the_list_is_refused(
         assert handle("123", {"authorizer": authorizer})["statusCode"] == status
 
 
-# ---- refresh ---------------------------------------------------------------------------------------------------------
-
-
-def overtaken(scene: Scene) -> None:
-    """A webhook is written between the read and the lease."""
-
-    def overtake(name: str, _: object) -> None:
-        if name == "put_item":
-            scene.table.before = lambda *_: None
-            report(scene, "success")
-
-    scene.table.before = overtake
-
-
-def unanswered(scene: Scene) -> None:
-    def lost() -> OrderView:
-        scene.table.lose_next_answer("put_item", repeated=False)
-        return make.view(make.operation(currency="EUR"))
-
-    scene.provider.views = [lost]
-
-
-def failed_before(scene: Scene) -> None:
-    scene.put(pipe.order_in(State.FAILED))
-    scene.provider.views = [VOIDED]
-
-
-REFRESHED: dict[str, tuple[Callable[[Scene], object], str, dict[str, float], int]] = {
-    "it learns": (lambda scene: scene.provider.views.append(VOIDED), "voided", {"VoidWithoutWebhook": 1}, 1),
-    "it corrects": (failed_before, "voided", {"VoidWithoutWebhook": 1, "VoidCorrected": 1, "VoidReview": 1}, 1),
-    "it lost its lease": (overtaken, "voided", {}, 0),
-    "nobody expected": (lambda scene: scene.provider.views.append(ZeroDivisionError("text")), "submitting", {"UnexpectedError": 1}, 1),
-    # Written, and nobody will count that review.
-    "its write got no answer": (unanswered, "submitting", {"StoreUnavailable": 1}, 1),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("given", "state", "counts", "asked"), REFRESHED.values(), ids=REFRESHED)
-def test_a_refresh_tells_and_counts_what_it_learnt(
-    scene: Scene, counted: Counted, given: Callable[[Scene], object], state: str, counts: dict[str, float], asked: int
-) -> None:
+def test_only_what_a_refresh_asked_is_logged(scene: Scene, logged: Logged) -> None:
     scene.put(make.submitting(scene.at))
-    given(scene)
-    assert (refresh(scene)["state"], len(scene.provider.asked), counted()) == (state, asked, counts)
-    assert scene.record().review is (given in (unanswered, failed_before))
+    scene.provider.views = [make.view(make.operation())]
+    assert {get("123", refresh="true").status for _ in range(2)} == {200}
+    (line,) = logged()
+    assert (line["message"], line["order_id"], line["state"], line["seconds"] >= 0) == (
+        "void refreshed",
+        "123",
+        "voided",
+        True,
+    )
 
 
-@pytest.mark.parametrize(("waits", "asked"), [((0, 0), 1), ((4.999,), 1), ((5,), 2), ((-3_600,), 2)])
-def test_it_asks_at_most_every_five_seconds_also_by_a_clock_that_was_set_back(
-    scene: Scene, waits: tuple[float, ...], asked: int
-) -> None:
+def test_a_clock_that_was_set_back_forbids_no_refresh(scene: Scene) -> None:
     scene.put(make.submitting(scene.at))
-    refresh(scene, None, None)
-    for wait in waits:
-        scene.wait(wait)
-        refresh(scene)
-    assert len(scene.provider.asked) == asked
-
-
-def test_it_asks_only_if_wanted_and_logs_only_what_it_asked(scene: Scene, logged: Logged) -> None:
-    scene.put(make.submitting(scene.at))
-    assert get("123").status == get("123", refresh="false").status == 200
-    assert scene.provider.asked == []
+    scene.provider.views = [None, None]
     for _ in range(2):
-        refresh(scene, VOIDED)
-    assert (len(scene.provider.asked), [line["message"] for line in logged()]) == (1, ["void refreshed"])
+        get("123", refresh="true")
+        scene.wait(-3_600)
+    assert len(scene.provider.asked) == 2
 
 
 # ---- lists -----------------------------------------------------------------------------------------------------------

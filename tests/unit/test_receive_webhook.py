@@ -147,14 +147,6 @@ def test_a_webhook_is_logged_by_what_it_is_and_what_it_did(scene: Scene, logged:
     assert line.keys().isdisjoint({"order_id", "method", "status", "state"}), "what is not known is not said"
 
 
-def test_a_second_message_that_contradicts_is_a_review_counted_once(scene: Scene, counted: Counted) -> None:
-    scene.put(make.submitting())
-    for event in (message(), message(), message(amount=7), message(amount=7)):
-        assert post(event).status == 200
-    assert scene.record().review
-    assert counted() == {"VoidReview": 1, "VoidWithoutWebhook": 0}
-
-
 def test_a_plus_in_the_form_is_a_space_and_not_a_plus(scene: Scene) -> None:
     data, signature = signed(fields())
     body = f"data={quote(data)}&signature={signature.decode().replace('-', '+')}"

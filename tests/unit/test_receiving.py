@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import itertools
 import json
 from collections.abc import Callable
 from copy import replace
@@ -195,29 +194,6 @@ def test_what_looks_personal_is_masked_and_no_more() -> None:
 # ---- repetition, and any order of arrival ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", ["success", "failure", "pending"])
-@pytest.mark.parametrize("given", [submitting, nothing])
-def test_ten_deliveries_are_as_good_as_one(status: str, given: Callable[[Scene], None]) -> None:
-    once, often = Scene(), Scene()
-    for scene, times in ((once, 1), (often, 10)):
-        given(scene)
-        for _ in range(times):
-            outcome(scene, fields(status))
-    assert once.table.items.keys() == often.table.items.keys()
-    assert once.record().state is often.record().state
-
-
-def test_a_webhook_is_stored_and_applied_by_one_write_or_not_at_all(scene: Scene) -> None:
-    answered(make.answer("pending"))(scene)
-    scene.table.fail(lambda name, _: name == "put_item")
-    with pytest.raises(StoreError):
-        outcome(scene, fields())
-    scene.table.before = lambda *_: None
-    assert (scene.record().state, scene.order().webhooks) == (State.PENDING, {})
-    assert [outcome(scene, fields()) for _ in range(2)] == [APPLIED, DUPLICATE]
-    assert scene.record().state is State.VOIDED
-
-
 def test_a_write_whose_answer_was_lost_is_recognised(scene: Scene) -> None:
     scene.table.lose_next_answer("put_item")
     assert outcome(scene, fields()) is APPLIED
@@ -225,51 +201,6 @@ def test_a_write_whose_answer_was_lost_is_recognised(scene: Scene) -> None:
     with pytest.raises(StoreError):
         outcome(scene, fields("failure"))
     assert outcome(scene, fields("failure")) is DUPLICATE
-
-
-KNOWN: dict[str, Callable[[Scene], None]] = {
-    "no record": nothing,
-    "submitting": submitting,
-    "pending": answered(make.answer("pending")),
-    "failed": answered(say.REFUSED, make.HELD),
-}
-ARRIVING = [fields("pending"), fields("failure"), fields("success"), fields("success", "auth", "hold")]
-
-
-@pytest.mark.parametrize("known", KNOWN)
-def test_any_order_of_arrival_ends_in_the_same_state(known: str) -> None:
-    ends = set()
-    for order in itertools.permutations(ARRIVING):
-        scene = Scene()
-        KNOWN[known](scene)
-        for message in order:
-            receive(scene.storage, *signed(message))
-        void = scene.record()
-        provider = json.dumps(void.provider, sort_keys=True, default=str)
-        # Without a request of ours a failure is shown as soon as it is reported: then the success corrects it.
-        corrected = None if known == "no record" else (void.corrected, void.review)
-        ends.add((void.state, corrected, void.due_at, provider, tuple(sorted(scene.table.items))))
-    ((state, corrected, due_at, *_),) = ends
-    failed = known == "failed"
-    assert (state, corrected, due_at) == (State.VOIDED, corrected and (failed, failed), None)
-
-
-CALLS: dict[str, tuple[Callable[[Scene], None], str, list[str]]] = {
-    "the void is done and it adds nothing": (answered(make.answer()), "success", ["update_item"]),
-    **{f"{status}, {given.__name__}": (given, status, [first, "put_item"]) for given in (submitting, nothing)
-       for status, first in (("success", "update_item"), ("failure", "get_item"), ("pending", "get_item"))},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("given", "status", "calls"), CALLS.values(), ids=CALLS)
-def test_the_trips_to_the_table(scene: Scene, given: Callable[[Scene], None], status: str, calls: list[str]) -> None:
-    given(scene)
-    scene.table.calls.clear()
-    outcome(scene, fields(status))
-    assert [name for name, _ in scene.table.calls] == calls
-    scene.table.calls.clear()
-    assert outcome(scene, fields(status)) is DUPLICATE
-    assert [name for name, _ in scene.table.calls] == calls[:1]
 
 
 # ---- too many ----------------------------------------------------------------------------------------------------------

@@ -26,22 +26,10 @@ SENTINELS = {
 }
 
 
-class Remaining:
-    """Lambda's context, with time left."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 50_000
-
-
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """All four functions on one order."""
-    scene = Scene(SENTINELS)
-    monkeypatch.setattr(submit_void, "systems_that_send", lambda: scene.systems)
-    for module in (read_voids, settle_voids):
-        monkeypatch.setattr(module, "systems", lambda: scene.systems)
-    monkeypatch.setattr(settle_voids, "now", lambda: scene.at)
-    monkeypatch.setattr(receive_webhook, "storage", lambda: scene.storage)
+def scene(scene: Scene) -> Scene:
+    """Credentials that are found wherever they are written."""
+    scene.secrets.stages["AWSCURRENT"] = json.dumps(SENTINELS)
     return scene
 
 
@@ -57,7 +45,7 @@ def everything(scene: Scene) -> str:
     calls: list[Callable[[], Any]] = [
         lambda: submit_void.handler(make.gateway_event(VOID, HEADERS), None),
         *(partial(receive_webhook.handler, make.webhook_event(*each), None) for each in sent),
-        lambda: settle_voids.handler({}, Remaining()),
+        lambda: settle_voids.handler({}, make.time_left()),
         lambda: read_voids.handler(make.gateway_event(None, HEADERS, pathParameters={"order_id": "123"}), None),
         lambda: read_voids.handler(make.gateway_event(None, HEADERS), None),
     ]

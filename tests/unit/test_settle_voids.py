@@ -21,16 +21,6 @@ from tests.fakes.secret import PUBLISHED
 from tests.unit.conftest import Counted, Logged
 
 
-class Remaining:
-    """Lambda's context, with time left."""
-
-    def __init__(self, milliseconds: int = 50_000) -> None:
-        self.milliseconds = milliseconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.milliseconds
-
-
 @pytest.fixture
 def due(scene: Scene) -> Scene:
     """One order that is due."""
@@ -41,7 +31,7 @@ def due(scene: Scene) -> Scene:
 
 def run(milliseconds: int = 50_000) -> tuple[int, ...]:
     """How many were queried, settled and failed."""
-    done = settle_voids.handler({}, Remaining(milliseconds))
+    done = settle_voids.handler({}, make.time_left(milliseconds))
     assert list(done) == ["queried", "settled", "failed"]
     return tuple(done.values())
 

@@ -1,7 +1,12 @@
-"""Paths on which a first wording of the rules did harm, through the real handlers: tests/vectors/paths.txt says how each ends."""
+"""Paths on which a first wording of the rules did harm, and each end that a caller may meet, through the real handlers.
+
+tests/vectors/paths.txt says how each ends.
+"""
 
 import json
 import os
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +14,21 @@ import pytest
 
 import decide
 import read_voids
+import receive_webhook
 import settle_voids
 import submit_void
 from payments import reviews
+from payments.connection import NotConnected
 from payments.items import read_order, write_order
 from payments.messages import OrderView
 from payments.orders import opened_by
 from payments.reviews import Reason
 from payments.verdict import verdict
-from receive_webhook import receive
 from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
-from tests.unit.test_settle_voids import Remaining
+from tests.fakes.table import error
+from tests.unit.conftest import Counted
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 PATHS = {
@@ -29,41 +36,78 @@ PATHS = {
     for path in (VECTORS / "paths.txt").read_text("utf-8").strip().split("\n\n")[1:]
 }
 ANSWERS = {
-    "lost": say.UNKNOWN, "refused": say.REFUSED, "404": say.NOT_FOUND,
-    "throttled": say.THROTTLED, "credentials": say.CREDENTIALS,
+    "lost": say.UNKNOWN, "refused": say.REFUSED, "404": say.NOT_FOUND, "throttled": say.THROTTLED,
+    "credentials": say.CREDENTIALS, "cut": NotConnected("ConnectTimeoutError"), "crash": KeyError("a-secret-text"),
 }  # fmt: skip
+LISTS = {"404": make.ABSENT, "unanswered": None, "crash": KeyError("a-secret-text")}
 RECORDED = VECTORS / "facts.json"
 """Items as these paths ended, at a release: `RECORD=1` writes those of today."""
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+DETAILS = {
+    "own": "The attempt that this", "new-key": "new Idempotency-Key", "refund": "refund", "operator": "operator has been notified",
+}  # fmt: skip
 
 
 class Truth(list[Any]):
     """What each query shows: the provider's list as it is then."""
 
-    shown: OrderView | None = make.HELD
+    def __init__(self, happen: Callable[[str], None]) -> None:
+        super().__init__([make.HELD])
+        self.happen = happen
+        self.shown: OrderView | Exception | None = make.HELD
 
-    def __bool__(self) -> bool:
-        return True
-
-    def pop(self, _: object = 0) -> OrderView | None:
+    def pop(self, _: object = 0) -> OrderView | Exception | None:
+        self.happen("query")
         return self.shown
 
 
 class Play:
-    """The merchant, the operator, the schedule and the provider of one order."""
+    """The merchant, the operator, the schedule and the provider of one order, and what fails around them."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene, self.truth, self.answer, self.seen = scene, Truth(), dict[str, Any](), ""
+    def __init__(self, scene: Scene, counted: Counted) -> None:
+        self.scene, self.counted, self.truth = scene, counted, Truth(self.happen)
+        self.answer, self.seen = dict[str, Any](), ""
         scene.provider.views = self.truth
-        self.author = ""
-        scene.table.on_write = self._written
+        self.author, self.events, self.asked, self.slow, self.losing = "", 0, 0, 0, 0
+        self.then, self.broken = dict[str, str](), set[str]()
+        scene.table.on_write, scene.table.before = self._written, self._before
 
     def _written(self, _: object, new: dict[str, Any]) -> None:
         if "settles" in new:
-            self.author = new["settled_by"]["S"]
+            self.author, self.events = new["settled_by"]["S"], self.events + 1
+
+    def _before(self, call: str, _: object) -> None:
+        self.scene.wait(self.slow)
+        if self.broken & {call, "table"}:
+            raise error("InternalServerError", call)
+        self.losing -= call == "put_item"
+        if call == "put_item" and self.losing == 0:
+            self.scene.table.lose_next_answer(call, repeated=False)
+        self.happen(call)
+
+    def happen(self, moment: str) -> None:
+        """The step that was announced for this moment, before it goes on."""
+        if moment in self.then:
+            self.play(self.then.pop(moment))
+
+    def play(self, line: str) -> None:
+        """One step, and what it must show; `on send …` and `on put_item …`: once, at that moment of a later one."""
+        if (announced := re.match(r"\s*on (\w+) (.*)", line)) is not None:
+            self.then[announced[1]] = announced[2]
+            return
+        step, _, wanted = line.partition("|")
+        self.asked, self.events = len(self.scene.provider.asked), 0
+        self.scene.table.calls.clear()
+        times, *words = re.sub(r"^\s*(?:(\d+)x )?", lambda found: f"{found[1] or 1} ", step).split()
+        for _ in range(int(times)):
+            self.do(*words)
+        shown = self.shows() if wanted else set()
+        for each in wanted.split():
+            missing = each.startswith("-")
+            assert (each.removeprefix("-") in shown) is not missing, f"{line.strip()}: {sorted(shown)}"
 
     def do(self, verb: str, *words: str) -> None:
-        """One step."""
+        """One step's action."""
         if verb.startswith("+"):
             self.scene.wait(int(verb[1:-1]) * SECONDS[verb[-1]])
         elif verb.startswith("K"):
@@ -71,44 +115,49 @@ class Play:
         else:
             getattr(self, verb)(*words)
 
-    def claim(self, key: str, answer: str) -> None:
-        status, _, name = answer.partition("/")
-        if status == "cut":
-            self.scene.provider.refuses_connections()
-        else:
-            named = _fields("void", "" if name == "-" else name or f"o{key[1:]}", status)
-            self.scene.provider.answers = [ANSWERS.get(status) or make.answer(**named)]
-        body = json.dumps({"order_id": make.ORDER, "order_currency": "UAH"})
-        self._call(submit_void, body, {"Idempotency-Key": key} if key != "K-" else {})
+    def claim(self, key: str, said: str, *more: str) -> None:
+        status, _, name = said.partition("/")
+        named = _fields("void", "" if name == "-" else name or f"o{key[1:]}", status)
+        body = {"order_id": make.ORDER, "order_currency": "UAH", **_pairs(more)}
+        answer: Any = ANSWERS.get(status) or make.answer(**named, currency=body.pop("currency", "UAH"))
+
+        def arrived() -> Any:
+            self.happen("send")
+            return answer
+
+        self.scene.provider.answers = [arrived]
+        self._call(submit_void, json.dumps(body), {"Idempotency-Key": key} if key != "K-" else {})
 
     def list(self, *rows: str) -> None:
-        shown = [make.operation(**_fields(*row.split("/"))) for row in rows if "/" in row]
-        whole: OrderView | None = make.view(*shown)
-        self.truth.shown = {"404": make.ABSENT, "unanswered": None}.get(" ".join(rows), whole)
+        pairs = _pairs(each for each in rows if "=" in each)
+        shown = [make.operation(**_fields(*row.split("/")), **pairs) for row in rows if "/" in row]
+        self.truth.shown = LISTS.get(" ".join(rows), make.view(*shown))
 
     def hook(self, row: str, *more: str) -> None:
-        pairs = (each.partition("=") for each in more)
-        said: dict[str, Any] = {name: None if value == "null" else value for name, _, value in pairs}
-        receive(self.scene.storage, *make.signed(make.fields(**_fields(*row.split("/")), **said)))
+        event = make.webhook_event(*make.signed(make.fields(**_fields(*row.split("/")), **_pairs(more))))
+        self._say(receive_webhook.handler(event, None))
 
-    def read(self, **query: str) -> None:
-        self._call(read_voids, None, {}, queryStringParameters=query or None)
+    def read(self, *query: str) -> None:
+        self._call(read_voids, None, {}, queryStringParameters=_pairs(query) or None)
 
     def refresh(self) -> None:
         self.scene.wait(6)
-        self.read(refresh="true")
+        self.read("refresh=true")
 
     def settle(self) -> None:
-        settle_voids.handler({}, Remaining())
+        settle_voids.handler({}, make.time_left())
         self.read()
 
     def look(self) -> None:
         self.read()
         self.seen = self.answer["record"]["revision"]
 
-    def decide(self, word: str) -> None:
-        note = {"decision": word, "revision": self.seen, "note": "seen in the portal"}
-        self._call(decide, json.dumps(note), {})
+    def decide(self, word: str, by: str = "operator", note: str = "seen in the portal") -> None:
+        wanted = {"decision": word, "revision": self.seen, "note": note}
+        arn = f"arn:aws:sts::1:assumed-role/{by}/session"
+        self._call(
+            decide, json.dumps(wanted), {}, requestContext={"requestId": "request-1", "identity": {"userArn": arn}}
+        )
 
     def say(self, word: str) -> None:
         self.refresh()
@@ -118,11 +167,39 @@ class Play:
     def expire(self) -> None:
         self.scene.table.items.clear()
 
+    def rotate(self, *changes: str) -> None:
+        self.scene.secrets.rotate(**_pairs(changes))
+
+    def secret(self, trouble: str) -> None:
+        """Out of reach, or not filled."""
+        if trouble == "out":
+            self.scene.secrets.out_of_reach()
+        else:
+            self.scene.secrets.stages.clear()
+        self.scene.secret.forget()
+
+    def fail(self, call: str) -> None:
+        """From now on: one call of the table, or the whole `table`."""
+        self.broken.add(call)
+
+    def lose(self, number: str) -> None:
+        """The answer to a write that is made, for good: to the next one (1), or a later one."""
+        self.losing = int(number)
+
+    def slow_down(self, seconds: str) -> None:
+        self.slow = int(seconds)
+
+    def mend(self) -> None:
+        self.broken.clear()
+
     def _call(self, function: Any, body: str | None, headers: dict[str, str], **more: Any) -> None:
         kind = {"Content-Type": "application/json", **headers}
-        event = make.gateway_event(body, kind, pathParameters={"order_id": make.ORDER}, **more)
-        answer = function.handler(event, None)
-        document = json.loads(answer["body"])
+        self._say(
+            function.handler(make.gateway_event(body, kind, pathParameters={"order_id": make.ORDER}, **more), None)
+        )
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        document = json.loads(answer["body"] or "{}")
         record = document.get("void", document)
         self.answer = {"answer": answer, "document": document, "record": record if "state" in record else {}}
 
@@ -131,24 +208,44 @@ class Play:
         items = list(self.scene.table.items.values())
         return (int(items[0]["due_at"]["N"]) - self.scene.at) // 1000 if items and "due_at" in items[0] else None
 
+    def _calls(self) -> set[str]:
+        """What was done with the outside in this step, or in all (`sent`, `fetched`)."""
+        counts = ",".join(name if n == 1 else f"{name}:{n:g}" for name, n in sorted(self.counted().items()))
+        provider, calls = self.scene.provider, [name for name, _ in self.scene.table.calls]
+        return {
+            f"[{counts}]", f"sent={len(provider.sent)}", f"asked={len(provider.asked) - self.asked}", f"events={self.events}",
+            f"fetched={len(self.scene.secrets.calls)}", f"calls={'+'.join(calls)}", f"by={self.author}", f"due={self._due()}",
+        }  # fmt: skip
+
     def shows(self) -> set[str]:
         """All that can be asked of the last answer."""
         answer, document, record = (self.answer[each] for each in ("answer", "document", "record"))
-        state, reason = record.get("state"), record.get("reason")
-        headers, provider = answer["headers"], record.get("provider") or {}
-        return {
+        state, reason, decisions = record.get("state"), record.get("reason"), record.get("decisions", ())
+        headers, provider, detail = answer["headers"], record.get("provider") or {}, str(document.get("detail"))
+        newest = (
+            "/".join(str(decisions[-1][each]) for each in ("decision", "state", "reason", "by")) if decisions else ""
+        )
+        return self._calls() | {
             str(answer["statusCode"]), str(state), f"{state}/{reason}", f"reason={document.get('reason', reason)}",
-            str(document.get("type", "")).removeprefix("urn:void-service:problem:"), f"by={self.author}",
-            f"sent={len(self.scene.provider.sent)}", f"wait={headers.get('Retry-After')}",
+            str(document.get("type", "")).removeprefix("urn:void-service:problem:"), f"wait={headers.get('Retry-After')}",
             f"version={record.get('version')}", *(f"{name}={provider.get(field)}" for name, field in
               (("operation", "operation_id"), ("payment", "payment_id"), ("comment", "comment"))),
-            f"webhooks={len(record.get('webhooks', ()))}", f"code={record.get('provider_code')}", f"due={self._due()}",
+            *(f"{name}={len(record.get(name, ()))}" for name in ("webhooks", "decisions", "attempts")),
+            f"code={record.get('provider_code')}", f"attempt={record.get('attempt')}", f"decision={newest.replace('arn:aws:sts::1:assumed-role/', '')}",
+            *(f"{name}={(record.get(name) or 'T').partition('T')[2][:8]}" for name in ("settled_at", "requested_at")),
             f"said={(record.get('provider_message') or '').partition(' ')[0]}", f"lines={len(record.get('history', ()))}",
+            *(name for name, text in DETAILS.items() if text in detail),
             *(each for each, true in (
-                ("own", str(document.get("detail")).startswith("The attempt that this")), ("corrected", record.get("corrected")), ("resend", record.get("resend_allowed")),
-                ("replayed", "Idempotency-Replayed" in headers)) if true),
+                ("corrected", record.get("corrected")), ("resend", record.get("resend_allowed")), ("seen", record.get("revision") == self.seen),
+                ("replayed", "Idempotency-Replayed" in headers), ("located", headers.get("Location") == f"/v1/voids/{make.ORDER}")) if true),
             *(f"{'!' if each['read_at'] else '?'}{each['reason']}" for each in record.get("reviews", ())),
         }  # fmt: skip
+
+
+def _pairs(words: Iterable[str]) -> dict[str, Any]:
+    """`currency=EUR amount=null`"""
+    pairs = (each.partition("=") for each in words)
+    return {name: None if value == "null" else value for name, _, value in pairs}
 
 
 def _fields(method: str, names: str, status: str) -> dict[str, Any]:
@@ -160,19 +257,13 @@ def _fields(method: str, names: str, status: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "path"), PATHS.items(), ids=PATHS)
-def test_each_path_ends_well(monkeypatch: pytest.MonkeyPatch, name: str, path: list[str]) -> None:
-    scene = Scene()
-    monkeypatch.setattr(submit_void, "systems_that_send", lambda: scene.systems)
-    for module in (decide, read_voids, settle_voids):
-        monkeypatch.setattr(module, "systems", lambda: scene.systems)
-    monkeypatch.setattr(settle_voids, "now", lambda: scene.at)
-    play = Play(scene)
+def test_each_path_ends_well(scene: Scene, counted: Counted, name: str, path: list[str]) -> None:
+    play = Play(scene, counted)
     for line in path:
-        step, _, wanted = line.partition("|")
-        play.do(*step.split())
-        for each in wanted.split():
-            missing = each.startswith("-")
-            assert (each.removeprefix("-") in play.shows()) is not missing, f"{line.strip()}: {sorted(play.shows())}"
+        counted()  # what an earlier step has counted
+        play.play(line)
+    assert not play.then, "each step that was announced has been made"
+    assert all(connection.closed for connection in scene.provider.connections)
     if "RECORD" in os.environ and scene.table.items:
         recorded = json.loads(RECORDED.read_text("utf-8")) | {name: scene.table.items.popitem()[1]}
         lines = (f"{json.dumps(each)}: {json.dumps(item, sort_keys=True)}" for each, item in recorded.items())

@@ -1,41 +1,31 @@
 """CloudWatch's metric alarms, evaluated minute by minute over datapoints, after AWS's own pages on alarm evaluation.
 
-Takes the alarm as the template has it. What the pages leave open is a `Reading`; an alarm must be right under each.
-Promises to refuse what it does not know. Sources: "Alarm evaluation", "Alarm evaluation window", "Alarm warm-up
-periods", "Configuring how CloudWatch alarms treat missing data", "Using math expressions with CloudWatch metrics".
+Takes the alarm as the template has it, with as much of metric math, statistics and comparisons as our alarms use, and
+refuses all else. What the pages leave open is a `Reading`; an alarm must be right under each. Sources: "Alarm
+evaluation", "Alarm evaluation window", "Alarm warm-up periods", "Configuring how CloudWatch alarms treat missing data",
+"Using math expressions with CloudWatch metrics".
 """
 
 import functools
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from itertools import product, starmap
 from math import ceil
-from statistics import fmean
 from typing import Any, NamedTuple
-
-from tests.alarms import metric_math
-from tests.alarms.metric_math import COMPARISONS
 
 MINUTE_MS = 60_000
 MOST_METRICS = 10
 """In the expression of one alarm."""
-OPERATORS = {
-    "GreaterThanOrEqualToThreshold": ">=",
-    "GreaterThanThreshold": ">",
-    "LessThanThreshold": "<",
-    "LessThanOrEqualToThreshold": "<=",
-}
-STATISTICS: dict[str, Callable[[list[float]], float]] = {
-    "Sum": sum, "Maximum": max, "Minimum": min, "Average": fmean, "SampleCount": lambda values: float(len(values)),
-}  # fmt: skip
-_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+OPERATORS = {"GreaterThanOrEqualToThreshold": operator.ge, "LessThanThreshold": operator.lt}
+STATISTICS: dict[str, Callable[[list[float]], float]] = {"Sum": sum, "Maximum": max, "Minimum": min}
+TERM = re.compile(r"(?:(\d+) \* )?FILL\((\w+), (\d+)\)")
+"""Of a sum: all metric math that our alarms need."""
 
 
 class State(StrEnum):
-    """An alarm's state."""
-
     OK = "OK"
     ALARM = "ALARM"
     INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
@@ -68,11 +58,8 @@ class Datapoint(NamedTuple):
     unit: str | None = None
 
 
-class Change(NamedTuple):
-    """An alarm goes into a state."""
-
-    at: int
-    state: State
+Change = tuple[int, State]
+"""The moment (ms) at which an alarm goes into a state."""
 
 
 class MetricStat(NamedTuple):
@@ -86,8 +73,6 @@ class MetricStat(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """An alarm of the template, read."""
-
     name: str
     metrics: Mapping[str, MetricStat]
     expression: str | None
@@ -95,7 +80,7 @@ class Alarm(NamedTuple):
     """Minutes."""
     evaluation_periods: int
     datapoints: int
-    operator: str
+    over: Callable[[float, float], bool]
     threshold: float
     missing: str
     waits: int
@@ -123,7 +108,7 @@ def read_alarm(properties: Mapping[str, Any]) -> Alarm:
     return Alarm(
         properties["AlarmName"], metrics, expression, period // 60, n, properties.get("DatapointsToAlarm", n),
         OPERATORS[properties["ComparisonOperator"]], properties["Threshold"],
-        properties.get("TreatMissingData", "missing"), warm_up.get("WarmUpPeriodDurationInMinutes", 0),
+        properties["TreatMissingData"], warm_up.get("WarmUpPeriodDurationInMinutes", 0),
     )  # fmt: skip
 
 
@@ -196,7 +181,7 @@ def statistic(name: str, values: list[float]) -> float:
     """One statistic of the values in a period. Raises ValueError for one that is not known here."""
     if name in STATISTICS:
         return STATISTICS[name](values)
-    percentile = _PERCENTILE.fullmatch(name)
+    percentile = re.fullmatch(r"p(\d{1,2})", name)
     if percentile is None:
         raise ValueError(f"a statistic that is not known here: {name}")
     # The smallest value that this share of the values does not exceed.
@@ -221,7 +206,7 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
         with_values |= {end + place for place, windows in each for end in windows}
         lines = {id(windows): list(map(windows.get, range(first - ago[0], last + 1))) for _, windows in each}
         columns.append(zip(*(lines[id(windows)][ago[0] - place :] for place, windows in each), strict=False))
-    asked = alarm.expression, alarm.operator, alarm.threshold, reading.fills_empty
+    asked = alarm.expression, alarm.over, alarm.threshold, reading.fills_empty
     rests = False  # without a value nothing changes any more
     for minute, retrieved in zip(range(first, last + 1), zip(*columns, strict=True), strict=False):
         if rests and minute not in with_values:
@@ -230,52 +215,59 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
         new = judge(breaching, alarm.evaluation_periods, alarm.datapoints, missing, state)
         rests = new is state and minute not in with_values
         if new is not state:
-            found.append(Change(minute * MINUTE_MS, new))
+            found.append((minute * MINUTE_MS, new))
             state = new
     return found
 
 
 @functools.lru_cache(maxsize=100_000)
 def _breaching(
-    expression: str | None, operator: str, threshold: float, fills_empty: bool, series: _Retrieved
+    expression: str | None,
+    over: Callable[[float, float], bool],
+    threshold: float,
+    fills_empty: bool,
+    series: _Retrieved,
 ) -> tuple[bool | None, ...]:
-    points: Iterable[float | None] = series[0][1]
-    if expression is not None:
-        points = metric_math.evaluate(expression, {name: list(values) for name, values in series}, fills_empty)
-    return tuple(None if point is None else COMPARISONS[operator](point, threshold) for point in points)
+    points = series[0][1] if expression is None else summed(expression, dict(series), fills_empty)
+    return tuple(None if point is None else over(point, threshold) for point in points)
+
+
+def summed(
+    expression: str, series: Mapping[str, Iterable[float | None]], fills_empty: bool = True
+) -> list[float | None]:
+    """The sum of filled metrics, point by point: one that has no datapoint counts as 0 where another one has.
+
+    Raises ValueError for any other expression.
+    """
+    terms: list[list[float | None]] = []
+    for text in expression.split(" + "):
+        term = TERM.fullmatch(text)
+        if term is None:
+            raise ValueError(f"an expression that is not known here: {expression}")
+        points, filler = list(series[term[2]]), float(term[3])
+        if fills_empty or any(point is not None for point in points):
+            points = [filler if point is None else point for point in points]
+        terms.append([None if point is None else float(term[1] or 1) * point for point in points])
+    return [sum(each or 0 for each in column) if {*column} != {None} else None for column in zip(*terms, strict=True)]
 
 
 @functools.lru_cache(maxsize=100_000)
 def judge(retrieved: tuple[bool | None, ...], n: int, m: int, missing: str, state: State) -> State:
     """The new state by the datapoints of the evaluation range, oldest first: breaching, not breaching, or missing."""
     real = [point for point in retrieved if point is not None]
+    if missing not in ("breaching", "notBreaching", "ignore"):
+        raise ValueError(f"a treatment of missing data that is not known here: {missing}")
     if len(real) >= n:
         # Enough datapoints exist, further back in the range if need be; how missing ones count does not matter.
         return State.ALARM if sum(real[-n:]) >= m else State.OK
-    match missing:
-        case "breaching":
-            return State.ALARM if sum(real) + n - len(real) >= m else State.OK
-        case "notBreaching":
-            return State.ALARM if sum(real) >= m else State.OK
-        case "missing" | "ignore":
-            return _judge_without_filling(retrieved, real, m, missing, state)
-    raise ValueError(f"a treatment of missing data that is not known here: {missing}")
-
-
-def _judge_without_filling(
-    retrieved: tuple[bool | None, ...], real: list[bool], m: int, missing: str, state: State
-) -> State:
-    if not all(real):
-        return State.ALARM if sum(real) >= m else State.OK
-    if missing == "ignore":
-        return State.ALARM if sum(real) >= m else state
-    # Only breaching datapoints, or none: they count once the oldest is as old as `m` datapoints would be.
-    return State.ALARM if real and len(retrieved) - retrieved.index(True) >= m else State.INSUFFICIENT_DATA
+    if sum(real) + (n - len(real) if missing == "breaching" else 0) >= m:
+        return State.ALARM
+    return state if missing == "ignore" and all(real) else State.OK
 
 
 def ringing(found: list[Change]) -> list[int]:
     """The moments at which the alarm rings."""
-    return [change.at for change in found if change.state is State.ALARM]
+    return [at for at, state in found if state is State.ALARM]
 
 
 def alarms_of(template: Mapping[str, Any]) -> dict[str, Alarm]:

@@ -106,7 +106,7 @@ def _or_one_line(command: Callable[[], int]) -> int:
     from botocore.exceptions import BotoCoreError, ClientError
     from urllib3.exceptions import HTTPError
 
-    from local.instance import FunctionFailed
+    from local.runtime import FunctionFailed
 
     try:
         return command()

@@ -21,11 +21,10 @@ from local.console.server import console
 from local.gateway.api import read_api
 from local.gateway.server import Gateway
 from local.gateway.tokens import read_authorizer
-from local.instance import FunctionFailed
 from local.kept import Kept
 from local.outcomes import Follower, Outcomes
 from local.processes import Children
-from local.runtime import Runtime
+from local.runtime import FunctionFailed, Runtime
 from local.sandbox import Sandbox
 from local.scratch import scratch_folder
 from play.ledger import Project

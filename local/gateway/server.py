@@ -12,8 +12,8 @@ from local.exchange import Answer, GatewayError, Request, printable
 from local.gateway.api import Api, Route, find
 from local.gateway.policy import authorise
 from local.gateway.proxy import gateway_response, proxy_answer, proxy_event
-from local.instance import FunctionFailed
 from local.loopback import MAX_KEPT, Handler, LoopbackServer, Unframed, read_body
+from local.runtime import FunctionFailed
 
 MAX_BODY = MAX_KEPT - 1  # API Gateway's own, fixed
 MAX_HEAD = 10_240  # request line and headers; fixed, too

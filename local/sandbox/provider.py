@@ -23,10 +23,7 @@ class ProviderApi:
     def __call__(self, exchange: Exchange) -> None:
         answer = self._answer(exchange.received)
         if answer is not None and answer.startswith(LATE):
-            if self._stopping.wait(HOLD_SECONDS) or answer == LATE:
-                exchange.close_connection = True
-                return None
-            answer = answer.removeprefix(LATE)
+            answer = b"" if self._stopping.wait(HOLD_SECONDS) else answer.removeprefix(LATE)
         return exchange.write(answer)
 
     def _answer(self, request: requests.Request) -> bytes | None:

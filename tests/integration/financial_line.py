@@ -1,41 +1,34 @@
-"""One Financial Line sandbox over real sockets and TLS, a receiver of its webhooks, and the calls that its tests make.
-
-The client is not ours (urllib3); signatures are checked by openssl.
-"""
+"""One Financial Line sandbox over real sockets and TLS, a receiver of its webhooks, and the calls that its tests make."""
 
 import base64
+import hashlib
 import json
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 import urllib3
 
 from local.sandbox import Sandbox
 from local.sandbox.doors import Door, Exchange
+from local.service import CREDENTIALS
 from play.ledger import Project
+from tests.integration.client import eventually
 
-POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
-API_KEY = "2c2b91a3-9b73-4551-81ac-84e0d0360995"
-SECRET = "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80"
-HEADERS = {"X-API-AUTH": f"CPAY {API_KEY}:{SECRET}", "X-API-KEY": "fake-endpoints-key"}
-
+POS_ID, API_KEY, SECRET = (CREDENTIALS[name] for name in ("pos_id", "api_key", "api_secret"))
 HELD = {"order_id": "123", "amount": 100, "currency": "UAH"}
 
 
 class Line:
-    """One sandbox, a receiver of its webhooks that answers `status`, and the calls that a test makes."""
+    """One sandbox, a receiver of its webhooks that answers `status`, and the calls that a test makes of a client of another hand."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tokens: bool = False) -> None:
         self.forms: list[dict[str, str]] = []
         self.status = 200
         self.receiver = Door(0, self._take)
         self.url = f"http://127.0.0.1:{self.receiver.port}/hooks/financial-line"
-        project = Project(POS_ID, API_KEY, SECRET, "fake-endpoints-key")
-        self.sandbox = Sandbox(0, project, folder, self.url)
+        self.sandbox = Sandbox(0, Project(**CREDENTIALS), folder, self.url, tokens)
         self.provider = urllib3.PoolManager(ca_certs=str(self.sandbox.ca_file), retries=False, timeout=1.0)
 
     def _take(self, exchange: Exchange) -> None:
@@ -62,33 +55,33 @@ class Line:
         if faults:
             self.control("PUT faults/123", faults)
 
-    def order(self, order_id: str = "123") -> Any:
-        return self.control(f"GET orders/{quote(order_id, safe='')}")
+    def order(self) -> Any:
+        return self.control("GET orders/123")
 
-    def rows(self) -> list[tuple[str, str]]:
-        return [(row["method"], row["status"]) for row in self.query().json()]
+    def void(self, secret: str = SECRET, **changes: Any) -> urllib3.BaseHTTPResponse:
+        request = {
+            "pos_id": POS_ID,
+            "order_id": "123",
+            "order_currency": "UAH",
+            "comment": "10101",
+            "server_url": self.url,
+        }
+        return self.ask("POST", "void", json.dumps(request | changes).encode(), secret)
 
-    def void(self, **changes: Any) -> urllib3.BaseHTTPResponse:
-        request: dict[str, Any] = {"pos_id": POS_ID, "order_id": "123", "order_currency": "UAH", "comment": "10101"}
-        request |= {"server_url": self.url} | changes
-        return self.post(json.dumps({name: value for name, value in request.items() if value is not None}).encode())
+    def query(self) -> urllib3.BaseHTTPResponse:
+        return self.ask("GET", f"pos/{POS_ID}/orders/123")
 
-    def post(self, body: bytes, **headers: str) -> urllib3.BaseHTTPResponse:
-        url = f"{self.sandbox.provider_url}/api/v1/void"
-        sent = HEADERS | {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.provider.request("POST", url, body=body, headers=sent, redirect=False)
-
-    def query(self, path: str = "123", **headers: str) -> urllib3.BaseHTTPResponse:
-        sent = HEADERS | {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"{self.sandbox.provider_url}/api/v1/pos/{POS_ID}/orders/{path}"
-        return self.provider.request("GET", url, headers=sent)
+    def ask(self, method: str, path: str, body: bytes = b"", secret: str = SECRET) -> urllib3.BaseHTTPResponse:
+        headers = {"X-API-AUTH": f"CPAY {API_KEY}:{secret}", "X-API-KEY": CREDENTIALS["endpoints_key"]}
+        url = f"{self.sandbox.provider_url}/api/v1/{path}"
+        return self.provider.request(method, url, body=body, headers=headers, redirect=False)
 
     def statuses(self) -> list[str]:
         return [decoded(form)["status"] for form in self.forms]
 
     def announced(self, *statuses: str) -> None:
         """Exactly these webhooks come."""
-        eventually(lambda: len(self.forms) >= len(statuses))
+        eventually(lambda: len(self.order()["webhooks"]), lambda many: many >= len(statuses))
         time.sleep(0.15)
         assert self.statuses() == list(statuses)
 
@@ -97,14 +90,6 @@ def decoded(form: dict[str, str]) -> Any:
     return json.loads(base64.urlsafe_b64decode(form["data"]))
 
 
-def eventually(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not ready():
-        assert time.monotonic() < deadline, "did not happen within 5 s"
-        time.sleep(0.01)
-
-
 def is_genuine(form: dict[str, str], secret: str = SECRET) -> bool:
-    command, data = ["openssl", "dgst", "-sha1", "-binary"], form["data"]
-    digest = subprocess.run(command, input=(secret + data + secret).encode(), capture_output=True, check=True).stdout
+    digest = hashlib.sha1((secret + form["data"] + secret).encode()).digest()
     return form["signature"] == base64.urlsafe_b64encode(digest).decode()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from local.aws import ACCOUNT
 from local.gateway.api import Api, Route
 from local.gateway.server import Gateway
-from local.instance import FunctionFailed
+from local.runtime import FunctionFailed
 from local.signature import MERCHANT, OPERATOR
 
 HOST = "a1b2c3.execute-api.eu-central-1.amazonaws.com"

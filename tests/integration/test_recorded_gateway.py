@@ -174,7 +174,8 @@ def test_an_answer_has_the_recorded_headers_and_no_others() -> None:
 def signed(
     declared: Api = SIGNED, secret: str = "local-secret", who: str = "local", line: str = "GET /stage/x"
 ) -> Reply:
-    headers = Caller("http://local", REGION, who, secret).signed(line.split()[0], line.split()[1])
+    method, path = line.split()
+    headers = Caller("http://local", REGION, who, secret).signed(method, path)
     return spoken(declared, line, tuple(map(": ".join, headers.items())), host="local")
 
 

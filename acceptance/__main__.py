@@ -11,15 +11,13 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from acceptance import report, undo
-from acceptance.kept import load, locked, masked_account
-from acceptance.rows import FACTS, Finding, Verdict
-from acceptance.run import PROBES, ROWS, Stopped, Work, chosen, due, ready, reason, run
+from acceptance import run, undo
+from acceptance.rows import FACTS, Finding, Verdict, load, locked, masked_account
 from acceptance.site import API, Allowed, Site
 from infra import environments
 from ops import places
@@ -44,7 +42,7 @@ def main(arguments: list[str]) -> int:
 def _worded(options: Arguments) -> int:
     """Whoever runs this gets one line for an error, as a row does."""
     try:
-        wanted = chosen(options.only)
+        wanted = run.chosen(options.only)
         return _list(wanted, options.json) if options.list else _accept(options, wanted)
     except NotAllowed as error:
         _say(f"error: {one_line(str(error))}")
@@ -52,7 +50,7 @@ def _worded(options: Arguments) -> int:
     except BrokenPipeError:
         raise  # who reads the list has enough: see ops/errors.py
     except Exception as error:  # noqa: BLE001 the same
-        raise OpsError(reason(error)) from None
+        raise OpsError(run.reason(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,12 +66,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(wanted: Sequence[str], as_json: bool) -> int:
-    screen, probes = Screen(as_json), {row: probe for probe in PROBES for row in probe.rows}
-    for row in (row for row in ROWS if row.id in wanted):
-        probe = probes[row.id]
+    screen = Screen(as_json)
+    for row, probe in ((row, probe) for probe in run.PROBES for row in run.ROWS if row.id in {*probe.rows} & {*wanted}):
         if as_json:
             needs = {"hold": probe.hold, "rights": list(probe.rights), "not_locally": probe.not_locally or None}
-            screen.document(report.of_row(row) | {"does": probe.does or None} | needs)
+            screen.document(run.of_row(row) | {"does": probe.does or None} | needs)
         else:
             screen.line(f"{row.id:<28} {row.question}{'' if probe.hold is None else f'  (hold {probe.hold + 1})'}")
     return 0
@@ -104,20 +101,18 @@ def _deployed_site(options: Arguments) -> Site:
     if environment.local:
         raise NotAllowed("the local run is examined without --environment")
     allowed = _allowed(options)
-    place = places.deployed(name, options.region or environment.region, options.profile)
-    site = Site(place, environment, allowed)
+    site = Site(places.deployed(name, options.region or environment.region, options.profile), environment, allowed)
     site.redact.learn(allowed.token or "", allowed.expired_token or "")
     if {"Key": "environment", "Value": "prod"} in site.stack.get("Tags", []):
-        raise NotAllowed(f"{place.stack} carries the tag environment=prod: acceptance never runs against it")
+        raise NotAllowed(f"{site.place.stack} carries the tag environment=prod: acceptance never runs against it")
     return site
 
 
 def _local_site(options: Arguments) -> Site:
+    """Without holds it makes three that nobody else uses; the first needs percent-encoding."""
     port, aws_endpoint, sandbox_url = _local_run(options.port)
-    place, allowed = places.local(port, aws_endpoint), _allowed(options)
-    site = Site(place, environments.named("local"), allowed, sandbox_url)
-    if not allowed.holds:
-        # Three that nobody else uses; the first needs percent-encoding.
+    site = Site(places.local(port, aws_endpoint), environments.named("local"), _allowed(options), sandbox_url)
+    if not site.allowed.holds:
         name = uuid4().hex[:12]
         site.allowed = Allowed((f'{name} "a\\é/1', f"{name}-2", f"{name}-3"), second_void=True)
         for order in site.allowed.holds:
@@ -129,14 +124,12 @@ def _local_run(port: int | None) -> tuple[int, str, str]:
     """The newest run, or the one with this port, by the note that `make run` keeps. Raises OpsError."""
     wanted = int(port or os.environ.get("PORT") or 0)
     for file in sorted(places.CACHE.glob("run-*/service.json"), key=os.path.getmtime, reverse=True):
-        try:
+        with suppress(OSError, ValueError, KeyError, TypeError):  # it ended just now, or is another version's
             found = json.loads(file.read_text(encoding="utf-8"))
             its_port = urlsplit(found["url"]).port or 80
             if wanted in (0, its_port):
                 socket.create_connection(("127.0.0.1", its_port), 2).close()  # a killed run has left its note
                 return its_port, found["aws_endpoint"], found["sandbox_url"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # the run ended just now, or is another version's
     raise OpsError(
         f"no local run found{f' on port {wanted}' if wanted else ''}: start it with `make run` in another terminal, "
         "then repeat this; or name a deployment, as in: make acceptance ENVIRONMENT=test HOLDS=order-1,order-2"
@@ -145,12 +138,12 @@ def _local_run(port: int | None) -> tuple[int, str, str]:
 
 def _allowed(options: Arguments) -> Allowed:
     lines = [*(options.holds or "").split(","), *_text(options.holds_file).splitlines()]
-    given = [order for order in lines if order]
+    given = tuple(order for order in lines if order)
     if twice := [order for order in given if given.count(order) > 1]:
         raise NotAllowed(f"the hold {twice[0]} is given twice")
     tokens = [_text(file).strip() or None for file in (options.token_file, options.expired_token_file)]
     profiles = (options.expired_profile, options.denied_profile, options.merchant_profile)
-    return Allowed(tuple(given), options.allow_second_void, *profiles, *tokens)
+    return Allowed(given, options.allow_second_void, *profiles, *tokens)
 
 
 def _text(file: str | None) -> str:
@@ -166,19 +159,19 @@ def _accept(options: Arguments, wanted: list[str]) -> int:
             return _clean(site)
         # Is this the stack that this version deploys, and does it answer?
         _ = site.functions, site.resource(API)  # each is read; a stack of another version lacks one
-        ready(site)
+        run.ready(site)
         changed = site.state.begin(f"{site.stack['StackId']} {site.stack.get('LastUpdatedTime', '')}")
         if changed and not site.local:
             _say("The stack has changed since the last run: what that run found is left out.")
-        work = due(site, wanted, options.again)
-        if work and not _agreed(site, work, options):
+        work = run.due(site, wanted, options.again)
+        if work and not _agreed(site, work, options.yes):
             return 2
         return _run(site, work, wanted, options)
 
 
-def _agreed(site: Site, work: Work, options: Arguments) -> bool:
+def _agreed(site: Site, work: run.Work, yes: bool) -> bool:
     _say("\n".join(plan(site, work)))
-    if options.yes or site.local:
+    if yes or site.local:
         return True
     if not sys.stdin.isatty():
         raise NotAllowed("nobody can be asked here: say --yes if all of this may be done")
@@ -186,7 +179,7 @@ def _agreed(site: Site, work: Work, options: Arguments) -> bool:
     return sys.stdin.readline().strip().lower().startswith("y")
 
 
-def plan(site: Site, work: Work) -> Iterator[str]:
+def plan(site: Site, work: run.Work) -> Iterator[str]:
     """What will be done, in words."""
     rows, minutes, given = sum(len(rows) for _, rows in work), sum(probe.minutes for probe, _ in work), site.allowed
     yield f"{site.place.stack}, account {masked_account(site.account)}, {site.place.region}: {rows} rows."
@@ -201,7 +194,7 @@ def plan(site: Site, work: Work) -> Iterator[str]:
     yield f"Holds that may be voided: {holds}. Whatever else is made is taken back."
 
 
-def _run(site: Site, work: Work, wanted: list[str], options: Arguments) -> int:
+def _run(site: Site, work: run.Work, wanted: list[str], options: Arguments) -> int:
     code, last_word, console = 0, "", progress_console()
     console.quiet = options.json
 
@@ -213,14 +206,14 @@ def _run(site: Site, work: Work, wanted: list[str], options: Arguments) -> int:
             _say(f"An earlier run was stopped hard: {number} of its changes are taken back first.")
         with console.status("") as status:
             site.say = lambda text: status.update(clean(text))
-            run(site, work, found)
+            run.run(site, work, found)
     except KeyboardInterrupt:
         code, last_word = INTERRUPTED, "Interrupted: the same command goes on where it was."
-    except Stopped as stopped:
+    except run.Stopped as stopped:
         code, last_word = 1, f"error: {stopped}"
-    document = report.document(site, wanted)
-    files = report.write(site.state.path.parent, document)
-    print(report.json_of(document)) if options.json else _show(document)
+    document = run.document(site, wanted)
+    files = run.write(site.state.path.parent, document)
+    print(run.json_of(document)) if options.json else _show(document)
     left = [f"  - {one_line(one)}" for one in site.left_behind]
     if left:
         left.insert(0, "Left behind, because it could not be taken back; run the same command with --clean:")
@@ -228,19 +221,18 @@ def _run(site: Site, work: Work, wanted: list[str], options: Arguments) -> int:
     return code or (1 if left else _code(document, options.strict))
 
 
-def _code(found: report.Document, strict: bool) -> int:
+def _code(found: run.Document, strict: bool) -> int:
     counts = found["counts"]
     return CONTRADICTED if counts["contradicted"] else NOT_ALL_SEEN if strict and counts["not seen"] else 0
 
 
-def _show(found: report.Document) -> None:
+def _show(found: run.Document) -> None:
     screen = Screen()
     for verdict, advice in ((Verdict.NOT_SEEN, "why"), (Verdict.CONTRADICTED, "do")):
-        rows = [row for row in found["rows"] if row["verdict"] == verdict]
-        if rows:
+        if rows := [(row["id"], run.advice(row)) for row in found["rows"] if row["verdict"] == verdict]:
             screen.heading(verdict.value, above=True)
-            screen.table(("row", advice), [(row["id"], report.advice(row)) for row in rows])
-    screen.heading(report.counted(found), above=True)
+            screen.table(("row", advice), rows)
+    screen.heading(run.counted(found), above=True)
 
 
 def _clean(site: Site) -> int:

@@ -1,25 +1,37 @@
-"""Runs probes and keeps what they find. Whatever goes wrong ends as a row with a reason, never as a traceback.
+"""Runs probes, keeps what they find, and reports it: for people in Markdown, for scripts in JSON. Whatever goes wrong
+ends as a row with a reason, never as a traceback.
 
-Promises that a run which is stopped has kept all that it found, and that nothing is asked with credentials that AWS no
-longer takes, or of an API that is gone: what our own caller meets must not look like a finding.
+Promises that a run which is stopped has kept all that it found, that nothing is asked with credentials that AWS no
+longer takes, or of an API that is gone (what our own caller meets must not look like a finding), and that nothing is
+written down that the redactor has not seen.
 """
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+import boto3
+import botocore
 import urllib3
 from botocore import exceptions as aws
-from botocore.exceptions import ClientError
 
-from acceptance.rows import FACTS, Finding, Probe, Verdict, not_seen, read
+from acceptance.rows import FACTS, Finding, Probe, Row, Verdict, masked_account, not_seen, read
 from acceptance.site import Site
 from acceptance.wire import NoAnswer
 from ops.errors import told
+from ops.files import whole_file
 from ops.places import OpsError
 
 ROWS, PROBES = read()
-CODES = FACTS["codes"]
 AGAIN = "then run the same command again"
-
+NOT_ASKED = "not examined in this run"
+LOCAL = "the local run, in which ministack plays AWS and the sandbox plays the provider: no word about either of them"
+DEPLOYED = "AWS and the provider's project, as they answered"
 _LOGGED_OUT = (
     aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError, aws.TokenRetrievalError,
     aws.NoAuthTokenError, aws.SSOError, aws.LoginError,
@@ -27,6 +39,7 @@ _LOGGED_OUT = (
 _NETWORK = (aws.ConnectionError, aws.HTTPClientError, urllib3.exceptions.HTTPError, OSError)
 
 type Work = Sequence[tuple[Probe, list[str]]]
+type Document = dict[str, Any]
 
 
 class Stopped(OpsError):
@@ -97,13 +110,106 @@ def ready(site: Site) -> None:
 
 def reason(error: Exception) -> str:
     """An error as one line for a row. Raises Stopped where nothing more can be seen."""
-    code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
+    code = error.response.get("Error", {}).get("Code") if isinstance(error, aws.ClientError) else None
     if isinstance(error, Stopped):
         raise error
-    if code in CODES["expired"]:
+    if code in FACTS["codes"]["expired"]:
         raise Stopped(f"{told(error)}: log in again, {AGAIN}") from None
     if isinstance(error, _LOGGED_OUT):
         raise Stopped(f"there are no AWS credentials (any more): log in, {AGAIN}") from None
-    if code in CODES["denied"]:
+    if code in FACTS["codes"]["denied"]:
         return f"a right is missing: {told(error)}"
     return f"the network gave no answer: {type(error).__name__}" if isinstance(error, _NETWORK) else told(error)
+
+
+# ---- the report ----
+
+
+def of_row(row: Row) -> Document:
+    return {name: value for name, value in asdict(row).items() if name not in ("smoke", "requests")}
+
+
+def document(site: Site, wanted: list[str]) -> Document:
+    unseen: Document = {"verdict": Verdict.NOT_SEEN, "why": NOT_ASKED, "evidence": {}, "at": None}
+    rows = [of_row(row) | site.state.findings.get(row.id, unseen) for row in ROWS if row.id in wanted]
+    return {
+        "what": "acceptance of the void service",
+        "about": LOCAL if site.local else DEPLOYED,
+        "at": site.timestamp(),
+        "environment": site.environment.name,
+        "stack": site.place.stack,
+        "region": site.place.region,
+        "account": masked_account(site.account),
+        "versions": _versions(site),
+        "counts": {verdict.value: sum(row["verdict"] == verdict for row in rows) for verdict in Verdict},
+        "rows": rows,
+        "left_behind": [site.redact.text(one) for one in site.left_behind],
+    }
+
+
+def _versions(site: Site) -> dict[str, str | None]:
+    """What was accepted, and by what; the project's commit is None outside of git."""
+    updated, commit = site.stack.get("LastUpdatedTime") or site.stack.get("CreationTime"), None
+    with suppress(OSError):
+        describe = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+        commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603 fixed
+    versions = {"python": sys.version.split()[0], "boto3": boto3.__version__, "botocore": botocore.__version__}
+    return {"project": commit or None, "stack_updated": str(updated) if updated else None} | versions
+
+
+def write(folder: Path, report: Document) -> list[str]:
+    """Both files, each as a whole; their names."""
+    texts = {str(folder / "report.md"): "\n".join(lines(report)), str(folder / "report.json"): json_of(report)}
+    for name, text in texts.items():
+        with whole_file(name) as file:
+            file.write(text + "\n")
+    return list(texts)
+
+
+def json_of(report: Document) -> str:
+    return json.dumps(report, ensure_ascii=False, indent=2, default=str)
+
+
+def advice(row: Document) -> str:
+    """Why nothing was seen, or what to do."""
+    setting = f" Setting: {row['setting']}" if row["setting"] else ""
+    return str(row["why"]) if row["verdict"] == Verdict.NOT_SEEN else f"{row['if_contradicted']}{setting}"
+
+
+def counted(report: Document) -> str:
+    return ", ".join(f"{number} {name}" for name, number in report["counts"].items())
+
+
+def lines(report: Document) -> Iterator[str]:
+    """The report for people: what is contradicted first, because somebody must act on it."""
+    found, contradicted = report["versions"], [row for row in report["rows"] if row["verdict"] == Verdict.CONTRADICTED]
+    yield f"# Acceptance of {report['stack']}\n\nThis is about {report['about']}.\n\n- **{counted(report)}**"
+    yield f"- {report['at']}, account `{report['account']}`, region {report['region']}"
+    yield f"- stack last changed {found['stack_updated']}; project {found['project']}"
+    yield f"- Python {found['python']}, boto3 {found['boto3']}, botocore {found['botocore']}"
+    if contradicted:
+        yield "\n## Contradicted: somebody must act\n"
+    for row in contradicted:
+        yield f"### `{row['id']}`: {_text(row['question'])}\n\n- assumed: {_text(row['assumed'])}"
+        yield f"- depends on it: {', '.join(f'`{file}`' for file in row['depends'])} ({_text(row['rule'])})"
+        setting = f"- setting: `{row['setting']}`\n" if row["setting"] else ""
+        yield f"- do: {_text(row['if_contradicted'])}\n{setting}"
+    if report["left_behind"]:
+        yield "\n## Left behind: run the same command with --clean\n"
+        yield from (f"- {_text(one)}" for one in report["left_behind"])
+    yield "\n## All rows\n\n| row | question | assumed | verdict |\n|---|---|---|---|"
+    for row in report["rows"]:
+        verdict = f"**{row['verdict']}**" if row in contradicted else row["verdict"]
+        question, assumed = (_text(row[name]).replace("|", "\\|") for name in ("question", "assumed"))
+        yield f"| `{row['id']}` | {question} | {assumed} | {verdict} |"
+    yield "\n## Evidence"
+    for row in report["rows"]:
+        yield f"\n### {row['id']}: {row['verdict']}\n" + (f"\n{_text(row['why'])}\n" if row["why"] else "")
+        yield f"Observed by: {_text(row['observed_by'])}" + (f" At {row['at']}." if row["at"] else "")
+        if row["evidence"]:
+            shown = json.dumps(row["evidence"], ensure_ascii=False, indent=1, default=str).replace("`", "'")
+            yield f"\n```json\n{shown}\n```"
+
+
+def _text(text: str) -> str:
+    return text.replace("*", "\\*").replace("<", "&lt;")

@@ -8,7 +8,7 @@ import functools
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,8 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
 from acceptance import wire
-from acceptance.kept import Redactor, State
-from acceptance.line import Line
-from acceptance.rows import FACTS
-from acceptance.wire import Reply, Signer
+from acceptance.rows import FACTS, Redactor, State
+from acceptance.wire import Line, Reply, Signer
 from infra.environment import Environment
 from ops import systems
 from ops.places import OpsError, Place
@@ -82,16 +80,25 @@ class Site:
 
     # ---- AWS ---------------------------------------------------------------------------------------------------------
 
+    def ask(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One call, or all its pages as one answer; a waiter waits."""
+        client = self.client(service)
+        if operation in client.waiter_names:
+            return dict(client.get_waiter(operation).wait(**parameters) or {})
+        if client.can_paginate(operation):
+            return dict(client.get_paginator(operation).paginate(**parameters).build_full_result())
+        return dict(getattr(client, operation)(**parameters))
+
     @functools.cached_property
     def account(self) -> str:
-        return str(self.client("sts").get_caller_identity()["Account"])
+        return str(self.ask("sts", "get_caller_identity")["Account"])
 
     @functools.cached_property
     def stack(self) -> dict[str, Any]:
         """The stack's own description. Raises OpsError."""
         name, whose = self.place.stack, self.environment.name
         try:
-            return dict(self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0])
+            return dict(self.ask("cloudformation", "describe_stacks", StackName=name)["Stacks"][0])
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ValidationError":
                 raise
@@ -109,8 +116,8 @@ class Site:
 
     @functools.cached_property
     def resources(self) -> list[dict[str, Any]]:
-        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.place.stack)
-        return [resource for page in pages for resource in page["StackResourceSummaries"]]
+        found = self.ask("cloudformation", "list_stack_resources", StackName=self.place.stack)
+        return list(found["StackResourceSummaries"])
 
     def resource(self, kind: str, logical: str = "") -> str:
         """The physical name of a resource; `logical` begins its name in the template. Raises OpsError."""
@@ -131,7 +138,7 @@ class Site:
         found = {}
         for one in self.resources:
             if one["ResourceType"] == "AWS::Lambda::Function":
-                deployed = self.client("lambda").get_function_configuration(FunctionName=one["PhysicalResourceId"])
+                deployed = self.ask("lambda", "get_function_configuration", FunctionName=one["PhysicalResourceId"])
                 found[deployed["Handler"].partition(".")[0]] = deployed
         if missing := [stem for stem in HANDLERS if stem not in found]:
             raise self._other_version(f"function {missing[0]}")
@@ -143,7 +150,7 @@ class Site:
     @functools.cached_property
     def table(self) -> dict[str, Any]:
         name = self.resource("AWS::DynamoDB::Table")
-        return dict(self.client("dynamodb").describe_table(TableName=name)["Table"]) | {"TableName": name}
+        return dict(self.ask("dynamodb", "describe_table", TableName=name)["Table"]) | {"TableName": name}
 
     # ---- the API -----------------------------------------------------------------------------------------------------
 
@@ -196,8 +203,7 @@ class Site:
     def line(self) -> Line:
         """The provider itself, with this deployment's credentials. Raises OpsError if they are not a test project's."""
         self.refuse_a_live_project()
-        provider = settings.provider(self.variables())
-        return Line(provider, self.credentials)
+        return Line(settings.provider(self.variables()), self.credentials)
 
     def refuse_a_live_project(self) -> None:
         """Test and live differ by the project only, so nothing else can tell them apart. Raises OpsError."""
@@ -251,7 +257,7 @@ class Site:
         return [int(entry["status"]) for entry in self.access_log(f'{{ $.route = "{WEBHOOK_ROUTE}" }}', since)]
 
     def access_log(self, pattern: str, since: datetime) -> list[dict[str, Any]]:
-        stage = self.client("apigateway").get_stage(restApiId=self.resource(API), stageName=self.base.strip("/"))
+        stage = self.ask("apigateway", "get_stage", restApiId=self.resource(API), stageName=self.base.strip("/"))
         group = stage["accessLogSettings"]["destinationArn"].partition(":log-group:")[2].removesuffix(":*")
         return [json.loads(message) for message in self.log_messages(group, pattern, since)]
 
@@ -259,11 +265,10 @@ class Site:
         function = self.functions[stem]
         return str(function.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function['FunctionName']}")
 
-    def log_messages(self, group: str, pattern: str, since: datetime) -> Iterable[str]:
+    def log_messages(self, group: str, pattern: str, since: datetime) -> list[str]:
         what = {"logGroupName": group, "filterPattern": pattern, "startTime": int(since.timestamp() * 1000)}
-        pages = self.client("logs").get_paginator("filter_log_events")
-        found = pages.paginate(**what, PaginationConfig={"MaxItems": MOST_LINES})
-        return [event["message"] for page in found for event in page["events"]]
+        found = self.ask("logs", "filter_log_events", **what, PaginationConfig={"MaxItems": MOST_LINES})
+        return [event["message"] for event in found.get("events", [])]
 
     def control(self, method: str, path: str, document: object = None) -> Any:
         body = b"" if document is None else wire.compact(document)

@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import reduce
 from string import Template
-from types import FrameType
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from acceptance.kept import Made
-from acceptance.rows import FACTS
+from acceptance.rows import FACTS, Made
 from acceptance.site import Site
 from ops import places
 from ops.places import OpsError
@@ -27,12 +25,10 @@ _GONE = FACTS["codes"]["gone"]
 
 
 def play(site: Site, name: str, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Make these calls in turn; what is known at their end. A call of a waiter waits."""
+    """Make these calls in turn; what is known at their end."""
     filled = {"mark": MARK, "temporary": site.temporary, "region": site.place.region, **(known or {})}
     for service, operation, parameters, *kept in FACTS["calls"][name]:
-        client, asked = site.client(service), fill(parameters, filled)
-        waits = operation in client.waiter_names
-        answer = (client.get_waiter(operation).wait if waits else getattr(client, operation))(**asked)
+        answer = site.ask(service, operation, **fill(parameters, filled))
         filled |= {one: reduce(_inside, path.split("."), answer) for names in kept for one, path in names.items()}
     return filled
 
@@ -102,13 +98,12 @@ def clean(site: Site) -> list[str]:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Ctrl-C waits until what is begun is taken back; then it counts."""
-    came: list[int] = []
-
-    def later(number: int, _: FrameType | None) -> None:
-        came.append(number)
-
-    mine = threading.current_thread() is threading.main_thread()
-    before = {one: signal.signal(one, later) for one in (signal.SIGINT, signal.SIGTERM) if mine}
+    came, mine = list[int](), threading.current_thread() is threading.main_thread()
+    before = {
+        one: signal.signal(one, lambda number, _: came.append(number))
+        for one in (signal.SIGINT, signal.SIGTERM)
+        if mine
+    }
     try:
         yield
     finally:
@@ -133,17 +128,18 @@ def if_there() -> Iterator[None]:
 
 def _release(site: Site, what: Made) -> None:
     """The alias as it was, then the description, then the version that nothing points to any more."""
+    name = what["function"]
     play(site, "share", what | {"weights": {}})
-    if site.client("lambda").get_function_configuration(FunctionName=what["function"]).get("Description") == MARK:
+    if site.ask("lambda", "get_function_configuration", FunctionName=name).get("Description") == MARK:
         play(site, "describe", what)
-    for number in _marked_versions(site, what["function"]):
+    for number in _marked_versions(site, name):
         with if_there():
-            site.client("lambda").delete_function(FunctionName=what["function"], Qualifier=number)
+            site.ask("lambda", "delete_function", FunctionName=name, Qualifier=number)
 
 
 def _marked_versions(site: Site, name: str) -> list[str]:
-    pages = site.client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=name)
-    marked = [one["Version"] for page in pages for one in page["Versions"] if one.get("Description") == MARK]
+    versions = site.ask("lambda", "list_versions_by_function", FunctionName=name)["Versions"]
+    marked = [one["Version"] for one in versions if one.get("Description") == MARK]
     return [version for version in marked if version != "$LATEST"]
 
 
@@ -152,26 +148,22 @@ def _secret(site: Site, what: Made) -> None:
     for stage, target in (("AWSCURRENT", what["current"]), ("AWSPREVIOUS", what["previous"]), (MARK, "")):
         where = stages(site, what["secret"])  # the first move moves the second stage as well
         if where.get(stage, "") != target:
-            moves = {"RemoveFromVersionId": where.get(stage), "MoveToVersionId": target}
-            known = {name: version for name, version in moves.items() if version}
-            secrets = site.client("secretsmanager")
-            secrets.update_secret_version_stage(SecretId=what["secret"], VersionStage=stage, **known)
+            play(site, "stage", what | {"stage": stage, "from": where.get(stage), "to": target or None})
 
 
 def stages(site: Site, secret: str) -> dict[str, str]:
-    versions = site.client("secretsmanager").list_secret_version_ids(SecretId=secret, MaxResults=100)["Versions"]
+    versions = site.ask("secretsmanager", "list_secret_version_ids", SecretId=secret)["Versions"]
     return {stage: version["VersionId"] for version in versions for stage in version.get("VersionStages", [])}
 
 
 def _api(site: Site, what: Made) -> None:
     for api_id in _apis(site, what["api"]):
         with if_there():
-            site.client("apigateway").delete_rest_api(restApiId=api_id)
+            site.ask("apigateway", "delete_rest_api", restApiId=api_id)
 
 
 def _apis(site: Site, name: str) -> list[str]:
-    pages = site.client("apigateway").get_paginator("get_rest_apis").paginate()
-    return [one["id"] for page in pages for one in page["items"] if one["name"] == name]
+    return [one["id"] for one in site.ask("apigateway", "get_rest_apis")["items"] if one["name"] == name]
 
 
 UNDO: Mapping[str, Callable[[Site, Made], None]] = {"release": _release, "secret": _secret, "api": _api}
@@ -198,7 +190,7 @@ def _roles(site: Site) -> Iterator[str]:
 
 
 def _has_policy(site: Site, role: str) -> bool:
-    return MARK in site.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
+    return MARK in site.ask("iam", "list_role_policies", RoleName=role)["PolicyNames"]
 
 
 def _left(name: str) -> Callable[[Site], Any]:

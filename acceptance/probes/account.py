@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
+from acceptance.undo import play
 from acceptance.wire import NoAnswer
 from infra import environments
 from infra.environment import Environment
@@ -94,7 +95,7 @@ def rights(site: Site) -> Iterator[Finding]:
         asked += [(never, table, "too_many"), (NEVER["secret"], secret, "too_many")]
         for actions, resource, kind in asked:
             request = {"PolicySourceArn": function["Role"], "ActionNames": actions, "ResourceArns": [resource]}
-            for one in site.client("iam").simulate_principal_policy(**request)["EvaluationResults"]:
+            for one in site.ask("iam", "simulate_principal_policy", **request)["EvaluationResults"]:
                 if (one["EvalDecision"] == "allowed") == (kind == "too_many"):
                     wrong[kind].append(f"{stem} {one['EvalActionName']}")
     yield judged("aws-iam", not any(wrong.values()), wrong)
@@ -122,36 +123,30 @@ def quotas(site: Site) -> Iterator[Finding]:
         "api_requests_a_second": voids + webhooks,
         "table_write_units_a_second": max(voids, webhooks) * 7,
     }
-    account = site.client("lambda").get_account_settings()["AccountLimit"]
-    gateway = site.client("apigateway").get_account()
-    units = _quota(site, "dynamodb", "Table-level write throughput limit")
-    figures = (account["ConcurrentExecutions"], gateway["throttleSettings"]["rateLimit"], units)
-    has = dict(zip(wanted, figures, strict=True))
+    account = site.ask("lambda", "get_account_settings")["AccountLimit"]
+    gateway, listed = site.ask("apigateway", "get_account"), list[dict[str, Any]]()
+    with suppress(ClientError):  # not everybody may read them
+        listed = site.ask("service-quotas", "list_service_quotas", ServiceCode="dynamodb")["Quotas"]
+    units = next((one["Value"] for one in listed if one["QuotaName"] == "Table-level write throughput limit"), None)
+    has = dict(
+        zip(wanted, (account["ConcurrentExecutions"], gateway["throttleSettings"]["rateLimit"], units), strict=True)
+    )
     short = [name for name, figure in has.items() if figure is not None and figure < wanted[name]]
     yield judged("aws-quotas", not short, {"short": short, "needed": wanted, "account": has})
     role = bool(gateway.get("cloudwatchRoleArn"))
     yield judged("aws-log-role", role, {"role_is_set": role})
 
 
-def _quota(site: Site, service: str, name: str) -> float | None:
-    """A quota of the account by its name; None if it is not listed or may not be read."""
-    with suppress(ClientError):
-        pages: Any = site.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode=service)
-        return next((one["Value"] for page in pages for one in page["Quotas"] if one["QuotaName"] == name), None)
-    return None
-
-
 def reader(site: Site) -> Iterator[Finding]:
     topic = site.resource("AWS::SNS::Topic", "Monitoring")
-    pages = site.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-    found = [one for page in pages for one in page["Subscriptions"]]
+    found = site.ask("sns", "list_subscriptions_by_topic", TopicArn=topic)["Subscriptions"]
     confirmed = [one["Protocol"] for one in found if one["SubscriptionArn"].startswith("arn:")]
     yield judged("aws-alarm-reader", confirmed, {"confirmed": confirmed, "waiting": len(found) - len(confirmed)})
 
 
 def stream(site: Site) -> Iterator[Finding]:
     """A pipe keeps the stream that it was made with; a table that was restored has another one."""
-    pipe = site.client("pipes").describe_pipe(Name=site.resource("AWS::Pipes::Pipe", "Events"))
+    pipe = site.ask("pipes", "describe_pipe", Name=site.resource("AWS::Pipes::Pipe", "Events"))
     shown = {"same_stream": pipe["Source"] == site.table.get("LatestStreamArn"), "pipe": pipe["CurrentState"]}
     yield judged("aws-pipe-stream", shown["same_stream"] and pipe["CurrentState"] == "RUNNING", shown)
 
@@ -199,7 +194,7 @@ def spread(values: Sequence[float]) -> dict[str, float | int]:
 
 def write_units(site: Site) -> Iterator[Finding]:
     """What table and indexes consumed in the minute of the first hold's void and the one after it."""
-    row, noted = "aws-write-units", site.state.noted(site.hold(0))
+    row, noted = "aws-write-units", site.state.note(site.hold(0))
     if noted.get("sent") != "service" or "answer" not in noted:
         raise OpsError("the first hold was not voided by the service yet")
     begin = datetime.fromisoformat(noted["sent_at"]).replace(second=0, microsecond=0)
@@ -216,9 +211,6 @@ def write_units(site: Site) -> Iterator[Finding]:
 
 def _consumed(site: Site, index: str, begin: datetime) -> float:
     named = {"TableName": site.table["TableName"]} | ({"GlobalSecondaryIndexName": index} if index else {})
-    points = site.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/DynamoDB", MetricName="ConsumedWriteCapacityUnits", Period=60, Statistics=["Sum"],
-        Dimensions=[{"Name": name, "Value": value} for name, value in named.items()],
-        StartTime=begin, EndTime=begin + timedelta(minutes=2),
-    )["Datapoints"]  # fmt: skip
-    return float(sum(point["Sum"] for point in points))
+    dimensions = [{"Name": name, "Value": value} for name, value in named.items()]
+    asked = {"dimensions": dimensions, "begin": begin, "end": begin + timedelta(minutes=2)}
+    return float(sum(point["Sum"] for point in play(site, "consumed", asked)["points"]))

@@ -9,7 +9,7 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -24,9 +24,8 @@ from acceptance.undo import MARK, making, play, stages
 from acceptance.wire import NoAnswer, Reply
 from ops.places import OpsError
 
-HEADING = "Void corrected"
-"""Of the runbook. It takes no release back, and nothing else follows from it."""
-CLOCKS_DIFFER = timedelta(seconds=10)
+HEADING, CLOCKS_DIFFER = "Void corrected", timedelta(seconds=10)
+"""The alarm's heading in the runbook: it takes no release back, and nothing else follows from it."""
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 ALIAS, SHARE, READS, STREAMS = "live", 0.1, 100, 50
 LETTERS = 'a"b\\é'
@@ -34,80 +33,79 @@ ATTEMPTS, AT_ONCE = 3, 50
 
 
 def alarm(site: Site) -> Iterator[Finding]:
-    cloudwatch, name = site.client("cloudwatch"), f"{site.place.stack} {HEADING}"
-    alarms = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    name, since = f"{site.place.stack} {HEADING}", site.now() - CLOCKS_DIFFER
+    alarms = site.ask("cloudwatch", "describe_alarms", AlarmNames=[name])["MetricAlarms"]
     if not alarms:
         raise OpsError(f"there is no alarm {name}: is the stack another version?")
-    asked = {"AlarmName": name, "HistoryItemType": "Action", "StartDate": site.now() - CLOCKS_DIFFER, "MaxRecords": 10}
 
-    def actions() -> list[dict[str, Any]]:
-        return list(cloudwatch.describe_alarm_history(**asked)["AlarmHistoryItems"])
+    def actions() -> list[dict[str, str]]:
+        asked = {"AlarmName": name, "HistoryItemType": "Action", "StartDate": since}
+        return list(site.ask("cloudwatch", "describe_alarm_history", **asked)["AlarmHistoryItems"])
 
     with making(site, "alarm", alarm=name, state=alarms[0]["StateValue"]):
         play(site, "ring", {"alarm": name})
         history, _ = site.until("the alarm's history", actions, bool, site.patience.history)
     if not history:
         raise OpsError("its history names no action yet")
-    summary = str(history[0].get("HistorySummary", ""))
-    try:
+    summary, data = history[0].get("HistorySummary", ""), dict[str, Any]()
+    with suppress(ValueError):
         data = json.loads(history[0].get("HistoryData", "{}"))
-    except ValueError:
-        data = {}
     done = data.get("actionState") == "Succeeded" or summary.startswith("Successfully executed")
     yield judged("aws-alarm-delivers", done, {"summary": summary, "error": str(data.get("error") or "")})
 
 
 def rotation(site: Site) -> Iterator[Finding]:
     """Put the same value once more, and move both stages back; `previous` is labelled, so that it cannot be deleted."""
-    secrets, secret = site.client("secretsmanager"), site.variables()["SECRET_ID"]
+    secret = site.variables()["SECRET_ID"]
     before = stages(site, secret)
+    current, previous = before[CURRENT], before.get(PREVIOUS, "")
 
-    def value(stage: str = CURRENT) -> str:
-        return str(secrets.get_secret_value(SecretId=secret, VersionStage=stage)["SecretString"])
+    def value(stage: str) -> str:
+        return str(site.ask("secretsmanager", "get_secret_value", SecretId=secret, VersionStage=stage)["SecretString"])
 
-    same = value()
-    site.redact.learn(same)
-    with making(site, "secret", secret=secret, current=before[CURRENT], previous=before.get(PREVIOUS, "")):
-        if PREVIOUS in before:
-            secrets.update_secret_version_stage(SecretId=secret, VersionStage=MARK, MoveToVersionId=before[PREVIOUS])
-        fresh = secrets.put_secret_value(SecretId=secret, SecretString=same)["VersionId"]
+    same = value(CURRENT)
+    with making(site, "secret", secret=secret, current=current, previous=previous):
+        if previous:
+            play(site, "stage", {"secret": secret, "stage": MARK, "from": None, "to": previous})
+        fresh = site.ask("secretsmanager", "put_secret_value", SecretId=secret, SecretString=same)["VersionId"]
         during = stages(site, secret)
         shown = {
             "new_value_is_current": during.get(CURRENT) == fresh,
-            "old_value_is_previous": during.get(PREVIOUS) == before[CURRENT],
+            "old_value_is_previous": during.get(PREVIOUS) == current,
             "both_can_be_read": [value(CURRENT), value(PREVIOUS)] == [same, same],
-            "service_answers": site.read(site.nobody()).status == 404,
+            "service_answers": not _failed(site, 1),
         }
     shown["both_are_back"] = stages(site, secret) == before
     yield judged("aws-rotation", all(shown.values()), shown)
 
 
 def release(site: Site) -> Iterator[Finding]:
-    name, lambda_ = site.functions["read_voids"]["FunctionName"], site.client("lambda")
-    alias = lambda_.get_alias(FunctionName=name, Name=ALIAS)
-    if _weights(alias):
+    name, old = site.functions["read_voids"]["FunctionName"], _alias(site)
+    if old[1]:
         raise OpsError("a release of read_voids is under way: wait for its end")
-    described = lambda_.get_function_configuration(FunctionName=name).get("Description", "")
-    what = {"function": name, "alias": ALIAS, "version": alias["FunctionVersion"]}
+    described = site.ask("lambda", "get_function_configuration", FunctionName=name).get("Description", "")
+    what = {"function": name, "alias": ALIAS, "version": old[0]}
     with making(site, "release", **what, description=described):
         play(site, "describe", what | {"description": MARK})
         after = str(play(site, "publish", what)["after"])
         play(site, "share", what | {"weights": {after: SHARE}})
-        failed, group = _reads(site, READS), site.log_group("read_voids")
+        failed, group = _failed(site, READS), site.log_group("read_voids")
         served, _ = site.until("its log", lambda: _served(site, group, after), bool, site.patience.release)
         shown = {"reads": READS, "failed": failed, "new_version_served": served}
         yield judged("aws-release", served and not failed, shown)
         play(site, "share", what | {"weights": {}})
-        failed, now = _reads(site, READS // 4), lambda_.get_alias(FunctionName=name, Name=ALIAS)
-        back = now["FunctionVersion"] == what["version"] and not _weights(now)
+        failed, back = _failed(site, READS // 4), _alias(site) == old
         yield judged("aws-way-back", back and not failed, {"alias_is_back": back, "failed": failed})
 
 
-def _weights(alias: dict[str, Any]) -> object:
-    return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
+def _alias(site: Site) -> tuple[str, Mapping[str, float]]:
+    """The version that it points to, and the shares of others."""
+    name = site.functions["read_voids"]["FunctionName"]
+    alias = site.ask("lambda", "get_alias", FunctionName=name, Name=ALIAS)
+    return alias["FunctionVersion"], (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
 
 
-def _reads(site: Site, count: int) -> int:
+def _failed(site: Site, count: int) -> int:
     """Reads of an order that nobody has; how many were not answered 404."""
     return sum(site.read(site.nobody()).status != 404 for _ in range(count))
 
@@ -115,8 +113,8 @@ def _reads(site: Site, count: int) -> int:
 def _served(site: Site, group: str, version: str) -> bool:
     """A log stream of a function begins with the date, and the version in brackets."""
     since = (site.now() - timedelta(minutes=15)).timestamp() * 1000
-    newest = {"logGroupName": group, "orderBy": "LastEventTime", "descending": True, "limit": STREAMS}
-    streams = site.client("logs").describe_log_streams(**newest)["logStreams"]
+    newest = {"orderBy": "LastEventTime", "descending": True, "PaginationConfig": {"MaxItems": STREAMS}}
+    streams = site.ask("logs", "describe_log_streams", logGroupName=group, **newest)["logStreams"]
     return any(f"[{version}]" in one["logStreamName"] and one.get("creationTime", since) >= since for one in streams)
 
 
@@ -141,7 +139,7 @@ def letters(site: Site) -> Iterator[Finding]:
         _refused_void(site, order, "first")
         found, seconds = site.until("the event", lambda: _received(site, url, order), bool, site.patience.event)
     shown: dict[str, object] = {"seconds": round(seconds, 1)}
-    shown |= {"order_id": found[0]["order_id"]} if found else {"undelivered": _undelivered(site)}
+    shown |= {"order_id": found[0]["order_id"]} if found else _undelivered(site)
     yield judged("aws-pipe-letters", found, shown)
 
 
@@ -168,8 +166,7 @@ def order_kept(site: Site) -> Iterator[Finding]:
     if came:
         yield judged(row, list(versions) == sorted(versions), shown)
     else:
-        why = f"{len(versions)} of {ATTEMPTS} events came"
-        yield not_seen(row, why, shown | {"undelivered": _undelivered(site)})
+        yield not_seen(row, f"{len(versions)} of {ATTEMPTS} events came", shown | _undelivered(site))
 
 
 def _refused_void(site: Site, order: str, key: str) -> None:
@@ -183,17 +180,16 @@ def _refused_void(site: Site, order: str, key: str) -> None:
 
 def _received(site: Site, url: str, order: str) -> list[dict[str, Any]]:
     """The details of events about this order; each message is taken once."""
-    sqs, found = site.client("sqs"), []
-    for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    asked, found = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}, []
+    for message in site.ask("sqs", "receive_message", **asked).get("Messages", []):
+        site.ask("sqs", "delete_message", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         found.append(json.loads(message["Body"]).get("detail", {}))
     return [one for one in found if order in (one.get("order_id"), unquote(str(one.get("order_id"))))]
 
 
-def _undelivered(site: Site) -> int:
-    url, count = site.resource("AWS::SQS::Queue", "EventsDeadLetters"), "ApproximateNumberOfMessages"
-    found = site.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[count])
-    return int(found["Attributes"][count])
+def _undelivered(site: Site) -> dict[str, int]:
+    url = site.resource("AWS::SQS::Queue", "EventsDeadLetters")
+    return {"undelivered": int(play(site, "undelivered", {"url": url})["undelivered"])}
 
 
 # ---- a function and an API -------------------------------------------------------------------------------------------
@@ -210,25 +206,20 @@ def scratch(site: Site) -> Iterator[tuple[str, Callable[[str], Reply]]]:
     known = {"archive": archive.getvalue(), "role": role, "partition": role.split(":")[1], "account": site.account}
     with making(site, "function", function=name), making(site, "api", api=name):
         api_id = play(site, "scratch", known | {"ours": site.resource(API)})["api"]
-        where = origin(api_id, site.place.region)
+        where = f"https://{api_id}.execute-api.{site.place.region}.amazonaws.com"
 
         def get(query: str) -> Reply:
             target = f"/v1/{query}"
             return wire.send(where, "GET", target, site.signer().headers("GET", where + target, {}, b""))
 
-        def status() -> int | None:
+        def answers() -> bool:
             with suppress(NoAnswer):  # its name is not known everywhere
-                return get("").status
-            return None
+                return get("").status == 200
+            return False
 
-        last, _ = site.until("the new API to answer", status, lambda seen: seen == 200, site.patience.release)
-        if last != 200:
-            raise OpsError(f"the API made for it did not answer 200 in time, but {last}")
+        if not site.until("the new API to answer", answers, bool, site.patience.release)[0]:
+            raise OpsError("the API made for it did not answer 200 in time")
         yield api_id, get
-
-
-def origin(api_id: str, region: str) -> str:
-    return f"https://{api_id}.execute-api.{region}.amazonaws.com"
 
 
 def results(site: Site) -> Iterator[Finding]:
@@ -237,19 +228,16 @@ def results(site: Site) -> Iterator[Finding]:
         number, member = get("?case=number"), get("?case=member")
         header = number.headers.get("x-number")
         shown = {"number": {"status": number.status, "header": header}, "member": {"status": member.status}}
-        good = (number.status, header, member.status) == (200, "7", 502)
-        yield judged("aws-function-result", good, shown)
+        yield judged("aws-function-result", (number.status, header, member.status) == (200, "7", 502), shown)
         play(site, "throttle", {"api": api_id})
         site.wait("for the throttle to work", site.patience.rights)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            yield _throttled(list(pool.map(get, [""] * AT_ONCE)))
-
-
-def _throttled(replies: list[Reply]) -> Finding:
-    row, statuses = "aws-throttle-answer", Counter(str(reply.status) for reply in replies)
+            replies = list(pool.map(get, [""] * AT_ONCE))
+    row, statuses = "aws-throttle-answer", {"statuses": Counter(str(reply.status) for reply in replies)}
     first = next((reply for reply in replies if reply.status == 429), None)
     if first is None:
-        return not_seen(row, "none of fifty requests was throttled", {"statuses": statuses})
+        yield not_seen(row, "none of fifty requests was throttled", statuses)
+        return
     after = first.headers.get("retry-after")
-    shown = first.evidence() | {"retry_after": after, "statuses": statuses}
-    return judged(row, first.problem == "throttled" and after is not None, shown)
+    shown = first.evidence() | {"retry_after": after} | statuses
+    yield judged(row, first.problem == "throttled" and after is not None, shown)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from acceptance import line
+from acceptance import wire
 from acceptance.rows import Finding, judged, not_seen
 from acceptance.site import Site
 from acceptance.undo import making, play
@@ -26,20 +26,20 @@ CYRILLIC_COMMENT = "ї" * 2048
 def held(site: Site, order: str) -> dict[str, Any]:
     """The hold as the provider lists it. Raises OpsError if it cannot be used."""
     reply = asked(site, order)
-    if line.about_credentials(reply):
+    if wire.about_credentials(reply):
         raise OpsError("the provider refuses the credentials")
-    holds = line.succeeded(reply, "auth")
+    holds = wire.succeeded(reply, "auth")
     if not holds:
         known = f"the provider knows no hold of the order {order} (it answered {reply.status})"
         raise OpsError(f"{known}: make one with the test project's credentials")
-    if done := [method for method in ("void", "capture") if line.operations(reply, method)]:
+    if done := [method for method in ("void", "capture") if wire.operations(reply, method)]:
         raise OpsError(f"the hold of the order {order} is over already ({', '.join(done)}): give another one")
     return holds[0]
 
 
 def asked(site: Site, order: str) -> Reply:
     """A query of an order that exists; how often it was answered 404 is remembered."""
-    reply, seen = site.line.query(order), site.state.noted(order)
+    reply, seen = site.line.query(order), site.state.note(order)
     site.state.note(order, queries=seen.get("queries", 0) + 1, lost=seen.get("lost", 0) + (reply.status == 404))
     return reply
 
@@ -47,7 +47,7 @@ def asked(site: Site, order: str) -> Reply:
 def fresh(site: Site, number: int) -> str:
     """One of the given holds, if no earlier run has voided it. Raises OpsError."""
     order = site.hold(number)
-    if site.state.noted(order).get("sent"):
+    if site.state.note(order).get("sent"):
         raise OpsError(f"the order {order} was voided by an earlier run: this is seen on a fresh hold only")
     return order
 
@@ -56,17 +56,17 @@ def look(site: Site) -> Iterator[Finding]:
     order = fresh(site, 0)
     reply = site.line.query(order)
     if reply.status != 200:
-        yield not_seen("provider-query-hold", "the hold was not found", line.evidence(reply))
+        yield not_seen("provider-query-hold", "the hold was not found", wire.evidence(reply))
         return
     lists = isinstance(reply.json, list)
-    shown = {"shape": "list" if lists else type(reply.json).__name__} | line.evidence(reply)
-    yield judged("provider-query-hold", lists and line.operations(reply, "auth"), shown)
-    payments = {str(one.get("payment_id")) for one in line.succeeded(reply, "auth")}
+    shown = {"shape": "list" if lists else type(reply.json).__name__} | wire.evidence(reply)
+    yield judged("provider-query-hold", lists and wire.operations(reply, "auth"), shown)
+    payments = {str(one.get("payment_id")) for one in wire.succeeded(reply, "auth")}
     if payments:
         yield judged("provider-order-once", len(payments) == 1, {"payments": len(payments)})
     void = site.line.query(order, "void")
-    absent = void.json == [] if void.status == 200 else void.status == 404 and not line.about_credentials(void)
-    yield judged("provider-query-no-void", absent, line.evidence(void))
+    absent = void.json == [] if void.status == 200 else void.status == 404 and not wire.about_credentials(void)
+    yield judged("provider-query-no-void", absent, wire.evidence(void))
 
 
 def path(site: Site) -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def path(site: Site) -> Iterator[Finding]:
     if odd is None:
         raise OpsError("it needs a hold whose order id has a blank, a quote or a letter beyond ASCII")
     reply = site.line.query(odd)
-    yield judged("provider-order-path", line.operations(reply), {"order": odd} | line.evidence(reply))
+    yield judged("provider-order-path", wire.operations(reply), {"order": odd} | wire.evidence(reply))
 
 
 def other_currency(site: Site) -> Iterator[Finding]:
@@ -84,16 +84,15 @@ def other_currency(site: Site) -> Iterator[Finding]:
     wrong = "USD" if currency != "USD" else "UAH"
     refused = site.line.void(order, wrong)
     after = site.line.query(order)
-    executed = bool(line.succeeded(refused, "void") or line.succeeded(after, "void"))
-    shown = {"hold": currency, "void": wrong, "answer": line.evidence(refused), "query": line.evidence(after)}
+    executed = bool(wire.succeeded(refused, "void") or wire.succeeded(after, "void"))
+    shown = {"hold": currency, "void": wrong, "answer": wire.evidence(refused), "query": wire.evidence(after)}
     yield judged("provider-wrong-currency", not executed, shown)
     if executed:
         site.state.note(order, sent="currency")
         yield not_seen("provider-refusal-shape", "it was not refused", shown)
         return
-    documented = 400 <= refused.status < 500 and line.is_error_document(refused)
-    failure = line.operations(refused, status="failure")
-    yield judged("provider-refusal-shape", failure or documented, line.evidence(refused))
+    refusal = wire.refuses(refused) or wire.operations(refused, status="failure")
+    yield judged("provider-refusal-shape", refusal, wire.evidence(refused))
 
 
 # ---- the void by the service -----------------------------------------------------------------------------------------
@@ -101,7 +100,7 @@ def other_currency(site: Site) -> Iterator[Finding]:
 
 def voided_by_service(site: Site, order: str, quiet: bool = True) -> dict[str, Any]:
     """Void a given hold once; what was sent and answered. An earlier run's answer is taken from the state file."""
-    noted = site.state.noted(order)
+    noted = site.state.note(order)
     if noted.get("sent") not in (None, "service"):
         raise OpsError(f"the order {order} was voided past the service by an earlier run: give another hold")
     if "answer" in noted:
@@ -128,7 +127,7 @@ def as_text(value: Any) -> Any:
 
 
 def shows_void(reply: Reply) -> bool:
-    return bool(line.succeeded(reply, "void"))
+    return bool(wire.succeeded(reply, "void"))
 
 
 # ---- past the service ------------------------------------------------------------------------------------------------
@@ -138,7 +137,7 @@ def second_void(site: Site) -> Iterator[Finding]:
     order = site.hold(0)
     if not site.allowed.second_void:
         raise OpsError("only with --allow-second-void: the provider might execute it")
-    if site.state.noted(order).get("second") == "sent":
+    if site.state.note(order).get("second") == "sent":
         raise OpsError("an earlier run was stopped while it was sent: give a fresh hold as the first one")
     first = voided_by_service(site, order)
     site.until("the first void to be done", lambda: site.line.query(order), shows_void, site.patience.query)
@@ -146,10 +145,10 @@ def second_void(site: Site) -> Iterator[Finding]:
     second = site.line.void(order, first["currency"])
     after = site.line.query(order)
     site.state.note(order, second="answered")
-    again, listed = line.succeeded(second, "void"), line.succeeded(after, "void")
+    again, listed = wire.succeeded(second, "void"), wire.succeeded(after, "void")
     known = (first["answer"].get("provider") or {}).get("operation_id")
     same = any(one.get("operation_id") == known for one in again)
-    shown = {"answer": line.evidence(second), "voids_listed": len(listed), "same_operation": same}
+    shown = {"answer": wire.evidence(second), "voids_listed": len(listed), "same_operation": same}
     yield judged("provider-second-void", not again and len(listed) <= 1, shown)
 
 
@@ -184,7 +183,7 @@ def denied(site: Site, role: str, *actions: str) -> Iterator[None]:
 def unnamed(site: Site) -> Iterator[Finding]:
     """The third hold is voided at the provider: no server_url, and the longest comment."""
     row, order = "provider-portal-announced", site.hold(2)
-    noted = site.state.noted(order)
+    noted = site.state.note(order)
     if noted.get("sent", "unnamed") != "unnamed":
         raise OpsError(f"the order {order} was voided by an earlier run: give another third hold")
     if "sent" in noted and "status" not in noted:
@@ -193,16 +192,16 @@ def unnamed(site: Site) -> Iterator[Finding]:
         currency = str(held(site, order).get("currency"))
         site.state.note(order, sent="unnamed")
         reply = site.line.void(order, currency, comment=CYRILLIC_COMMENT)
-        accepted = bool(line.operations(reply, "void"))
-        noted = site.state.note(order, status=reply.status, accepted=accepted, shown=line.evidence(reply))
+        accepted = bool(wire.operations(reply, "void"))
+        noted = site.state.note(order, status=reply.status, accepted=accepted, shown=wire.evidence(reply))
     yield judged("provider-comment-limit", noted["accepted"], noted["shown"])
     if not noted["accepted"]:
         yield not_seen(row, "the void itself was refused", noted["shown"])
         return
-    record, seconds = site.until("a record of it", lambda: site.read(order), _is_voided, site.patience.webhook)
+
+    def voided(record: Reply) -> bool:
+        return record.status == 200 and record.document.get("state") == "voided"
+
+    record, seconds = site.until("a record of it", lambda: site.read(order), voided, site.patience.webhook)
     shown = {"status": record.status} | {name: record.document.get(name) for name in ("state", "attempt")}
-    yield judged(row, _is_voided(record), shown | {"seconds": round(seconds, 1)})
-
-
-def _is_voided(reply: Reply) -> bool:
-    return reply.status == 200 and reply.document.get("state") == "voided"
+    yield judged(row, voided(record), shown | {"seconds": round(seconds, 1)})

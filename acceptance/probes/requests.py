@@ -16,11 +16,12 @@ import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, ProfileNotFound
 
-from acceptance import line
+from acceptance import wire
 from acceptance.rows import FACTS, Finding, Row, judged, not_seen
 from acceptance.site import JSON, Site
 from acceptance.wire import PROBLEM, NoAnswer, Reply, Signer
 from ops.places import OpsError
+from payments.provider import ANSWER_SECONDS
 from payments.signatures import Scheme
 
 STRANGER = "127.0.0.2"
@@ -30,8 +31,6 @@ PADDING = "x" * 11_000
 ODD = {"blank": "a b", "slash": "a/b", "accent": "é", "percent": "a%41", "ticket": 'b%+"🎫'}
 """`a%41` decoded twice is `aA`, `é` read as Latin-1 is two letters."""
 CURRENCY, ANOTHER = "UAH", FACTS["another"]
-SERVICE_WAITS = 10.0
-"""ANSWER_SECONDS of payments/provider.py."""
 Request = Mapping[str, Any]
 
 
@@ -137,17 +136,14 @@ def wrong(site: Site, request: Request, reply: Reply, log: Mapping[str, Any]) ->
 # ---- the provider ----------------------------------------------------------------------------------------------------
 
 
-def _unknown(reply: Reply) -> bool:
-    """A refusal about the order, as documented."""
-    return 400 <= reply.status < 500 and line.is_error_document(reply) and not line.about_credentials(reply)
-
-
 EXPECTED: Mapping[str, Callable[[Reply, Reply], bool]] = {  # of an answer, beside one about an unknown order
-    "accepted": lambda reply, _: not line.about_credentials(reply),
-    "refused": lambda reply, _: line.about_credentials(reply),
-    "unknown": lambda reply, _: _unknown(reply),
-    "unknown or empty": lambda reply, _: _unknown(reply) or (reply.status == 200 and reply.json == []),
-    "in time": lambda reply, _: reply.seconds <= SERVICE_WAITS,
+    "accepted": lambda reply, _: not wire.about_credentials(reply),
+    "refused": lambda reply, _: wire.about_credentials(reply),
+    "unknown": lambda reply, _: wire.refuses(reply),
+    "unknown or empty": lambda reply, _: (
+        reply.json == [] if reply.status == 200 else reply.status == 404 and wire.refuses(reply)
+    ),
+    "in time": lambda reply, _: reply.seconds <= ANSWER_SECONDS,
     "as unknown": lambda reply, usual: reply.status == usual.status,
     "anything": lambda *_: True,
 }
@@ -158,12 +154,12 @@ def ask_provider(site: Site, rows: Sequence[Row]) -> Iterator[Finding]:
     compared = any(request["expect"] == "as unknown" for row in rows for request in row.requests)
     usual = site.line.void(site.nobody(), CURRENCY) if compared else None
     for row in rows:
-        if usual and line.about_credentials(usual):
-            yield not_seen(row.id, "the provider refuses the credentials", line.evidence(usual))
+        if usual and wire.about_credentials(usual):
+            yield not_seen(row.id, "the provider refuses the credentials", wire.evidence(usual))
             continue
         replies = [(one, _send_provider(site, one)) for one in row.requests]
         wrong = [one["name"] for one, reply in replies if not EXPECTED[one["expect"]](reply, usual or reply)]
-        shown = {one["name"]: line.evidence(reply) | {"seconds": round(reply.seconds, 3)} for one, reply in replies}
+        shown = {one["name"]: wire.evidence(reply) | {"seconds": round(reply.seconds, 3)} for one, reply in replies}
         yield judged(row.id, not wrong, shown | {"otherwise": wrong})
 
 

@@ -1,35 +1,41 @@
-"""An AWS account for the acceptance's tests: botocore's own clients, whose answers are checked against AWS's models.
+"""An AWS account for the acceptance's tests: botocore's own clients, whose answers are checked against AWS's models, call by
+call by the scripts of tests/vectors/acceptance.toml; and the API in it.
 
 What was not told is not answered, so a probe that asks for more than a test expects fails. Time passes only by sleeping.
 """
 
 import functools
 import json
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import boto3
 from botocore.credentials import ReadOnlyCredentials
 from botocore.stub import Stubber
 
-from acceptance.kept import Redactor, load
+from acceptance import wire
+from acceptance.probes import account as account_probes
+from acceptance.probes.changes import LETTERS
+from acceptance.rows import FACTS, Redactor, load
 from acceptance.site import HANDLERS, Allowed, Site
+from acceptance.undo import MARK, fill
 from infra.environment import Environment
-from local.sandbox.doors import Door, Exchange
 from ops.places import Place
-from play.words import http
 
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
 STACK = "VoidService-test"
+URL = "http://127.0.0.1/v1"
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
 CALLER = ReadOnlyCredentials("example", "example-secret", None)
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:credentials-abcdef"
 VARIABLES = {"TABLE_NAME": "table", "SECRET_ID": SECRET, "PROVIDER_URL": "https://provider.example"}
+PROBLEM_TYPE = "urn:void-service:problem:"
 BEFORE = "before-parameter-build.*.*"
 START = datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)
 RESOURCES = {
@@ -96,29 +102,43 @@ class Account:
             stub.assert_no_pending_responses()
 
 
-@contextmanager
-def an_account() -> Iterator[Account]:
-    account = Account()
-    try:
-        yield account
-    finally:
-        account.close()
+class Api:
+    """What answers over the wire, in memory: the service's API, which refuses strangers, and at its root the one of a
+    few minutes. Its attributes say what either does badly; it dies after so many requests.
+    """
 
+    def __init__(self) -> None:
+        self.lives, self.status, self.decode, self.date = 1000, 200, unquote, "Tue, 24 Nov 2026 10:00:30 GMT"
+        self.state, self.member, self.throttled, self.retry = "failed", 502, 429, {"retry-after": "1"}
+        self.submitted, self.asked = list[str](), 0
 
-@contextmanager
-def an_api(answer: Callable[[Exchange], None]) -> Iterator[str]:
-    """The address of an API that answers so."""
-    door = Door(0, answer)
-    yield f"http://127.0.0.1:{door.port}/v1"
-    door.close()
+    def send(
+        self, origin: str, _: str, target: str, headers: Mapping[str, str], body: bytes = b"", **__: object
+    ) -> wire.Reply:
+        self.lives -= 1
+        if self.lives < 0:
+            raise wire.NoAnswer(f"no answer from {origin}: ConnectionResetError")
+        status, document, more = self._answer(target, headers, body)
+        known = {"content-type": wire.PROBLEM, "date": self.date, **more}
+        return wire.Reply(status, known, json.dumps({"status": status, **document}).encode(), 0.1)
 
-
-def reply(exchange: Exchange, status: int, content: object, headers: Mapping[str, str] | None = None) -> None:
-    """Text as it is, anything else as JSON, with these headers."""
-    text = content if isinstance(content, str) else json.dumps(content)
-    more = {"Content-Type": "text/plain" if text is content else "application/json", **(headers or {})}
-    kind = more.pop("Content-Type")
-    exchange.write(http(status, text.encode(), kind, "".join(f"{name}: {value}\r\n" for name, value in more.items())))
+    def _answer(
+        self, target: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        if "Authorization" not in headers:
+            return 403, {}, {}
+        if body:
+            self.submitted.append(json.loads(body)["order_id"])
+            return 409, {"void": {"order_id": self.submitted[-1], "state": self.state}}, {}
+        if "limit=1" in target:
+            return self.status, {}, {}
+        if "/voids/" in target:
+            order = self.decode(target.rpartition("/voids/")[2])
+            return 404, {"type": f"{PROBLEM_TYPE}not-found", "order_id": order}, {}
+        self.asked += 1
+        if "case=" in target:
+            return (200, {}, {"x-number": "7"}) if "number" in target else (self.member, {}, {})
+        return 200 if self.asked <= 4 else self.throttled, {"type": f"{PROBLEM_TYPE}throttled"}, self.retry
 
 
 def function(name: str, role: str = "r") -> dict[str, Any]:
@@ -126,10 +146,10 @@ def function(name: str, role: str = "r") -> dict[str, Any]:
     return {"FunctionName": name, "Role": f"arn:aws:iam::{ACCOUNT}:role/{role}"} | more
 
 
-def stack(api_url: str = "https://x.example/v1", without: str = "", **more: Any) -> list[Step]:
+def stack(without: str = "", **more: Any) -> list[Step]:
     """How a stack and its functions are looked up; `without` the function or the API of this name."""
     described = {"StackName": STACK, "StackId": "stack-1", "CreationTime": START, "StackStatus": "CREATE_COMPLETE"}
-    outputs = [{"OutputKey": "OutcomeBus", "OutputValue": "b"}, {"OutputKey": "ApiUrl", "OutputValue": f"{api_url}/"}]
+    outputs = [{"OutputKey": "OutcomeBus", "OutputValue": "b"}, {"OutputKey": "ApiUrl", "OutputValue": f"{URL}/"}]
     handlers = [name for name in HANDLERS if name != without]
     named = [("AWS::Lambda::Function", name) for name in handlers]
     named += [("AWS::ApiGatewayV2::Api" if without == "api" else "AWS::ApiGateway::RestApi", "api")]
@@ -155,9 +175,9 @@ class Clock:
         self.at += timedelta(seconds=seconds)
 
 
-def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v1", **allowed: Any) -> Site:
+def deployed(account: Account, folder: Path, **allowed: Any) -> Site:
     """A deployed stack of this version, with what does not change already known."""
-    clock, place = Clock(), Place(STACK, REGION, account, CALLER, api_url)
+    clock, place = Clock(), Place(STACK, REGION, account, CALLER, URL)
     environment, state = Environment(name="test", pos_id=POS_ID), load(folder / "state.json")
     site = Site(
         place, environment, Allowed(**allowed), None, state, Redactor(account=ACCOUNT),
@@ -166,7 +186,7 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
     site.__dict__ |= {
         "account": ACCOUNT,
         "functions": {stem: function(f"{STACK}-{stem}", f"{stem}-role") for stem in HANDLERS},
-        "outputs": {"OutcomeBus": "bus", "ApiUrl": api_url},
+        "outputs": {"OutcomeBus": "bus", "ApiUrl": URL},
         "stack": {"StackId": "stack-1", "LastUpdatedTime": START, "StackName": STACK},
         "resources": [
             {"ResourceType": kind, "LogicalResourceId": logical, "PhysicalResourceId": physical}
@@ -174,3 +194,91 @@ def deployed(account: Account, folder: Path, api_url: str = "https://x.example/v
         ],
     }
     return site
+
+
+# ---- what AWS answers, by scripts ----
+
+VECTORS = tomllib.loads((Path(__file__).parents[1] / "vectors" / "acceptance.toml").read_text(encoding="utf-8"))
+ORDER = "acc-1"
+ORDERS = {"plain": ORDER, "odd": ORDER + LETTERS, "quoted": quote(ORDER + LETTERS, safe="")}
+KNOWN: dict[str, Any] = VECTORS["known"] | {"mark": MARK, "role": None, "parameters": None, "templates": None}
+READY: dict[str, Any] = {"LastUpdateStatus": "Successful", "State": "Active"}
+WAITS = dict.fromkeys(("function_active_v2", "function_updated_v2"), ("get_function", {"Configuration": READY}))
+WAITS["published_version_active"] = ("get_function_configuration", READY)
+WARM = "REPORT RequestId: 1\tDuration: {} ms\tBilled Duration: 13 ms\tMemory Size: 512 MB\tMax Memory Used: 70 MB\t"
+COLD = WARM + "Init Duration: 250.50 ms\t"
+
+
+def steps(case: Mapping[str, Any]) -> Iterator[Step]:
+    """The calls of a case, each with its answer."""
+    known = KNOWN | case.get("with", {})
+    for one in case.get("aws", ()):
+        name, _, times = ("", "", "") if isinstance(one, list) else one.partition(" * ")
+        word, *arguments = name.split() or [""]
+        if not name:
+            found = [one]
+        elif word in MADE:
+            found = MADE[word](*arguments)
+        else:
+            found = VECTORS["scripts"].get(name) or listed(name, known)
+        for service, operation, answer in found * int(times or 1):
+            yield service, operation, fill(answer, known)
+
+
+def listed(name: str, known: Mapping[str, Any]) -> list[Any]:
+    """The calls that rows.toml lists, each with an answer that has what it keeps of it."""
+    found: list[Any] = []
+    for service, operation, _, *kept in FACTS["calls"][name]:
+        answer: dict[str, Any] = {}
+        for key, path in (kept[0] if kept else {}).items():
+            value = known[key]
+            for part in reversed(path.split(".")):
+                value = [value] if part == "0" else {part: value}
+            answer |= value
+        found.append((service, *WAITS.get(operation, (operation, answer))))
+    return found
+
+
+def decided(otherwise: str = "", action: str = "") -> list[Any]:
+    """IAM decides as it should, but for one action of one function, which it decides the other way."""
+    found: list[Any] = [("dynamodb", "describe_table", {"Table": {"TableArn": "arn:aws:dynamodb:x:1:table/t"}})]
+    for stem, must in account_probes.MUST.items():
+        groups = [(True, [right.partition("/")[0]]) for right in must] + [(True, ["secretsmanager:GetSecretValue"])]
+        never = [one for one in account_probes.NEVER["table"] if "receive" not in stem or "UpdateItem" not in one]
+        for allowed, actions in (*groups, (False, never), (False, account_probes.NEVER["secret"])):
+            words = {
+                one: ("implicitDeny", "allowed")[((stem, one) == (otherwise, action)) != allowed] for one in actions
+            }
+            results = [{"EvalActionName": one, "EvalDecision": word} for one, word in words.items()]
+            found.append(("iam", "simulate_principal_policy", {"EvaluationResults": results}))
+    return found
+
+
+def staged(current: str, previous: str = "", kept: str = "") -> list[Any]:
+    """Which versions of the secret are where: each is a digit."""
+    stages = {"AWSCURRENT": current, "AWSPREVIOUS": previous, MARK: kept}
+    versions = [{"VersionId": version * 32, "VersionStages": [stage for stage, its in stages.items() if its == version]}
+                for version in dict.fromkeys(stages.values()) if version]  # fmt: skip
+    return [("secretsmanager", "list_secret_version_ids", {"Versions": versions})]
+
+
+def arrived(order: str, *versions: str) -> list[Any]:
+    details = [{"order_id": ORDERS[order], "version": one} for one in versions]
+    messages = [{"ReceiptHandle": "r", "Body": json.dumps({"detail": one})} for one in details]
+    return [("sqs", "receive_message", {"Messages": messages}), *[("sqs", "delete_message", {})] * len(versions)]
+
+
+def timed(milliseconds: str, count: str) -> list[Any]:
+    other = ["START RequestId: 1 Version: 5", '{"message": "REPORT Duration: 1 ms\tBilled 1 Max Memory Used: 9 MB"}']
+    lines = other + [WARM.format(milliseconds)] * int(count) + [COLD.format(milliseconds)] * 5
+    return [("logs", "filter_log_events", {"events": [{"message": line} for line in lines]})] * 4
+
+
+def begun(how: str = "", name: str = "") -> list[Any]:
+    """The calls by which a stack is found and known to be of this version; one of prod is not looked into."""
+    if how == "of":
+        return stack(Tags=[{"Key": "environment", "Value": name}])[:1]
+    return [*stack(without=name), ("sts", "get_caller_identity", {"Account": ACCOUNT, "Arn": "arn:aws:iam::1:user/u"})]
+
+
+MADE: Mapping[str, Callable[..., list[Any]]] = {one.__name__: one for one in (decided, staged, arrived, timed, begun)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from tests.fakes.account import Account
+    from tests.fakes.account import Account, Api
     from tests.fakes.scene import Scene
 
 Counted = Callable[[], dict[str, float]]
@@ -103,7 +103,18 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> "Scene":
 @pytest.fixture
 def account() -> "Iterator[Account]":
     """An AWS account that answers what it was told. Imported here: boto3 and ops are for those who ask."""
-    from tests.fakes.account import an_account
+    from tests.fakes.account import Account
 
-    with an_account() as account:
-        yield account
+    account = Account()
+    yield account
+    account.close()
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> "Api":
+    """The API in this account, in memory."""
+    from tests.fakes.account import Api
+
+    api = Api()
+    monkeypatch.setattr("acceptance.wire.send", api.send)
+    return api

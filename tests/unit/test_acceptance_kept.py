@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acceptance import __main__ as command
-from acceptance import report, wire
 from acceptance import run as runner
-from acceptance.kept import Redactor, load, locked
-from acceptance.rows import Finding, judged
+from acceptance import wire
+from acceptance.rows import Finding, Redactor, judged, load, locked
 from acceptance.site import Site
 from acceptance.wire import NoAnswer, Reply
 from local.sandbox import Sandbox
@@ -121,15 +120,15 @@ def test_a_state_is_taken_up_again(tmp_path: Path) -> None:
     state.note("order-1", sent="service")
     again = load(tmp_path / "state.json")
     assert again.settled("aws-clock")
-    assert again.noted("order-1") == {"sent": "service"}
+    assert again.note("order-1") == {"sent": "service"}
     assert (again.begin("stack-1"), again.begin("stack-2"), again.findings) == (False, True, {})
-    assert load(tmp_path / "state.json").noted("order-1") == {"sent": "service"}  # a voided hold stays voided
+    assert load(tmp_path / "state.json").note("order-1") == {"sent": "service"}  # a voided hold stays voided
 
 
-OLD = '{"format": 2, "deployment": "", "findings": {}, "notes": {}, "made": []}'
+OLD = '{"format": 3, "deployment": "", "findings": {}, "notes": {}, "made": []}'
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", OLD, '{"format": 3, "deployment": "x"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", OLD, '{"format": 4, "deployment": "x"}'])
 def test_a_state_that_cannot_be_read_is_said(tmp_path: Path, text: str) -> None:
     (tmp_path / "state.json").write_text(text)
     with pytest.raises(OpsError, match="is not readable"):
@@ -191,7 +190,7 @@ def test_what_looks_like_a_secret_or_a_person_is_hidden_and_what_evidence_needs_
 def report_of(site: Site, *found: Finding) -> dict[str, Any]:
     for finding in found:
         site.state.keep(finding, "2026-11-24T10:00:00Z")
-    return report.document(site, [row.id for row in runner.ROWS])
+    return dict(runner.document(site, [row.id for row in runner.ROWS]))
 
 
 def test_a_report_names_every_row_and_counts_them(site: Site) -> None:
@@ -200,13 +199,13 @@ def test_a_report_names_every_row_and_counts_them(site: Site) -> None:
     assert [row["id"] for row in whole["rows"]] == [row.id for row in runner.ROWS]
     assert whole["counts"] == {"confirmed": 1, "contradicted": 1, "not seen": len(runner.ROWS) - 2}
     assert (whole["account"], bool(whole["versions"]["boto3"])) == ("********3333", True)
-    text = "\n".join(report.lines(whole))
+    text = "\n".join(runner.lines(whole))
     in_order = (
         "Contradicted: somebody must act",
         'provider_scheme="CPAY-HMAC"',
         "Left behind",
         "## All rows",
-        report.NOT_ASKED,
+        runner.NOT_ASKED,
     )
     assert [text.index(one) for one in in_order] == sorted(text.index(one) for one in in_order)
     assert (text.count("```json"), ACCOUNT in text) == (1, False)

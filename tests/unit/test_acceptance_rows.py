@@ -1,16 +1,31 @@
-"""The rows of an acceptance are whole: each file that depends on one exists, each assumption of a document has a row."""
+"""The rows of an acceptance are whole: each file that depends on one exists, each assumption of a document has a row. And
+what `make smoke`, its rows that only look, decides by itself: whose credentials they are, what it checks next.
+"""
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
+from urllib.parse import unquote
 
 import pytest
 
 from acceptance import __main__ as command
-from acceptance.probes import account
+from acceptance import smoke
+from acceptance.probes import account as of_account
 from acceptance.rows import Row
 from acceptance.run import PROBES, ROWS
+from acceptance.undo import fill
+from infra import environments
+from infra.environment import Environment
+from infra.environments import ENVIRONMENTS
+from local.service import CREDENTIALS
+from ops import places
+from ops.places import OpsError, Place
+from payments.provider import Provider
 from play.words import DIFFERENCES
+from tests.fakes.account import CALLER, REGION, URL, VECTORS, Account, Api, stack
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = {row.id: row for row in ROWS}
@@ -74,9 +89,9 @@ def test_the_paper_is_the_documents() -> None:
         "receive_webhook": "a webhook lasts",
         "read_voids": "a read",
     }.items():
-        assert f"{says} {account.PAPER_MS[stem]} ms" in page
-        assert f"at most {account.PAPER_MS[stem]} ms" in KNOWN[f"aws-times-{stem.replace('_', '-')}"].assumed
-    assert f"{account.PAPER_UNITS} million units" in page
+        assert f"{says} {of_account.PAPER_MS[stem]} ms" in page
+        assert f"at most {of_account.PAPER_MS[stem]} ms" in KNOWN[f"aws-times-{stem.replace('_', '-')}"].assumed
+    assert f"{of_account.PAPER_UNITS} million units" in page
 
 
 def test_the_first_day_is_the_same_in_both_languages() -> None:
@@ -97,3 +112,106 @@ def test_the_rows_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["id"] for one in listed] == [name for name in KNOWN if name.startswith("aws-")]
     assert all(one["question"] and one["depends"] and one["if_contradicted"] for one in listed)
+
+
+# ---- `make smoke` ----
+
+IDS = {name: f"{n:08}-51ef-4ef1-80f7-3b44b07b566a" for n, name in enumerate(("test", "live", "other"))}
+FIELDS = "the secret has its fields (pos_id, api_key, api_secret, endpoints_key)"
+SAID = IDS | {"TEST": IDS["test"].upper(), "fields": FIELDS}
+TEST, PROD = Environment(name="test", pos_id=IDS["test"]), Environment(name="prod", pos_id=IDS["live"])
+ENVIRONMENT = {"test": TEST, "prod": PROD, "unnamed": Environment(name="test")}
+VALUES = {"pos_id": IDS["test"], "api_key": "key-1", "api_secret": "secret-1", "endpoints_key": "endpoints-1"}
+NO_SECRET = "ResourceNotFoundException: Secrets Manager can't find the specified secret value"
+DECODED = {"once": unquote, "twice": lambda path: unquote(unquote(path)), "never": str}
+TAKEN = {"yes": True, "no": False, "unanswered": None}
+OURS = "it is the API of VoidService-test"
+
+
+type Look = Callable[..., list[smoke.Result]]
+
+
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch, api: Api, account: Account) -> Look:
+    """look(secret="{", …) -> what was found from inside, if things are as a case of acceptance.toml says."""
+
+    def found(host: str = "127.0.0.1", **case: Any) -> list[smoke.Result]:
+        environment, pos_id = ENVIRONMENT[case.get("environment", "test")], fill(case.get("pos_id", "$test"), SAID)
+        secret = case.get("secret") or json.dumps(VALUES | {"pos_id": pos_id})
+        answer = NO_SECRET if secret == "none" else {"SecretString": secret}
+        account.plays(*stack(), ("secretsmanager", "get_secret_value", answer))
+        vars(api).update(decode=DECODED[case.get("decoded", "once")])
+        place = Place(f"VoidService-{environment.name}", REGION, account, CALLER)
+        monkeypatch.setattr(places, "deployed", lambda *_: place)
+        monkeypatch.setattr(Provider, "accepts", lambda *_: TAKEN[case.get("taken", "yes")])
+        monkeypatch.setattr(environments, "ENVIRONMENTS", {"test": TEST, "prod": PROD})
+        return [*smoke.look(URL.replace("127.0.0.1", host), environment)][5:]
+
+    return found
+
+
+def test_credentials_of_this_environment_pass(look: Look) -> None:
+    found = look()
+    assert [verdict for verdict, *_ in found] == ["ok"] * 6
+    assert not any(value in str(found) for name, value in VALUES.items() if name != "pos_id")
+
+
+@pytest.mark.parametrize("case", VECTORS["smoke"]["cases"])
+def test_what_is_wrong_is_named(look: Look, case: dict[str, Any]) -> None:
+    found, number = look(**case), case["check"]
+    *said, why = fill(case["finds"], SAID)
+    assert [*found[number][:2]] == said
+    assert found[number][2] == why or (why.endswith(" as ") and found[number][2].startswith(why))
+    assert number != 3 or len(found) == 4  # without a secret nothing more is looked at
+
+
+def test_behind_another_address_nothing_is_examined(look: Look, account: Account) -> None:
+    assert look(host="localhost") == [("FAIL", OURS, f"its ApiUrl is {URL}")]
+    assert [name for name, _ in account.calls] == ["cloudformation:DescribeStacks"]
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object) -> Any:
+        raise error
+
+    return fail
+
+
+def test_without_rights_the_environment_is_not_skipped(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
+    monkeypatch.setattr(places, "deployed", failing(OpsError("no AWS credentials")))
+    assert [*smoke.look(URL, TEST)][5:] == [("FAIL", OURS, "no AWS credentials")]
+
+
+def test_an_address_where_nobody_answers_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main(["https://127.0.0.1:1/v1"]) == 1
+    verdicts = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert verdicts == ["FAIL"] * 5 + ["skip"]
+
+
+@pytest.mark.parametrize(("base", "verdict"), [("http://127.0.0.1:1/v1", "skip"), ("http://api.invalid/v1", "FAIL")])
+def test_plain_http_is_for_this_machine_only(base: str, verdict: str) -> None:
+    assert next(smoke.look(base, None))[0] == verdict
+
+
+def test_an_error_is_worded_as_by_the_other_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(smoke, "look", failing(KeyError("card data")))
+    assert smoke.main(["https://x.example/v1"]) == 1
+    assert capsys.readouterr().err == "error: unexpected KeyError: a defect of this command line\n"
+
+
+CALLS = ["ftp://x", "https://", "https://x/v1 --environment staging", "https://x/v1 https://x/v1"]
+
+
+@pytest.mark.parametrize("arguments", CALLS)
+def test_a_wrong_call_is_said(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main([]) == 2
+    assert capsys.readouterr().out.startswith("usage: python -m acceptance.smoke")
+    with pytest.raises(SystemExit) as stopped:
+        smoke.main(arguments.split())
+    assert cast("int", stopped.value.code) == 2
+
+
+def test_the_local_environment_expects_what_the_local_run_fills_in() -> None:
+    assert ENVIRONMENTS["local"].pos_id == CREDENTIALS["pos_id"]

@@ -1,11 +1,13 @@
 """How an acceptance begins, is stopped, goes on and ends: whom it refuses, what it asks, keeps, hides and takes back."""
 
 import io
+import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,53 +15,24 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from acceptance import __main__ as command
 from acceptance import run as runner
-from acceptance import undo, wire
-from acceptance.kept import load
-from acceptance.rows import FACTS, Finding, Probe, Verdict, judged, not_seen
+from acceptance import undo
+from acceptance.rows import FACTS, Finding, Probe, Verdict, judged, load, not_seen
 from acceptance.site import Allowed, Site
-from local.sandbox.doors import Exchange
+from acceptance.wire import NoAnswer, Reply
 from ops import places
-from ops.places import OpsError, Place
+from ops.places import OpsError
 from payments.secret import Credentials
-from tests.fakes.account import ACCOUNT, CALLER, POS_ID, REGION, STACK, Account, Step, an_api, deployed, reply
-from tests.fakes.account_steps import VECTORS, steps
-
-
-class Api:
-    """An API whose caller is taken, or not; it dies after so many requests."""
-
-    def __init__(self) -> None:
-        self.status, self.lives = 200, 1000
-
-    def answer(self, exchange: Exchange) -> None:
-        self.lives -= 1
-        if self.lives < 0:
-            raise ConnectionAbortedError
-        reply(exchange, self.status, {"voids": []}, {"Date": "Tue, 24 Nov 2026 10:00:30 GMT"})
-
-
-@pytest.fixture
-def api() -> Api:
-    return Api()
+from tests.fakes.account import ACCOUNT, POS_ID, VECTORS, Account, Api, Step, deployed, steps
 
 
 @pytest.fixture(autouse=True)
-def site(account: Account, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with an_api(api.answer) as url:
-        monkeypatch.setattr(places, "deployed", lambda *_: Place(STACK, REGION, account, CALLER, url))
-        yield deployed(account, tmp_path, url, holds=("order-1",))
-
-
-def found_by(site: Site, run: Callable[[Site], Iterator[Finding]], *rows: str) -> list[Finding]:
-    return list(runner.findings(site, Probe(rows=rows, run=run), rows))
+def site(account: Account, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    site = deployed(account, tmp_path, holds=("order-1",))
+    monkeypatch.setattr(places, "deployed", lambda *_: site.place)
+    return site
 
 
 # How it begins, and whom it refuses
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 ERRORS = {one.__name__: one for one in (NoCredentialsError, EndpointConnectionError)}
@@ -75,7 +48,9 @@ def test_how_it_begins(
     if "raises" in case:
         error = ERRORS[case["raises"]](endpoint_url="https://x")
         monkeypatch.setattr(places, "deployed", lambda *_: (_ for _ in ()).throw(error))
-    monkeypatch.setattr("sys.stdin", Terminal(case["stdin"]) if "stdin" in case else io.StringIO(case.get("piped", "")))
+    typed = io.StringIO(case.get("stdin", case.get("piped", "")))
+    vars(typed).update(isatty=lambda: "stdin" in case)
+    monkeypatch.setattr("sys.stdin", typed)
     vars(api).update(case.get("api", {}))
     assert command.main([*case["call"].split(), "--out", str(tmp_path)]) == case["code"]
     printed = capsys.readouterr()
@@ -124,28 +99,23 @@ def test_rows_are_chosen_by_how_they_begin() -> None:
 # What goes wrong on the way
 
 
-def defect(_: Site) -> Iterator[Finding]:
-    yield judged("aws-clock", True, {})
-    raise KeyError("4242424242424242")
+WRONG: dict[str, tuple[Exception | None, str]] = {
+    "a defect shows no text": (KeyError("4242424242424242"), "unexpected KeyError: a defect of this command line"),
+    "a row is forgotten": (None, "the probe ended without a word about it"),
+    "the provider is silent while the API lives": (NoAnswer("nobody is there"), "nobody is there"),
+}
 
 
-def unanswered(_: Site) -> Iterator[Finding]:
-    yield from (wire.send("http://127.0.0.1:1", method, "/") for method in "G")  # type: ignore[misc]  # it raises
+@pytest.mark.parametrize(("error", "why"), WRONG.values(), ids=WRONG)
+def test_whatever_goes_wrong_is_a_row(site: Site, error: Exception | None, why: str) -> None:
+    def find(_: Site) -> Iterator[Finding]:
+        yield judged("aws-clock", True, {})
+        if error:
+            raise error
 
-
-DEFECT = "unexpected KeyError: a defect of this command line"
-WRONG: dict[str, tuple[Callable[[Site], Iterator[Finding]], list[Finding]]] = {
-    "a defect shows no text": (defect, [judged("aws-clock", True, {}), not_seen("aws-iam", DEFECT)]),
-    "a row is forgotten": (lambda _: iter(()), [not_seen("aws-clock", "the probe ended without a word about it")]),
-    "the provider is silent while the API lives": (
-        unanswered, [not_seen("aws-clock", "no answer from 127.0.0.1:1: ConnectionRefusedError")]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", WRONG)
-def test_whatever_goes_wrong_is_a_row(site: Site, what: str) -> None:
-    run, found = WRONG[what]
-    assert found_by(site, run, *(one.row for one in found)) == found
+    rows = ("aws-clock", "aws-iam")
+    found = list(runner.findings(site, Probe(rows=rows, run=find), rows))
+    assert found == [judged("aws-clock", True, {}), not_seen("aws-iam", why)]
 
 
 def test_what_was_answered_is_not_asked_again(site: Site) -> None:
@@ -166,11 +136,15 @@ def test_evidence_is_hidden_before_it_is_kept(site: Site) -> None:
 
 
 @pytest.mark.parametrize("case", VECTORS["held"]["cases"])
-def test_what_may_have_been_sent_is_not_sent_again(site: Site, case: dict[str, Any]) -> None:
-    site.allowed = Allowed(("1", "2", "3"), second_void=True)
+def test_what_may_have_been_sent_is_not_sent_again(site: Site, account: Account, case: dict[str, Any]) -> None:
+    site.allowed = Allowed(("1", "2", "3")[: case.get("given", 3)], second_void=True)
     probe = next(one for one in runner.PROBES if case["row"] in one.rows)
-    site.state.note(site.hold(probe.hold or 0), **case["noted"])
-    site.__dict__["line"] = None  # the provider is not even asked
+    if "noted" in case:
+        site.state.note(site.hold(probe.hold or 0), **case["noted"])
+    listed = json.dumps([{"method": method, "status": "success"} for method in case.get("lists", ())]).encode()
+    line = SimpleNamespace(query=lambda *_: Reply(200, {}, listed, 0.1))
+    vars(site).update(line=line if "lists" in case else None)  # otherwise the provider is not even asked
+    account.plays(*steps(case))
     found = {one.row: one for one in runner.findings(site, probe, probe.rows)}[case["row"]]
     assert (found.verdict, case["says"] in found.why) == (Verdict.NOT_SEEN, True), found
 
@@ -218,14 +192,6 @@ def test_what_cannot_be_taken_back_is_named_and_kept(site: Site, account: Accoun
     assert (undo.take_back(site), load(site.state.path).made) == (1, [])
 
 
-@pytest.mark.parametrize("case", VECTORS["gone"]["cases"])
-def test_what_is_gone_already_is_taken_back(site: Site, account: Account, case: dict[str, Any]) -> None:
-    site.state.made.append(case["made"])
-    account.plays(*steps(case))
-    assert undo.take_back(site) == 1
-    assert (site.state.made, site.left_behind) == ([], [])
-
-
 def test_every_kind_that_is_made_can_be_taken_back() -> None:
     text = "".join(file.read_text() for file in (Path(undo.__file__).parent / "probes").glob("*.py"))
     listed = {name.removeprefix("undo-") for name in FACTS["calls"] if name.startswith("undo-")}
@@ -234,6 +200,8 @@ def test_every_kind_that_is_made_can_be_taken_back() -> None:
 
 @pytest.mark.parametrize("case", VECTORS["left"]["cases"])
 def test_what_is_left_is_found_by_its_name(site: Site, account: Account, case: dict[str, Any]) -> None:
+    site.state.made += case.get("made", [])
     account.plays(*steps(case))
     assert undo.clean(site) == case["says"]
+    assert site.state.made == []
     account.finished()

@@ -1,6 +1,8 @@
-"""What an acceptance asks of API Gateway, and what it makes of the answers: of good ones, and of those in which one thing is bad.
+"""What an acceptance makes of an AWS account and of its API: of good answers, and of those in which one thing is bad.
 
-A good answer is what its row expects; that AWS's own, as recorded, are good shows the local run, whose gateway plays them.
+By the tables of tests/vectors/acceptance.toml: what AWS answers call by call, and what is found. Each answer is checked
+by botocore against AWS's own models. What is made is taken back, also when AWS refuses midway.
+A good answer of the API is what its row expects; that AWS's own, as recorded, are good shows the local run, whose gateway plays them.
 """
 
 import base64
@@ -15,12 +17,12 @@ from urllib.parse import unquote
 import pytest
 
 from acceptance.probes import requests
-from acceptance.rows import Finding, Verdict
-from acceptance.run import PROBES, ROWS, findings
+from acceptance.rows import FACTS, Finding, Probe, Verdict
+from acceptance.run import PROBES, ROWS, Stopped, findings
 from acceptance.site import Allowed, Site
+from acceptance.undo import fill
 from acceptance.wire import PROBLEM, Reply
-from tests.fakes.account import Account, deployed
-from tests.fakes.account_steps import VECTORS
+from tests.fakes.account import KNOWN, ORDER, START, VECTORS, Account, Api, deployed, steps
 
 ASKING = {row.id: row for row in ROWS if row.requests and row.id.startswith("aws-")}
 MINE, TYPE = "the-gateways-own-id", "urn:void-service:problem:"
@@ -32,20 +34,65 @@ TOKEN = ".".join(
 EXPIRED = f"{TOKEN}-of-yesterday"
 LOGGED = {"request_id": MINE, "refused_as": "ACCESS_DENIED", "account": "111122223333", "client": CLIENT}
 CONFIRMED, CONTRADICTED, NOT_SEEN = Verdict
+VERDICTS = {"yes": CONFIRMED, "no": CONTRADICTED, "open": NOT_SEEN}
 
 
 @pytest.fixture
 def site(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """With all that a team may bring along: profiles and tokens."""
+    """With all that a team may bring along: a hold, profiles and tokens."""
     profile = "[{0}]\naws_access_key_id = {0}\naws_secret_access_key = {0}\n"
     (tmp_path / "credentials").write_text(profile.format("other") + profile.format("merchant"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     who = {"expired_profile": "other", "denied_profile": "other", "merchant_profile": "merchant"}
-    site = deployed(account, tmp_path, token=TOKEN, expired_token=EXPIRED, **who)
+    site = deployed(account, tmp_path, holds=("order-1",), token=TOKEN, expired_token=EXPIRED, **who)
     site.outputs["TokenApiUrl"] = "https://x.example/v1/oauth"
-    monkeypatch.setattr(site, "refuse_a_live_project", lambda: None)
+    monkeypatch.setattr(site, "refuse_a_live_project", lambda: None)  # its own test is in test_acceptance_run
     return site
+
+
+def probe_of(row: str) -> Probe:
+    return next(probe for probe in PROBES if row in probe.rows)
+
+
+# ---- the account -----------------------------------------------------------------------------------------------------
+
+CASES = VECTORS["found"]["cases"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{n}-{one['row']}-{one['finds']}" for n, one in enumerate(CASES)])
+def test_what_is_found(site: Site, account: Account, api: Api, case: dict[str, Any]) -> None:
+    account.plays(*steps(case))
+    vars(api).update(case.get("does", {}))
+    vars(site).update(nobody=lambda letters="": ORDER + letters)
+    if "sent" in case:
+        site.state.note("order-1", sent="service", answer={}, sent_at=START.isoformat())
+    probe = probe_of(case["row"])
+    try:
+        found = list(findings(site, probe, probe.rows))[: len(case["finds"].split())]
+        told = " ".join(f"{one.why} {dict(one.evidence)}" for one in found)
+        assert [one.verdict for one in found] == [VERDICTS[word] for word in case["finds"].split()], found
+    except Stopped as stopped:
+        told = case["finds"].replace("stop", str(stopped))
+    assert case.get("says", "") in told
+    assert [hidden for hidden in ("the value", "b.example") if hidden in told] == []
+    for call, member, *values in case.get("asks", ()):
+        assert [one.get(member, "") for one in account.asked(call)] == fill(values, KNOWN)
+    assert case.get("submits", api.submitted) == api.submitted
+    account.finished()
+    assert (site.state.made, site.left_behind) == ([], [])  # whatever was made is taken back by then
+
+
+def test_the_function_of_a_few_minutes_does_what_it_is_asked() -> None:
+    namespace: dict[str, Any] = {}
+    exec(FACTS["scratch"]["code"], namespace)  # noqa: S102 the code that is sent to Lambda
+    handler = namespace["handler"]
+    assert handler({"queryStringParameters": {"case": "number"}}, None)["headers"] == {"X-Number": 7}
+    assert "unknown" in handler({"queryStringParameters": {"case": "member"}}, None)
+    assert handler({"queryStringParameters": None}, None) == {"statusCode": 200, "body": ""}
+
+
+# ---- the API ---------------------------------------------------------------------------------------------------------
 
 
 def answers(site: Site, replies: Sequence[Reply], log: Mapping[str, str] = LOGGED) -> list[dict[str, Any]]:
@@ -59,12 +106,6 @@ def answers(site: Site, replies: Sequence[Reply], log: Mapping[str, str] = LOGGE
 
     vars(site).update(call=call, access_log=lambda *_: [log] * 8)
     return asked
-
-
-def seen(site: Site, row: str, replies: Sequence[Reply], log: Mapping[str, str] = LOGGED) -> Finding:
-    answers(site, replies, log)
-    (found,) = requests.ask(site, [ASKING[row]])
-    return found
 
 
 def good(request: Mapping[str, Any], body: str | None = None, **more: object) -> Reply:
@@ -81,36 +122,31 @@ def good(request: Mapping[str, Any], body: str | None = None, **more: object) ->
 def bad(request: Mapping[str, Any]) -> Iterator[tuple[str, Reply, dict[str, str]]]:
     """The same with one thing that must be noticed: what it is, the answer, the access log's line."""
     fine, opens = good(request), re.fullmatch(request.get("status", "..."), "200")
-    yield from [("let in", replace(fine, status=500 if opens else 200), LOGGED)] if "status" in request else []
-    if "problem" in request:
-        yield "plain text", good(request, content_type="text/plain"), LOGGED
-        yield "another status inside", good(request, status=599), LOGGED
-    if request.get("problem"):
-        yield "another problem", good(request, type=f"{TYPE}not-found"), LOGGED
-    if "own_id" in request:
-        yield "another id", good(request, request_id="theirs"), LOGGED
-        yield "no JSON", good(request, body=f'{{"status": {fine.status}, "request_id": "a"b"}}'), LOGGED
-    if "header" in request:
-        yield "no header", replace(fine, headers={"x-amz-apigw-id": MINE, "content-type": PROBLEM}), LOGGED
-    if "pointer" in request:
-        yield "another member", good(request, errors=[{"pointer": "/acceptance"}]), LOGGED
-    if "must_log" in request:
-        yield "not logged", fine, LOGGED | {request["must_log"]: "-"}
-    if "log" in request:
-        yield "token logged", fine, LOGGED | {"client": TOKEN}
+    no_json = f'{{"status": {fine.status}, "request_id": "a"b"}}'
+    for member, what, changed, log in (
+        ("status", "let in", replace(fine, status=500 if opens else 200), {}),
+        ("problem", "plain text", good(request, content_type="text/plain"), {}),
+        ("problem", "another status inside", good(request, status=599), {}),
+        ("problem", "another problem", good(request, type=f"{TYPE}not-found"), {}),
+        ("own_id", "another id", good(request, request_id="theirs"), {}),
+        ("own_id", "no JSON", good(request, body=no_json), {}),
+        ("header", "no header", replace(fine, headers={"x-amz-apigw-id": MINE, "content-type": PROBLEM}), {}),
+        ("pointer", "another member", good(request, errors=[{"pointer": "/acceptance"}]), {}),
+        ("must_log", "not logged", fine, {request.get("must_log", ""): "-"}),
+        ("log", "token logged", fine, {"client": TOKEN}),
+    ):
+        if request.get(member) or (member in request and what != "another problem"):
+            yield what, changed, LOGGED | log
 
 
-BAD = [
-    (row, number, what)
-    for row, one in ASKING.items()
-    for number, request in enumerate(one.requests)
-    for what, *_ in bad(request)
-]
+BAD = [(row, number, what) for row, one in ASKING.items() for number, request in enumerate(one.requests)
+       for what, *_ in bad(request)]  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ASKING)
 def test_what_is_expected_is_confirmed_and_shows_no_secret(site: Site, row: str) -> None:
-    found = seen(site, row, [good(request) for request in ASKING[row].requests])
+    answers(site, [good(request) for request in ASKING[row].requests])
+    (found,) = requests.ask(site, [ASKING[row]])
     assert found.verdict is CONFIRMED, found
     text = json.dumps(found.evidence)
     assert (TOKEN in text, "ACCESS_DENIED" in text) == (False, any("log" in one for one in ASKING[row].requests))
@@ -121,7 +157,8 @@ def test_what_would_be_bad_is_contradicted(site: Site, row: str, number: int, wh
     replies = [good(request) for request in ASKING[row].requests]
     request = ASKING[row].requests[number]
     replies[number], log = next((reply, log) for name, reply, log in bad(request) if name == what)
-    found = seen(site, row, replies, log)
+    answers(site, replies, log)
+    (found,) = requests.ask(site, [ASKING[row]])
     assert found.verdict is (NOT_SEEN if "unfit" in request else CONTRADICTED), found
     assert request.get("name", "") in found.why or found.why == request.get("unfit")
 
@@ -157,6 +194,27 @@ def test_what_is_sent_is_what_the_row_says(site: Site) -> None:
     assert re.fullmatch("/v1/voids/acc-[0-9a-f]{28}/decisions", sent("aws-decision-refused")["target"])
 
 
+DOCUMENT, NO_CREDENTIALS = (
+    b'{"message": "no", "args": {"code": "P-404"}}',
+    b'{"message": "no", "args": {"code": "S-404"}}',
+)
+OF_PROVIDER = [
+    ("in time", 200, b"", 10.0, True), ("in time", 200, b"", 10.1, False),
+    *(("unknown", status, DOCUMENT, 0.1, status in (400, 403, 404, 422)) for status in (400, 402, 403, 404, 409, 422)),
+    ("unknown", 404, NO_CREDENTIALS, 0.1, False), ("unknown", 404, b"<html>", 0.1, False),
+    ("unknown or empty", 200, b"[]", 0.1, True), ("unknown or empty", 404, DOCUMENT, 0.1, True),
+    ("unknown or empty", 400, DOCUMENT, 0.1, False), ("unknown or empty", 200, b"{}", 0.1, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expect", "status", "body", "seconds", "holds"), OF_PROVIDER)
+def test_the_provider_answers_as_assumed_where_the_service_reads_it_so(
+    expect: str, status: int, body: bytes, seconds: float, holds: bool
+) -> None:
+    reply = Reply(status, {}, body, seconds)
+    assert requests.EXPECTED[expect](reply, reply) is holds
+
+
 # What more than one request must show: row, what the API makes of the path, and of who has asked.
 CLAIMED = f"{ISSUER}#{CLIENT}"
 SHOWN = [
@@ -167,8 +225,7 @@ SHOWN = [
 
 
 def probed(site: Site, row: str) -> Finding:
-    probe = next(probe for probe in PROBES if row in probe.rows)
-    return next(finding for finding in findings(site, probe, probe.rows) if finding.row == row)
+    return next(finding for finding in findings(site, probe_of(row), probe_of(row).rows) if finding.row == row)
 
 
 @pytest.mark.parametrize(("row", "decode", "by", "verdict"), SHOWN)

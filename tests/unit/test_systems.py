@@ -1,19 +1,33 @@
-"""What each function is given from outside: the clock, fresh ids, and systems made once from the settings."""
+"""What each function is given from outside: the clock, fresh ids, systems made once from the settings, and clients of AWS.
 
+Each call of AWS ends in time, however its answer drips. A cold start is spent on importing: the collector keeps out of it.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 import systems
 import telemetry
 from payments.secret import SecretError
+from payments.settings import MOST_WORKERS
 from receive_webhook import WebhookOutcome, receive
 from submit_void import submit
 from tests.fakes.scene import ORDER, POS_ID, Scene, answer, fields, request, signed
 from tests.unit.conftest import Counted
+from tests.unit.test_project import FUNCTIONS, HANDLERS
 
 CACHES = (systems.storage, systems.systems, systems.systems_that_send)
 
@@ -139,10 +153,6 @@ def frozen(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     return scene
 
 
-def received(data: bytes, signature: bytes) -> WebhookOutcome:
-    return receive(systems.storage(), data, signature).outcome
-
-
 def test_after_go_live_a_seldom_used_instance_sends_no_void_to_the_test_project(frozen: Scene) -> None:
     parts = systems.storage()
     outside = systems.Systems(parts.store, parts.secret, parts.now, parts.new_id, frozen.provider)  # type: ignore[arg-type]
@@ -156,18 +166,120 @@ def test_after_go_live_a_seldom_used_instance_sends_no_void_to_the_test_project(
 
 
 def test_a_leaked_secret_that_was_replaced_twice_proves_nothing_eight_hours_later(frozen: Scene) -> None:
-    received(*signed(fields("pending")))
+    receive(systems.storage(), *signed(fields("pending")))
     for secret in ("new", "newer"):
         frozen.secrets.rotate(api_secret=secret)
     frozen.wait(8 * 3600)
-    assert received(*signed(fields())) is WebhookOutcome.FORGED
+    assert receive(systems.storage(), *signed(fields())).outcome is WebhookOutcome.FORGED
 
 
-def test_no_genuine_webhook_is_turned_away_after_a_rotation(frozen: Scene) -> None:
-    received(*signed(fields("pending")))
-    frozen.secrets.rotate(api_secret="new")
-    outcomes = []
-    for number in range(120):
-        frozen.wait(60)
-        outcomes.append(received(*signed(fields("pending", comment=str(number)), "new")))
-    assert WebhookOutcome.FORGED not in outcomes
+# ---- the clients of AWS --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dripping(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The clients of an HTTP server that answers one byte at a time, each well before any timeout of a socket."""
+    clients, stopped, server = list[str](), threading.Event(), socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        while not stopped.is_set():
+            with suppress(OSError), server.accept()[0] as connection:
+                clients.append(str(connection.getpeername()))
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while not stopped.wait(0.05):
+                    connection.sendall(b" ")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fake")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "fake")
+    yield clients
+    stopped.set()
+    thread.join()
+    server.close()
+
+
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "dynamodb": ("get_item", {"TableName": "t", "Key": {"pk": {"S": "x"}}}), "secretsmanager": ("get_secret_value", {"SecretId": "s"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("service", CALLS)
+def test_an_answer_that_drips_ends_at_its_time_and_each_void_that_is_queried_at_once_has_a_connection(
+    dripping: list[str], service: str
+) -> None:
+    session: Any = systems._SESSION
+    client = systems.TimedClient(session.client(service, config=systems._CONFIG))  # as storage() makes it
+    operation, arguments = CALLS[service]
+    began = time.monotonic()
+    with pytest.raises(ReadTimeoutError):
+        client.call(operation, 0.4, **arguments)
+    assert 0.4 <= time.monotonic() - began < 20
+    assert len(dripping) == 1
+    meta = client._client.meta
+    assert (meta.service_model.service_name, meta.region_name) == (service, os.environ["AWS_DEFAULT_REGION"])
+    assert meta.config.max_pool_connections >= MOST_WORKERS
+    assert (meta.config.connect_timeout, meta.config.read_timeout) == (1, 1.5)
+    assert (meta.config.retries["mode"], meta.config.retries["total_max_attempts"]) == ("standard", 2)
+    assert meta.config.user_agent.split()[0] == "void-service"
+
+
+def test_one_thread_gives_the_answers_and_errors_of_the_sdk_and_one_that_is_stuck_holds_up_nobody() -> None:
+    threads, stuck = set[int](), threading.Event()
+
+    def get_item(**arguments: Any) -> dict[str, Any] | None:
+        threads.add(threading.get_ident())
+        return arguments or None
+
+    refused = ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
+    sdk = SimpleNamespace(get_item=get_item, put_item=Mock(side_effect=refused), query=lambda: stuck.wait(20))
+    client = systems.TimedClient(sdk)
+    for _ in range(10):
+        assert (client.call("get_item", 5, a=1), client.call("get_item", 5)) == ({"a": 1}, {})
+        with pytest.raises(ClientError):
+            client.call("put_item", 5)
+    assert len(threads) == 1
+    with pytest.raises(BotoCoreError):
+        client.call("query", 0.05)
+    assert client.call("get_item", 5, a=1) == {"a": 1}
+    stuck.set()
+
+
+# ---- a cold start --------------------------------------------------------------------------------------------------------
+
+# In a process of its own: argv is the handler.
+PROBE = """
+import gc, json, sys
+
+during = []
+gc.callbacks.append(lambda phase, _: during.append(phase) if "cold_start" in sys.modules else None)
+__import__(sys.argv[1])
+found = {"collections": len(during), "on": gc.isenabled(), "aside": gc.get_freeze_count()}
+
+
+class Knot:
+    pass
+
+
+knots = []
+gc.callbacks.append(lambda phase, _: knots.append(phase))
+for _ in range(10 * gc.get_threshold()[0]):
+    knot = Knot()
+    knot.itself = knot
+print(json.dumps({**found, "later": len(knots)}))
+"""
+
+
+MORE = [pytest.param(each, marks=pytest.mark.proof) for each in HANDLERS if each != "submit_void"]
+
+
+@pytest.mark.parametrize("module", ["submit_void", *MORE])
+def test_nothing_is_collected_at_init_and_garbage_is_later(module: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name.startswith("POWERTOOLS")}
+    environment["PYTHONPATH"] = str(FUNCTIONS)
+    found = json.loads(subprocess.check_output([sys.executable, "-c", PROBE, module], env=environment, text=True))
+    assert (found["collections"], found["on"]) == (0, True)
+    assert found["aside"] > 10_000, "what init left is set aside"
+    assert found["later"] > 0

@@ -19,6 +19,7 @@ import settle_voids
 import submit_void
 from payments import reviews
 from payments.connection import NotConnected
+from payments.facts import DAY_MS
 from payments.items import read_order, write_order
 from payments.messages import OrderView
 from payments.orders import opened_by
@@ -57,7 +58,7 @@ class Truth(list[Any]):
         self.shown: OrderView | Exception | None = make.HELD
 
     def pop(self, _: object = 0) -> OrderView | Exception | None:
-        self.happen("query")
+        self.happen("ask")
         return self.shown
 
 
@@ -69,7 +70,7 @@ class Play:
         self.answer, self.seen = dict[str, Any](), ""
         scene.provider.views = self.truth
         self.author, self.events, self.asked, self.slow, self.losing = "", 0, 0, 0, 0
-        self.then, self.broken = dict[str, str](), set[str]()
+        self.then, self.broken, self.run, self.minutes = dict[str, str](), set[str](), dict[str, int](), list[str]()
         scene.table.on_write, scene.table.before = self._written, self._before
 
     def _written(self, _: object, new: dict[str, Any]) -> None:
@@ -145,8 +146,16 @@ class Play:
         self.read("refresh=true")
 
     def settle(self) -> None:
-        settle_voids.handler({}, make.time_left())
+        self.run = settle_voids.handler({}, make.time_left())
         self.read()
+
+    def watch(self, days: str) -> None:
+        """A run whenever the order is due, for so many days; the minutes of each since the beginning."""
+        self.minutes.clear()
+        while (due := self._due()) is not None and self.scene.at + due * 1000 < make.START + int(days) * DAY_MS:
+            self.scene.wait(max(due, 0))
+            self.minutes.append(str((self.scene.at - make.START) // 60_000))
+            self.settle()
 
     def look(self) -> None:
         self.read()
@@ -211,9 +220,10 @@ class Play:
     def _calls(self) -> set[str]:
         """What was done with the outside in this step, or in all (`sent`, `fetched`)."""
         counts = ",".join(name if n == 1 else f"{name}:{n:g}" for name, n in sorted(self.counted().items()))
-        provider, calls = self.scene.provider, [name for name, _ in self.scene.table.calls]
+        provider, calls = self.scene.provider, [name for name, _ in self.scene.table.calls if name != "query"]
         return {
-            f"[{counts}]", f"sent={len(provider.sent)}", f"asked={len(provider.asked) - self.asked}", f"events={self.events}",
+            f"[{counts}]", *(f"{name}={value}" for name, value in self.run.items()), f"minutes={'+'.join(self.minutes)}",
+            f"runs={len(self.minutes)}", f"sent={len(provider.sent)}", f"asked={len(provider.asked) - self.asked}", f"events={self.events}",
             f"fetched={len(self.scene.secrets.calls)}", f"calls={'+'.join(calls)}", f"by={self.author}", f"due={self._due()}",
         }  # fmt: skip
 

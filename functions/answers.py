@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from payments import exact_json
 from payments.claims import Result
-from payments.facts import Attempt, Decision, End, FailureReason, Shown, State, Status, Told
+from payments.facts import Attempt, End, FailureReason, Shown, State, Status, Told, Word
 from payments.items import timestamp
 from payments.orders import Order, StoredWebhook, Void
-from payments.reviews import Review
+from payments.reviews import Reason
 from payments.verdict import state_at
 
 
@@ -44,9 +44,8 @@ PROBLEMS: Mapping[str, Problem] = {
 
 
 class Answer(NamedTuple):
-    """How one result is answered: a record with this status, or this problem."""
+    """How one result is answered: this problem or, without one, a record with this status."""
 
-    status: int = 0
     problem: str = ""
     detail: str = ""
     metric: str = ""
@@ -54,53 +53,46 @@ class Answer(NamedTuple):
     retry_after: int | None = None
     submitted: bool = True
     """It counts as a submitted void unless the record alone answered it."""
+    status: int = 0
 
 
 ANSWERS: Mapping[Result, Answer] = {
-    Result.VOIDED: Answer(200),
-    Result.ACCEPTED: Answer(202, metric="VoidUnknown", retry_after=5),
-    Result.NOT_VOIDABLE: Answer(problem="not-voidable"),
+    Result.VOIDED: Answer(status=200),
+    Result.ACCEPTED: Answer(status=202, metric="VoidUnknown", retry_after=5),
+    Result.NOT_VOIDABLE: Answer("not-voidable"),
     Result.IN_PROGRESS: Answer(
-        problem="in-progress", detail="Read the void, or repeat the same request later.", retry_after=5, submitted=False
+        "in-progress", "Read the void, or repeat the same request later.", retry_after=5, submitted=False
     ),
     Result.WAITS_FOR_OPERATOR: Answer(
-        problem="in-progress", submitted=False, retry_after=3600,
-        detail="An operation of an unknown kind is listed beside the hold, so nothing is sent. "
-        "An operator has been notified.",
+        "in-progress", "An operation of an unknown kind is listed beside the hold, so nothing is sent. "
+        "An operator has been notified.", retry_after=3600, submitted=False,
     ),
     Result.TOO_MANY: Answer(
-        problem="too-many-attempts", submitted=False, metric="AttemptsUsedUp",
-        detail="No further attempt is made for this order until an operator has decided about it.",
+        "too-many-attempts", "No further attempt is made for this order until an operator has decided about it.",
+        "AttemptsUsedUp", submitted=False,
     ),
-    Result.KEY_MISMATCH: Answer(
-        problem="idempotency-mismatch", detail="Use a new key for another request.", submitted=False
-    ),
-    Result.CURRENCY_MISMATCH: Answer(
-        problem="currency-mismatch", detail="Use the currency of the order's hold.", submitted=False
-    ),
+    Result.KEY_MISMATCH: Answer("idempotency-mismatch", "Use a new key for another request.", submitted=False),
+    Result.CURRENCY_MISMATCH: Answer("currency-mismatch", "Use the currency of the order's hold.", submitted=False),
     Result.THROTTLED: Answer(
-        problem="throttled", metric="VoidThrottled", retry_after=10,
-        detail="The provider asked to wait; nothing was voided. Repeat the same request.",
+        "throttled", "The provider asked to wait; nothing was voided. Repeat the same request.", "VoidThrottled", 10
     ),
     Result.CREDENTIALS: Answer(
-        problem="provider-credentials", metric="CredentialsRefused",
-        detail="Nothing was voided; an alarm has been raised. The same request may be repeated.",
+        "provider-credentials", "Nothing was voided; an alarm has been raised. The same request may be repeated.",
+        "CredentialsRefused",
     ),
     Result.NOT_SENT: Answer(
-        problem="not-sent", metric="VoidNotSent", retry_after=5,
-        detail="The provider, the secret or the table was out of reach. The same request may be repeated.",
+        "not-sent", "The provider, the secret or the table was out of reach. The same request may be repeated.",
+        "VoidNotSent", 5,
     ),
-    Result.DECIDED: Answer(200),
+    Result.DECIDED: Answer(status=200),
     Result.CHANGED: Answer(
-        problem="changed-meanwhile",
-        detail="Read the record again: it has changed since the revision that the decision names.",
+        "changed-meanwhile", "Read the record again: it has changed since the revision that the decision names."
     ),
     Result.NOTHING_TO_DECIDE: Answer(
-        problem="nothing-to-decide",
-        detail="The record is settled by the provider's own word, or nothing is unread.",
+        "nothing-to-decide", "The record is settled by the provider's own word, or nothing is unread."
     ),
 }  # fmt: skip
-WHAT_HELPS = {
+WHAT_HELPS: Mapping[FailureReason | None, str] = {
     FailureReason.REFUSED: "Once its cause is gone, ask again with a new Idempotency-Key, or none.",
     FailureReason.ORDER_NOT_FOUND: "If the hold is made later, ask again with a new Idempotency-Key, or none.",
     FailureReason.NOT_EXECUTED: "If it is still wanted, ask again with a new Idempotency-Key, or none.",
@@ -112,7 +104,7 @@ STATUSES = {Status.SAID_TO_HAVE_FAILED: "failed", Status.UNDER_WAY: "under-way",
 def why_not_voidable(void: Void, told: Told | None) -> str:
     """The detail of a 409 `not-voidable`: whose answer it is, and what helps."""
     if told is None:
-        what_helps = WHAT_HELPS.get(void.reason, "") if void.reason is not None else ""
+        what_helps = WHAT_HELPS.get(void.reason, "")
         return f"The provider refused for good; `void.reason` says why. {what_helps}".rstrip()
     final = f"The attempt that this Idempotency-Key made has failed for good ({told.reason.value})."
     return f"{final} {WHAT_HELPS[told.reason]}"
@@ -143,11 +135,9 @@ def revision_of(order: Order, now: int) -> str:
 def _digest(order: Order, shown: Mapping[str, object]) -> str:
     of_queries = {"last_reported_at": None, "reported_by": None}
     operations = [{**_operation(each), **of_queries} for each in order.facts.operations]
-    unread = sorted([each.reason.value, each.subject] for each in order.reviews if each.read_at is None)
-    text = exact_json.write(
-        [{**shown, "history": None, "operations": operations, "reviews": unread}, sorted(order.webhooks)]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    unread = sorted([each.reason, each.subject] for each in order.reviews if each.read_at is None)
+    counted = {**shown, "history": None, "operations": operations, "reviews": unread}
+    return hashlib.sha256(exact_json.write([counted, sorted(order.webhooks)]).encode()).hexdigest()[:16]
 
 
 def _what_a_read_shows(order: Order, now: int) -> dict[str, object]:
@@ -158,34 +148,32 @@ def _what_a_read_shows(order: Order, now: int) -> dict[str, object]:
     return {
         "order_id": order.order_id,
         "pos_id": order.pos_id,
-        "state": state_at(void.facts, void.state, now).value,
-        "reason": _value(void.reason),
+        "state": state_at(void.facts, void.state, now),
+        "reason": void.reason,
         "review": void.review,
-        "reviews": [_review(each) for each in void.reviews],
+        "reviews": [_review(*each) for each in void.reviews],
         "corrected": void.corrected,
         "resend_allowed": void.resend_allowed,
         "order_currency": void.order_currency,
         "comment": newest.comment if newest is not None else None,
         "attempt": void.facts.number,
-        "requested_at": _time(newest.requested_at) if newest is not None else None,
+        "requested_at": timestamp(newest.requested_at) if newest is not None else None,
         "requested_by": newest.requested_by if newest is not None else None,
         "settled_at": _time(void.settled_at),
         "provider": None if void.provider is None else dict(void.provider),
         "provider_code": void.provider_code,
         "provider_message": void.provider_message,
         "history": [
-            {"at": timestamp(change.at), "state": change.state.value, "evidence": change.evidence.value}
-            for change in void.history
+            {"at": timestamp(each.at), "state": each.state, "evidence": each.evidence} for each in void.history
         ],
         "attempts": [_attempt(each) for each in void.facts.attempts],
         "operations": [_operation(each) for each in void.facts.operations],
-        "decisions": [_decision(each) for each in void.facts.decisions],
+        "decisions": [_decision(*each) for each in void.facts.decisions],
     }
 
 
-def _review(review: Review) -> dict[str, object]:
-    since, read_at = timestamp(review.since), _time(review.read_at)
-    return {"reason": review.reason.value, "subject": review.subject, "since": since, "read_at": read_at}
+def _review(reason: Reason, subject: str, since: int, read_at: int | None) -> dict[str, object]:
+    return {"reason": reason, "subject": subject, "since": timestamp(since), "read_at": _time(read_at)}
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:
@@ -194,7 +182,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "requested_at": timestamp(attempt.requested_at),
         "requested_by": attempt.requested_by,
         "with_key": attempt.key is not None,
-        "end": None if attempt.end is End.LOST else _value(attempt.end),
+        "end": None if attempt.end is End.LOST else attempt.end,
         "ended_at": _time(attempt.ended_at or None),
     }
 
@@ -208,25 +196,20 @@ def _operation(shown: Shown) -> dict[str, object]:
         "status": STATUSES.get(shown.status, "success"),
         "first_reported_at": timestamp(shown.first),
         "last_reported_at": timestamp(shown.at),
-        "reported_by": sorted(each.value for each in shown.by),
+        "reported_by": sorted(shown.by),
     }
 
 
-def _decision(decision: Decision) -> dict[str, object]:
-    return {
-        "at": timestamp(decision.at),
-        "by": decision.by,
-        "decision": decision.word.value,
-        "note": decision.note,
-        "state": decision.state.value,
-        "reason": _value(decision.reason),
-    }
+def _decision(
+    at: int, by: str | None, word: Word, note: str, _revision: str, state: State, reason: FailureReason | None, _: int
+) -> dict[str, object]:
+    return {"at": timestamp(at), "by": by, "decision": word, "note": note, "state": state, "reason": reason}
 
 
 def _as_it_ended(made: Attempt, told: Told) -> dict[str, object]:
     return {
-        "state": State.FAILED.value,
-        "reason": told.reason.value,
+        "state": State.FAILED,
+        "reason": told.reason,
         "resend_allowed": False,
         "comment": None,
         "attempt": made.number,
@@ -246,22 +229,15 @@ def with_webhooks(order: Order, now: int) -> dict[str, object]:
 
 
 def _webhook(webhook: StoredWebhook) -> dict[str, object]:
-    return {
-        "received_at": timestamp(webhook.received_at),
-        "method": webhook.operation.method,
-        "status": webhook.operation.status,
-        "provider": dict(webhook.operation.fields),
-    }
+    operation = webhook.operation
+    said = {"method": operation.method, "status": operation.status, "provider": dict(operation.fields)}
+    return {"received_at": timestamp(webhook.received_at), **said}
 
 
 def in_problem(record: Mapping[str, object]) -> dict[str, Any]:
     """What a problem shows of a record: the whole, and the provider's own code and text beside it."""
     words = {name: record[name] for name in ("provider_code", "provider_message")}
     return {"order_id": record["order_id"], "void": record, **words}
-
-
-def _value(member: FailureReason | End | None) -> str | None:
-    return None if member is None else member.value
 
 
 def _time(at: int | None) -> str | None:

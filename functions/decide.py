@@ -31,10 +31,10 @@ FIELDS = {"decision", "revision", "note"}
 class Wanted(NamedTuple):
     """What an operator wants to decide, and about what."""
 
-    word: Word
-    revision: str
-    note: str
     by: str | None
+    word: Word
+    note: str
+    revision: str
 
 
 class Decided(NamedTuple):
@@ -76,7 +76,7 @@ def read_decision(event: GatewayEvent) -> Wanted:
         **lambda_http.unknown_fields(value, FIELDS),
     }
     lambda_http.obey("The decision breaks the rules listed in `errors`.", rules)
-    return Wanted(Word(value["decision"]), value["revision"], value["note"], by)
+    return Wanted(by, Word(value["decision"]), value["note"], value["revision"])
 
 
 def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -> Decided:
@@ -84,7 +84,7 @@ def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -
 
     Raises SecretError and StoreError only while nothing was decided.
     """
-    if _is_repeated(order, wanted):
+    if any(each[1:5] == wanted for each in order.facts.decisions):
         return Decided(Result.DECIDED, order, replayed=True)
     if revision_of(order, outside.now()) != wanted.revision:
         return Decided(Result.CHANGED, order)
@@ -100,8 +100,7 @@ def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -
         end = may_decide(void, wanted.word, now)
         if end is not None:
             return current
-        was = (void.state, void.reason, current.facts.number)
-        return current.decided(Decision(now, wanted.by, wanted.word, wanted.note, wanted.revision, *was))
+        return current.decided(Decision(now, *wanted, void.state, void.reason, current.facts.number))
 
     try:
         merged = outside.store.merge(order, apply, outside.new_id, deadline)
@@ -121,25 +120,19 @@ def _queried(outside: Systems, order: Order, deadline: Deadline) -> tuple[Order,
     return queried.after, queried.writes
 
 
-def _is_repeated(order: Order, wanted: Wanted) -> bool:
-    return wanted in [(each.word, each.revision, each.note, each.by) for each in order.facts.decisions]
-
-
 def _respond(event: GatewayEvent, decided: Decided, now: int) -> Response:
     if decided.unwritten is not None:
-        return lambda_http.problem(
-            event, "outcome-unknown", "The decision may be written or not. Repeat it: that is safe."
-        )
+        may_be = "The decision may be written or not. Repeat it: that is safe."
+        return lambda_http.problem(event, "outcome-unknown", may_be)
     if decided.result is Result.DECIDED:
         replayed = "true" if decided.replayed else None
         return lambda_http.respond(200, with_webhooks(decided.order, now), {"Idempotency-Replayed": replayed})
-    answer, newest, wait = ANSWERS[decided.result], decided.order.facts.newest, None
-    detail = answer.detail
+    (name, detail, *_), newest, wait = ANSWERS[decided.result], decided.order.facts.newest, None
     if decided.result is Result.IN_PROGRESS and newest is not None:
         wait = max(1, -(-(newest.window_until - now) // 1000))
         detail = "The void that was requested may still arrive at the provider. Decide when its window is over."
-    record = void_record(decided.order, now)
-    return lambda_http.problem(event, answer.problem, detail, {"Retry-After": wait}, **in_problem(record))
+    shown = in_problem(void_record(decided.order, now))
+    return lambda_http.problem(event, name, detail, {"Retry-After": wait}, **shown)
 
 
 def _observe(decided: Decided, wanted: Wanted) -> None:

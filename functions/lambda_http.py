@@ -19,6 +19,7 @@ from telemetry import count, count_trouble, flush, logger, report_crash
 
 GatewayEvent = Mapping[str, Any]
 Response = dict[str, Any]
+UTF_8 = {"utf-8", "utf8", "us-ascii"}
 Extra = Mapping[str, object] | None
 Violation = dict[str, str]
 Handler = Callable[[GatewayEvent, object], Response]
@@ -87,9 +88,9 @@ def caller(event: GatewayEvent) -> str | None:
     # Where API Gateway puts the claims of a token for a REST API is not documented, so both known places are read.
     claims = authorizer.get("claims", (authorizer.get("jwt") or {}).get("claims"))
     if claims is not None:
-        allowed = settings.tokens(os.environ)
-        client = claims.get(allowed.claim)
-        if client not in allowed.callers:
+        claim, allowed = settings.tokens(os.environ)
+        client = claims.get(claim)
+        if client not in allowed:
             # A token lives on after its client was taken off the list: the list decides.
             raise BadRequest("unauthenticated", "This client may not use the service.")
         return f"{claims.get('iss')}#{client}"
@@ -136,17 +137,19 @@ def obey(detail: str, rules: Mapping[str, str | None]) -> None:
 
 def headers(event: GatewayEvent, name: str) -> list[str]:
     """All values of one header."""
-    several, one = event.get("multiValueHeaders") or {}, event.get("headers") or {}
-    found = [value for key, values in several.items() if key.lower() == name for value in values or ()]
-    return found or [value for key, value in one.items() if key.lower() == name and value is not None]
+    several = (event.get("multiValueHeaders") or {}).items()
+    found = [value for key, values in several if key.lower() == name for value in values or ()]
+    return found or [
+        one for key, one in (event.get("headers") or {}).items() if key.lower() == name and one is not None
+    ]
 
 
 def content_type(event: GatewayEvent) -> tuple[str, bool]:
     """The media type, "" if it is missing or repeated; and whether the charset is UTF-8, or none is named."""
     values = headers(event, "content-type")
     kind, *parameters = (part.strip().lower() for part in (values[0] if len(values) == 1 else "").split(";"))
-    charsets = [each.partition("=")[2].strip('"') for each in parameters if each.startswith("charset")]
-    return kind, all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets)
+    charsets = {each.partition("=")[2].strip('"') for each in parameters if each.startswith("charset")}
+    return kind, charsets <= UTF_8
 
 
 def body(event: GatewayEvent, largest: int) -> bytes:

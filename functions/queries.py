@@ -76,15 +76,12 @@ def _look_up(systems: Systems, credentials: Credentials, leased: Order, deadline
     def apply(current: Order) -> Order:
         facts = evidence.seen(current.facts, view, began, leased.facts)
         after = current.learnt(facts, Source(Evidence.QUERY, systems.now()))
-        if evidence.adds_only_moments(current.facts, facts) and _shows_the_same(current, after):
+        shown = [order.void and order.void.shown for order in (current, after)]
+        if evidence.adds_only_moments(current.facts, facts) and shown[0] is not None and shown[0] == shown[1]:
             return current
         return after
 
     return systems.store.merge(leased, apply, systems.new_id, deadline)
-
-
-def _shows_the_same(before: Order, after: Order) -> bool:
-    return before.void is not None and after.void is not None and before.void.shown == after.void.shown
 
 
 def refresh(systems: Systems, order: Order, deadline: Deadline) -> Queried:

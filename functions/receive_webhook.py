@@ -8,6 +8,7 @@ speaks to the provider: what a webhook cannot prove (a failure, an absence) make
 import base64
 import hashlib
 import re
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -111,20 +112,16 @@ def verify(secret: Secret, data: bytes, signature: bytes, deadline: Deadline) ->
 
 def decode(data: bytes) -> Operation | None:
     """The operation of a genuine message, None if unreadable. Missing padding is forgiven here, not in the proof."""
-    text = _decoded(data)
     try:
-        operation = messages.read_operation(exact_json.parse(text)) if text is not None else None
-    except exact_json.Unreadable:
+        operation = messages.read_operation(exact_json.parse(_decoded(data)))
+    except ValueError:
         return None
     is_text = operation is not None and operation.method.isprintable() and operation.status.isprintable()
     return operation if is_text else None
 
 
-def _decoded(data: bytes) -> bytes | None:
-    try:
-        return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        return None
+def _decoded(data: bytes) -> bytes:
+    return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
 
 
 def _unusable(operation: Operation, proved_by: Credentials) -> str | None:
@@ -140,7 +137,9 @@ def _kept_text(data: bytes, operation: Operation | None) -> str:
     """What is kept for an operator: the allowed fields or, if unreadable, the text with what looks personal masked."""
     if operation is not None:
         return exact_json.write(dict(operation.fields))
-    return mask((_decoded(data) or data).decode("utf-8", "replace")[:LONGEST_QUARANTINE])
+    with suppress(ValueError):
+        data = _decoded(data) or data
+    return mask(data.decode("utf-8", "replace")[:LONGEST_QUARANTINE])
 
 
 def mask(text: str) -> str:
@@ -161,21 +160,18 @@ def _store(storage: Storage, pos_id: str, webhook: StoredWebhook, deadline: Dead
         order = storage.store.load(pos_id, operation.order_id, deadline) or order
     size = size_of(operation.fields)
     merged = storage.store.merge(order, lambda current: current.with_webhook(webhook, size), storage.new_id, deadline)
-    before, after = merged.before, merged.after
-    if webhook.digest in before.webhooks:
+    before, after = merged.before.void, merged.after.void
+    if webhook.digest in merged.before.webhooks:
         outcome = WebhookOutcome.DUPLICATE
-    elif webhook.digest not in after.webhooks:
+    elif webhook.digest not in merged.after.webhooks:
         text = exact_json.write(dict(operation.fields))
         storage.store.put_quarantine(webhook.digest, text, "too-many", webhook.received_at, deadline)
         outcome = WebhookOutcome.QUARANTINED
     else:
-        outcome = WebhookOutcome.STORED if _shown(before) == _shown(after) else WebhookOutcome.APPLIED
-    return Received(outcome, operation, before.void, after.void)
-
-
-def _shown(order: Order) -> tuple[object, ...] | None:
-    """What a reader sees, without the reviews' own bookkeeping and the schedule."""
-    return None if order.void is None else order.void.shown[:-1]
+        # To a reader, who does not see the schedule.
+        same = after is None or (before is not None and before.shown[:-1] == after.shown[:-1])
+        outcome = WebhookOutcome.STORED if same else WebhookOutcome.APPLIED
+    return Received(outcome, operation, before, after)
 
 
 def _observe(received: Received) -> None:

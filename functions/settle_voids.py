@@ -6,7 +6,7 @@ Each is leased, queried once, and merged. Promises that one order's trouble stop
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import cold_start  # first: it turns the garbage collector off
 from payments import items, settings
@@ -30,13 +30,6 @@ HEARTBEAT_MINUTES = 15
 NOTHING_DONE = {"queried": 0, "settled": 0, "failed": 0}
 
 
-class LambdaContext(Protocol):
-    """What of Lambda's context is used."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the timeout."""
-
-
 class SettleRunFailed(Exception):
     """A defect of ours stopped the run. Raised so that the alarm on errors rings; carries no other error's text."""
 
@@ -49,7 +42,7 @@ class Run(NamedTuple):
     oldest_ms: int
 
 
-def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 Lambda's signature
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, int]:  # noqa: ARG001 Lambda's signature
     """Lambda's entry point. Raises SettleRunFailed.
 
     While the table or the secret cannot be used, a run ends without an error: errors take a release back.

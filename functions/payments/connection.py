@@ -6,11 +6,11 @@ Promises that nobody waits longer than they said, whatever the peer does, and th
 import http.client
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Buffer, Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import urllib3
@@ -137,51 +137,38 @@ class Connection(HTTPSConnection):
         raise error
 
 
-@dataclass(frozen=True, slots=True)
-class RawResponse:
-    """A whole answer as it came."""
-
-    status: int
-    body: bytes
-
-
 class OpeningConnection:
     """A connection that is being opened in a thread while the intent is written."""
 
     def __init__(self, connect: Callable[[], HTTPSConnection]) -> None:
         self._connect = connect
-        self._connection: HTTPSConnection | None = None
-        self._failure = "time-out"
-        self._given_up = False
-        self._ended, self._lock = threading.Event(), threading.Lock()
-        threading.Thread(target=self._open, name="opening connection", daemon=True).start()
+        self._opened: Future[HTTPSConnection] = Future()
+        Thread(target=self._open, name="opening connection", daemon=True).start()
 
     def _open(self) -> None:
         try:
-            connection = self._connect()
+            self._opened.set_result(self._connect())
         except _FAILURES as error:
-            self._failure = kind_of(error)  # whoever waits finds no connection
-        else:
-            with self._lock:
-                self._connection = connection
-            if self._given_up:
-                self.close()
-        self._ended.set()
+            self._opened.set_exception(NotConnected(kind_of(error)))
 
     def wait(self, deadline: Deadline) -> HTTPSConnection:
         """The open connection. Raises NotConnected, also when the deadline is over before it is open."""
-        self._ended.wait(deadline.left())
-        with self._lock:
-            if self._connection is None or deadline.over:
-                raise NotConnected(self._failure)
-            return self._connection
+        try:
+            connection = self._opened.result(deadline.left())
+        except TimeoutError:
+            raise NotConnected("time-out") from None
+        if deadline.over:
+            raise NotConnected("time-out")
+        return connection
 
     def close(self) -> None:
         """Close the connection now or, if it is still being opened, then; nobody waits for it here."""
-        self._given_up = True
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
+        self._opened.add_done_callback(_close)
+
+
+def _close(opened: Future[HTTPSConnection]) -> None:
+    if opened.exception() is None:
+        opened.result().close()
 
 
 def connected(host: str, port: int, trusted: Trust) -> HTTPSConnection:
@@ -200,8 +187,8 @@ def connected(host: str, port: int, trusted: Trust) -> HTTPSConnection:
 
 def exchange(
     connection: HTTPSConnection, method: str, path: str, body: bytes | None, headers: dict[str, str], deadline: Deadline
-) -> RawResponse | str:
-    """One request and its whole answer by `deadline`; without a complete answer the kind of failure."""
+) -> tuple[int, bytes] | str:
+    """One request; status and whole body of its answer by `deadline`, or the kind of failure."""
     sock = connection.sock
     if deadline.over or not isinstance(sock, _DeadlineSocket):
         return "time-out"
@@ -210,7 +197,7 @@ def exchange(
         connection.request(method, path, body=body, headers=headers, preload_content=False)
         response = connection.getresponse()
         sock.keep_session()
-        return RawResponse(response.status, _read_whole(response))
+        return response.status, _read_whole(response)
     except _FAILURES as error:
         return kind_of(error)
 

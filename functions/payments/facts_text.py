@@ -5,26 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from payments import exact_json
-from payments.facts import (
-    Asked,
-    Attempt,
-    Decision,
-    End,
-    Evidence,
-    Facts,
-    FailureReason,
-    Looked,
-    Shown,
-    State,
-    Status,
-    Told,
-    Word,
-)
+from payments.facts import Attempt, Decision, End, Evidence, Facts, FailureReason, Shown, State, Status, Told, Word
 from payments.messages import PROVIDER_FIELDS, Fields, Operation
 from payments.operations import names_of
-from payments.orders import Change, Order, StoredWebhook
+from payments.orders import NOTHING, Change, Order, StoredWebhook
 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_LOOKED, _ASKED = type(NOTHING.looked), type(NOTHING.asked)
 _PLAIN = ("known_since", "listed", "clear", "held", "captured")
 
 
@@ -35,8 +22,8 @@ def write_facts(order: Order) -> str:
     values: dict[str, object] = {
         "attempts": [_attempt(each) for each in facts.attempts],
         "operations": [_operation(each, shown) for each in facts.operations],
-        "looked": _known(facts.looked._asdict(), Looked._field_defaults),
-        "asked": _known(facts.asked._asdict(), Asked._field_defaults),
+        "looked": _known(facts.looked._asdict(), _LOOKED._field_defaults),
+        "asked": _known(facts.asked._asdict(), _ASKED._field_defaults),
         "decisions": [list(each) for each in facts.decisions],
         "payments": sorted(facts.payments),
         "history": [_without_end(change) for change in order.history],
@@ -55,7 +42,7 @@ def _known(values: dict[str, object], unknown: Mapping[str, object]) -> dict[str
 
 def _without_end(change: Change) -> list[object]:
     """The usual line has three values."""
-    line = [change.at, change.state, change.evidence, change.reason, change.by_operator]
+    line: list[object] = list(change)
     return line if change.by_operator else line[:4] if change.reason is not None else line[:3]
 
 
@@ -80,7 +67,9 @@ def read_change(at: int, state: str, by: str, reason: str | None = None, by_oper
     return Change(at, State(state), Evidence(by), FailureReason(reason) if reason else None, by_operator)
 
 
-def read_facts(values: dict[str, Any], text: str, shown: Fields | None) -> Facts:
+def read_facts(values: dict[str, Any], text: str, provider: str | None) -> Facts:
+    """The facts of a text, and of the text of the operation that is shown."""
+    shown = _complete(exact_json.parse(provider)) if provider is not None else None
     operations: list[dict[str, Any]] = values.get("operations", [])
     kept = [each.get("fields") for each in operations]
     if any(isinstance(each, dict) for each in kept):
@@ -90,8 +79,8 @@ def read_facts(values: dict[str, Any], text: str, shown: Fields | None) -> Facts
     return Facts(
         attempts=tuple(_read_attempt(each) for each in values.get("attempts", ())),
         operations=tuple(_read_operation(each, known) for each, known in zip(operations, fields, strict=True)),
-        looked=Looked(**values.get("looked", {})),
-        asked=Asked(**values.get("asked", {})),
+        looked=_LOOKED(**values.get("looked", {})),
+        asked=_ASKED(**values.get("asked", {})),
         decisions=tuple(_read_decision(*each) for each in values.get("decisions", ())),
         payments=frozenset(values.get("payments", ())),
         **{name: values[name] for name in _PLAIN if name in values},
@@ -118,15 +107,15 @@ def _read_operation(values: dict[str, Any], fields: Fields | None) -> Shown:
 def _read_decision(
     at: int, by: str | None, word: str, note: str, revision: str, state: str, reason: str | None, attempt: int
 ) -> Decision:
-    return Decision(
-        at, by, Word(word), note, revision, State(state), FailureReason(reason) if reason else None, attempt
-    )  # fmt: skip
+    why = FailureReason(reason) if reason else None
+    return Decision(at, by, Word(word), note, revision, State(state), why, attempt)
 
 
 def write_webhook(webhook: StoredWebhook, facts: Facts) -> str:
     """One webhook as one text; of one that says what its operation says only that operation's name."""
-    known = _operation_of(webhook.operation, facts)
-    return repeating(webhook) if known is not None and known.fields == webhook.operation.fields else _whole(webhook)
+    names, method, fields = webhook.operation.ids, webhook.operation.method.lower(), webhook.operation.fields
+    known = next((each.fields for each in facts.operations if names & each.names and each.method == method), None)
+    return repeating(webhook) if known == fields else _whole(webhook)
 
 
 def repeating(webhook: StoredWebhook) -> str:
@@ -144,14 +133,9 @@ def _head(webhook: StoredWebhook) -> str:
     return _dump([webhook.received_at, webhook.verified_with, operation.method, operation.status])
 
 
-def _operation_of(operation: Operation, facts: Facts) -> Shown | None:
-    names, method = operation.ids, operation.method.lower()
-    return next((each for each in facts.operations if names & each.names and each.method == method), None)
-
-
 def read_webhook(digest: str, text: str, facts: Facts) -> StoredWebhook:
-    head, what = _parsed(text)
-    received_at, verified_with, method, status = head
+    parsed: Any = exact_json.parse(text)
+    (received_at, verified_with, method, status), what = parsed
     known = next(each.fields for each in facts.operations if what in each.names) if isinstance(what, str) else what
     fields = _complete(known)
     operation = Operation(method, status, str(fields["order_id"]), fields)
@@ -163,17 +147,9 @@ def write_fields(fields: Fields) -> str:
     return exact_json.write({name: fields[name] for name in PROVIDER_FIELDS if fields.get(name) is not None})
 
 
-def read_fields(text: str) -> Fields:
-    """The sixteen fields; unknown ones are None."""
-    return _complete(_parsed(text))
-
-
 def _complete(stored: Any) -> Fields:
+    """The sixteen fields; unknown ones are None."""
     # Another form is not read as "nothing known": the next write would lose what the provider said.
     if not isinstance(stored, dict):
         raise ValueError("provider")
     return {name: stored.get(name) for name in PROVIDER_FIELDS}
-
-
-def _parsed(text: str) -> Any:
-    return exact_json.parse(text)

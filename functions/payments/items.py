@@ -14,15 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from payments.facts import Facts, State
-from payments.facts_text import (
-    read_change,
-    read_facts,
-    read_fields,
-    read_webhook,
-    write_facts,
-    write_fields,
-    write_webhook,
-)
+from payments.facts_text import read_change, read_facts, read_webhook, write_facts, write_fields, write_webhook
 from payments.orders import Order, Void
 from payments.reviews import Reason, Review
 
@@ -32,9 +24,7 @@ ORDER, HEARTBEAT = "ORDER", "HEARTBEAT"
 SETTLES = "void.settled"
 """In the one write that settles an order: the pipe passes it on by this name."""
 DUE, RECHECK, REVIEW, SETTLED = "DUE", "RECHECK", "REVIEW", "SETTLED"
-"""The partitions of the sparse indexes: open voids, settled ones that are re-checked, those with a review,
-and by day.
-"""
+"""The partitions of the sparse indexes: open voids, settled ones that are re-checked, with a review, and by day."""
 SHARDS = 8
 """Each partition is spread over this many keys, by the order's hash: one key takes 1,000 writes a second at most."""
 QUARANTINE_SECONDS = 90 * 86_400
@@ -84,9 +74,7 @@ def write_order(order: Order, keep_days: int | None = None) -> Item:
         "order_id": {"S": order.order_id},
         "version": number(order.version),
         "write_id": {"S": order.write_id},
-        "webhooks": {
-            "M": {digest: {"S": write_webhook(webhook, order.facts)} for digest, webhook in order.webhooks.items()}
-        },
+        "webhooks": {"M": {digest: {"S": write_webhook(each, order.facts)} for digest, each in order.webhooks.items()}},
         "webhook_bytes": number(order.webhook_bytes),
     }
     if order.more_webhooks:
@@ -138,14 +126,15 @@ def read_order(item: Mapping[str, Any]) -> Order:
     if text is None and ("state" in item or "facts" in item):
         raise ValueError("facts")  # not "nothing known": a void would be sent beside what it says
     values: dict[str, Any] = json.loads(text) if text is not None else {}
-    facts = read_facts(values, text or "", read_fields(shown) if shown is not None else None)
+    facts = read_facts(values, text or "", shown)
+    webhooks = item["webhooks"]["M"].items()
     return Order(
         pos_id=item["pos_id"]["S"],
         order_id=item["order_id"]["S"],
         facts=facts,
         history=tuple(read_change(*line) for line in values.get("history", ())),
         reviews=tuple(Review(Reason(reason), *more) for reason, *more in values.get("reviews", ())),
-        webhooks={digest: read_webhook(digest, value["S"], facts) for digest, value in item["webhooks"]["M"].items()},
+        webhooks={digest: read_webhook(digest, value["S"], facts) for digest, value in webhooks},
         webhook_bytes=int(item["webhook_bytes"]["N"]),
         more_webhooks="more_webhooks" in item,
         version=int(item["version"]["N"]),

@@ -6,18 +6,8 @@ a hidden retry is a second void. Never logs or repeats a header, a body or a cre
 
 from urllib.parse import quote, urlsplit
 
-from urllib3.connection import HTTPSConnection
-
 from payments import exact_json, messages
-from payments.connection import (
-    CONNECT_SECONDS,
-    NotConnected,
-    OpeningConnection,
-    RawResponse,
-    connected,
-    exchange,
-    trust,
-)  # fmt: skip
+from payments.connection import CONNECT_SECONDS, NotConnected, OpeningConnection, connected, exchange, trust
 from payments.deadline import Deadline
 from payments.messages import Answer, AnswerKind, OrderView
 from payments.secret import Credentials
@@ -41,10 +31,7 @@ class Provider:
 
     def open(self) -> OpeningConnection:
         """Start opening a fresh connection; not a byte of a request is sent on it yet."""
-        return OpeningConnection(self._connect)
-
-    def _connect(self) -> HTTPSConnection:
-        return connected(self._host, self._port, self._trust)
+        return OpeningConnection(lambda: connected(self._host, self._port, self._trust))
 
     def send_void(
         self,
@@ -70,7 +57,7 @@ class Provider:
         raw = exchange(opening.wait(send_by), "POST", VOID_PATH, body, headers, answer_by.within(ANSWER_SECONDS))
         if isinstance(raw, str):
             return Answer(AnswerKind.UNKNOWN, cause=raw)
-        return messages.read_answer(raw.status, raw.body, credentials.pos_id, order_id)
+        return messages.read_answer(*raw, credentials.pos_id, order_id)
 
     def get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> OrderView | None:
         """Ask once for the whole order; None: no answer that may be trusted.
@@ -78,7 +65,7 @@ class Provider:
         GET carries plain CPAY: what a GET signs is not documented. Source: docs.finline.io, after-payments.
         """
         raw = self._get_order(credentials, order_id, deadline)
-        return None if isinstance(raw, str) else messages.read_order(raw.status, raw.body, credentials.pos_id, order_id)
+        return None if isinstance(raw, str) else messages.read_order(*raw, credentials.pos_id, order_id)
 
     def accepts(self, credentials: Credentials, deadline: Deadline) -> bool | None:
         """Does the provider take these credentials? None: no answer that says so. For operators; no function asks it.
@@ -86,9 +73,9 @@ class Provider:
         No order has the id `0`. Source: the provider's predecessor documents it as the credentials check.
         """
         raw = self._get_order(credentials, "0", deadline)
-        return None if isinstance(raw, str) else messages.read_credentials_check(raw.status, raw.body)
+        return None if isinstance(raw, str) else messages.read_credentials_check(*raw)
 
-    def _get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> RawResponse | str:
+    def _get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> tuple[int, bytes] | str:
         if deadline.over:
             return "time-out"
         path = f"/api/v1/pos/{quote(credentials.pos_id, safe='')}/orders/{quote(order_id, safe='')}"

@@ -22,6 +22,7 @@ OLDEST_SECONDS = 900.0
 """While Secrets Manager is out of reach, an older copy still serves; a secret rotated meanwhile is used too long."""
 
 Stage = Literal["AWSCURRENT", "AWSPREVIOUS"]
+STAGES: tuple[Stage, ...] = ("AWSCURRENT", "AWSPREVIOUS")
 FIELDS = ("pos_id", "api_key", "api_secret", "endpoints_key")
 OUT_OF_REACH = "out-of-reach"
 NO_VALUE, MALFORMED = "no-value", "malformed"
@@ -87,9 +88,8 @@ class Secret:
 
         Raises SecretError when fresh ones cannot be had: whoever has asked for all of them may then not say "forged".
         """
-        stages: tuple[Stage, ...] = ("AWSCURRENT", "AWSPREVIOUS")
         for max_age, oldest in ((MAX_AGE_SECONDS, OLDEST_SECONDS), (FRESH_SECONDS, FRESH_SECONDS)):
-            for stage in stages:
+            for stage in STAGES:
                 credentials = self._at_most(stage, max_age, oldest, deadline)
                 if credentials is not None:
                     yield stage, credentials

@@ -62,18 +62,9 @@ def settle_workers(environ: Mapping[str, str]) -> int:
     return _whole("SETTLE_WORKERS", environ.get("SETTLE_WORKERS", "8"), 1, MOST_WORKERS)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSettings:
-    """Which clients of one's own token issuers may call, and which claim names them."""
-
-    callers: frozenset[str]
-    claim: str
-
-
-def tokens(environ: Mapping[str, str]) -> TokenSettings:
-    """Read who may call by token; nobody, unless it is set."""
-    named = environ.get("TOKEN_CALLERS", "").split(",")
-    return TokenSettings(frozenset(name for name in named if name), environ.get("TOKEN_CALLER_CLAIM", "client_id"))
+def tokens(environ: Mapping[str, str]) -> tuple[str, set[str]]:
+    """The claim that names a client of one's own token issuers, and which may call: nobody, unless it is set."""
+    return environ.get("TOKEN_CALLER_CLAIM", "client_id"), set(environ.get("TOKEN_CALLERS", "").split(",")) - {""}
 
 
 def _whole(name: str, value: str, least: int, most: int) -> int:

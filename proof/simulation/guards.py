@@ -4,7 +4,7 @@ And mistakes that a change could bring in. Each names the configurations in whic
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from copy import replace
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +17,7 @@ import settle_voids
 import submit_void
 import telemetry
 from payments import claims, connection, evidence, exact_json, facts, items, messages, secret, store
-from payments.connection import OpeningConnection
+from payments.connection import NotConnected, OpeningConnection
 from payments.deadline import Deadline
 from payments.messages import AnswerKind, OrderView
 from payments.orders import Order
@@ -96,9 +96,8 @@ def _of_current(secrets: Secret, data: bytes, signature: bytes, deadline: Deadli
 
 
 def _waits_to_close(self: OpeningConnection) -> None:
-    self._ended.wait(25)
-    if self._connection is not None:
-        self._connection.close()
+    with suppress(TimeoutError, NotConnected):
+        self._opened.result(25).close()
 
 
 _read_order = messages.read_order

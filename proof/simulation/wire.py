@@ -9,6 +9,7 @@ import io
 import socket
 import ssl
 from collections.abc import Buffer, Callable
+from concurrent.futures import Future
 from functools import cache, lru_cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from payments.provider import Provider
 from payments.settings import ProviderSettings
 from payments.signatures import Scheme
 from play.words import DRIP, STALL
-from proof.simulation.runtime import TIME_OVER, Actor
+from proof.simulation.runtime import TIME_OVER
 
 if TYPE_CHECKING:
     from proof.simulation.world import Simulation
@@ -157,37 +158,22 @@ class _Connection(connection.Connection):
 # ---- threads ---------------------------------------------------------------------------------------------------------
 
 
-class _Event:
-    """`threading.Event` for actors."""
+class _Future(Future[Any]):
+    """`Future` for actors: whoever waits is paused."""
 
-    def __init__(self) -> None:
-        self._set = False
-        self._waits: Actor | None = None
+    def result(self, timeout: float | None = None) -> Any:
+        """What came. Raises its error, or TimeoutError when the time is over."""
+        if not self.done():
+            waits = [simulation().runtime.actor]
 
-    def set(self) -> None:
-        """It happened."""
-        self._set = True
-        if self._waits is not None:
-            self._waits.waiting = False
+            def wake(_: object) -> None:
+                for each in waits:
+                    each.waiting = False
 
-    def wait(self, seconds: float) -> bool:
-        """Until it happens, or the time is over."""
-        runtime = simulation().runtime
-        if not self._set:
-            self._waits = runtime.actor
-            runtime.pause("the thread that connects", seconds, waiting=True)
-            self._waits = None
-        return self._set
-
-
-class _Lock:
-    """Nobody is interrupted while he holds it."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
+            self.add_done_callback(wake)
+            simulation().runtime.pause("the thread that connects", timeout or 0, waiting=True)
+            waits.clear()
+        return super().result(0)
 
 
 class _Thread:
@@ -249,7 +235,8 @@ def replacements() -> list[tuple[Any, str, Any]]:
     sockets = SimpleNamespace(socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1,
         gaierror=socket.gaierror)  # fmt: skip
     return [
-        (connection, "threading", SimpleNamespace(Thread=_Thread, Event=_Event, Lock=_Lock)),
+        (connection, "Thread", _Thread),
+        (connection, "Future", _Future),
         (connection, "socket", sockets),
         (connection, "time", SimpleNamespace(monotonic=lambda: simulation().monotonic())),
         (connection, "Connection", _Connection),

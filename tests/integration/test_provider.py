@@ -340,7 +340,7 @@ def test_a_connection_that_opens_after_it_was_given_up_is_closed() -> None:
     opening.close()
     connection.close.assert_not_called()
     opens.set()
-    assert opening._ended.wait(20)
+    assert opening._opened.result(20) is connection
     connection.close.assert_called_once_with()
 
 
@@ -363,7 +363,7 @@ def test_a_connection_that_fails_gets_no_request_and_its_kind_is_known_at_once(
         held.bind(("127.0.0.1", 0))
         opening = provider_at(held.getsockname()[1] if cause == "refused" else peer.port, authority, tmp_path).open()
         ends = within(0 if cause == "time-out" else 30)
-        assert cause == "time-out" or opening._ended.wait(30)
+        assert cause == "time-out" or opening._opened.exception(30)
         with pytest.raises(NotConnected, match=f"^{kind}$"):
             opening.wait(ends)
     opening.close()

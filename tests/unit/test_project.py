@@ -137,7 +137,7 @@ AROUND_THE_DOMAIN = {*HANDLERS, "answers", "lambda_http", "queries", "systems", 
 
 @pytest.mark.parametrize(("folder", "modules", "only"), [
     ("functions", {"aws_cdk", "constructs"}, set()), ("functions/payments", AROUND_THE_DOMAIN, set()),
-    ("functions", NETWORKING, {"connection", "provider"}),
+    ("functions", NETWORKING, {"connection"}),
 ])  # fmt: skip
 def test_only_these_files_import(folder: str, modules: set[str], only: set[str]) -> None:
     assert {path.stem for path in python_files(folder) if (imports(path) | roots(path)) & modules} == only

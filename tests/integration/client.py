@@ -20,6 +20,16 @@ from local.service import CREDENTIALS, Service
 POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+ORDER_IDS = (
+    "a b", "a/b", "100%", "a%2Fb", "a+b", 'a"b', "a\\b", "é", "🧾", "//", "../a", "~a.b_c-d",
+    "a&b=c?d#e;f:g@h,i$j'k(l)*m!", ' /%+"é🧾 %41',
+)  # fmt: skip
+"""What a path must encode, what JSON must escape, letters beyond ASCII, and all of it in one at the end."""
+
+
+def whole(like: str) -> str:
+    """An order id that nobody else uses, as long as may be, and without a blank at an end."""
+    return f"{uuid4().hex[: 31 - len(like)]}{like}z"
 
 
 @dataclass

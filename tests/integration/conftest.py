@@ -13,7 +13,7 @@ from local.service import Service, running
 from tests import once
 from tests.integration.browser import Page, chromium
 from tests.integration.client import Client
-from tests.integration.clients.packages import PACKAGES, Merchant, installed, stop_drivers
+from tests.integration.clients.packages import PACKAGES, Merchant, drivers, installed
 from tests.integration.clients.raw_server import RawServer, raw_server
 
 
@@ -67,12 +67,13 @@ def server() -> Iterator[RawServer]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def drivers() -> Iterator[None]:
+def drivers_that_stop() -> Iterator[None]:
     """What calls the packages, stopped in the end."""
     yield
-    stop_drivers()
+    for process in drivers.values():
+        process.communicate(timeout=20)
 
 
 @pytest.fixture(params=PACKAGES)
 def package(request: pytest.FixtureRequest, service: Service) -> Merchant:
-    return Merchant(installed(request.param), f"{service.url}/v1", service.region)
+    return Merchant(installed(request.param), f"{service.url}/v1")

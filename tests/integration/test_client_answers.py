@@ -1,4 +1,7 @@
-"""What each client makes of every answer: tests/vectors/client-cases.json, for all languages, and for curl.sh as it runs."""
+"""What each client makes of every answer: tests/vectors/client-cases.json, for all languages, and for curl.sh as it runs.
+
+Then its tokens, and how its program is started. No service is needed.
+"""
 
 import json
 import re
@@ -9,11 +12,12 @@ from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import trustme
 
-from tests.integration.clients.packages import PROGRAMS, QUICK_SLEEP, ROOT, Merchant, installed
+from tests.integration.clients.packages import PROGRAMS, ROOT, Merchant, installed
 from tests.integration.clients.raw_server import GONE, WORDS, Answer, RawServer, answer, raw_server, wrong_tls
 
 CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text(), parse_float=Decimal)
@@ -107,8 +111,10 @@ def kind_of(got: dict[str, Any]) -> str:
     """As the table says it: group and label of what was raised, or the states of what was returned."""
     if got.get("raised") == "TypeError":  # PHP's own types say so
         return "WrongCall: invalid-argument"
-    records: list[Any] = got["returned"] if isinstance(got.get("returned"), list) else [got.get("returned")]
-    return f"{got['raised']}: {got['label']}" if "raised" in got else " ".join(each["state"] for each in records)
+    if "raised" in got:
+        return f"{got['raised']}: {got.get('label', '')}"
+    records: list[Any] = got["returned"] if isinstance(got["returned"], list) else [got["returned"]]
+    return " ".join(each["state"] for each in records)
 
 
 def test_a_package_and_every_answer(package: Merchant, server: RawServer, unreachable: dict[str, str]) -> None:
@@ -123,31 +129,99 @@ def test_a_package_and_every_answer(package: Merchant, server: RawServer, unreac
     assert wrong == {}
 
 
-@pytest.mark.parametrize("digits", ["100", "100.00", "1E+2", "-0.00", "12345678901234567890.12345678901234567890"])
-def test_a_package_keeps_the_digits_of_amounts(package: Merchant, server: RawServer, digits: str) -> None:
+def test_a_package_keeps_the_digits_of_amounts(package: Merchant, server: RawServer) -> None:
     comment = 'say "amount": 1.10 and \\"fee\\": 2.20'
-    text = json.dumps(RECORD | {"comment": comment}).replace('"amount": 100', f'"amount" : {digits}')
-    (got,) = package.call({"url": server.script("digits", answer(200, text))} | ORDER)
-    assert (got["returned"]["provider"]["amount"], got["returned"]["comment"]) == (digits, comment)
-    assert got["returned"]["attempt"] == 1
+    text = json.dumps(RECORD | {"comment": comment})
+    digits = ["100", "100.00", "1E+2", "-0.00", "12345678901234567890.12345678901234567890"]
+    answers = [answer(200, text.replace('"amount": 100', f'"amount" : {each}')) for each in digits]
+    got = package.call(*[{"url": server.script("digits", *answers)} | ORDER] * len(digits))
+    assert [each["returned"]["provider"]["amount"] for each in got] == digits
+    assert {(each["returned"]["comment"], each["returned"]["attempt"]) for each in got} == {(comment, 1)}
+
+
+# ---- tokens, and breaking off ----------------------------------------------------------------------------------------
+
+VOID = answer(200, RECORD)
+NO = answer(401, {"message": "Unauthorized"})
+
+
+def token(name: str, lasts: float = 3600) -> bytes:
+    return answer(200, {"access_token": name, "token_type": "Bearer", "expires_in": lasts})
+
+
+def by_token(server: RawServer, tokens: list[Answer], *answers: Answer, **more: Any) -> dict[str, Any]:
+    """A case whose client takes these tokens, and whose API answers so."""
+    issuer = {"url": server.script("issuer", *tokens), "id": "shop", "secret": SECRET, "scope": "a/submit a/read"}
+    return ORDER | {"url": server.script("api", *answers), "region": None, "wait": 0, "tokens": issuer | more}
+
+
+def bearers(server: RawServer) -> list[str]:
+    return [request.headers["authorization"].removeprefix("Bearer ") for request in server.received("api")]
+
+
+def test_one_token_serves_until_shortly_before_its_end(package: Merchant, server: RawServer) -> None:
+    case = by_token(server, [token("t1", 600), token("t2", 600)], VOID)
+    got = package.call(case, case, case | {"later": 530}, case | {"later": 20})
+    assert ([kind_of(each) for each in got], bearers(server)) == (["voided"] * 4, ["t1", "t1", "t1", "t2"])
+    first, _ = server.received("issuer")
+    assert first.headers["authorization"] == "Basic c2hvcDpzJTJGZSUyMGNyZXQ="  # each part as a form sends it
+    assert parse_qs(first.body.decode()) == {"grant_type": ["client_credentials"], "scope": ["a/submit a/read"]}
+
+
+@pytest.mark.parametrize("name", ["python", "python-async", "node"])
+def test_concurrent_callers_fetch_one_token(name: str, server: RawServer) -> None:
+    tokens: list[Answer] = [token("t1"), token("t2"), token("t3")]
+    case = by_token(server, tokens, lambda sent: NO if "t2" in sent.headers["authorization"] else VOID)
+    for fetched in (1, 3):  # a client of its own each; in the second all are refused at once, and one more is fetched
+        got = Merchant(installed(name)).call(*[case] * 12, together=True)
+        assert [kind_of(each) for each in got] == ["voided"] * 12
+        assert len(server.received("issuer")) == fetched
+
+
+def test_php_keeps_its_token_in_a_file_of_its_own(server: RawServer, tmp_path: Path) -> None:
+    file, php = tmp_path / "token", Merchant(installed("php"))
+    case = by_token(server, [token("t1"), token("t2")], VOID, VOID, NO, VOID, file=str(file))
+    for _ in range(3):  # another client each, as in another process
+        assert kind_of(php.call(case)[0]) == "voided"
+    assert bearers(server) == ["t1", "t1", "t1", "t2"]
+    assert (file.stat().st_mode & 0o777, SECRET in file.read_text()) == (0o600, False)
+    file.chmod(0o644)
+    assert kind_of(php.call(case)[0]) == "WrongCall: not-configured"
+    file.unlink()
+    file.symlink_to(tmp_path / "elsewhere")
+    assert kind_of(php.call(case)[0]) == "WrongCall: not-configured"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_an_aborted_void_in_node_says_what_is_known(server: RawServer) -> None:
+    node, accepted = Merchant(installed("node")), answer(202, RECORD | {"state": "pending"}, Retry_After="5")
+    for pace in (1, 0):  # while it waits, and while it reads
+        case = ORDER | {"url": server.script("aborted", accepted, "silence"), "wait": 600, "abort_after": 700}
+        (got,) = node.call(case, pace=pace)
+        assert (kind_of(got), got["record"]["state"]) == ("RepeatLater: not-settled-yet (pending)", "pending")
+    (got,) = node.call(case | {"abort_after": 0, "url": "http://127.0.0.1:9/v1"})
+    assert kind_of(got) == "RepeatLater: nothing-sent"
 
 
 # ---- the programs ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(("name", "meets"), [
+    *((name, ("all", name)) for name in PROGRAMS),
+    pytest.param("curl", (None,), marks=pytest.mark.proof, id="curl, all others"),
+])  # fmt: skip
 def test_a_program_s_code_and_last_line_say_what_became_of_it(
-    name: str, server: RawServer, unreachable: dict[str, str], tmp_path: Path
+    name: str, meets: tuple[str | None, ...], server: RawServer, unreachable: dict[str, str], tmp_path: Path
 ) -> None:
     """curl.sh has a mind of its own and meets every answer; the others print what their package raised."""
-    merchant = Merchant(installed(name), "")
+    merchant = Merchant(installed(name))
 
     def wrong(case: dict[str, Any]) -> dict[str, Any]:
         with ExitStack() as stack:
             row = Row(case, stack, server, unreachable)
+            more = {"VOID_SERVICE_URL": row.call["url"], "TMPDIR": str(tmp_path)}
             tokens = {f"VOID_{TOKEN[name]}": value for name, value in row.call.get("tokens", {}).items()}
-            more = {"VOID_SERVICE_URL": row.call["url"], "TMPDIR": str(tmp_path), **QUICK_SLEEP, **tokens}
-            code, out, err = merchant.run("123", "UAH", wait=row.call["wait"], more=more)
+            code, out, err = merchant.run("123", "UAH", wait=row.call["wait"], **more, **tokens)
             last = (err.splitlines() or [""])[-1]
             return row.wrong({
                 "is": GROUPS[code] + (json.loads(out)["state"] if code == VOIDED else last.partition(": ")[0] + out),
@@ -155,35 +229,41 @@ def test_a_program_s_code_and_last_line_say_what_became_of_it(
                 "cause": case.get("cause") if case.get("cause", "") in last else None,
             }, last, UNSEEN)  # fmt: skip
 
-    fits = [case for case in CASES if "not_curl" not in case and "call" not in case]
+    fits = [case for case in CASES if case.get("programs") in meets and not {"not_curl", "call"} & case.keys()]
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(wrong, [case for case in fits if name == "curl" or "programs" in case])
-        assert {name: fault for each in found for name, fault in each.items()} == {}
+        assert [fault for fault in pool.map(wrong, fits) if fault] == []
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_makes_a_key_says_it_before_it_sends_and_reads_no_proxy_variables(
+def test_a_program_makes_a_key_reads_no_proxy_variables_and_sends_nothing_without_credentials(
     name: str, server: RawServer
 ) -> None:
-    merchant = Merchant(installed(name), server.script(f"key-{name}", "reset", answer(200, RECORD)))
-    proxies = {variable: "http://127.0.0.1:9" for word in ("http", "https", "all") for variable in (f"{word}_proxy", f"{word}_PROXY".upper())}  # fmt: skip
-    code, out, err = merchant.run("123", "UAH", wait=30, more={"IDEMPOTENCY_KEY": "", **QUICK_SLEEP, **proxies})
+    merchant = Merchant(installed(name), server.script("program", bytes_of("throttled"), VOID))
+    words = [f"{word}_proxy" for word in ("http", "https", "all")]
+    proxies = dict.fromkeys([*words, *map(str.upper, words)], "http://127.0.0.1:9")
+    code, out, err = merchant.run("123", "UAH", wait=30, **proxies, IDEMPOTENCY_KEY="")
     assert (code, json.loads(out)["state"]) == (VOIDED, "voided")
-    (key,) = {request.headers["idempotency-key"] for request in server.received(f"key-{name}")}
+    (key,) = {request.headers["idempotency-key"] for request in server.received("program")}
     assert (err.splitlines()[0], len(key) >= 32) == (f"IDEMPOTENCY_KEY={key}", True)
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_credentials_that_cannot_be_loaded_are_no_unknown_outcome(name: str, server: RawServer) -> None:
-    merchant = Merchant(installed(name), server.script(f"login-{name}", answer(200, RECORD)))
-    more = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "gone"}
-    code, out, err = merchant.run("123", "UAH", more=more)
+    code, out, err = merchant.run("123", "UAH", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_PROFILE="gone")
     assert (code, out, "nothing was sent" in err) == (WRONG, "", True), err
-    assert server.received(f"login-{name}") == []
+    assert len(server.received("program")) == 2
+
+
+@pytest.mark.parametrize("name", ["curl", *(pytest.param(name, marks=pytest.mark.proof) for name in PROGRAMS[1:])])
+def test_a_program_checks_what_it_is_given(name: str) -> None:
+    for line, more in (
+        ("1", {}), ("1 UAH comment more", {}), ("1 UAH", {"VOID_SERVICE_URL": ""}), ("1 UAH", {"AWS_REGION": ""}),
+        ("1 UAH", {"VOID_WAIT_SECONDS": "soon"}), ("1 UAH", {"IDEMPOTENCY_KEY": "a\nb"}),
+    ):  # fmt: skip
+        code, out, err = Merchant(installed(name)).run(*line.split(), **more)
+        assert (code, out) == (WRONG, ""), (line, more, err)
+        assert err.splitlines()[-1].startswith("invalid-argument: "), (line, more)
 
 
 def test_curl_sh_that_breaks_off_says_later_and_never_refused(server: RawServer) -> None:
     merchant = Merchant(installed("curl"), server.script("breaks-off", "reset"))
-    code, out, err = merchant.run("123", "UAH", wait=30, more={"BASH_FUNC_sleep%%": "() { return 1; }"})
+    broken = {"BASH_ENV": "", "BASH_FUNC_sleep%%": "() { return 1; }"}
+    code, out, err = merchant.run("123", "UAH", wait=30, **broken)
     assert (code, out) == (LATER, "")
     assert err.splitlines()[-1].startswith("ended early: it may be voided or not")

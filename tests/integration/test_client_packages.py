@@ -1,4 +1,7 @@
-"""The client packages: what is in them, that their types and versions are the contract's, and that README's code is right."""
+"""The client packages: what is in them, that their types and versions are the contract's, and that README's code is right.
+
+And clients that others generate from the contract.
+"""
 
 import ast
 import json
@@ -15,53 +18,48 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+import uv
 from packaging.requirements import Requirement
 from void_client import errors, records
 
-from tests.integration.clients.packages import (
-    CLIENTS,
-    DRIVERS,
-    HOME,
-    ROOT,
-    Merchant,
-    installed,
-    run,
-    succeed,
-    typescript,
-)
-from tests.integration.test_client_answers import CONTRACT, TABLE, body_of
+from tests.integration.clients import packages
+from tests.integration.clients.packages import CLIENTS, DRIVERS, ROOT, installed, run, succeed, typescript
+from tests.integration.clients.raw_server import RawServer, answer
+from tests.integration.test_client_answers import CONTRACT, RECORD, TABLE, body_of, bytes_of
 
-SCHEMAS = CONTRACT["components"]["schemas"]
-VERSION = CONTRACT["info"]["version"]
-VECTORS = json.loads((ROOT / "tests" / "vectors" / "aws-sigv4.json").read_text())
+OPENAPI = ROOT / "docs" / "openapi.json"
+SCHEMAS, VERSION = CONTRACT["components"]["schemas"], CONTRACT["info"]["version"]
+VOID = SCHEMAS["Void"]
+SHAPES = {
+    name: list(SCHEMAS[name]["properties"])
+    for name in ("Provider", "Review", "Attempt", "Operation", "Decision", "Webhook")
+} | {"VoidRecord": VOID["required"], "Step": VOID["properties"]["history"]["items"]["required"]}
+WHOLE = SHAPES | {"VoidWithWebhooks": list(VOID["properties"]), "Problem": list(SCHEMAS["Problem"]["properties"])}
+REASONS = {reason for reason in VOID["properties"]["reason"]["enum"] if reason}
 ALSO = {"README.md", "LICENSE"}
-
-
-@pytest.fixture
-def scratch(request: pytest.FixtureRequest) -> Path:
-    """A folder below the project's cache, where a tool finds what is installed there."""
-    folder = HOME / "scratch" / re.sub(r"\W+", "-", request.node.name)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 def text(name: str) -> str:
     return (CLIENTS / name).read_text()
 
 
-@pytest.mark.parametrize(("file", "named"), [
-    ("python/void_client/transport.py", r'^VERSION = "(.+?)"'),
-    ("node/void-client.mjs", r'^export const VERSION = "(.+?)"'),
-    ("node/package.json", r'^  "version": "(.+?)"'),
-    ("node/package-lock.json", r'^  "version": "(.+?)"'),
-    ("node/package-lock.json", r'^      "version": "(.+?)",\n      "license": "MIT",\n      "dependencies"'),
-    ("php/VoidClient.php", r"public const VERSION = '(.+?)'"),
-    ("php/composer.json", r'"version": "(.+?)"'),
-    ("README.md", r"void_service_client-(.+?)-py3"),
-])  # fmt: skip
-def test_every_place_names_the_version_of_the_contract(file: str, named: str) -> None:
-    assert set(re.findall(named, text(file), re.MULTILINE)) == {VERSION}
+def readme_code(language: str) -> str:
+    """All of README's code in a language."""
+    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", text("README.md"), re.MULTILINE | re.DOTALL))
+
+
+def test_every_place_names_the_version_of_the_contract() -> None:
+    for file, named in (
+        ("python/void_client/transport.py", r'^VERSION = "(.+?)"'),
+        ("node/void-client.mjs", r'^export const VERSION = "(.+?)"'),
+        ("node/package.json", r'^  "version": "(.+?)"'),
+        ("node/package-lock.json", r'^  "version": "(.+?)"'),
+        ("node/package-lock.json", r'^      "version": "(.+?)",\n      "license": "MIT",\n      "dependencies"'),
+        ("php/VoidClient.php", r"public const VERSION = '(.+?)'"),
+        ("php/composer.json", r'"version": "(.+?)"'),
+        ("README.md", r"void_service_client-(.+?)-py3"),
+    ):
+        assert set(re.findall(named, text(file), re.MULTILINE)) == {VERSION}, (file, named)
 
 
 def test_what_is_installed_to_build_them_is_pinned_and_the_licence_is_the_project_s() -> None:
@@ -72,11 +70,6 @@ def test_what_is_installed_to_build_them_is_pinned_and_the_licence_is_the_projec
     named = package["dependencies"] | package["devDependencies"]
     assert [name for name, pin in named.items() if not re.fullmatch(r"\d+\.\d+\.\d+", pin)] == []
     assert {text(f"{name}/LICENSE") for name in ("python", "node", "php")} == {(ROOT / "LICENSE").read_text()}
-
-
-def readme_code(language: str) -> str:
-    """All of README's code in a language."""
-    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", text("README.md"), re.MULTILINE | re.DOTALL))
 
 
 def test_readme_says_what_to_do_after_each_problem() -> None:
@@ -95,7 +88,8 @@ def test_the_wheel_holds_the_package_and_says_that_it_has_types() -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
-        said, described = message_from_bytes(archive.read(metadata)), archive.read(metadata)
+        described = archive.read(metadata)
+    said = message_from_bytes(described)
     assert {name for name in names if ".dist-info/" not in name} == package
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert text("python/README.md").encode() in described
@@ -108,8 +102,10 @@ def test_the_wheel_holds_the_package_and_says_that_it_has_types() -> None:
     assert inside - {".gitignore"} == package | ALSO | {"pyproject.toml", "PKG-INFO"}
 
 
-def test_the_python_package_runs_where_it_is_copied_to(tmp_path: Path) -> None:
-    shutil.copytree(CLIENTS / "python" / "void_client", tmp_path / "void_client")
+def test_the_python_package_runs_where_it_is_copied_to_and_reads_as_the_oldest_python(tmp_path: Path) -> None:
+    folder = shutil.copytree(CLIENTS / "python" / "void_client", tmp_path / "void_client")
+    for file in folder.glob("*.py"):
+        ast.parse(file.read_text(), feature_version=(3, 10))
     done = run(sys.executable, "-W", "error", "-m", "void_client", folder=tmp_path, IDEMPOTENCY_KEY="k")
     assert (done.returncode, done.stderr.partition(",")[0]) == (3, "invalid-argument: ORDER_ID and CURRENCY are needed")
 
@@ -126,29 +122,15 @@ client.decide("1", "maybe", revision="0", note="n")
 """
 
 
-def test_the_python_client_and_its_readme_are_typed_for_the_oldest_python(scratch: Path) -> None:
-    for file in (CLIENTS / "python" / "void_client").glob("*.py"):
-        ast.parse(file.read_text(), feature_version=(3, 10))
-    (scratch / "readme.py").write_text(readme_code("python"))
-    (scratch / "wrong.py").write_text(WRONG_PYTHON)
-    strict = ("--strict", "--no-incremental", "--config-file", "", "--python-version", "3.10")
-    python = ("--python-executable", installed("python").driver[0])
-    right, wrong = (
-        run(sys.executable, "-m", "mypy", *strict, *python, name, folder=scratch) for name in ("readme.py", "wrong.py")
-    )
-    assert right.returncode == 0, right.stdout
-    lines = {int(number) for number in re.findall(r"^wrong\.py:(\d+): error", wrong.stdout, re.MULTILINE)}
-    assert lines == set(range(4, 10)), wrong.stdout
-
-
-VOID = SCHEMAS["Void"]
-SHAPES = {
-    name: list(SCHEMAS[name]["properties"])
-    for name in ("Provider", "Review", "Attempt", "Operation", "Decision", "Webhook")
-}
-SHAPES |= {"VoidRecord": VOID["required"], "Step": VOID["properties"]["history"]["items"]["required"]}
-WHOLE = SHAPES | {"VoidWithWebhooks": list(VOID["properties"]), "Problem": list(SCHEMAS["Problem"]["properties"])}
-REASONS = {reason for reason in VOID["properties"]["reason"]["enum"] if reason}
+@pytest.mark.proof
+def test_the_python_client_and_its_readme_are_typed_for_the_oldest_python(tmp_path: Path) -> None:
+    (tmp_path / "readme.py").write_text(readme_code("python"))
+    (tmp_path / "wrong.py").write_text(WRONG_PYTHON)
+    how = ("--strict", "--no-incremental", "--config-file", "", "--python-version", "3.10", "readme.py", "wrong.py")
+    package = installed("python").environment["PYTHONPATH"]
+    done = run(sys.executable, "-m", "mypy", *how, folder=tmp_path, MYPYPATH=package)
+    found = re.findall(r"^(.+?\.py:\d+): error", done.stdout, re.MULTILINE)
+    assert set(found) == {f"wrong.py:{number}" for number in range(4, 10)}, done.stdout
 
 
 def test_python_s_types_are_the_contract_s() -> None:
@@ -173,23 +155,7 @@ def test_the_tarball_holds_the_one_file_and_its_types() -> None:
         assert packed.read() == text("node/void-client.mjs").encode()
 
 
-def compile_types(code: str, folder: Path) -> str:
-    """The errors of a merchant's TypeScript, with the package as it is installed and nothing of its sources."""
-    client = installed("node")
-    (folder / "node_modules").symlink_to(Path(client.driver[1]).parent / "node_modules")
-    return typescript(code, folder, exactOptionalPropertyTypes=True, lib=["es2023"])
-
-
-LISTED = {
-    "Review": "reviews",
-    "Attempt": "attempts",
-    "Operation": "operations",
-    "Decision": "decisions",
-    "Step": "history",
-}
-
-
-def test_node_s_types_are_the_contract_s_and_refuse_what_is_not(scratch: Path) -> None:
+def test_node_s_types_are_the_contract_s_refuse_what_is_not_and_fit_the_readme(tmp_path: Path) -> None:
     values = {
         "RECORD": as_text({name: VOID["example"][name] for name in VOID["required"]}),
         "STATES": dict.fromkeys(SCHEMAS["State"]["enum"], 1), "REASONS": dict.fromkeys(REASONS, 1),
@@ -199,16 +165,16 @@ def test_node_s_types_are_the_contract_s_and_refuse_what_is_not(scratch: Path) -
     for name, value in values.items():
         code = code.replace(f" = {name};", f" = {json.dumps(value)};")
     for name, members in WHOLE.items():
-        path, keys = (
-            f'VoidRecord["{LISTED[name]}"][0]' if name in LISTED else name,
-            json.dumps(dict.fromkeys(members, 1)),
-        )
+        path = "history" if name == "Step" else f"{name.lower()}s"
+        path = f'VoidRecord["{path}"][0]' if path in VOID["required"] else name
+        keys = json.dumps(dict.fromkeys(members, 1))
         code += f"export const {name}Keys: Record<keyof Required<{path}>, 1> = {keys};\n"
-    assert compile_types(code, scratch) == ""
-
-
-def test_node_s_code_in_the_readme_is_typed(scratch: Path) -> None:
-    assert compile_types(readme_code("js"), scratch) == ""
+    (tmp_path / "merchant.mts").write_text(code)
+    (tmp_path / "readme.mts").write_text(readme_code("js"))
+    # The package as it is installed, and nothing of its sources.
+    (tmp_path / "node_modules").symlink_to(Path(installed("node").driver[1]).parent / "node_modules")
+    how: dict[str, Any] = {"exactOptionalPropertyTypes": True, "lib": ["es2023"]}
+    assert typescript(tmp_path, "merchant.mts", "readme.mts", **how) == ""
 
 
 def as_text(value: Any) -> Any:
@@ -222,14 +188,17 @@ def as_text(value: Any) -> Any:
 
 
 def test_php_signs_as_the_vectors_that_aws_publishes() -> None:
-    shared = {"call": "sign", "region": VECTORS["region"], "service": VECTORS["service"]}
-    shared["now"] = int(datetime.strptime(VECTORS["date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp())
+    vectors = json.loads((ROOT / "tests" / "vectors" / "aws-sigv4.json").read_text())
+    shared = {"call": "sign", "region": vectors["region"], "service": vectors["service"]}
+    shared["now"] = int(datetime.strptime(vectors["date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp())
     cases = [
-        shared | case | {"url": f"https://{VECTORS['host']}{case['target']}"}
-        | {"credentials": {"key": VECTORS["key"], "secret": VECTORS["secret"], "token": case["token"]}}
-        for case in VECTORS["cases"]
+        shared | case | {"url": f"https://{vectors['host']}{case['target']}"}
+        | {"credentials": {"key": vectors["key"], "secret": vectors["secret"], "token": case["token"]}}
+        for case in vectors["cases"]
     ]  # fmt: skip
-    got = [outcome["returned"].partition("Signature=")[2] for outcome in Merchant(installed("php"), "").call(*cases)]
+    got = [
+        outcome["returned"].partition("Signature=")[2] for outcome in packages.Merchant(installed("php")).call(*cases)
+    ]
     assert len(cases) > 20
     assert got == [case["signature"] for case in cases]
 
@@ -241,7 +210,6 @@ def test_php_s_types_are_the_contract_s() -> None:
 
 
 def test_composer_installs_the_php_package(tmp_path: Path) -> None:
-    installed("php")
     if shutil.which("composer") is None:
         pytest.skip("needs composer")
     repositories = [{"type": "path", "url": str(CLIENTS / "php")}, {"packagist.org": False}]
@@ -254,6 +222,39 @@ def test_composer_installs_the_php_package(tmp_path: Path) -> None:
 
 
 def test_php_s_code_in_the_readme_is_php(tmp_path: Path) -> None:
-    installed("php")
     (tmp_path / "readme.php").write_text(f"<?php\n{readme_code('php')}")
-    succeed("php", "-l", tmp_path / "readme.php")
+    succeed(*installed("php").program[:1], "-l", tmp_path / "readme.php")
+
+
+# ---- generated by others ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answering(server: RawServer) -> str:
+    """An API to which a program submits twice, and from which it reads once."""
+    accepted, both = RECORD | {"state": "pending"}, RECORD | {"webhooks": [], "webhooks_truncated": False}
+    return server.script("generated", answer(202, accepted), bytes_of("not voidable"), answer(200, both))
+
+
+@pytest.mark.proof
+def test_a_generated_python_client_submits_and_reads(tmp_path: Path, answering: str) -> None:
+    tool: list[str | Path] = [uv.find_uv_bin(), "tool", "run", "--from", "openapi-python-client==0.26.2"]
+    how: list[str | Path] = ["generate", "--path", OPENAPI, "--meta", "none", "--output-path", "generated"]
+    done = run(*tool, "openapi-python-client", *how, folder=tmp_path)
+    # A generator that a registry out of reach keeps from us is no fault of the contract.
+    if done.returncode != 0 and re.search("dns error|Failed to fetch|error sending request", done.stderr):
+        pytest.skip(f"needs a registry: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copy(DRIVERS / "generated.py", tmp_path / "use.py")
+    succeed(*tool, "python", "use.py", answering, folder=tmp_path)
+
+
+@pytest.mark.proof
+def test_generated_typescript_types_compile_and_fit_what_is_answered(tmp_path: Path, answering: str) -> None:
+    how = ["exec", "--yes", "--package", "openapi-typescript@7.13.0", "--", "openapi-typescript"]
+    made = packages.npm(*how, OPENAPI, "-o", "api.d.ts", folder=tmp_path)
+    if not (tmp_path / "api.d.ts").exists():
+        pytest.skip(f"npm without the registry: {made.stderr[:200]}")
+    use = shutil.copy(DRIVERS / "generated.mts", tmp_path)
+    assert typescript(tmp_path, "generated.mts", allowImportingTsExtensions=True) == ""
+    assert succeed(packages.NODE, use, answering, folder=tmp_path) == "pending failed 0 100\n"

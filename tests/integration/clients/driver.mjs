@@ -6,7 +6,7 @@ import readline from "node:readline";
 import timers from "node:timers/promises";
 
 let pace = 0;
-let skew = 0;
+let keys;
 let ahead = 0;
 const { setTimeout: really } = timers;
 timers.setTimeout = async (milliseconds, value, options) => {
@@ -22,7 +22,7 @@ globalThis.Date = class extends RealDate {
     super(...(given.length ? given : [Date.now()]));
   }
   static now() {
-    return RealDate.now() + 1000 * skew + ahead;
+    return RealDate.now() + ahead;
   }
 };
 
@@ -32,8 +32,10 @@ const clients = new Map();
 function clientOf({ url, region, timeout, tokens }, log) {
   const key = JSON.stringify({ url, region, timeout, tokens });
   if (!clients.has(key)) {
-    const credentials = tokens && new ClientCredentials(tokens.url, tokens.id, tokens.secret, tokens.scope);
-    clients.set(key, new VoidClient(url, { region, timeout, tokens: credentials, log: (entry) => clients.get(key).log(entry) }));
+    const byToken = tokens && new ClientCredentials(tokens.url, tokens.id, tokens.secret, tokens.scope);
+    const signs = { accessKeyId: keys[0], secretAccessKey: keys[1] };
+    const options = { region, timeout, tokens: byToken, credentials: signs, log: (entry) => clients.get(key).log(entry) };
+    clients.set(key, new VoidClient(url, options));
   }
   const client = clients.get(key);
   client.log = log;
@@ -90,7 +92,7 @@ async function returned(client, given) {
 
 for await (const line of readline.createInterface({ input: process.stdin })) {
   const task = JSON.parse(line);
-  ({ pace, skew } = task);
+  ({ pace, keys } = task);
   ahead = 0;
   clients.clear();
   const outcomes = [];

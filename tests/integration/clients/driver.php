@@ -12,7 +12,6 @@ final class Time
 {
     public static float $pace = 0;
     public static float $ahead = 0;
-    public static int $skew = 0;
 }
 
 function usleep(int $microseconds): void
@@ -28,7 +27,7 @@ function hrtime(bool $asNumber): int
 
 function time(): int
 {
-    return \time() + Time::$skew + (int) Time::$ahead;
+    return \time() + (int) Time::$ahead;
 }
 
 /** A PSR-16 cache, as far as the client uses one. */
@@ -52,13 +51,14 @@ require getenv('VOID_CLIENT');
 
 function client(array $case, callable $log): VoidClient
 {
-    global $caches;
+    global $caches, $keys;
     $settings = json_encode([$case['url'], $case['region'], $case['timeout'], $case['tokens'] ?? null]);
     $tokens = $case['tokens'] ?? null;
     $caches[$settings] ??= new Cache();
     return new VoidClient(
         $case['url'],
         $case['region'],
+        fn () => ['key' => $keys[0], 'secret' => $keys[1]],
         tokens: $tokens === null ? null : new ClientCredentials(
             $tokens['url'],
             $tokens['id'],
@@ -133,6 +133,6 @@ function outcome(array $case): array
 
 while (($line = fgets(STDIN)) !== false) {
     $task = json_decode($line, true, flags: JSON_THROW_ON_ERROR);
-    [Time::$pace, Time::$skew, Time::$ahead, $caches] = [(float) $task['pace'], $task['skew'], 0, []];
+    [Time::$pace, Time::$ahead, $keys, $caches] = [(float) $task['pace'], 0, $task['keys'], []];
     echo json_encode(array_map(outcome(...), $task['cases']), JSON_THROW_ON_ERROR), "\n";
 }

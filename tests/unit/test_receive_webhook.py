@@ -8,7 +8,6 @@ from urllib.parse import quote
 import pytest
 
 import receive_webhook
-import systems
 from payments.signatures import sign_webhook
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene, fields, signed
@@ -122,17 +121,6 @@ def test_what_is_out_of_reach_is_500_so_that_the_provider_sends_again(
 ) -> None:
     given(scene)
     assert (post(event).status, scene.table.items) == (500, {})
-
-
-def test_a_missing_setting_is_500_and_named_in_the_log(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    systems.storage.cache_clear()
-    monkeypatch.delenv("TABLE_NAME", raising=False)
-    assert post(form("data=x&signature=y")).status == 500
-    out = capsys.readouterr().out
-    assert "TABLE_NAME is not set" in out
-    assert '"UnexpectedError"' in out  # it takes the release back
 
 
 def test_a_webhook_is_logged_by_what_it_is_and_what_it_did(scene: Scene, logged: Logged) -> None:

@@ -115,14 +115,3 @@ def test_a_defect_fails_the_run_without_anybodys_text(
     out = capsys.readouterr().out
     assert "a-secret-text" not in out + str(raised.value)
     assert '"SettleRun":[0.0]' in out.replace(" ", "")
-
-
-@pytest.mark.parametrize(("minute", "beats"), [(0, True), (15, True), (30, True), (14, False), (16, False)])
-@pytest.mark.parametrize("filled", [True, False])
-def test_the_heartbeat_takes_the_way_of_settled_voids(due: Scene, minute: int, beats: bool, filled: bool) -> None:
-    if not filled:
-        due.secrets.stages.clear()
-    due.at = (due.at // 3_600_000 + 1) * 3_600_000 + minute * 60_000
-    due.provider.views = [None]
-    run()
-    assert (("HEARTBEAT", "HEARTBEAT") in due.table.items) is beats

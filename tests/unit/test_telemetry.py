@@ -2,61 +2,15 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from copy import replace
 from threading import Barrier, BrokenBarrierError
 
 import pytest
 
 import telemetry
-from payments import evidence
-from payments.facts import Evidence, State
-from payments.orders import Order, Source
-from payments.reviews import Reason, Review
 from payments.secret import SecretError
 from payments.settings import SettingsError
 from payments.store import FORGETS, StoreError
-from tests.fakes import pipe
-from tests.fakes import scene as make
 from tests.unit.conftest import Counted, Logged
-
-NOTHING, OPEN = Order("p", "o"), make.submitting()
-FAILED, VOIDED = pipe.order_in(State.FAILED), pipe.order_in(State.VOIDED)
-
-
-def reported(order: Order) -> Order:
-    facts = evidence.reported(order.facts, make.operation(), make.START + 1)
-    return order.learnt(facts, Source(Evidence.WEBHOOK, make.START + 1))
-
-
-def reviewed(order: Order, *reasons: Reason, read_at: int | None = None) -> Order:
-    return replace(order, reviews=tuple(Review(reason, "order", 1, read_at) for reason in reasons))
-
-
-SECOND = reviewed(VOIDED, Reason.SECOND_VOID)
-CHANGES: dict[str, tuple[Order, Order, dict[str, float]]] = {
-    "nothing": (NOTHING, NOTHING, {}),
-    "a request": (NOTHING, OPEN, {}),
-    "no answer": (OPEN, pipe.order_in(State.UNKNOWN), {}),
-    "a failure": (OPEN, FAILED, {}),
-    "a void by its answer": (OPEN, VOIDED, {"VoidWithoutWebhook": 1}),
-    "voided as before": (VOIDED, VOIDED, {}),
-    "a void by its webhook": (OPEN, reported(OPEN), {}),
-    "a correction": (FAILED, reported(FAILED), {"VoidCorrected": 1, "VoidReview": 1}),
-    "a review": (VOIDED, SECOND, {"VoidReview": 1}),
-    "two reviews": (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID, Reason.ANOTHER_HOLD), {"VoidReview": 2}),
-    "the same review": (SECOND, SECOND, {}),
-    "a further review": (SECOND, reviewed(VOIDED, Reason.SECOND_VOID, Reason.CORRECTED), {"VoidReview": 1}),
-    "unread again": (reviewed(OPEN, Reason.VANISHED, read_at=1), reviewed(OPEN, Reason.VANISHED), {"VoidReview": 1}),
-    "a review that is read": (VOIDED, reviewed(VOIDED, Reason.SECOND_VOID, read_at=1), {}),
-}
-
-
-@pytest.mark.parametrize(("before", "after", "counts"), CHANGES.values(), ids=CHANGES)
-def test_a_change_is_counted_once(before: Order, after: Order, counts: dict[str, float], counted: Counted) -> None:
-    telemetry.count_changes(before.void, after.void)
-    telemetry.flush()
-    assert counted() == counts
-
 
 ERRORS: dict[str, tuple[SettingsError | SecretError | StoreError, dict[str, float]]] = {
     "setting": (SettingsError("TABLE_NAME is not set"), {"UnexpectedError": 3}),

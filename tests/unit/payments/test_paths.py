@@ -74,7 +74,7 @@ class Play:
         scene.table.on_write, scene.table.before = self._written, self._before
 
     def _written(self, _: object, new: dict[str, Any]) -> None:
-        if "settles" in new:
+        if "settles" in new and "settled_by" in new:  # a heartbeat is nobody's
             self.author, self.events = new["settled_by"]["S"], self.events + 1
 
     def _before(self, call: str, _: object) -> None:

@@ -4,9 +4,10 @@ what `make smoke`, its rows that only look, decides by itself: whose credentials
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -30,49 +31,34 @@ from tests.fakes.account import CALLER, REGION, URL, VECTORS, Account, Api, stac
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = {row.id: row for row in ROWS}
 OF_PROVIDER = {name for name in KNOWN if name.startswith("provider-")}
-MARKED = [line for line in (ROOT / "docs" / "provider.md").read_text(encoding="utf-8").splitlines()
-          if re.match(r"\|[^|]*\|[^|]*\bA\b", line)]  # fmt: skip
 
 
-def test_each_row_has_a_name_of_its_own() -> None:
-    assert len(KNOWN) == len(ROWS)
-    assert sorted(KNOWN) == sorted(row for probe in PROBES for row in probe.rows)
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
-def test_each_provider_row_can_be_contradicted_by_the_sandbox() -> None:
+def test_each_row_has_a_name_of_its_own_and_the_sandbox_can_contradict_each_of_the_provider() -> None:
+    assert sorted(KNOWN) == sorted(row for probe in PROBES for row in probe.rows) == sorted(row.id for row in ROWS)
     assert {f"provider-{name}" for name in DIFFERENCES} == OF_PROVIDER
 
 
 @pytest.mark.parametrize("row", ROWS, ids=KNOWN)
 def test_each_row_says_all_that_a_reader_needs(row: Row) -> None:
-    assert row.id.startswith(("aws-", "provider-"))
-    assert row.question.endswith("?")
-    assert [file for file in row.depends if not (ROOT / file).is_file()] == []
-    assert [
-        text for text in (row.assumed, row.if_contradicted, row.observed_by) if len(text) <= 10 or text[-1] != "."
-    ] == []
-    assert row.depends
-    assert row.rule
+    assert (row.id.startswith(("aws-", "provider-")), row.question[-1], bool(row.rule)) == (True, "?", True)
+    assert [(ROOT / file).is_file() for file in row.depends] == [True] * (len(row.depends) or 1)
+    assert all(len(text) > 10 and text[-1] == "." for text in (row.assumed, row.if_contradicted, row.observed_by))
 
 
-@pytest.mark.parametrize("line", MARKED)
-def test_each_assumption_about_the_provider_names_its_rows(line: str) -> None:
-    named = set(re.findall(r"`(provider-[a-z-]+)`", line))
-    assert named
-    assert named <= OF_PROVIDER
-
-
-def test_each_row_about_the_provider_that_a_rule_rests_on_is_named_by_its_document() -> None:
-    assert len(MARKED) >= 15
-    named = set(re.findall(r"`(provider-[a-z-]+)`", "".join(MARKED)))
+def test_each_assumption_about_the_provider_names_its_rows_and_is_named_where_a_rule_rests_on_it() -> None:
+    text = page("provider.md")
+    assumed = [line for line in text.splitlines() if re.match(r"\|[^|]*\|[^|]*\bA\b", line)]
+    named = [set(re.findall(r"`(provider-[a-z-]+)`", line)) for line in assumed]
+    assert [line for line, rows in zip(assumed, named, strict=True) if not rows or rows - OF_PROVIDER] == []
     rests = {name for name in OF_PROVIDER if "docs/provider.md" in KNOWN[name].depends}
-    assert rests <= named | {"provider-success-code"}  # documented, so it is no assumption
-
-
-def test_the_files_that_the_document_names_are_there() -> None:
-    page = (ROOT / "docs" / "provider.md").read_text(encoding="utf-8")
+    assert len(rests) >= 5
+    assert rests <= set.union(*named) | {"provider-success-code"}  # documented, so it is no assumption
     there = {file.name for folder in ("functions", "infra") for file in (ROOT / folder).rglob("*.py")}
-    assert set(re.findall(r"[a-z_]+\.py", page)) <= there
+    assert set(re.findall(r"[a-z_]+\.py", text)) <= there
 
 
 def test_rights_are_written_as_iam_writes_them_and_a_probe_that_changes_something_says_what() -> None:
@@ -82,26 +68,22 @@ def test_rights_are_written_as_iam_writes_them_and_a_probe_that_changes_somethin
     assert [probe.rows for probe in PROBES if not probe.does and any(map(changes.search, probe.rights))] == []
 
 
-def test_the_paper_is_the_documents() -> None:
-    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    for stem, says in {
-        "submit_void": "a submit lasts",
-        "receive_webhook": "a webhook lasts",
-        "read_voids": "a read",
-    }.items():
-        assert f"{says} {of_account.PAPER_MS[stem]} ms" in page
-        assert f"at most {of_account.PAPER_MS[stem]} ms" in KNOWN[f"aws-times-{stem.replace('_', '-')}"].assumed
-    assert f"{of_account.PAPER_UNITS} million units" in page
+@pytest.mark.parametrize(("stem", "says"), [
+    ("submit_void", "a submit lasts"), ("receive_webhook", "a webhook lasts"), ("read_voids", "a read"),
+])  # fmt: skip
+def test_the_paper_is_the_documents(stem: str, says: str) -> None:
+    assert f"{says} {of_account.PAPER_MS[stem]} ms" in page("performance.md")
+    assert f"at most {of_account.PAPER_MS[stem]} ms" in KNOWN[f"aws-times-{stem.replace('_', '-')}"].assumed
+    assert f"{of_account.PAPER_UNITS} million units" in page("performance.md")
 
 
 def test_the_first_day_is_the_same_in_both_languages() -> None:
-    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("first-day.md", "first-day.uk.md")]
+    pages = english, ukrainian = page("first-day.md"), page("first-day.uk.md")
     for kind in (r"```sh\n(.*?)```", r"\]\(([a-z]+\.md#?[a-z-]*)\)", r"`([A-Za-z_.-]+(?: --[a-z-]+)?)`"):
-        english, ukrainian = (re.findall(kind, page, re.DOTALL) for page in pages)
-        assert sorted(english) == sorted(ukrainian)
+        assert sorted(re.findall(kind, english, re.DOTALL)) == sorted(re.findall(kind, ukrainian, re.DOTALL))
     for shape in (r"^#+ ", r"^\|", r"^\d\. "):
         assert len({len(re.findall(shape, page, re.MULTILINE)) for page in pages}) == 1
-    targets = re.findall(r"(?:^|`)make ([a-z]+)", pages[0], re.MULTILINE)
+    targets = re.findall(r"(?:^|`)make ([a-z]+)", english, re.MULTILINE)
     assert set(targets) <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -170,47 +152,32 @@ def test_behind_another_address_nothing_is_examined(look: Look, account: Account
     assert [name for name, _ in account.calls] == ["cloudformation:DescribeStacks"]
 
 
-def failing(error: Exception) -> Callable[..., Any]:
-    def fail(*_: object) -> Any:
-        raise error
-
-    return fail
-
-
 def test_without_rights_the_environment_is_not_skipped(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
-    monkeypatch.setattr(places, "deployed", failing(OpsError("no AWS credentials")))
+    def fail(*_: object) -> Place:
+        raise OpsError("no AWS credentials")
+
+    monkeypatch.setattr(places, "deployed", fail)
     assert [*smoke.look(URL, TEST)][5:] == [("FAIL", OURS, "no AWS credentials")]
 
 
-def test_an_address_where_nobody_answers_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
-    assert smoke.main(["https://127.0.0.1:1/v1"]) == 1
-    verdicts = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert verdicts == ["FAIL"] * 5 + ["skip"]
-
-
-@pytest.mark.parametrize(("base", "verdict"), [("http://127.0.0.1:1/v1", "skip"), ("http://api.invalid/v1", "FAIL")])
-def test_plain_http_is_for_this_machine_only(base: str, verdict: str) -> None:
-    assert next(smoke.look(base, None))[0] == verdict
-
-
-def test_an_error_is_worded_as_by_the_other_commands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("base", "first"), [
+    ("https://127.0.0.1:1/v1", "FAIL"), ("http://127.0.0.1:1/v1", "skip"), ("http://api.invalid/v1", "FAIL"),
+])  # fmt: skip
+def test_where_nobody_answers_every_check_fails_and_plain_http_is_for_this_machine_only(
+    base: str, first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(smoke, "look", failing(KeyError("card data")))
-    assert smoke.main(["https://x.example/v1"]) == 1
-    assert capsys.readouterr().err == "error: unexpected KeyError: a defect of this command line\n"
+    assert smoke.main([base]) == 1
+    verdicts = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert verdicts == [first, *["FAIL"] * 4, "skip"]
 
 
-CALLS = ["ftp://x", "https://", "https://x/v1 --environment staging", "https://x/v1 https://x/v1"]
-
-
-@pytest.mark.parametrize("arguments", CALLS)
-def test_a_wrong_call_is_said(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert smoke.main([]) == 2
-    assert capsys.readouterr().out.startswith("usage: python -m acceptance.smoke")
-    with pytest.raises(SystemExit) as stopped:
-        smoke.main(arguments.split())
-    assert cast("int", stopped.value.code) == 2
+@pytest.mark.parametrize("call", [
+    "", "ftp://x", "https://", "https://x/v1 --environment staging", "https://x/v1 https://x/v1",
+])  # fmt: skip
+def test_a_wrong_call_is_said(call: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        sys.exit(smoke.main(call.split()))
+    assert "usage: python -m acceptance.smoke" in "".join(capsys.readouterr())
 
 
 def test_the_local_environment_expects_what_the_local_run_fills_in() -> None:

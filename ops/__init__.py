@@ -1,4 +1,4 @@
-"""What operators run: `python -m ops` (the command line) and `python -m ops.smoke` (is a deployed API sound?)."""
+"""What operators run: `python -m ops`."""
 
 import sys
 from pathlib import Path

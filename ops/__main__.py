@@ -1,8 +1,6 @@
-"""The operators' command line: `python -m ops --local list`, `python -m ops --environment prod show 123`.
-
-Promises one clear line on standard error and exit code 1 for whatever goes wrong, and never a traceback. Sends no void
-by itself: it changes what a question to the provider or a message of it proves, and what an operator decides.
-"""
+"""The operators' command line: `python -m ops --local list`, `python -m ops --environment prod show 123`. Promises one
+clear line on standard error and exit code 1 for whatever goes wrong, and never a traceback. Sends no void by itself: it
+changes what a question to the provider or a message of it proves, and what an operator decides."""
 
 import io
 import sys

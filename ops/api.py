@@ -1,8 +1,5 @@
-"""The service's own API, called as a merchant calls it: signed with SigV4.
-
-Promises a problem document's title and detail as the error, and numbers with their digits. Never follows a redirect:
-a signature is for one address.
-"""
+"""The service's own API, called as a merchant calls it: signed with SigV4. Promises a problem document's title and
+detail as the error, and numbers with their digits. Never follows a redirect: a signature is for one address."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -14,29 +14,17 @@ from ops.screen import Screen
 
 TABLE: dict[str, Any] = tomllib.loads((Path(__file__).parent / "commands.toml").read_text("utf-8"))
 RUN: Mapping[str, Callable[[Place, Namespace, Screen], int | None]] = {
-    "list": commands.list_voids,
-    "show": commands.show,
-    "refresh": commands.refresh,
-    "compare": commands.compare_order,
-    "decide": commands.decide,
-    "erase": erase.erase,
-    "export": export.export,
-    "reconcile": reconcile.reconcile,
-    "report": report.report,
-    "events list": events.list_events,
-    "events resend": events.resend_events,
-    "quarantine list": quarantine.list_messages,
-    "quarantine apply": quarantine.apply_message,
-    "console": console.serve,
-}
+    "list": commands.list_voids, "show": commands.show, "refresh": commands.refresh, "compare": commands.compare_order,
+    "decide": commands.decide, "erase": erase.erase, "export": export.export, "reconcile": reconcile.reconcile,
+    "report": report.report, "events list": events.list_events, "events resend": events.resend_events,
+    "quarantine list": quarantine.list_messages, "quarantine apply": quarantine.apply_message, "console": console.serve,
+}  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
     """Every command: `run` of what it parsed is what it does, None if only a part of a command was given."""
     said, form = TABLE["help"], argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(
-        prog="python -m ops", description=said["description"], epilog=said["rights"], formatter_class=form
-    )
+    top = argparse.ArgumentParser("python -m ops", None, said["description"], said["rights"], formatter_class=form)
     _where(top, None, False)
     top.set_defaults(run=None, help=top.format_help)
     known = {"": top.add_subparsers(metavar="COMMAND")}

@@ -1,8 +1,6 @@
-"""Our record of an order against the provider's own list of it. Reads only, on both sides.
-
-Promises that "the provider could not be asked" is never shown as "the provider has nothing", and that what an operator
-has decided is no difference.
-"""
+"""Our record of an order against the provider's own list of it. Reads only, on both sides. Promises that "the provider
+could not be asked" is never shown as "the provider has nothing", and that what an operator has decided is no
+difference."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial

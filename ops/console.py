@@ -1,9 +1,7 @@
 """The browser console over a deployed API: served on 127.0.0.1 only, each request signed with the operator's own role.
-
 Promises that nobody but the browser that opened the printed address is answered: another `Host`, a page of another site
 or a request without the token is refused. Passes on reads, and what `--decide` and `--void` allow; no credential leaves
-this process.
-"""
+this process."""
 
 import hmac
 import re
@@ -12,7 +10,8 @@ from argparse import Namespace
 from copy import replace
 from http import HTTPStatus
 
-from local.console.server import HEADERS, POLICY, Page, is_own_page, is_page, page, refused
+from local.console.server import HEADERS, POLICY, is_own_page, is_page, page, refused
+from local.exchange import Answer
 from local.loopback import Handler, LoopbackServer, Unframed, read_body
 from ops import api
 from ops.errors import told
@@ -44,7 +43,7 @@ class Console:
         """The address to open."""
         return f"http://{LOOPBACK}:{self.port}/?token={self.token}"
 
-    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Page:
+    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         """One request of a browser; names of headers are in lower case."""
         path, _, query = target.partition("?")
         host = f"{LOOPBACK}:{self.port}"
@@ -53,7 +52,7 @@ class Console:
         cookie = f"void-console-{self.port}"
         if method == "GET" and path == "/" and self._is_token(query.removeprefix("token=")):
             kept = f"{cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
-            return Page(HTTPStatus.SEE_OTHER, [("Location", "/"), ("Set-Cookie", kept), *HEADERS], b"")
+            return Answer(HTTPStatus.SEE_OTHER, [("Location", "/"), ("Set-Cookie", kept), *HEADERS], b"")
         known = dict(pair.strip().partition("=")[::2] for pair in headers.get("cookie", "").split(";"))
         if not self._is_token(known.get(cookie, "")):
             return refused(HTTPStatus.FORBIDDEN, "open the address that `python -m ops console` has printed")
@@ -64,7 +63,7 @@ class Console:
     def _is_token(self, text: str) -> bool:
         return hmac.compare_digest(text.encode(), self.token.encode())
 
-    def _pass_on(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Page:
+    def _pass_on(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         if _DOTS.search(target) or not any(one.fullmatch(f"{method} {target}") for one in self._allowed):
             return refused(HTTPStatus.NOT_FOUND, "not a call that this console passes on")
         if method == "POST" and (headers.get("content-type") != "application/json" or "origin" not in headers):
@@ -75,7 +74,7 @@ class Console:
         except Exception as error:  # noqa: BLE001 its text may hold data, and a page must be answered
             return refused(HTTPStatus.BAD_GATEWAY, told(error))
         passed = [(name, reply.headers[name]) for name in _PASSED if name in reply.headers]
-        return Page(reply.status, [*passed, ("Content-Security-Policy", POLICY), *HEADERS], reply.body)
+        return Answer(reply.status, [*passed, ("Content-Security-Policy", POLICY), *HEADERS], reply.body)
 
 
 def start(console: Console, port: int) -> LoopbackServer:

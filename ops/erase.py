@@ -1,9 +1,7 @@
-"""Removes what people wrote about an order, for good: its comment and free texts. What happened when stays.
-
-Promises one conditional write of the whole order by the functions' own code. A text gives way to a mark and not to
-nothing: a field that is known is never filled again by what the provider repeats. What of it the provider writes into
-a new message comes back with that message.
-"""
+"""Removes what people wrote about an order, for good: its comment and free texts. What happened when stays. Promises
+one conditional write of the whole order by the functions' own code. A text gives way to a mark and not to nothing: a
+field that is known is never filled again by what the provider repeats. What of it the provider writes into a new
+message comes back with that message."""
 
 from argparse import Namespace
 from collections.abc import Mapping

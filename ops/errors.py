@@ -1,7 +1,5 @@
-"""What is printed when something goes wrong: the same words from every command.
-
-Promises one short line without a traceback and without a value that an unexpected error may carry.
-"""
+"""What is printed when something goes wrong: the same words from every command. Promises one short line without a
+traceback and without a value that an unexpected error may carry."""
 
 import os
 import sys

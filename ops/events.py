@@ -1,23 +1,26 @@
-"""The events of settled voids once more: built from the records, put on the bus with the operator's own role.
-
-Promises the same `detail.id` as the event that was lost, so that whoever has had it sees a repeat. Only the newest
-settlement of an order: what a later one has replaced would be old news to its reader.
-"""
+"""The events of settled voids once more: built from the records, put on the bus with the operator's own role. Promises
+the same `detail.id` as the event that was lost, so that whoever has had it sees a repeat. Only the newest settlement of
+an order: what a later one has replaced would be old news to its reader."""
 
 import json
 import re
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any
 
 from infra.settled_event import SETTLED, SOURCE, TEMPLATE
-from ops import api, days, items, places
+from ops import api, days, places, systems
 from ops.places import OpsError, Place
 from ops.screen import Screen
+from payments.items import write_order
+from payments.orders import Order
+from payments.store import Store
 
 AT_ONCE = 10
 """A bus takes no more in one call."""
+PAGE = 100
 _PLACE = re.compile(r"<\$\.dynamodb\.NewImage\.(\w+)\.\w+>")
 
 Detail = dict[str, Any]
@@ -34,26 +37,42 @@ def resend_events(place: Place, chosen: Namespace, screen: Screen) -> None:
 
 
 def _wanted(place: Place, chosen: Namespace) -> Iterator[Detail]:
-    table = items.table(place)
+    store = systems.store(place)
     if chosen.order is not None:
-        item = table.order(api.read_void(place, chosen.order)["pos_id"], chosen.order)
-        return details([item] if item else [])
+        order = store.load(api.read_void(place, chosen.order)["pos_id"], chosen.order, systems.deadline())
+        return details([order] if order else [])
     if chosen.first is None:
         raise OpsError("say which: --from, or --order")
     end = days.moment(chosen.last, end=True) if chosen.last else days.now()
-    return details(table.settled(days.moment(chosen.first), end))
+    return details(settled(store, days.moment(chosen.first), end))
 
 
-def details(found: Iterable[items.Item]) -> Iterator[Detail]:
-    """The detail of each event, as the pipe makes it from the same items."""
-    yield from (detail(item) for item in found if items.value(item, "event_id") and items.value(item, "settled_at"))
+def settled(store: Store, begin: datetime, end: datetime) -> Iterator[Order]:
+    """What was settled from `begin` up to before `end`, day by day. Raises OpsError, StoreError."""
+    first, last = (at.timestamp() * 1000 for at in (begin, end))
+    for after in range((end.date() - begin.date()).days + 1):
+        day = (begin.date() + timedelta(days=after)).isoformat()
+        cursor: str | None = ""
+        while cursor is not None:
+            page = store.list("settled", day, PAGE, cursor, systems.deadline())
+            if page.unreadable:
+                raise OpsError(
+                    f"{page.unreadable} orders of {day} were written by a version that is newer than this one"
+                )
+            yield from (one for one in page.orders if one.void and first <= (one.void.settled_at or 0) < last)
+            cursor = page.cursor
 
 
-def detail(item: items.Item) -> Detail:
+def details(orders: Iterable[Order]) -> Iterator[Detail]:
+    """The detail of each event, as the pipe makes it from the same order's item."""
+    yield from (detail(write_order(order)) for order in orders if order.void and order.void.settled and order.event_id)
+
+
+def detail(item: Mapping[str, Any]) -> Detail:
     """One event's detail. Its version is that of the settlement, which may be older than the record's."""
 
     def filled(place: re.Match[str]) -> str:
-        value = items.value(item, place[1])
+        value = next(iter(item.get(place[1], {"NULL": None}).values()))
         return json.dumps(value) if isinstance(value, bool) else str(value or "")
 
     found: Detail = json.loads(_PLACE.sub(filled, TEMPLATE))

@@ -1,7 +1,5 @@
-"""Void records of a period for finance, streamed from the table: each record in exactly one month.
-
-Promises exact amounts, and cells that no spreadsheet takes for a formula.
-"""
+"""Void records of a period for finance, streamed from the table: each record in exactly one month. Promises exact
+amounts, and cells that no spreadsheet takes for a formula."""
 
 import csv
 import re
@@ -74,10 +72,8 @@ def write(
 
 
 def spreadsheet(value: object) -> str:
-    """A cell whose text stays text: a spreadsheet would make numbers and days of `00123`, `1E5` and `3-4`.
-
-    It is the one form that Excel and LibreOffice both show as the text alone: a formula that is nothing but that text.
-    """
+    """A cell whose text stays text: a spreadsheet would make numbers and days of `00123`, `1E5` and `3-4`. It is the
+    one form that Excel and LibreOffice both show as the text alone: a formula that is nothing but that text."""
     text = cell(value)
     guessed = isinstance(value, str) and (any(map(str.isnumeric, text)) or text.casefold() in _BOOLEANS)
     if not guessed or text.startswith("'") or set(text) & set("\t\r\n"):
@@ -107,11 +103,9 @@ def cell(value: object, to_terminal: bool = False) -> str:
 
 
 def inert(text: str) -> str:
-    """The text with an apostrophe wherever a cell could begin with a formula.
-
-    Also behind a semicolon, a tab and a line break. Where one of these parts the cells, as the semicolon does in Excel
-    in many countries, the quotes around a cell do not hold it together.
-    """
+    """The text with an apostrophe wherever a cell could begin with a formula. Also behind a semicolon, a tab and a line
+    break. Where one of these parts the cells, as the semicolon does in Excel in many countries, the quotes around a
+    cell do not hold it together."""
     first, *rest = _PARTS.split(text)
     begins = text.startswith(("\t", "\r", "\n")) or is_formula(text)
     return ("'" if begins else "") + first + "".join(f"'{part}" if is_formula(part) else part for part in rest)

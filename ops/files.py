@@ -1,7 +1,6 @@
 """Where a command about a period writes: standard output or a file, which is whole or not there; and how far it is.
-
-Promises that a pipe, a terminal or a device is written through, and that a link stays one: what it leads to is written.
-"""
+Promises that a pipe, a terminal or a device is written through, and that a link stays one: what it leads to is
+written."""
 
 import os
 import shutil

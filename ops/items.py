@@ -1,17 +1,15 @@
-"""The service's table as operators read it, with their own rights: how items are found, and what one of them says.
-
-The only file of ops/ that names an attribute. An order's item is read by the functions' own code and becomes the record
-that the API shows, so that nothing here depends on how it is stored.
-"""
+"""The service's table as operators read it, with their own rights: how items are found, and what one of them says. The
+only file of ops/ that names an attribute. An order's item is read by the functions' own code and becomes the record
+that the API shows, so that nothing here depends on how it is stored."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 
 from answers import void_record
 from ops import places, systems
 from ops.days import Period
-from payments.items import SHARDS, day_of, key, read_order
+from payments.items import read_order
 
 Item = Mapping[str, Any]
 
@@ -29,16 +27,9 @@ class Table(NamedTuple):
         """About how many items a scan will pass; AWS counts every six hours. 0: not known."""
         return int(self.client.describe_table(TableName=self.name)["Table"].get("ItemCount", 0))
 
-    def order(self, pos_id: str, order_id: str) -> Item | None:
-        """The item of one order that has a record."""
-        found = self.client.get_item(TableName=self.name, Key=key(pos_id, order_id), ConsistentRead=True).get("Item")
-        return found if found and "state" in found else None
-
     def records(self, wanted: Period, passed: Callable[[int], None]) -> Iterator[dict[str, Any]]:
-        """The records of a period, in no order; `passed` is called with how many items each page looked at.
-
-        A scan, to which the functions have no right: a request must never cost one. What is open has no index by day.
-        """
+        """The records of a period, in no order; `passed` is called with how many items each page looked at. A scan, to
+        which the functions have no right: a request must never cost one. What is open has no index by day."""
         pages = self._pages(
             "scan",
             ConsistentRead=True,
@@ -51,29 +42,6 @@ class Table(NamedTuple):
         for page in pages:
             yield from filter(wanted.holds, map(record, page["Items"]))
             passed(int(page.get("ScannedCount", 0)))
-
-    def settled(self, begin: datetime, end: datetime) -> Iterator[Item]:
-        """The items of what was settled from `begin` up to before `end`, day by day."""
-        first, last = (at.isoformat(timespec="milliseconds").replace("+00:00", "Z") for at in (begin, end))
-        days = [begin.date() + timedelta(days=after) for after in range((end.date() - begin.date()).days + 1)]
-        for partition in (f"{day_of(day.isoformat())}#{shard}" for day in days for shard in range(SHARDS)):
-            pages = self._pages(
-                "query",
-                IndexName="settled",
-                KeyConditionExpression="settled_pk = :pk AND settled_at BETWEEN :begin AND :end",
-                ExpressionAttributeValues={":pk": {"S": partition}, ":begin": {"S": first}, ":end": {"S": last}},
-            )
-            for page in pages:
-                found = self._whole([{name: item[name] for name in ("pk", "sk")} for item in page["Items"]])
-                yield from (item for item in found if first <= (value(item, "settled_at") or "") < last)
-
-    def _whole(self, keys: list[Item]) -> Iterator[Item]:
-        """The items behind the keys of an index; 100 is what one call takes."""
-        while keys:
-            some, keys = keys[:100], keys[100:]
-            answer = self.client.batch_get_item(RequestItems={self.name: {"Keys": some, "ConsistentRead": True}})
-            yield from answer["Responses"][self.name]
-            keys += answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
 
     def in_quarantine(self, day: date, digest: str = "") -> Iterator[dict[str, str]]:
         """The messages that came on one day, or those of them whose digest begins so."""
@@ -92,8 +60,3 @@ def table(place: places.Place) -> Table:
 def record(item: Item) -> dict[str, Any]:
     """The record of an order, as `GET /voids` lists it now."""
     return void_record(read_order(dict(item)), systems.now())
-
-
-def value(item: Item, name: str) -> Any:
-    """The value of one flat attribute; None if the item has none."""
-    return next(iter(item.get(name, {"NULL": None}).values()))

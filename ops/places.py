@@ -1,9 +1,9 @@
-"""Where the service is: the local run, or the stack of an environment; and what is deployed there.
+"""Where the service is: the local run, or the stack of an environment; and what is deployed there. Table, secret and
+provider are read from the deployed configuration of `read_voids`, so that this command line and the functions cannot
+mean different ones. Promises that the credentials of one place never go to another."""
 
-Table, secret and provider are read from the deployed configuration of `read_voids`, so that this command line and the
-functions cannot mean different ones. Promises that the credentials of one place never go to another.
-"""
-
+import contextlib
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -31,11 +31,8 @@ NOT_FOUND = "not found"
 READER = "read_voids.handler"
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
 # Whoever's profile and files this shell is set up for, the local run is another account.
-_OF_NOBODY: Any = {
-    "profile": (None, None, None, None),
-    "config_file": (None, None, os.devnull, None),
-    "credentials_file": (None, None, os.devnull, None),
-}
+_NO_FILE = (None, None, os.devnull, None)
+_OF_NOBODY: Any = {"profile": (None,) * 4, "config_file": _NO_FILE, "credentials_file": _NO_FILE}
 _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -110,14 +107,10 @@ def deployed(environment: str, region: str | None, profile: str | None) -> Place
 def _engine_of(url: str) -> str | None:
     """The AWS engine of the run behind `url`, by the note that the run keeps in its scratch folder."""
     for note in CACHE.glob("run-*/service.json"):
-        try:
-            if not is_locked(note.parent):
-                continue  # left by a run that was killed
-            found = json.loads(note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue  # the run ended just now
-        if isinstance(found, dict) and found.get("url") == url and isinstance(found.get("aws_endpoint"), str):
-            return str(found["aws_endpoint"])
+        with contextlib.suppress(OSError, ValueError):  # the run ended just now
+            found = json.loads(note.read_text(encoding="utf-8")) if is_locked(note.parent) else {}  # killed
+            if found.get("url") == url:
+                return str(found["aws_endpoint"])
     return None
 
 
@@ -126,17 +119,16 @@ def api_url(place: Place) -> str:
     return (place.api_url or output(place, "ApiUrl")).rstrip("/")
 
 
+@functools.cache
 def configuration(place: Place) -> Mapping[str, str]:
-    """The environment variables of the deployed `read_voids`."""
+    """The environment variables of the deployed `read_voids`. Raises OpsError."""
     pages = place.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=place.stack)
-    functions = place.client("lambda")
     for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
-        if resource["ResourceType"] != "AWS::Lambda::Function":
-            continue
-        function = functions.get_function_configuration(FunctionName=resource["PhysicalResourceId"])
-        if function.get("Handler") == READER:
-            variables: Mapping[str, str] = function.get("Environment", {}).get("Variables", {})
-            return variables
+        if resource["ResourceType"] == "AWS::Lambda::Function":
+            name = resource["PhysicalResourceId"]
+            function = place.client("lambda").get_function_configuration(FunctionName=name)
+            if function.get("Handler") == READER:
+                return dict(function.get("Environment", {}).get("Variables", {}))
     raise OpsError(f"{place.stack} has no function {READER}: is it another version?")
 
 

@@ -1,8 +1,6 @@
-"""Webhooks that were genuine and could not be used: listed, and applied again after their cause is gone.
-
-Applies by the functions' own code (`receive_webhook`), with the operator's rights. Promises to refuse what is still
-unreadable, not ours, or was masked where it matters. Never deletes: the copy in quarantine expires by itself.
-"""
+"""Webhooks that were genuine and could not be used: listed, and applied again after their cause is gone. Applies by the
+functions' own code (`receive_webhook`), with the operator's rights. Promises to refuse what is still unreadable, not
+ours, or was masked where it matters. Never deletes: the copy in quarantine expires by itself."""
 
 import base64
 import re
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from systems import Storage
 
 KEPT_DAYS = 90
-SHORTEST_DIGEST = 8
 MASKED = "[masked]"
 _MAY_BE_MASKED = ("comment", "status_description")
 
@@ -50,7 +47,7 @@ def apply_message(place: Place, chosen: Namespace, screen: Screen) -> None:
 def find(table: items.Table, digest: str, day: date | None) -> Message:
     """The one message with this digest; without a day, all that are kept are looked through. Raises OpsError."""
     if not re.fullmatch(r"[0-9a-f]{8,64}", digest):
-        raise OpsError(f"a digest is at least {SHORTEST_DIGEST} of its 64 hex digits, as `quarantine list` prints it")
+        raise OpsError("a digest is at least 8 of its 64 hex digits, as `quarantine list` prints it")
     today = days.now().date()
     wanted = [day] if day else [today - timedelta(days=ago) for ago in range(KEPT_DAYS + 1)]
     found = {message["digest"]: message for one in wanted for message in table.in_quarantine(one, digest)}

@@ -1,8 +1,6 @@
-"""The records of a period, and the orders of finance's own file, against the provider's own list: both ways.
-
-Promises that a difference is checked twice before it is reported, that an order about which the provider said nothing
-is never counted as equal, and that a run that was killed goes on where it was. Reads only.
-"""
+"""The records of a period, and the orders of finance's own file, against the provider's own list: both ways. Promises
+that a difference is checked twice before it is reported, that an order about which the provider said nothing is never
+counted as equal, and that a run that was killed goes on where it was. Reads only."""
 
 import csv
 import hashlib
@@ -17,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from answers import void_record
 from ops import compare, days, export, items, places, systems
 from ops.compare import DECIDED, Difference, Theirs, differences
 from ops.files import output, progress
@@ -44,7 +43,7 @@ def reconcile(place: Place, chosen: Namespace, screen: Screen) -> int:
     journal, table = Journal(places.CACHE, repr(question)), items.table(place)
     if journal.done:
         print(f"goes on: {len(journal.done)} orders were looked at before", file=sys.stderr)
-    run = Run(ours(place, table), compare.theirs(place), journal, pace(chosen.rate))
+    run = Run(ours(place), compare.theirs(place), journal, pace(chosen.rate))
     named = orders(chosen.orders) if chosen.orders else ()
     rows, looked = list[Row](), 0
     with output(chosen.out) as out:
@@ -65,13 +64,14 @@ Ours = Callable[[str, str | None], Document | None]
 """Our record of an order, by its project if that is known; None: there is none."""
 
 
-def ours(place: Place, table: items.Table) -> Ours:
+def ours(place: Place) -> Ours:
     """The records of a deployed service."""
-    secret = systems.secret(place, places.configuration(place))
+    storage = systems.storage(place)
 
-    def record(order: str, pos_id: str | None) -> Document | None:
-        item = table.order(pos_id or secret.current(systems.deadline()).project, order)
-        return items.record(item) if item else None
+    def record(order_id: str, pos_id: str | None) -> Document | None:
+        deadline = systems.deadline()
+        order = storage.store.load(pos_id or storage.secret.current(deadline).project, order_id, deadline)
+        return void_record(order, systems.now()) if order and order.void else None
 
     return record
 

@@ -1,7 +1,5 @@
 """A month of voids as one page of HTML that can be sent on: no script, nothing loaded, nothing about a single order.
-
-Promises that every figure that is drawn stands beside its bar as text, to be read aloud, copied and printed.
-"""
+Promises that every figure that is drawn stands beside its bar as text, to be read aloud, copied and printed."""
 
 import html
 from argparse import Namespace
@@ -38,8 +36,7 @@ def report(place: Place, chosen: Namespace, _: Screen) -> None:
 
 class Figures:
     """What the records of a period add up to: `days` by day and outcome, `seconds` from request to settlement, unread
-    `reviews`, and `amounts` that the provider released by currency.
-    """
+    `reviews`, and `amounts` that the provider released by currency."""
 
     def __init__(self) -> None:
         self.days, self.reasons, self.reviews = Counter[tuple[str, str]](), Counter[str](), Counter[str]()

@@ -1,8 +1,6 @@
-"""What operators see: other people's text made harmless, tables for people, JSON for scripts.
-
-Promises that no text from outside reaches the terminal with control characters, or is read as markup: what could move
-the cursor, change a colour or turn the direction of writing is shown as U+FFFD. Never prints a credential.
-"""
+"""What operators see: other people's text made harmless, tables for people, JSON for scripts. Promises that no text
+from outside reaches the terminal with control characters, or is read as markup: what could move the cursor, change a
+colour or turn the direction of writing is shown as U+FFFD. Never prints a credential."""
 
 import re
 import sys
@@ -54,8 +52,7 @@ def json_text(document: object) -> str:
 
 
 def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+    return re.sub("(....)", r"\\u\1", character.encode("utf-16-be", "surrogatepass").hex())
 
 
 class Screen:

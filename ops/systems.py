@@ -1,7 +1,5 @@
-"""The functions' own table, secret and provider, with an operator's rights on one place.
-
-The same code as in Lambda, but no merchant waits here: the clients' own timeouts decide how long a call may take.
-"""
+"""The functions' own table, secret and provider, with an operator's rights on one place. The same code as in Lambda,
+but no merchant waits here: the clients' own timeouts decide how long a call may take."""
 
 import time
 import uuid

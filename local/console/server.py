@@ -1,9 +1,7 @@
-"""The browser console and the API reference of the local run, beside the API on the same loopback port.
-
-Promises that only the files of static/, docs/openapi.json and two of Swagger UI are served, and that only the sandbox's
-own calls are passed on. Never answers a page of another site: what config.json holds is for this machine's user.
-ops/console.py serves the same pages over a deployed API, with a configuration that holds no credentials.
-"""
+"""The browser console and the API reference of the local run, beside the API on the same loopback port. Promises that
+only the files of static/, docs/openapi.json and two of Swagger UI are served, and that only the sandbox's own calls are
+passed on. Never answers a page of another site: what config.json holds is for this machine's user. ops/console.py
+serves the same pages over a deployed API, with a configuration that holds no credentials."""
 
 import importlib.util
 import json
@@ -48,15 +46,11 @@ CONTROL = re.compile(
 DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 
 
-Page = Answer
-"""What a browser is answered, whoever serves it."""
-
-
 def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:
     """Answers what is the console's, and None for everything else, which is the API's. `events`: what has left."""
     pool = urllib3.PoolManager(retries=False, timeout=40)
 
-    def answer(request: Request) -> Page | None:
+    def answer(request: Request) -> Answer | None:
         path, passed_on = request.path, request.path.startswith(f"{PROXY}/")
         if not passed_on and not (request.method in ("GET", "HEAD") and is_page(path)):
             return None
@@ -70,7 +64,7 @@ def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:
     return answer
 
 
-def page(path: str, config: Mapping[str, object]) -> Page:
+def page(path: str, config: Mapping[str, object]) -> Answer:
     """One file of the console; `config` is what its scripts are told."""
     if path == "/console/config.json":
         return ok(".json", json.dumps(config).encode())
@@ -118,7 +112,7 @@ def _config(sandbox_url: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _pass_on(pool: urllib3.PoolManager, sandbox_url: str, request: Request) -> Page:
+def _pass_on(pool: urllib3.PoolManager, sandbox_url: str, request: Request) -> Answer:
     path = request.target.removeprefix(PROXY)
     if not CONTROL.fullmatch(f"{request.method} {path}") or DOTS.search(path) or "?" in path or "#" in path:
         return refused(HTTPStatus.NOT_FOUND, "not a control call of the sandbox")
@@ -132,11 +126,11 @@ def _pass_on(pool: urllib3.PoolManager, sandbox_url: str, request: Request) -> P
     return ok(".json", reply.data, reply.status)
 
 
-def refused(status: HTTPStatus, why: str) -> Page:
+def refused(status: HTTPStatus, why: str) -> Answer:
     """An answer that says no, and why."""
     return ok(".json", json.dumps({"error": why}).encode(), status)
 
 
-def ok(suffix: str, body: bytes, status: int = HTTPStatus.OK, policy: str = POLICY) -> Page:
+def ok(suffix: str, body: bytes, status: int = HTTPStatus.OK, policy: str = POLICY) -> Answer:
     """A body of the type that this suffix has, under the policy of our pages."""
-    return Page(status, [("Content-Type", TYPES[suffix]), ("Content-Security-Policy", policy), *HEADERS], body)
+    return Answer(status, [("Content-Type", TYPES[suffix]), ("Content-Security-Policy", policy), *HEADERS], body)

@@ -6,8 +6,6 @@ import pytest
 from botocore.stub import Stubber
 
 from infra import restore
-from infra.account import Account, Refused
-from infra.environments import ENVIRONMENTS
 from tests.infra.conftest import Answers
 
 TABLE = {
@@ -16,68 +14,39 @@ TABLE = {
 }  # fmt: skip
 
 
-def key(order: str) -> dict[str, Any]:
-    return {"pk": {"S": f"pos#{order}"}, "sk": {"S": "ORDER"}}
+COPY = {"TableName": "copy", "ConsistentRead": True}
+RAN = [
+    ("copy", {"1": "there", "2": "left"}, 0, "2 items in copy, 1 of them missing in orders, none written (--write does it)\n"),
+    # A webhook made the third between the question and the write: the newer one stays.
+    ("copy --write", {"1": "there", "2": "put", "3": "ConditionalCheckFailedException"}, 0,
+     "3 items in copy, 2 of them missing in orders, 1 written\n"),
+    ("copy --write", {"1": "AccessDeniedException"}, 1, "error: AWS refuses PutItem: not allowed\n"),
+    ("orders --write", {}, 1, "error: orders is the stack's own table: name the restored copy\n"),
+]  # fmt: skip
 
 
-def item(order: str) -> dict[str, Any]:
-    return key(order) | {"version": {"N": order}}
+def plays(stub: Stubber, orders: dict[str, str]) -> None:
+    """The copy, an order a page: whether it is there, left missing or put back, or why it cannot be."""
+    start: dict[str, Any] = {}
+    for order, became in orders.items():
+        key = {"pk": {"S": f"pos#{order}"}, "sk": {"S": "ORDER"}}
+        item, last = key | {"version": {"N": order}}, {} if order == max(orders) else {"LastEvaluatedKey": key}
+        stub.add_response("scan", {"Items": [item], **last}, COPY | start)
+        looked = {"TableName": "orders", "Key": key, "ConsistentRead": True, "ProjectionExpression": "pk"}
+        stub.add_response("get_item", {"Item": {"pk": key["pk"]}} if became == "there" else {}, looked)
+        put = {"TableName": "orders", "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+        if became == "put":
+            stub.add_response("put_item", {}, put)
+        elif became not in ("there", "left"):
+            stub.add_client_error("put_item", became, "not allowed", expected_params=put)
+        start = {"ExclusiveStartKey": key}
 
 
-@pytest.fixture
-def dynamodb(answers: Answers) -> Stubber:
+@pytest.mark.parametrize(("copy", "orders", "code", "says"), RAN)
+def test_only_what_is_missing_is_put_back_and_only_on_demand(
+    answers: Answers, capsys: pytest.CaptureFixture[str], copy: str, orders: dict[str, str], code: int, says: str
+) -> None:
     answers("cloudformation").add_response("list_stack_resources", {"StackResourceSummaries": [TABLE]})
-    return answers("dynamodb")
-
-
-def page(stub: Stubber, *orders: str, after: str | None = None, more: bool = False) -> None:
-    """One page of the copy: the one after an order, or the first."""
-    last = {"LastEvaluatedKey": key(orders[-1])} if more else {}
-    start = {"ExclusiveStartKey": key(after)} if after is not None else {}
-    expected = {"TableName": "copy", "ConsistentRead": True, **start}
-    stub.add_response("scan", {"Items": [*map(item, orders)], **last}, expected)
-
-
-def asked(stub: Stubber, order: str, *, there: bool) -> None:
-    expected = {"TableName": "orders", "Key": key(order), "ConsistentRead": True, "ProjectionExpression": "pk"}
-    stub.add_response("get_item", {"Item": {"pk": key(order)["pk"]}} if there else {}, expected)
-
-
-def put(order: str) -> dict[str, Any]:
-    return {"TableName": "orders", "Item": item(order), "ConditionExpression": "attribute_not_exists(pk)"}
-
-
-def restored(*, write: bool, copy: str = "copy") -> str:
-    return restore.restore(Account(ENVIRONMENTS["test"]), copy, write=write)
-
-
-def test_a_rehearsal_counts_page_by_page_and_writes_nothing(dynamodb: Stubber) -> None:
-    page(dynamodb, "1", more=True)
-    asked(dynamodb, "1", there=True)
-    page(dynamodb, "2", after="1")
-    asked(dynamodb, "2", there=False)
-    assert restored(write=False) == "2 items in copy, 1 of them missing in orders, none written (--write does it)"
-
-
-def test_what_is_missing_is_put_back_on_the_condition_that_it_still_is(dynamodb: Stubber) -> None:
-    page(dynamodb, "1", "2", "3")
-    asked(dynamodb, "1", there=True)
-    asked(dynamodb, "2", there=False)
-    dynamodb.add_response("put_item", {}, put("2"))
-    asked(dynamodb, "3", there=False)
-    # A webhook made it between the question and the write: the newer one stays.
-    dynamodb.add_client_error("put_item", "ConditionalCheckFailedException", expected_params=put("3"))
-    assert restored(write=True) == "3 items in copy, 2 of them missing in orders, 1 written"
-
-
-def test_another_error_of_a_write_is_not_taken_for_an_item_that_is_there(dynamodb: Stubber) -> None:
-    page(dynamodb, "1")
-    asked(dynamodb, "1", there=False)
-    dynamodb.add_client_error("put_item", "AccessDeniedException", "not allowed", expected_params=put("1"))
-    with pytest.raises(Refused, match="AWS refuses PutItem: not allowed"):
-        restored(write=True)
-
-
-def test_the_stacks_own_table_is_no_copy(dynamodb: Stubber) -> None:
-    with pytest.raises(Refused, match="the stack's own table"):
-        restored(write=True, copy="orders")
+    plays(answers("dynamodb"), orders)
+    assert restore.main(["test", "--from", *copy.split()]) == code
+    assert "".join(capsys.readouterr()) == says

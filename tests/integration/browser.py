@@ -1,7 +1,5 @@
-"""Headless Chromium over its own debugging pipe, without a driver: tabs that share nothing, and what a person does there.
-
-Without Chromium on PATH a test that needs it is skipped.
-"""
+"""Headless Chromium over its own debugging pipe, without a driver: tabs that share nothing, and what a person does
+there. Without Chromium on PATH a test that needs it is skipped."""
 
 import json
 import os

@@ -1,10 +1,8 @@
-"""Stories, told in rows: `what is done -> what is then seen & what else is seen`. The files are in stories/.
-
-Each begins with `# its title`; a line that begins with `;` says why. `{name}` is what the story was given, or else an order
-of its own with such an id; `{name:5}` is the beginning of it, and a row that is nothing else stands for the rows given. What
-is given, by turns, is in the tables before the rows: each row of one with each of the other; `…` makes it nobody else's.
-What is done by the merchant and the provider is here; a player does the rest, and says what is seen.
-"""
+"""Stories, told in rows: `what is done -> what is then seen & what else is seen`. The files are in stories/. Each
+begins with `# its title`; a line that begins with `;` says why. `{name}` is what the story was given, or else an order
+of its own with such an id; `{name:5}` is the beginning of it, and a row that is nothing else stands for the rows given.
+What is given, by turns, is in the tables before the rows: each row of one with each of the other; `…` makes it nobody
+else's. What is done by the merchant and the provider is here; a player does the rest, and says what is seen."""
 
 import inspect
 import itertools
@@ -127,11 +125,9 @@ class Story:
 
 
 class Person(Story):
-    """At the console. What the page itself can do is done by it.
-
-    Seen, soon: `selector`, `no …`, `3 selector`, `25+ selector`, `selector = text`, `selector ~ part of it`,
-    `selector ^ its beginning`, `js expression`, `none expression of a list`.
-    """
+    """At the console. What the page itself can do is done by it. Seen, soon: `selector`, `no …`, `3 selector`, `25+
+    selector`, `selector = text`, `selector ~ part of it`, `selector ^ its beginning`, `js expression`, `none expression
+    of a list`."""
 
     writes: ClassVar = {"js": json.dumps, "answer": json.dumps}
 

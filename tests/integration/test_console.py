@@ -1,8 +1,6 @@
-"""The browser console from outside: of the local run, and of `python -m ops console` over an API as if it were deployed.
-
-What is served to whom, what is passed on and with whose signature (stories/doors.txt). What a person sees is in
-test_console_pages.py.
-"""
+"""The browser console from outside: of the local run, and of `python -m ops console` over an API as if it were
+deployed. What is served to whom, what is passed on and with whose signature (stories/doors.txt). What a person sees is
+in test_console_pages.py."""
 
 import json
 import re

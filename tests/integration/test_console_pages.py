@@ -1,7 +1,5 @@
 """The pages of the browser console in a real browser: what a person sees, reaches and is shown (stories/console.txt).
-
-Without Chromium these tests are skipped. Where the service would have to fail, the page's own `fetch` is made to.
-"""
+Without Chromium these tests are skipped. Where the service would have to fail, the page's own `fetch` is made to."""
 
 import json
 from collections.abc import Iterator

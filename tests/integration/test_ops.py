@@ -1,7 +1,6 @@
-"""The operators' command line against the running service: what it prints, what it changes, how it fails (stories/ops.txt).
-
-Over the same sockets as an operator's; most commands without a process of their own, whose start would be most of it.
-"""
+"""The operators' command line against the running service: what it prints, what it changes, how it fails
+(stories/ops.txt). Over the same sockets as an operator's; most commands without a process of their own, whose start
+would be most of it."""
 
 import csv
 import io
@@ -37,11 +36,9 @@ GIVEN = {
 
 
 class Operator(Story):
-    """Types commands where the service runs.
-
-    Seen, of what was printed: members of a JSON document, or all documents as `rows`; `out`, `err`, `lines`, `csv`; `said`,
-    the credentials in it; `files`, and the `file` that was written last.
-    """
+    """Types commands where the service runs. Seen, of what was printed: members of a JSON document, or all documents as
+    `rows`; `out`, `err`, `lines`, `csv`; `said`, the credentials in it; `files`, and the `file` that was written
+    last."""
 
     writes: ClassVar = dict.fromkeys(("ops", "exits", "error", "until", "apart"), shlex.quote)
 

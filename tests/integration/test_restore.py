@@ -1,11 +1,10 @@
 """The runbook's way back from a mistake and from a lost table, its commands run against the engine as they stand there.
-
-The engine keeps no system backup of a deleted table: one made by hand stands for it. It has no pipe either.
-"""
+The engine keeps no system backup of a deleted table: one made by hand stands for it. It has no pipe either."""
 
 import re
 import shlex
 from collections.abc import Iterator
+from string import Template
 from typing import Any
 
 import pytest
@@ -43,25 +42,23 @@ def table(service: Service, dynamodb: Any) -> Iterator[str]:
 
 def run(dynamodb: Any, commands: str, words: dict[str, str]) -> None:
     """Each `aws dynamodb` command of a block, with `$WORD` filled in."""
-    for line in commands.splitlines():
-        if not line.strip().startswith("aws dynamodb "):
-            continue
-        _, _, operation, *options = shlex.split(re.sub(r"\$(\w+)", lambda match: words[match[1]], line))
+    for line in re.findall(r"^ *aws dynamodb (.+)", commands, re.MULTILINE):
+        operation, *options = shlex.split(Template(line).safe_substitute(words))
         if operation == "wait":
-            assert dynamodb.describe_table(TableName=options[-1])["Table"]["TableStatus"] == "ACTIVE"
+            dynamodb.get_waiter(xform_name(options[0].title().replace("-", ""))).wait(TableName=options[-1])
             continue
-        model = dynamodb.meta.service_model
-        name = next(each for each in model.operation_names if xform_name(each, "-") == operation)
-        members = {xform_name(each, "-"): (each, shape) for each, shape in model.operation_model(name).input_shape.members.items()}  # fmt: skip
-        call: dict[str, Any] = {}
+        name = operation.replace("-", "_")
+        shapes = dynamodb.meta.service_model.operation_model(
+            dynamodb.meta.method_to_api_mapping[name]
+        ).input_shape.members
+        flags, given, call = {f"--{xform_name(each, '-')}": each for each in shapes}, "", dict[str, Any]()
         for option in options:
             if option.startswith("--"):
-                flag = option.removeprefix("--")
-                given, shape = members.get(flag) or members.get(flag.removeprefix("no-")) or ("", None)
-                call |= {given: not flag.startswith("no-")} if given else {}
-            elif given and shape is not None:
-                call[given] = value(shape, option, call[given])
-        getattr(dynamodb, xform_name(name))(**call)
+                given = flags.get(option.replace("--no-", "--"), "")
+                call |= {given: not option.startswith("--no-")} if given else {}
+            elif given:
+                call[given] = value(shapes[given], option, call[given])
+        getattr(dynamodb, name)(**call)
 
 
 def value(shape: Any, text: str, before: Any) -> Any:

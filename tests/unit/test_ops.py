@@ -264,7 +264,7 @@ NOTE = json.dumps({"url": "http://127.0.0.1:8080", "aws_endpoint": "http://e"})
 def test_only_a_run_that_is_up_is_found_by_its_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(places, "CACHE", tmp_path)
     with ExitStack() as runs:
-        for text in ("{", "[]", NOTE):
+        for text in ("{", "{}", NOTE):
             (runs.enter_context(scratch_folder(tmp_path)) / "service.json").write_text(text)
         (tmp_path / "run-killed").mkdir()
         (tmp_path / "run-killed" / "service.json").write_text(NOTE.replace("//e", "//killed"))

@@ -1,5 +1,6 @@
 """What the operators' command line makes of a period: its days, an export, events, the report; files; and erasing."""
 
+import itertools
 import json
 import os
 import re
@@ -7,9 +8,10 @@ import stat
 import threading
 from collections.abc import Iterator
 from copy import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -134,50 +136,41 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.
 # Events
 
 
-class Settled(Pages):
-    """The index `settled` and the table behind it; and a bus that refuses what comes after `takes`."""
-
-    def __init__(self, images: list[Any], takes: int = 10**9) -> None:
-        super().__init__()
-        self.images, self.entries, self._takes = {image["pk"]["S"]: image for image in images}, list[Any](), takes
-
-    def paginate(self, **arguments: Any) -> Iterator[Any]:
-        partition = arguments["ExpressionAttributeValues"][":pk"]
-        found = [image for image in self.images.values() if image["settled_pk"] == partition]
-        yield {"Items": [{name: image[name] for name in ("pk", "sk", "settled_at")} for image in found]}
-
-    def batch_get_item(self, RequestItems: Any) -> Any:
-        ((table, wanted),) = RequestItems.items()
-        first, *rest = wanted["Keys"]
-        left = {table: {"Keys": rest}} if rest else {}
-        return {"Responses": {table: [self.images[first["pk"]["S"]]]}, "UnprocessedKeys": left}
-
-    def put_events(self, Entries: list[Any]) -> Any:
-        assert len(Entries) <= 10
-        self.entries += Entries
-        return {"Entries": [{} if len(self.entries) <= self._takes else {"ErrorCode": "Throttled"} for _ in Entries]}
-
-
-def test_what_the_bus_lost_is_brought_back_as_the_same_events() -> None:
-    orders = [pipe.order_in((State.VOIDED, State.FAILED)[number % 2], f"order {number}") for number in range(12)]
+def test_what_the_bus_lost_is_brought_back_as_the_same_events(scene: Scene) -> None:
+    orders = [pipe.order_in((State.VOIDED, State.FAILED)[number % 2], f"order {number}") for number in range(120)]
     later = replace(pipe.order_in(State.VOIDED, "later"), version=99_999_999_999)
     images = [pipe.image(order) for order in (*orders, later)]
-    lost = [pipe.filled(TEMPLATE, pipe.change(None, image)) for image in images[:12]]
-    account = Settled(images)
+    for image in images:
+        scene.table.place(image)
+    lost = [pipe.filled(TEMPLATE, pipe.change(None, image)) for image in images[:-1]]
     day, end = days.moment("2026-11-18"), days.moment("2026-11-18", end=True)
-    found = list(events.details(Table(account, "t").settled(day, end)))
-    assert events.resend(account, "the-bus", iter(found)) == 13
-    sent = {one["id"]: one for one in (json.loads(entry["Detail"]) for entry in account.entries)}
+    found, bus = list(events.details(events.settled(scene.store, day, end))), Mock()
+    bus.put_events.side_effect = lambda Entries: {"Entries": [{}] * len(Entries)}
+    assert events.resend(bus, "the-bus", iter(found)) == 121
+    calls = [call.kwargs["Entries"] for call in bus.put_events.mock_calls]
+    assert max(map(len, calls)) <= 10
+    sent = {one["id"]: one for one in (json.loads(entry["Detail"]) for entries in calls for entry in entries)}
     assert [sent[one["id"]] for one in lost] == lost
-    assert [entry | {"Detail": ""} for entry in account.entries] == [
-        {"EventBusName": "the-bus", "Source": "void-service", "DetailType": "void.settled", "Detail": ""}
-    ] * 13
+    assert calls[0][0] | {"Detail": ""} == {
+        "EventBusName": "the-bus", "Source": "void-service", "DetailType": "void.settled", "Detail": ""}  # fmt: skip
     (newest,) = [one for one in found if one["order_id"] == "later"]
     assert newest["version"] == newest["id"].rpartition("-")[2] != "99999999999"
-    assert list(Table(account, "t").settled(end, days.moment("2026-11-20"))) == []
-    assert list(events.details([pipe.image(submitting())])) == [], "a record without an event makes none"
-    with pytest.raises(OpsError, match="refused 3 of 3 events .Throttled., after it took 10"):
-        events.resend(Settled([], takes=10), "b", iter(found))
+    bus.put_events.side_effect = [{"Entries": [{}] * 10}, {"Entries": [{}, {"ErrorCode": "Throttled"}]}]
+    with pytest.raises(OpsError, match="refused 1 of 2 events .Throttled., after it took 11"):
+        events.resend(bus, "b", iter(found[:12]))
+
+
+def test_only_what_was_settled_in_this_time_and_can_be_read_is_an_event(scene: Scene) -> None:
+    image = pipe.image(pipe.order_in(State.VOIDED))
+    scene.table.place(image)
+    at = datetime.fromisoformat(image["settled_at"]["S"])
+    moments = [at - timedelta(milliseconds=1), at, at + timedelta(milliseconds=1)]
+    found = [len(list(events.settled(scene.store, begin, end))) for begin, end in itertools.combinations(moments, 2)]
+    assert found == [0, 1, 1]
+    assert list(events.details([submitting()])) == [], "a record without an event makes none"
+    scene.table.place(image | {"facts": {"S": "{"}})
+    with pytest.raises(OpsError, match="newer than this one"):
+        list(events.settled(scene.store, moments[0], moments[2]))
 
 
 # The report
@@ -215,9 +208,12 @@ def test_what_was_written_is_erased_and_what_happened_stays(ops: Ops, monkeypatc
     ops.answers = lambda: (
         items.record(scene.table.items[f"{POS_ID}#{ORDER}", "ORDER"]) | {"webhooks": [], "webhooks_truncated": False}
     )
-    for typed, code, says in (("no\n", 1, "nothing was erased"), ("yes\n", 0, "erase its comment and free texts")):
-        found = ops("--local", "erase", ORDER, "--note", "request 7", typed=typed)
-        assert (found[0], says in found[2]) == (code, True)
+    says = "a note is 1 to 200 printable characters"
+    notes = [(note, "yes", 1, says) for note in ("", " ", "x" * 201, "a\nb")]
+    notes += [("request 7", "no", 1, "nothing was erased"), ("request 7", "yes", 0, "erase its comment and free texts")]
+    for note, typed, code, says in notes:
+        found = ops("--local", "erase", ORDER, f"--note={note}", typed=typed)
+        assert (found[0], says in found[2]) == (code, True), note
     text = json.dumps(scene.table.items[f"{POS_ID}#{ORDER}", "ORDER"])
     assert [word for word in ("private", "10101", "Reverse successful") if word in text] == []
     assert "[erased: request 7]" in text
@@ -228,8 +224,3 @@ def test_what_was_written_is_erased_and_what_happened_stays(ops: Ops, monkeypatc
     assert erase.without_texts(after, "[erased: request 7]") == after
     # The same message once more brings nothing back.
     assert after.with_webhook(webhook(operation(comment="private too"), "e" * 64), 100) == after
-
-
-@pytest.mark.parametrize("note", ["", " ", "x" * 201, "a\nb"])
-def test_a_note_is_short_and_one_line(ops: Ops, note: str) -> None:
-    assert "a note is 1 to 200 printable characters" in ops("--local", "erase", ORDER, f"--note={note}")[2]

@@ -1,4 +1,4 @@
-"""Which state of the sources something was found on: every result of a proof names it."""
+"""Every result of a proof names the state of the sources that it was found on, and stands between markers of a page."""
 
 import subprocess
 from pathlib import Path
@@ -15,3 +15,11 @@ def commit() -> str:
 
     name = git("rev-parse", "--short=10", "HEAD")
     return f"{name}{'+' if git('status', '--porcelain') else ''}" if name else "unknown"
+
+
+def replaced(page: str, begin: str, end: str, text: str) -> str:
+    """A page with this between its markers. Raises ValueError if it has lost them."""
+    before, found, rest = page.partition(begin)
+    if not found or end not in rest:
+        raise ValueError(f"lost: {begin} … {end}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}"

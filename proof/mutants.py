@@ -16,21 +16,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proof.commit import ROOT, commit
+from proof.commit import ROOT, commit, replaced
 
 PLACE = ROOT / ".cache" / "mutants"
 PAGE = ROOT / "docs" / "mutants.md"
 BEGIN, END = "<!-- make mutants writes from here -->", "<!-- to here -->"
-VERDICTS = {
-    0: "survived",
-    1: "killed",
-    3: "killed",
-    5: "no test",
-    33: "no test",
-    36: "killed",
-    -24: "killed",
-    24: "killed",
-}
+VERDICTS = {0: "survived", **dict.fromkeys((1, 3, 24, -24, 36), "killed"), **dict.fromkeys((5, 33), "no test")}
 """mutmut's exit codes; a mutant that runs into its time limit is noticed."""
 
 
@@ -45,10 +36,9 @@ def main() -> None:
     found = {name: verdicts(PLACE / "mutants" / "src" / f"{name}.meta") for name in files}
     text = page(found)
     sys.stdout.write(text + "\n")
-    whole = not chosen and ended.returncode == 0 and not any(counts(each)["not judged"] for each in found.values())
-    if whole:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    judged = not any("not judged" in each.values() for each in found.values())
+    if not chosen and ended.returncode == 0 and judged:
+        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), BEGIN, END, text), encoding="utf-8")
     sys.exit(ended.returncode)
 
 
@@ -77,32 +67,24 @@ def verdicts(kept: Path) -> dict[str, str]:
     return {name: "not judged" if code is None else VERDICTS.get(code, "suspicious") for name, code in codes.items()}
 
 
-def counts(found: dict[str, str]) -> Counter[str]:
-    """How many got which verdict."""
-    return Counter(found.values())
-
-
 def page(found: dict[str, dict[str, str]]) -> str:
     """The table, the survivors, and what mutmut does not touch."""
     columns = ("killed", "survived", "no test", "suspicious", "not judged")
+    together = {mutant: verdict for each in found.values() for mutant, verdict in each.items()}
     lines = [
         f"Commit {commit()}, {datetime.now(UTC):%Y-%m-%d}.",
         "",
         f"| file | mutants | {' | '.join(columns)} |",
         "|---|--:" + "|--:" * 5 + "|",
     ]
-    for name, each in [
-        *found.items(),
-        ("together", {key: value for one in found.values() for key, value in one.items()}),
-    ]:
-        lines.append(f"| {name} | {len(each)} | {' | '.join(str(counts(each)[column]) for column in columns)} |")
+    for name, each in (found | {"together": together}).items():
+        counts = Counter(each.values())
+        lines.append(f"| {name} | {len(each)} | {' | '.join(str(counts[column]) for column in columns)} |")
     for title, wanted in (("Survivors", ("survived", "suspicious")), ("Without a test", ("no test",))):
-        names = [mutant for each in found.values() for mutant, verdict in each.items() if verdict in wanted]
-        lines += ["", f"{title}: {', '.join(f'`{name}`' for name in names) or 'none'}."]
-    out_of_reach = [f"{name}: {', '.join(reach)}" for name in found if (reach := list(untouched(name)))]
-    return "\n".join(
-        [*lines, "", "Not mutated, because it runs at import:", "", *(f"- {line}" for line in out_of_reach)]
-    )
+        names = [f"`{mutant}`" for mutant, verdict in together.items() if verdict in wanted]
+        lines += ["", f"{title}: {', '.join(names) or 'none'}."]
+    lines += ["", "Not mutated, because it runs at import:", ""]
+    return "\n".join(lines + [f"- {name}: {', '.join(reach)}" for name in found if (reach := list(untouched(name)))])
 
 
 def untouched(name: str) -> Iterator[str]:

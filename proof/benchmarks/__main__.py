@@ -49,7 +49,7 @@ def main() -> None:
 def run(*, quick: bool, valgrind: bool, afresh: bool) -> Any:
     """Take each step that was not taken yet."""
     from infra import bundle
-    from proof.benchmarks import deployed, measure, report, subjects
+    from proof.benchmarks import deployed, report, subjects
     from proof.benchmarks.steps import steps
 
     made = subjects.prepare()
@@ -58,10 +58,10 @@ def run(*, quick: bool, valgrind: bool, afresh: bool) -> Any:
     of |= {"machine": machine(), "quick": quick, "instructions": valgrind}
     kept = Kept(subjects.CACHE / "run.json", of, afresh=afresh)
     with ExitStack() as stack:
-        wanted = steps(made, stack, deployed.indexes(), quick=quick, valgrind=valgrind)
-        for name, take in wanted.items():
+        indexes = deployed.indexes(deployed.template("prod"))
+        for name, take in steps(made, stack, indexes, quick=quick, valgrind=valgrind).items():
             if name not in kept.steps:
-                measure.say(name)
+                sys.stderr.write(f"{datetime.now():%H:%M:%S} {name}\n")  # noqa: DTZ005 for whoever waits
                 kept.add(name, take())
     return report.results(kept.head(), kept.found(levers=False), kept.found(levers=True))
 

@@ -1,7 +1,8 @@
 """What a million voids cost in AWS, here and by the peers that promise least: from a run's figures and `prices.py`."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 from proof.benchmarks.measure import NEAR_REGION
 from proof.benchmarks.prices import PRICES, REGIONS, TAKEN, Prices
@@ -28,15 +29,8 @@ BEAT_EVERY_MINUTES = 15
 MILLION, GB = 1e6, 1e9
 COLUMNS = ("quiet", "a thousand voids", "every metric in every hour")
 
-UUID = "8f507cfc-0000-4000-8000-xmplb9ca2e34"
-PLATFORM_LOG = (
-    f"START RequestId: {UUID} Version: 12\n",
-    f"END RequestId: {UUID}\n",
-    f"REPORT RequestId: {UUID}\tDuration: 227.31 ms\tBilled Duration: 228 ms\tMemory Size: 1024 MB\t"
-    "Max Memory Used: 92 MB\t\n",
-)
-"""What Lambda itself writes for each invoke."""
-PLATFORM_BYTES = sum(map(len, PLATFORM_LOG))
+PLATFORM_LINES, PLATFORM_BYTES = 3, 262
+"""What Lambda itself writes for each invoke: START, END and REPORT."""
 
 
 class Bill:
@@ -44,6 +38,9 @@ class Bill:
 
     def __init__(self, figures: Figures, prices: Prices) -> None:
         self.figures, self.prices = figures, prices
+        # A million `void.settled`, each through the pipe's filter and onto the bus; and a million reads.
+        self.event = prices["pipe event, million"] + prices["bus event, million"]
+        self.read = sum(self.request("ours", "read").values())
 
     def of(self, work: str, figure: str, side: str = "ours") -> float:
         """One figure."""
@@ -56,13 +53,13 @@ class Bill:
 
     def billed_ms(self, side: str, work: str) -> float:
         """The mean time that Lambda bills for an invoke: waiting as measured, computing by the share of a processor."""
-        first, start = (
-            self.of(work, f"{what}, wall ({NEAR_REGION}), ms", side) for what in ("first invoke", "cold start")
+        first, start, wall = (
+            self.of(work, f"{what}, wall ({NEAR_REGION}), ms", side) for what in ("first invoke", "cold start", "warm")
         )
-        wall, cpu = self.of(work, f"warm, wall ({NEAR_REGION}), ms", side), self.of(work, "warm CPU, µs", side) / 1000
         # Init runs with a whole processor, whatever the memory, and is billed since August 2025.
         cold = start - first + self.scaled(work, first, self.of(work, "first invoke CPU, ms", side))
-        return (1 - COLD_SHARE) * math.ceil(self.scaled(work, wall, cpu)) + COLD_SHARE * math.ceil(cold)
+        warm = self.scaled(work, wall, self.of(work, "warm CPU, µs", side) / 1000)
+        return (1 - COLD_SHARE) * math.ceil(warm) + COLD_SHARE * math.ceil(cold)
 
     def lambda_time(self, side: str, work: str) -> float:
         """Of one invoke."""
@@ -71,44 +68,28 @@ class Bill:
 
     def log_bytes(self, side: str, work: str) -> float:
         """All that one request writes into CloudWatch Logs."""
-        return (
-            self.of(work, "log, bytes", side) + PLATFORM_BYTES + self.of("deployed", "bytes of the gateway's log line")
-        )
+        gateway = self.of("deployed", "bytes of the gateway's log line")
+        return self.of(work, "log, bytes", side) + PLATFORM_BYTES + gateway
 
-    def requests(self, side: str, works: tuple[str, ...] = WORKS) -> dict[str, float]:
-        """A million of these requests each, line by line."""
-
-        def every(count: Callable[[str], float]) -> float:
-            return sum(map(count, works))
-
-        price = self.prices
-        sent = every(
-            lambda work: (
-                self.of(work, "answer, bytes", side)
-                + self.of(work, "to the provider with TLS, bytes", side)
-                + GATEWAY_HEADERS
-            )
-        )
+    def request(self, side: str, work: str) -> dict[str, float]:
+        """A million of one request, line by line."""
+        of, price = partial(self.of, work, side=side), self.prices
+        sent = of("answer, bytes") + of("to the provider with TLS, bytes") + GATEWAY_HEADERS
         return {
-            "API Gateway": len(works) * price["API request, million"],
-            "DynamoDB, writes": every(lambda work: self.of(work, "write units", side)) * price["write unit, million"],
-            "DynamoDB, reads": every(lambda work: self.of(work, "read units", side)) * price["read unit, million"],
-            "Lambda, requests": len(works) * price["Lambda request, million"],
-            "Lambda, time": every(lambda work: self.lambda_time(side, work)) * MILLION,
-            "CloudWatch Logs": every(lambda work: self.log_bytes(side, work)) * MILLION / GB * price["log GB"],
+            "API Gateway": price["API request, million"],
+            "DynamoDB, writes": of("write units") * price["write unit, million"],
+            "DynamoDB, reads": of("read units") * price["read unit, million"],
+            "Lambda, requests": price["Lambda request, million"],
+            "Lambda, time": self.lambda_time(side, work) * MILLION,
+            "CloudWatch Logs": self.log_bytes(side, work) * MILLION / GB * price["log GB"],
             "bytes out of AWS": sent * MILLION / GB * price["transfer GB"],
-            "X-Ray": (TRACED_SHARE * len(works) if side in TRACED else 0) * price["trace, million"],
+            "X-Ray": TRACED_SHARE * (side in TRACED) * price["trace, million"],
         }
 
-    @property
-    def event(self) -> float:
-        """A million `void.settled`: each passes the pipe's filter and is put on the bus."""
-        return self.prices["pipe event, million"] + self.prices["bus event, million"]
-
-    @property
-    def read(self) -> float:
-        """A million reads."""
-        return sum(self.requests("ours", ("read",)).values())
+    def requests(self, side: str, works: tuple[str, ...] = WORKS) -> dict[str, float]:
+        """A million of each of these."""
+        each = [self.request(side, work) for work in works]
+        return {what: sum(one[what] for one in each) for what in each[0]}
 
     def together(self, side: str) -> float:
         """A million voids with all that this side does for them: only ours sends events and can be read."""
@@ -118,12 +99,10 @@ class Bill:
         """What a million voids that are kept cost each month: in the table with its backup, and as logs."""
         price, works = self.prices, (*WORKS, "read") if side == "ours" else WORKS
         stored = self.figures["item with its index entries, bytes"][side] * MILLION / GB
-        logged, zipped, lines = (
-            sum(self.of(work, figure, side) for work in works)
-            for figure in ("log, bytes", "log, bytes zipped", "log, lines")
-        )
+        measured = ("log, bytes", "log, bytes zipped", "log, lines")
+        logged, zipped, lines = (sum(self.of(work, figure, side) for work in works) for figure in measured)
         written = sum(self.log_bytes(side, work) for work in works) * zipped / logged
-        written += (lines + (len(PLATFORM_LOG) + 1) * len(works)) * GZIP_BYTES_AN_EVENT
+        written += (lines + (PLATFORM_LINES + 1) * len(works)) * GZIP_BYTES_AN_EVENT
         table = stored * (price["table GB-month"] + price["backup GB-month"])
         return table, written * MILLION / GB * price["log GB-month"]
 
@@ -167,6 +146,7 @@ def document(figures: Figures) -> list[str | list[list[str]]]:
     """The generated part of docs/performance.md: sentences, and tables as rows."""
     here, *others = REGIONS
     bill = Bill(figures, PRICES[here])
+    months = bill.month() | {f"**together in `{name}`**": bill.months(name) for name in ("test", "prod")}
     elsewhere = [
         f"At the prices of {region}: "
         + ", ".join(f"{HEADS[side]} {Bill(figures, PRICES[region]).together(side):,.2f}" for side in SIDES)
@@ -176,7 +156,7 @@ def document(figures: Figures) -> list[str | list[list[str]]]:
         f"Prices: {here}, {TAKEN}, without free tier, discounts and taxes.",
         bill_table(bill),
         ". ".join(elsewhere) + ".",
-        [["USD a month", *COLUMNS], *([what, *map(dollars, row)] for what, row in month_rows(bill).items())],
+        [["USD a month", *COLUMNS], *([what, *map(dollars, row)] for what, row in months.items())],
     ]
 
 
@@ -192,15 +172,10 @@ def bill_table(bill: Bill) -> list[list[str]]:
         "each month that it is kept: table, backup": [bill.kept(side)[0] for side in SIDES],
         "each month that it is kept: logs": [bill.kept(side)[1] for side in SIDES],
     }
-    billed = {f"billed for a {work}, ms": [f"{bill.billed_ms(side, work):.0f}" for side in SIDES] for work in WORKS}
     cells = {what: [*map(dollars, values)] + ["–"] * (len(SIDES) - len(values)) for what, values in rows.items()}
+    cells |= {f"billed for a {work}, ms": [f"{bill.billed_ms(side, work):.0f}" for side in SIDES] for work in WORKS}
     heads = ["USD for a million voids", *(HEADS[side] for side in SIDES)]
-    return [heads, *([what, *row] for what, row in (cells | billed).items())]
-
-
-def month_rows(bill: Bill) -> dict[str, tuple[float, ...]]:
-    """What a month costs, with its sums."""
-    return {**bill.month(), **{f"**together in `{name}`**": bill.months(name) for name in ("test", "prod")}}
+    return [heads, *([what, *row] for what, row in cells.items())]
 
 
 def dollars(value: float) -> str:

@@ -35,9 +35,9 @@ def resources(template: Template, kind: str) -> list[dict[str, Any]]:
     return [each.get("Properties", {}) for each in template["Resources"].values() if each["Type"] == kind]
 
 
-def indexes() -> str:
+def indexes(template: Template) -> str:
     """Of the deployed table, as JSON."""
-    return json.dumps(resources(template("prod"), "AWS::DynamoDB::Table")[0]["GlobalSecondaryIndexes"])
+    return json.dumps(resources(template, "AWS::DynamoDB::Table")[0]["GlobalSecondaryIndexes"])
 
 
 def access_log_bytes(template: Template) -> int:

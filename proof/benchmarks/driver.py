@@ -44,41 +44,23 @@ def resident() -> int:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
-def status_of(response: "dict[str, Any] | None") -> int:
-    """Of an API's answer; a scheduled function has none."""
-    return int((response or {}).get("statusCode", 200))
-
-
-def size_of(response: "dict[str, Any] | None") -> int:
+def size_of(response: "dict[str, Any]") -> int:
     """Bytes that travel back to the caller: the body and the headers that the handler sets."""
-    if not response:
-        return 0
     headers = list((response.get("headers") or {}).items())
     headers += [(name, value) for name, values in (response.get("multiValueHeaders") or {}).items() for value in values]
     return len((response.get("body") or "").encode()) + sum(len(f"{name}: {value}\r\n") for name, value in headers)
 
 
-def cold(module: str, name: str, event: "Any") -> "tuple[Callable[..., Any], dict[str, Any]]":
-    """Import a handler and let it do its first work."""
-    cpu, wall = time.process_time_ns(), time.perf_counter_ns()
-    handler = getattr(importlib.import_module(module), name)
-    init_cpu, init_wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
-    response = handler(event, Context())
-    cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
-    taken = {"init_cpu": init_cpu, "cpu": cpu, "init_wall": init_wall, "wall": wall}
-    return handler, {"status": status_of(response), **taken}
-
-
-def warm(handler: "Callable[..., Any]", events: "list[Any]") -> "dict[str, Any]":
-    """Let it do more of it."""
+def invoke(handler: "Callable[..., Any]", events: "list[Any]") -> "dict[str, Any]":
+    """Let it do some work. A scheduled function has no answer."""
     spent, walls, sizes, status = [], [], [], 200
     for event in events:
         cpu, wall = time.process_time_ns(), time.perf_counter_ns()
-        response = handler(event, Context())
+        response = handler(event, Context()) or {}
         spent.append(time.process_time_ns() - cpu)
         walls.append(time.perf_counter_ns() - wall)
         sizes.append(size_of(response))
-        status = max(status, status_of(response))
+        status = max(status, int(response.get("statusCode", 200)))
     return {"status": status, "spent": spent, "walls": walls, "sizes": sizes, "rss": resident()}
 
 
@@ -92,7 +74,7 @@ def profile(handler: "Callable[..., Any]", events: "list[Any]") -> "dict[str, An
             calls[package] = calls.get(package, 0) + 1
 
     threading.setprofile_all_threads(note)
-    done = warm(handler, events)
+    done = invoke(handler, events)
     threading.setprofile_all_threads(None)
     return done | {"calls": {name: count for name, count in calls.items() if name != __name__}}
 
@@ -103,14 +85,17 @@ def main() -> None:
     protocol = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 1)
     sys.path.insert(0, directory)
-    handler = None
+    handler: Any = None
+    ways = {"warm": invoke, "profile": profile, "nothing": lambda *_: {"status": 200}}
     for line in sys.stdin:
         command = json.loads(line)
-        answer: dict[str, object] = {"status": 200}
+        cpu, wall = time.process_time_ns(), time.perf_counter_ns()
         if command["do"] == "cold":
-            handler, answer = cold(module, name, command["events"][0])
-        elif command["do"] in ("warm", "profile") and handler is not None:
-            answer = {"warm": warm, "profile": profile}[command["do"]](handler, command["events"])
+            handler = getattr(importlib.import_module(module), name)
+            taken = {"init_cpu": time.process_time_ns() - cpu, "init_wall": time.perf_counter_ns() - wall}
+            answer = taken | invoke(handler, command["events"])
+        else:
+            answer = ways[command["do"]](handler, command["events"])
         sys.stdout.flush()
         protocol.write(json.dumps(answer) + "\n")
         protocol.flush()

@@ -8,7 +8,6 @@ import gzip
 import os
 import re
 import statistics
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -17,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from proof.benchmarks.processes import ROLES, Process, Stubs, process
+from proof.benchmarks.processes import ROLES, Driven, Stubs
 from proof.benchmarks.subjects import CACHE, Subject
 
 Samples = dict[str, dict[str, list[float]]]
@@ -47,8 +46,8 @@ def interleaved(sides: list[Subject], rounds: int, take: Callable[[Subject], dic
 def prepare(sides: list[Subject], work: str, running: Stubs) -> None:
     """A read needs an order."""
     for side in sides if work == "read" else ():
-        with process(side, "submit", running.ports) as started:
-            started.ask("cold", 1)
+        with Driven(side, "submit", running.ports):
+            pass
 
 
 # ---- situations ------------------------------------------------------------------------------------------------------
@@ -59,17 +58,17 @@ def cold(sides: list[Subject], work: str, running: Stubs, rounds: int, distance:
 
     def take(side: Subject) -> dict[str, float]:
         running.ask("reset")
-        with process(side, work, running.ports) as started:
-            answer = started.ask("cold", 1)
+        with Driven(side, work, running.ports) as started:
+            first, counts = started.first, running.ask("counts")
+        wall, cpu = first["walls"][0] / 1e6, first["spent"][0] / 1e6
         if distance:
             return {
-                f"{work}: cold start, wall ({distance}), ms": answer["wall"] / 1e6,
-                f"{work}: first invoke, wall ({distance}), ms": (answer["wall"] - answer["init_wall"]) / 1e6,
+                f"{work}: cold start, wall ({distance}), ms": first["init_wall"] / 1e6 + wall,
+                f"{work}: first invoke, wall ({distance}), ms": wall,
             }
-        counts = running.ask("counts")
         return {
-            f"{work}: cold CPU, ms": answer["cpu"] / 1e6,
-            f"{work}: first invoke CPU, ms": (answer["cpu"] - answer["init_cpu"]) / 1e6,
+            f"{work}: cold CPU, ms": first["init_cpu"] / 1e6 + cpu,
+            f"{work}: first invoke CPU, ms": cpu,
             f"{work}: cold round trips": sum(counts.get(role, 0) for role in ROLES),
             f"{work}: cold connections": sum(counts.get(f"{role} connections", 0) for role in ROLES),
         }
@@ -86,25 +85,24 @@ def warm(
     block = FAR_BLOCK if distance else BLOCK
     prepare(sides, work, running)
     with ExitStack() as stack:
-        each = {side.name: stack.enter_context(process(side, work, running.ports)) for side in sides}
+        each = {side.name: stack.enter_context(Driven(side, work, running.ports)) for side in sides}
         for started in each.values():
-            started.ask("cold", 1)
-            started.ask("warm", block)
+            started.do("warm", block)
 
         def take(side: Subject) -> dict[str, float]:
-            answer = each[side.name].ask("warm", block)
+            answer = each[side.name].do("warm", block)
             if distance:
                 return {f"{work}: warm, wall ({distance}), ms": statistics.median(answer["walls"]) / 1e6}
             return {f"{work}: warm CPU, µs": statistics.median(answer["spent"]) / 1e3}
 
         def memory(side: Subject) -> dict[str, float]:
             started = each[side.name]
-            return {f"{work}: memory after 1,000, MiB": started.ask("warm", max(1000 - started.next, 1))["rss"] / 1024}
+            return {f"{work}: memory after 1,000, MiB": started.do("warm", max(1000 - started.next, 1))["rss"] / 1024}
 
         def dropped(side: Subject) -> dict[str, float]:
             running.ask("drop")
             time.sleep(0.05)
-            spent: float = each[side.name].ask("warm", 1)["spent"][0]
+            spent: float = each[side.name].do("warm")["spent"][0]
             return {f"{work}: CPU after dropped connections, µs": spent / 1e3}
 
         found = interleaved(sides, rounds, take)
@@ -115,12 +113,11 @@ def consumption(side: Subject, works: tuple[str, ...], running: Stubs) -> Sample
     """What the same orders use in each work of their life, and the bytes that stay of one."""
     found: dict[str, float] = {}
     for work in works:
-        with tempfile.NamedTemporaryFile(dir=CACHE) as log, process(side, work, running.ports, log=log.name) as started:
-            started.ask("cold", 1)
-            started.ask("warm", WARM_UP)
+        with tempfile.NamedTemporaryFile(dir=CACHE) as log, Driven(side, work, running.ports, log=log.name) as started:
+            started.do("warm", WARM_UP)
             os.truncate(log.name, 0)
             running.ask("reset")
-            answer, counts = started.ask("warm", COUNTED), running.ask("counts")
+            answer, counts = started.do("warm", COUNTED), running.ask("counts")
             text = Path(log.name).read_bytes()
         by_index = {name: count for name, count in counts.items() if name.startswith("writes ")}
         figures = {
@@ -136,37 +133,35 @@ def consumption(side: Subject, works: tuple[str, ...], running: Stubs) -> Sample
             "to the provider with TLS, bytes": counts.get("provider wire", 0),
         }
         found |= {f"{work}: {figure}": value / COUNTED for figure, value in figures.items()}
-    tables = running.ask("stored")
-    stored = sum(tables.get(f"stored {name}", 0) for name in (side.name, f"{side.name} idempotency"))
+    stored = running.ask("stored")
+    stored = sum(stored.get(name, 0) for name in (side.name, f"{side.name} idempotency"))
     found["item with its index entries, bytes"] = stored / (1 + WARM_UP + COUNTED)
     return {figure: {side.name: [value]} for figure, value in found.items()}
 
 
 def settling(ours: Subject, running: Stubs, page: str, runs: int) -> Samples:
     """What one query of a settle run takes, with its lease and its outcome. `page`: the voids that are due."""
-    running.ask("page", page)
-    with process(ours, "settle", running.ports) as started:
-        started.ask("cold", 1)
+    running.ask("page", text=page)
+    with Driven(ours, "settle", running.ports) as started:
 
         def take(_: Subject) -> dict[str, float]:
             running.ask("reset")
-            answer = started.ask("warm", 1)
+            answer = started.do("warm")
             return {
                 "settle: CPU of a query, µs": answer["spent"][0] / 1e3 / running.ask("counts")["provider"],
                 "settle: memory with 8 workers, MiB": answer["rss"] / 1024,
             }
 
         found = interleaved([ours], runs, take)
-    running.ask("page", "{}")
+    running.ask("page", text="{}")
     return found
 
 
 def profile(side: Subject, work: str, running: Stubs) -> Samples:
     """Where a warm invoke is: calls of Python functions by whose they are, which is the same in every run."""
-    with process(side, work, running.ports) as started:
-        started.ask("cold", 1)
-        started.ask("warm", WARM_UP)
-        calls = started.ask("profile", COUNTED)["calls"]
+    with Driven(side, work, running.ports) as started:
+        started.do("warm", WARM_UP)
+        calls = started.do("profile", COUNTED)["calls"]
     whose: Counter[str] = Counter()
     for name, count in calls.items():
         ours = name == "payments" or (side.directory / f"{name}.py").is_file()
@@ -184,10 +179,10 @@ def instructions(sides: list[Subject], work: str, running: Stubs, more: int) -> 
 
     def count(side: Subject, doing: tuple[tuple[str, int], ...]) -> int:
         tool = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
-        each = Process(side, work, running.ports, under=tool)
+        each = Driven(side, work, running.ports, under=tool)
         for do, times in (*doing, ("nothing", 1 + more - sum(times for _, times in doing))):
             if times:
-                each.ask(do, times)
+                each.do(do, times)
         found = re.search(r"I\s+refs:\s+([\d,]+)", written := each.end())
         if found is None:
             raise RuntimeError(f"valgrind counted nothing: {written[-500:]}")
@@ -201,8 +196,3 @@ def instructions(sides: list[Subject], work: str, running: Stubs, more: int) -> 
             for each in many:
                 found[f"{work}: warm instructions, millions"][name] = [(each.result() - one.result()) / more / 1e6]
     return found
-
-
-def say(what: str) -> None:
-    """Progress, for whoever waits."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {what}\n")

@@ -1,13 +1,11 @@
-"""Subjects and stubs in processes of their own, which do and answer what is asked line by line."""
+"""Subjects and stubs in processes of their own, which do and answer what is asked, a line of JSON each."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from proof.benchmarks.events import events
 from proof.benchmarks.subjects import CACHE, HERE, Subject
@@ -16,57 +14,43 @@ from proof.commit import ROOT
 ROLES = ("table", "secrets", "provider")
 
 
-class Stubs:
-    """The stubs' process and its ports."""
+class Process:
+    """One of them, while needed; on a processor of its own, where there are two."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], processor: int, **more: Any) -> None:
+        self.name = name
+        found = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" and not more else []
+        pin = (lambda: os.sched_setaffinity(0, {found[processor]})) if len(found) > processor else None
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, **more}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=pin, **pipes)  # noqa: PLW1509 before there are threads
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def ask(self, do: str, **more: Any) -> Any:
+        """Raises RuntimeError if it has ended."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps({"do": do, **more}), file=self.process.stdin, flush=True)
+        if not (line := self.process.stdout.readline()):
+            raise RuntimeError(f"{self.name} ended")
+        return json.loads(line)
+
+    def end(self) -> str:
+        """What it wrote on stderr, where that was kept."""
+        return self.process.communicate()[1] or ""
+
+
+class Stubs(Process):
+    """Table, secrets and provider. They `reset` what they count, `drop` connections, and take a `page` for queries."""
 
     def __init__(self, *options: str, indexes: str = "[]") -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "proof.benchmarks.stub", str(CACHE / "stub.pem"), indexes, *options],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "functions")},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=pin(1),  # noqa: PLW1509 before there are threads
-        )
-        self.ports: dict[str, int] = told(self.process)
-
-    def ask(self, word: str, text: str = "") -> dict[str, float]:
-        """Say `reset`, `counts`, `stored`, `drop` or `page`."""
-        say_to(self.process, f"{word} {text}")
-        counts: dict[str, float] = told(self.process)
-        return counts
-
-
-def say_to(process: subprocess.Popen[str], line: str) -> None:
-    """One line to a process."""
-    assert process.stdin is not None
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-
-
-def told(process: subprocess.Popen[str]) -> Any:
-    """The next line of a process. Raises EOFError if it has ended."""
-    assert process.stdout is not None
-    if not (line := process.stdout.readline()):
-        raise EOFError
-    return json.loads(line)
-
-
-@contextmanager
-def stubs(*options: str, indexes: str = "[]") -> Iterator[Stubs]:
-    """The stubs, while needed."""
-    running = Stubs(*options, indexes=indexes)
-    try:
-        yield running
-    finally:
-        running.process.communicate()
-
-
-def pin(cpu: int) -> Any:
-    """Subjects on one processor, stubs on another, where there are two."""
-    processors = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
-    return (lambda: os.sched_setaffinity(0, {processors[cpu]})) if len(processors) > cpu else None
+        command = [sys.executable, "-m", "proof.benchmarks.stub", str(CACHE / "stub.pem"), indexes, *options]
+        super().__init__("the stubs", command, {**os.environ, "PYTHONPATH": str(ROOT / "functions")}, 1)
+        self.ports: dict[str, int] = self.ask("ports")
 
 
 def environment(subject: Subject, ports: dict[str, int]) -> dict[str, str]:
@@ -91,49 +75,31 @@ def environment(subject: Subject, ports: dict[str, int]) -> dict[str, str]:
     }  # fmt: skip
 
 
-class Process:
-    """One subject in its process, doing one work."""
+class Driven(Process):
+    """One subject, doing one work; `first` is what its cold start took."""
+
+    first: dict[str, Any]
 
     def __init__(
         self, subject: Subject, work: str, ports: dict[str, int], *, under: tuple[str, ...] = (), log: str = os.devnull
     ) -> None:
-        self.subject, self.work, self.next = subject, work, 0
+        self.work, self.next = work, 0
         python = Path(sys.base_prefix) / "bin" / "python3.13"
         # Nothing of this project's environment and nothing of the user's: what is not in the directory is not there.
-        command = [*under, str(python), "-S", "-s", "-P", str(HERE / "driver.py")]
-        self.process = subprocess.Popen(
-            [*command, str(subject.directory), *subject.entry(work), log],
-            env=environment(subject, ports),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if under else None,
-            text=True,
-            preexec_fn=None if under else pin(0),  # noqa: PLW1509 whoever counts instructions has threads, and needs no pin
-        )
+        command = [*under, str(python), "-S", "-s", "-P", str(HERE / "driver.py"), str(subject.directory)]
+        # Whoever counts instructions has threads, and needs no processor of its own.
+        more = {"stderr": subprocess.PIPE} if under else {}
+        entry = subject.entry(work)
+        super().__init__(f"{subject.name} {work}", [*command, *entry, log], environment(subject, ports), 0, **more)
 
-    def ask(self, do: str, count: int) -> dict[str, Any]:
-        """Let it do something with `count` new events."""
-        say_to(self.process, json.dumps({"do": do, "events": events(self.work, self.next, count)}))
+    def __enter__(self) -> Self:
+        self.first = self.do("cold")
+        return self
+
+    def do(self, what: str, count: int = 1) -> dict[str, Any]:
+        """Let it do something with `count` new events. Raises RuntimeError if one was not answered with 2xx."""
+        answer: dict[str, Any] = self.ask(what, events=events(self.work, self.next, count))
         self.next += count
-        try:
-            answer: dict[str, Any] = told(self.process)
-        except EOFError:
-            raise RuntimeError(f"{self.subject.name} {self.work} ended") from None
         if not 200 <= answer["status"] < 300:
-            raise RuntimeError(f"{self.subject.name} {self.work} answered {answer['status']}")
+            raise RuntimeError(f"{self.name} answered {answer['status']}")
         return answer
-
-    def end(self) -> str:
-        """End it; what it wrote on stderr where that was kept."""
-        _, written = self.process.communicate()
-        return written or ""
-
-
-@contextmanager
-def process(subject: Subject, work: str, ports: dict[str, int], **more: str) -> Iterator[Process]:
-    """A subject's process, while needed."""
-    running = Process(subject, work, ports, **more)  # type: ignore[arg-type]
-    try:
-        yield running
-    finally:
-        running.end()

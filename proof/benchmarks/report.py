@@ -11,12 +11,15 @@ from proof.benchmarks import cost, deployed
 from proof.benchmarks.measure import NEAR_REGION, OTHER_REGION, Samples
 from proof.benchmarks.steps import BARE
 from proof.benchmarks.subjects import HEADS, HERE, PEERS
-from proof.commit import ROOT
+from proof.commit import ROOT, replaced
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 RESULTS = HERE / "results.json"
-PLACES = {"results": "make bench writes", "cost": "make bench writes the bill"}
-"""What stands in the markers of each generated part."""
+MARKERS = {
+    part: (f"<!-- {writes} from here -->", f"<!-- {writes} to here -->")
+    for part, writes in {"results": "make bench writes", "cost": "make bench writes the bill"}.items()
+}
+"""Between which each generated part stands."""
 TARGETS: dict[str, dict[str, float]] = {
     "submit: cold instructions, millions": {"by_hand": 0.43},
     "webhook: cold instructions, millions": {"by_hand": 0.48},
@@ -76,19 +79,16 @@ def texts(kept: Results) -> dict[str, str]:
     """Each generated part of the document."""
     head = ", ".join(f"{name} {value}" for name, value in kept["head"].items())
     levers = list(dict.fromkeys(name for pairs in kept["levers"].values() for name in pairs))
-    figures = [
-        [
-            figure,
-            *(cell(row["ratios"].get(peer)) for peer in PEERS),
-            *(number(row["medians"].get(name)) for name in HEADS),
-        ]
-        for figure, row in kept["figures"].items()
-    ]
+    peers = [f"to {HEADS[peer]}" for peer in PEERS]
+    figures = [["figure", *peers, *HEADS.values()]]
+    for figure, row in kept["figures"].items():
+        ratios = [cell(row["ratios"].get(peer)) for peer in PEERS]
+        figures.append([figure, *ratios, *(number(row["medians"].get(name)) for name in HEADS)])
     parts: list[str | Rows] = [
         f"Taken with {head}. A ratio is this service divided by the other: the median of the rounds, and the\n"
         "quartiles in brackets; below 1 is better. The rest are medians.",
-        [["reached / target", *(f"to {HEADS[peer]}" for peer in PEERS[:2])], *targets(kept)],
-        [["figure", *(f"to {HEADS[peer]}" for peer in PEERS), *HEADS.values()], *figures],
+        [["reached / target", *peers[:2]], *targets(kept)],
+        figures,
         "What each lever is worth: the asset without it divided by the asset as it is (1.0: no effect).",
         [
             ["figure", *(name.removeprefix("ours: ") for name in levers)],
@@ -116,13 +116,14 @@ def targets(kept: Results) -> Rows:
     for figure, aims in TARGETS.items():
         ratios = kept["figures"].get(figure, {}).get("ratios", {})
         if aims.keys() <= ratios.keys():
-            cells = [aimed(ratios[peer][0], aims[peer]) if peer in aims else "" for peer in PEERS[:2]]
-            rows.append([figure, *cells])
+            rows.append([figure, *(aimed(ratios[peer][0], aims.get(peer)) for peer in PEERS[:2])])
     return rows
 
 
-def aimed(ratio: float, target: float) -> str:
+def aimed(ratio: float, target: float | None) -> str:
     """A ratio beside its target; judged as it is shown."""
+    if target is None:
+        return ""
     shown = f"{ratio:.2f} / {target:.2f}"
     return f"**{shown}**" if round(ratio, 2) <= target else shown
 
@@ -168,20 +169,6 @@ def keep(kept: Results) -> None:
     whole = f'{{"head": {json.dumps(kept["head"])},\n{lines("figures")},\n{lines("levers")}}}\n'
     RESULTS.write_text(whole, encoding="utf-8")
     document = DOCUMENT.read_text("utf-8")
-    for place, text in texts(kept).items():
-        document = replaced(document, place, text)
+    for part, text in texts(kept).items():
+        document = replaced(document, *MARKERS[part], text)
     DOCUMENT.write_text(document, "utf-8")
-
-
-def marks(place: str) -> tuple[str, str]:
-    """Where a generated part begins and ends."""
-    return f"<!-- {PLACES[place]} from here -->", f"<!-- {PLACES[place]} to here -->"
-
-
-def replaced(document: str, place: str, text: str) -> str:
-    """The document with this between its markers. Raises ValueError if it has lost them."""
-    begin, end = marks(place)
-    before, found, rest = document.partition(begin)
-    if not found or end not in rest:
-        raise ValueError(f"the markers of {place} are lost")
-    return f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}"

@@ -8,7 +8,7 @@ from functools import partial
 
 from proof.benchmarks import measure, subjects
 from proof.benchmarks.measure import FAR, NEAR_REGION, Samples
-from proof.benchmarks.processes import Stubs, stubs
+from proof.benchmarks.processes import Stubs
 from proof.benchmarks.stub import PROJECT
 from proof.benchmarks.subjects import ALONE, HEADS, LEVERS, SHIPPABLE, WORKS, Subject
 
@@ -22,9 +22,9 @@ Step = Callable[[], Samples]
 def steps(made: dict[str, Subject], stack: ExitStack, indexes: str, *, quick: bool, valgrind: bool) -> dict[str, Step]:
     """All of them by name; the stubs run until the stack ends. `indexes`: of the deployed table."""
     sides, ours = [made[name] for name in HEADS], made["ours"]
-    near = stack.enter_context(stubs(indexes=indexes))
+    near = stack.enter_context(Stubs(indexes=indexes))
     distances = {NEAR_REGION: FAR[NEAR_REGION]} if quick else FAR
-    distant = {name: stack.enter_context(stubs(*given)) for name, given in distances.items()}
+    distant = {name: stack.enter_context(Stubs(*given)) for name, given in distances.items()}
     found: dict[str, Step] = {"packages": partial(packages, made)}
     for side in sides:
         works = (*WORKS, *ALONE) if side is ours else WORKS

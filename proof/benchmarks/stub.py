@@ -52,6 +52,7 @@ class Stub:
         self.page = "{}"
         """What a query of the table finds."""
         self.open: set[ssl.SSLSocket] = set()
+        self.ports: dict[str, int] = {}
 
     def table(self, operation: str, body: bytes) -> bytes:
         """Do it, whatever its condition, and count its units."""
@@ -79,10 +80,10 @@ class Stub:
         told: object = void(json.loads(body)["order_id"]) if body else [void(path.rpartition("/")[2])]
         return words.http(200, words.text(told))
 
-    def serve(self, role: str, connect: float, delay: float) -> int:
-        """Serve one role; `connect` and `delay` are seconds before each handshake and each answer."""
+    def serve(self, role: str, connect_ms: float, answer_ms: float) -> None:
+        """Serve one role, so late before each handshake and each answer."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        answer: Callable[[str, bytes], bytes] = getattr(self, role)
+        self.ports[role] = listener.getsockname()[1]
 
         def accept() -> None:
             while True:
@@ -90,22 +91,20 @@ class Stub:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self.lock:
                     self.counts[f"{role} connections"] += 1
-                Thread(target=self.talk, args=(sock, role, answer, connect, delay), daemon=True).start()
+                Thread(target=self.talk, args=(sock, role, connect_ms / 1000, answer_ms / 1000), daemon=True).start()
 
         Thread(target=accept, daemon=True).start()
-        return int(listener.getsockname()[1])
 
-    def talk(
-        self, sock: socket.socket, role: str, answer: Callable[[str, bytes], bytes], connect: float, delay: float
-    ) -> None:
+    def talk(self, sock: socket.socket, role: str, connect: float, delay: float) -> None:
         """The requests of one connection, until either side hangs up."""
         time.sleep(connect)
+        answer: Callable[[str, bytes], bytes] = getattr(self, role)
         with contextlib.suppress(OSError), self.tls.wrap_socket(sock, server_side=True) as connection:
             self.open.add(connection)
             file, before = connection.makefile("rb"), 0
             while head := b"".join(iter(file.readline, b"\r\n")) if file.peek(1) else b"":
                 length, operation = LENGTH.search(head), OPERATION.search(head)
-                body = file.read(int(length[1])) if length else b""
+                body = file.read(int(length[1]) if length else 0)
                 time.sleep(delay)
                 with self.lock:
                     now = received(connection)
@@ -117,17 +116,20 @@ class Stub:
                 connection.sendall(told)
             self.open.discard(connection)
 
-    def obey(self, word: str, text: str) -> dict[str, float]:
-        """`reset`, `drop` (hang up everywhere), `page` (what queries find from now on); answered by the counters."""
-        if word == "reset":
+    def obey(self, do: str, text: str = "") -> dict[str, float]:
+        """Say the `ports` or what is `stored`; `drop` connections, `reset`, take a `page` for queries: say counts."""
+        if do == "ports":
+            return dict(self.ports)
+        if do == "stored":
+            return {name: table.stored() for name, table in self.tables.items()}
+        if do == "reset":
             self.counts.clear()
-        if word == "page":
+        if do == "page":
             self.page = text
-        for connection in list(self.open) if word == "drop" else ():
+        for connection in list(self.open) if do == "drop" else ():
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        stored = {f"stored {name}": table.stored() for name, table in self.tables.items()} if word == "stored" else {}
-        return {**self.counts, **stored}
+        return self.counts
 
 
 def aws(text: str, version: str) -> bytes:
@@ -144,7 +146,7 @@ def received(sock: socket.socket) -> int:
 
 
 def main() -> None:
-    """Obey the lines of stdin until it ends; the ports are the first line on stdout."""
+    """Obey the lines of stdin until it ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("certificate")
     parser.add_argument("indexes", help="of the deployed table, as in its template")
@@ -153,15 +155,15 @@ def main() -> None:
     options = parser.parse_args()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(options.certificate)
-    stub, far = Stub(tls, options.indexes), options.aws_ms / 1000
-    ports = {role: stub.serve(role, far, far) for role in ("table", "secrets")}
-    ports["provider"] = stub.serve("provider", options.provider_connect_ms / 1000, options.provider_ms / 1000)
+    stub = Stub(tls, options.indexes)
+    stub.serve("table", options.aws_ms, options.aws_ms)
+    stub.serve("secrets", options.aws_ms, options.aws_ms)
+    stub.serve("provider", options.provider_connect_ms, options.provider_ms)
     with socket.socket(type=socket.SOCK_DGRAM) as traces:  # nobody reads them
         traces.bind(("127.0.0.1", 0))
-        ports["datagrams"] = traces.getsockname()[1]
-        print(json.dumps(ports), flush=True)
+        stub.ports["datagrams"] = traces.getsockname()[1]
         for line in sys.stdin:
-            print(json.dumps(stub.obey(*line.strip().partition(" ")[::2])), flush=True)
+            print(json.dumps(stub.obey(**json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

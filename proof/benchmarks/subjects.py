@@ -6,13 +6,14 @@ the same byte code. Everything is below .cache/bench; a directory is made again 
 
 import hashlib
 import io
+import os
+import py_compile
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -107,55 +108,57 @@ def patient(ours: Subject) -> Subject:
     """
     aws = CACHE / "trust-ours.pem"
     aws.write_bytes((ours.directory / "trust" / "aws.pem").read_bytes() + (CACHE / "ca.pem").read_bytes())
-    with changed(ours, "patient") as copy:
-        # OpenSSL looks an authority up by the hash of its name; the tool that knows the hash comes with OpenSSL.
-        asked = ["openssl", "x509", "-noout", "-subject_hash", "-in", str(CACHE / "ca.pem")]
-        name = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
-        shutil.copy(CACHE / "ca.pem", copy.directory / "trust" / "roots" / f"{name}.0")
-        for path in [*copy.directory.glob("*.py"), *copy.directory.glob("payments/*.py")]:
-            path.write_text(LIMIT.sub(lambda found: f"{found[1]}{float(found[2]) * 100:g}", path.read_text()))
+    copy = copied(ours, "patient")
+    # OpenSSL looks an authority up by the hash of its name; the tool that knows the hash comes with OpenSSL.
+    asked = ["openssl", "x509", "-noout", "-subject_hash", "-in", str(CACHE / "ca.pem")]
+    name = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    shutil.copy(CACHE / "ca.pem", copy.directory / "trust" / "roots" / f"{name}.0")
+    rewrite(copy, LIMIT, lambda found: f"{found[1]}{float(found[2]) * 100:g}")
     return Subject("ours", copy.directory, {"AWS_CA_BUNDLE": str(aws)})
 
 
 # ---- something taken out of it ---------------------------------------------------------------------------------------
 
 
-@contextmanager
-def changed(subject: Subject, how: str) -> Iterator[Subject]:
-    """A fresh copy to take something out of; what was written in it since is compiled again at the end."""
+def copied(subject: Subject, how: str) -> Subject:
+    """A fresh copy to take something out of, of links: what is changed must be unlinked before."""
     copy = replace(subject, name=f"{subject.name}-{how}", directory=CACHE / f"{subject.name}-{how}")
     shutil.rmtree(copy.directory, ignore_errors=True)
-    shutil.copytree(subject.directory, copy.directory)
-    before = {path: path.read_bytes() for path in copy.directory.glob("**/*.py")}
-    yield copy
-    # The byte code of an asset is never compared with its source, so it would go on as if nothing had changed.
-    new = [str(path) for path in copy.directory.glob("**/*.py") if path.read_bytes() != before.get(path)]
-    if new:
-        options = ["-q", "-f", "--invalidation-mode", "unchecked-hash"]
-        subprocess.run([sys.executable, "-m", "compileall", *options, *new], check=True, stdout=sys.stderr)
+    shutil.copytree(subject.directory, copy.directory, copy_function=os.link)
+    return copy
+
+
+def rewrite(copy: Subject, what: re.Pattern[str], to: Callable[[re.Match[str]], str]) -> None:
+    """Change our sources. The byte code of an asset is never compared with its source, so it is made anew."""
+    for path in [*copy.directory.glob("*.py"), *copy.directory.glob("payments/*.py")]:
+        before = path.read_text("utf-8")
+        if (after := what.sub(to, before)) != before:
+            path.unlink()
+            path.write_text(after, "utf-8")
+            py_compile.compile(str(path), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
 
 def without_bytecode(subject: Subject) -> Subject:
     """As most tools zip it: Lambda's disk is read-only, so everything is compiled at every cold start."""
-    with changed(subject, "plain") as copy:
-        for folder in [path for path in copy.directory.rglob("__pycache__") if path.is_dir()]:
-            shutil.rmtree(folder)
+    copy = copied(subject, "plain")
+    for folder in [path for path in copy.directory.rglob("__pycache__") if path.is_dir()]:
+        shutil.rmtree(folder)
     return copy
 
 
 def with_whole_boto3(subject: Subject) -> Subject:
     """Our asset with all that boto3 comes with and loads: S3's transfers, help texts, the data of all services."""
-    with changed(subject, "whole-boto3") as copy:
-        for package in ("boto3", "botocore", "s3transfer"):
-            shutil.copytree(CACHE / "by_hand" / package, copy.directory / package, dirs_exist_ok=True)
+    copy = copied(subject, "whole-boto3")
+    for package in ("boto3", "botocore", "s3transfer"):
+        shutil.rmtree(copy.directory / package, ignore_errors=True)
+        shutil.copytree(CACHE / "by_hand" / package, copy.directory / package, copy_function=os.link)
     return copy
 
 
 def with_collector(subject: Subject) -> Subject:
     """Python looks for garbage during init too, as it does everywhere: nothing but the switches is taken out."""
-    with changed(subject, "collecting") as copy:
-        (path,) = [path for path in copy.directory.glob("*.py") if "gc.disable()" in path.read_text()]
-        path.write_text(re.sub(r"gc\.(disable|freeze|enable)\(\)", "gc.isenabled()", path.read_text()))
+    copy = copied(subject, "collecting")
+    rewrite(copy, re.compile(r"gc\.(disable|freeze|enable)\(\)"), lambda _: "gc.isenabled()")
     return copy
 
 

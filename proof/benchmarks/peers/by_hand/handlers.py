@@ -11,7 +11,6 @@ from urllib.parse import parse_qs
 
 import boto3
 import urllib3
-from botocore.exceptions import ClientError
 
 table = boto3.client("dynamodb")
 secrets = boto3.client("secretsmanager")
@@ -79,9 +78,7 @@ def put(pk: str, sk: str, **texts: str) -> bool:
     item["at"] = {"N": str(int(time.time() * 1000))}
     try:
         table.put_item(TableName=os.environ["TABLE_NAME"], Item=item, ConditionExpression="attribute_not_exists(pk)")
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-            raise
+    except table.exceptions.ConditionalCheckFailedException:
         return False
     return True
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from wire import Endpoint
+from urllib3 import Endpoint  # type: ignore[attr-defined]  # the one beside this file
 
 # Where a service is, what it is called in a request, and the version of its JSON protocol.
 SERVICES = {

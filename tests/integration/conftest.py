@@ -14,7 +14,7 @@ from tests import once
 from tests.integration.browser import Page, chromium
 from tests.integration.client import Client
 from tests.integration.clients.packages import PACKAGES, Merchant, drivers, installed
-from tests.integration.clients.raw_server import RawServer, raw_server
+from tests.integration.clients.raw_server import RawServer, serving
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ def page(browser: Page) -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[RawServer]:
     """Says what the service cannot be brought to say."""
-    with raw_server() as server:
+    with serving(RawServer()) as server:
         yield server
 
 

@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from tests.integration.clients.packages import PROGRAMS, ROOT, Merchant, installed
-from tests.integration.clients.raw_server import GONE, WORDS, Answer, RawServer, answer, raw_server, wrong_tls
+from tests.integration.clients.raw_server import GONE, WORDS, Answer, RawServer, answer, serving, wrong_tls
 
 CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text(), parse_float=Decimal)
 TABLE = json.loads((ROOT / "tests" / "vectors" / "client-cases.json").read_text())
@@ -76,7 +76,7 @@ class Row:
 
     def __init__(self, case: dict[str, Any], stack: ExitStack, server: RawServer, unreachable: dict[str, str]) -> None:
         self.case, self.name, answers = case, f"case-{CASES.index(case)}", case["answers"]
-        self.server = stack.enter_context(raw_server()) if GONE in answers else server
+        self.server = stack.enter_context(serving(RawServer())) if GONE in answers else server
         nobody = unreachable.get(answers[0]) if isinstance(answers[0], str) else None
         url = self.server.script(self.name, *([] if nobody else map(bytes_of, answers)))
         self.call: dict[str, Any] = {"url": nobody or url, "wait": case.get("wait", 0)} | ORDER

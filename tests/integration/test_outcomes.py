@@ -1,18 +1,15 @@
-"""How an outcome leaves on this machine: the deployed stream, the template's own pipe by local/outcomes.py, the bus.
+"""How an outcome leaves on this machine: the deployed stream, and the template's own pipe by local/outcomes.py.
 
 The engine does not run the pipe; the last test here fails when it does.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import pytest
 
-from infra import settled_event
 from local import aws
 from local.merchant import send
 from local.service import Service
@@ -87,64 +84,28 @@ def test_an_event_says_what_the_record_says_and_an_order_leaves_encoded(client: 
     assert send("GET", f"{client.service.url}/console/events.json", headers=elsewhere).status == 403
 
 
-@contextmanager
-def queue(service: Service, bus: str, pattern: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Address and ARN of a queue that gets what comes over a bus, and what a topic sends it."""
-    name = f"outcomes-{uuid4().hex}"
-    arn, events, sqs = (
-        f"arn:aws:sqs:{service.region}:{aws.ACCOUNT}:{name}",
-        service.client("events"),
-        service.client("sqs"),
-    )
-    anyone = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [anyone]})
-    url = sqs.create_queue(QueueName=name, Attributes={"Policy": policy})["QueueUrl"]
-    events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
-    events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
-    yield url, arn
-    events.remove_targets(Rule=name, EventBusName=bus, Ids=["queue"])
-    events.delete_rule(Name=name, EventBusName=bus)
-    sqs.delete_queue(QueueUrl=url)
-
-
-def received(service: Service, url: str, seconds: int) -> list[Any]:
-    sqs = service.client("sqs")
-    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds).get("Messages", [])
-    return [json.loads(each["Body"]) for each in found]
-
-
-def test_the_event_goes_over_the_deployed_bus_to_whoever_asked_for_it(service: Service) -> None:
-    bus = service.client("events")
-    (name,) = [each["Name"] for each in bus.list_event_buses()["EventBuses"] if "VoidService" in each["Name"]]
-    pattern = {"source": [settled_event.SOURCE], "detail-type": [settled_event.SETTLED]}
-    with queue(service, name, pattern | {"detail": {"state": ["voided"]}}) as (url, _):
-        for state in ("failed", "voided"):
-            entry = {"EventBusName": name, "Source": settled_event.SOURCE, "DetailType": settled_event.SETTLED}
-            assert bus.put_events(Entries=[entry | {"Detail": json.dumps({"state": state})}])["FailedEntryCount"] == 0
-        assert [each["detail"] for each in received(service, url, 5)] == [{"state": "voided"}]
-
-
-def test_the_engines_pipes_still_neither_filter_nor_fill_in_templates_nor_reach_a_bus(service: Service) -> None:
+def test_the_engines_pipes_still_do_not_filter(service: Service) -> None:
     """When this fails, deploy AWS::Pipes::Pipe locally (`local.aws.refused_by_the_engine`): local/outcomes.py can go."""
     name = f"pipe-{uuid4().hex}"
-    dynamodb, sns, pipes, bus = (service.client(each) for each in ("dynamodb", "sns", "pipes", "events"))
+    dynamodb, sns, sqs, pipes = (service.client(each) for each in ("dynamodb", "sns", "sqs", "pipes"))
     stream = dynamodb.create_table(
         TableName=name, AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST",
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )["TableDescription"]["LatestStreamArn"]  # fmt: skip
-    topic, own_bus = sns.create_topic(Name=name)["TopicArn"], bus.create_event_bus(Name=name)["EventBusArn"]
-    filtered = {"Filters": [{"Pattern": json.dumps({"eventName": ["REMOVE"]})}]}
-    source = {"DynamoDBStreamParameters": {"StartingPosition": "TRIM_HORIZON"}, "FilterCriteria": filtered}
-    more = {"SourceParameters": source, "TargetParameters": {"InputTemplate": '{"id": "<$.eventID>"}'}}
-    with queue(service, name, {"source": [{"prefix": ""}]}) as (url, arn), ExitStack() as made:
-        made.callback(dynamodb.delete_table, TableName=name)
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-        for kind, target in (("bus", own_bus), ("topic", topic)):  # the bus had its turn before the topic
-            role = f"arn:aws:iam::{aws.ACCOUNT}:role/pipe"
-            pipes.create_pipe(Name=f"{name}-{kind}", RoleArn=role, Source=stream, Target=target, **more)
-            made.callback(pipes.delete_pipe, Name=f"{name}-{kind}")
-        dynamodb.put_item(TableName=name, Item={"pk": {"S": "1"}})
-        (message,) = eventually(lambda: received(service, url, 1), bool, seconds=20)
-        assert message["eventName"] == "INSERT"
-        assert received(service, url, 1) == []
+    topic, queue = sns.create_topic(Name=name)["TopicArn"], f"arn:aws:sqs:{service.region}:{aws.ACCOUNT}:{name}"
+    anyone = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": queue}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [anyone]})
+    url = sqs.create_queue(QueueName=name, Attributes={"Policy": policy})["QueueUrl"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
+    source = {
+        "DynamoDBStreamParameters": {"StartingPosition": "TRIM_HORIZON"},
+        "FilterCriteria": {"Filters": [{"Pattern": json.dumps({"eventName": ["REMOVE"]})}]},
+    }
+    role = f"arn:aws:iam::{aws.ACCOUNT}:role/pipe"
+    pipes.create_pipe(Name=name, RoleArn=role, Source=stream, Target=topic, SourceParameters=source)
+    dynamodb.put_item(TableName=name, Item={"pk": {"S": "1"}})
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+    assert json.loads(message["Body"])["eventName"] == "INSERT"
+    pipes.delete_pipe(Name=name)
+    dynamodb.delete_table(TableName=name)

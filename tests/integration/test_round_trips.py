@@ -4,17 +4,17 @@ Functions of their own, from the deployed asset and as their own roles, behind t
 provider. A tap passes bytes on unchanged and remembers what went by.
 """
 
-import contextlib
 import json
 import os
 import re
 import signal
 import socket
-import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -27,44 +27,34 @@ from local.runtime import Runtime
 from local.service import Service
 from tests.fakes import scene as make
 from tests.integration.client import JSON, Client, eventually
+from tests.integration.clients.raw_server import serving
 
 TARGET = re.compile(rb"x-amz-target: *\w+\.(\w+)\r\n", re.IGNORECASE)
 
 
-class Tap(socketserver.ThreadingTCPServer):
+class Tap(ThreadingTCPServer):
     """A listening socket before another one. `hold` seconds pass before an answer is given back."""
 
-    daemon_threads = True
-    request_queue_size = 64
+    daemon_threads, request_queue_size, hold = True, 64, 0.0
 
     def __init__(self, url: str) -> None:
-        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
-        self.target, self.hold = (urlsplit(url).hostname, urlsplit(url).port), 0.0
-        self.url = f"{urlsplit(url).scheme}://127.0.0.1:{self.server_address[1]}"
+        super().__init__(("127.0.0.1", 0), BaseRequestHandler)
+        self.target = urlsplit(url)
+        self.url = f"{self.target.scheme}://127.0.0.1:{self.server_address[1]}"
         self.opened, self.sent, self.answered = list[float](), list[bytearray](), list[float]()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         self.opened.append(time.monotonic())
         self.sent.append(sent := bytearray())
-        with socket.create_connection(self.target) as server:
-            back = threading.Thread(target=self._pass, args=(server, request, self._note_answer), daemon=True)
+        with socket.create_connection((self.target.hostname, self.target.port)) as server:
+            back = threading.Thread(target=passed, args=(server, request, self._note_answer), daemon=True)
             back.start()
-            self._pass(request, server, sent.extend)
+            passed(request, server, sent.extend)
             back.join()
 
     def _note_answer(self, _: bytes) -> None:
         time.sleep(self.hold)
         self.answered.append(time.monotonic())
-
-    @staticmethod
-    def _pass(source: socket.socket, sink: socket.socket, note: Callable[[bytes], None]) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                note(data)
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
 
     def forget(self) -> None:
         """From here on. A connection that is open already goes on being counted."""
@@ -73,9 +63,14 @@ class Tap(socketserver.ThreadingTCPServer):
         for sent in self.sent:
             sent.clear()
 
-    def close(self) -> None:
-        self.shutdown()
-        self.server_close()
+
+def passed(source: socket.socket, sink: socket.socket, note: Callable[[bytes], None]) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            note(data)
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
 
 
 @dataclass
@@ -115,11 +110,8 @@ class Tapped:
 
 @pytest.fixture(scope="module")
 def tapped(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tapped]:
-    with contextlib.ExitStack() as stack:
-        before_aws, before_provider = Tap(service.aws_endpoint), Tap(service.provider_url)
+    with serving(Tap(service.aws_endpoint)) as before_aws, serving(Tap(service.provider_url)) as before_provider:
         children = Children()
-        for close in (before_aws.close, before_provider.close, children.stop_all):
-            stack.callback(close)
         changes = {"PROVIDER_URL": before_provider.url, "PROVIDER_CA_FILE": str(service.provider_ca)}
         functions = {
             stem: replace(function, environment={**function.environment, **changes})
@@ -130,16 +122,19 @@ def tapped(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             functions, before_aws.url, lambda function: aws.role_credentials(sts, function),
             children, tmp_path_factory.mktemp("log") / "functions.log",
         )  # fmt: skip
-        stack.callback(runtime.stop)
         tapped = Tapped(runtime, before_aws, before_provider, Client(service))
-        tapped.warm()
-        yield tapped
+        try:
+            tapped.warm()
+            yield tapped
+        finally:
+            runtime.stop()
+            children.stop_all()
 
 
 @pytest.fixture
-def order(service: Service) -> str:
+def order(client: Client) -> str:
     """An order whose void is reported by nobody, so that only what the test does is counted."""
-    return Client(service).hold(webhook="none")
+    return client.hold(webhook="none")
 
 
 def test_a_cold_void_reads_the_secret_once_while_init_connects_and_nothing_else_more(

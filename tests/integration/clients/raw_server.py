@@ -17,15 +17,15 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any, NoReturn
 
-RESET = "reset"  # the connection is torn down after the request was read
-HANG_UP = "hang up"  # it is closed without a word
-SILENCE = "silence"  # it stays open without a word
-GONE = "gone"  # after the answer before it nobody listens any more
-WORDS = (RESET, HANG_UP, SILENCE, GONE)
-
-API = "{api}"  # in a header: the path of the API that the client was given
-
+GONE = "gone"
+WORDS = (
+    "reset",  # the connection is torn down after the request was read
+    "hang up",  # it is closed without a word
+    "silence",  # it stays open without a word
+    GONE,  # after the answer before it nobody listens any more
+)
 type Answer = bytes | str | Callable[[Request], bytes]
+"""In a header, `{api}` is the path of the API that the client was given."""
 
 
 def answer(status: int, body: Any = "", **headers: str) -> bytes:
@@ -63,13 +63,12 @@ class RawServer(_Server):
 
     def script(self, case: str, *answers: Answer) -> str:
         """The URL of the API that answers so."""
-        with self.lock:
-            api = f"/{case}/v1".encode()
-            self.answers[case] = [
-                each.replace(API.encode(), api) if isinstance(each, bytes) else each for each in answers
-            ]
-            self.requests[case] = []
-        return f"{self.url}/{case}/v1"
+        api = f"/{case}/v1"
+        self.requests[case] = []
+        self.answers[case] = [
+            each.replace(b"{api}", api.encode()) if isinstance(each, bytes) else each for each in answers
+        ]
+        return self.url + api
 
     def received(self, case: str) -> list[Request]:
         with self.lock:
@@ -81,13 +80,10 @@ class RawServer(_Server):
             answers, before = self.answers[case], len(self.requests[case])
             self.requests[case].append(request)
         if GONE in answers[before + 1 :]:
-            self.leave()
+            self.shutdown()
+            self.server_close()
         chosen = answers[min(before, len(answers) - 1)]
         return chosen(request) if callable(chosen) else chosen
-
-    def leave(self) -> None:
-        self.shutdown()
-        self.server_close()
 
 
 class _Conversation(BaseHTTPRequestHandler):
@@ -115,7 +111,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _serving[Server: _Server](server: Server) -> Iterator[Server]:
+def serving[Server: ThreadingTCPServer](server: Server) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -124,12 +120,6 @@ def _serving[Server: _Server](server: Server) -> Iterator[Server]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextmanager
-def raw_server() -> Iterator[RawServer]:
-    with _serving(RawServer()) as server:
-        yield server
 
 
 @contextmanager
@@ -146,5 +136,5 @@ def wrong_tls(context: ssl.SSLContext | None) -> Iterator[str]:
                     with context.wrap_socket(self.request, server_side=True) as secured:
                         assert not secured.recv(65536), "a request came"
 
-    with _serving(_Server(("127.0.0.1", 0), Handshake)) as server:
+    with serving(_Server(("127.0.0.1", 0), Handshake)) as server:
         yield f"https://localhost:{server.server_address[1]}/v1"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +21,7 @@ import boto3
 import botocore.session
 import urllib3
 from botocore.config import Config
+from botocore.exceptions import WaiterError
 
 from local.assembly import CACHE, ROOT, STACK, Say, assets, template, zipped
 from local.processes import Children
@@ -47,6 +49,7 @@ class Function:
     memory: int
     environment: Mapping[str, str]
     code: Path
+    schedule: str = ""  # the expression, of one that is invoked by the clock
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,6 @@ class Deployment:
     table_name: str
     secret_arn: str
     functions: Mapping[str, Function]
-    schedules: Mapping[str, str]  # function name -> expression
     outputs: Mapping[str, str]
 
 
@@ -126,7 +128,8 @@ def deploy(endpoint: str, assembly: Path, parameters: Mapping[str, str]) -> Depl
     for key, asset in assets(assembly).items():
         s3.put_object(Bucket=ASSET_BUCKET, Key=key, Body=zipped(asset).read_bytes())
     deployable = secret_references_as_arns(template(assembly))
-    for name in refused_by_the_engine(deployable):
+    # The engine would run what is scheduled in its own Python with its own clients: it must not.
+    for name in (*refused_by_the_engine(deployable), *_of_kind(deployable["Resources"], "AWS::Scheduler::Schedule")):
         del deployable["Resources"][name]
     body = json.dumps(deployable)
     s3.put_object(Bucket=ASSET_BUCKET, Key="template.json", Body=body.encode())
@@ -138,15 +141,12 @@ def deploy(endpoint: str, assembly: Path, parameters: Mapping[str, str]) -> Depl
         Capabilities=["CAPABILITY_NAMED_IAM"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     )
-    stack = _wait_for_stack(cloudformation)
-    return _read_deployment(endpoint, assembly, cloudformation, stack)
+    return _read_deployment(endpoint, assembly, cloudformation, _wait_for_stack(cloudformation))
 
 
 def secret_references_as_arns(template: dict[str, Any]) -> dict[str, Any]:
     """The engine resolves Ref of a secret to its name, AWS to its ARN; GetAtt Id is the ARN on both."""
-    secrets = {
-        name for name, resource in template["Resources"].items() if resource["Type"] == "AWS::SecretsManager::Secret"
-    }
+    secrets = _of_kind(template["Resources"], "AWS::SecretsManager::Secret")
 
     def rewritten(node: dict[str, Any]) -> Any:
         return {"Fn::GetAtt": [node["Ref"], "Id"]} if node.keys() == {"Ref"} and node["Ref"] in secrets else node
@@ -159,13 +159,16 @@ def refused_by_the_engine(template: dict[str, Any]) -> list[str]:
     """Pipes, whose filters, templates and buses it does not know: `outcomes` stands in. And alarms about a pipe,
     or over metric math, which it refuses whole stacks for: no void depends on an alarm."""
     resources = template["Resources"]
-    pipes = [name for name, resource in resources.items() if resource["Type"] == "AWS::Pipes::Pipe"]
-    return pipes + [
-        name
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-        and ("Metrics" in resource["Properties"] or any(f'"{pipe}"' in json.dumps(resource) for pipe in pipes))
-    ]
+    pipes = _of_kind(resources, "AWS::Pipes::Pipe")
+
+    def is_refused(alarm: Any) -> bool:
+        return "Metrics" in alarm["Properties"] or any(f'"{pipe}"' in json.dumps(alarm) for pipe in pipes)
+
+    return pipes + [name for name in _of_kind(resources, "AWS::CloudWatch::Alarm") if is_refused(resources[name])]
+
+
+def _of_kind(resources: Mapping[str, Any], kind: str) -> list[str]:
+    return [name for name, resource in resources.items() if resource["Type"] == kind]
 
 
 def role_credentials(sts: Any, function: Function) -> dict[str, str]:
@@ -192,14 +195,12 @@ def free_port() -> int:
 
 
 def _wait_for_stack(cloudformation: Any) -> dict[str, Any]:
-    give_up = time.monotonic() + 60
-    while time.monotonic() < give_up:
-        stack: dict[str, Any] = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-        if stack["StackStatus"] == "CREATE_COMPLETE":
-            return stack
-        if not stack["StackStatus"].endswith("CREATE_IN_PROGRESS"):
-            break
-        time.sleep(0.05)
+    with suppress(WaiterError):
+        often = {"Delay": 0.05, "MaxAttempts": 1200}
+        cloudformation.get_waiter("stack_create_complete").wait(StackName=STACK, WaiterConfig=often)
+    stack: dict[str, Any] = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    if stack["StackStatus"] == "CREATE_COMPLETE":
+        return stack
     events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
     failed = (event for event in events if event["ResourceStatus"].endswith("FAILED"))
     reasons = "; ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)
@@ -208,56 +209,39 @@ def _wait_for_stack(cloudformation: Any) -> dict[str, Any]:
 
 def _read_deployment(endpoint: str, assembly: Path, cloudformation: Any, stack: dict[str, Any]) -> Deployment:
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
-    resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
-
-    def physical(*kinds: str) -> dict[str, str]:
-        """Logical id -> the name that the engine gave."""
-        found = (each for each in resources if each["ResourceType"].removeprefix("AWS::") in kinds)
-        return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
-
-    functions = _read_functions(endpoint, assembly, physical("Lambda::Function"))
-    ((api,), (table,), (secret,)) = (
-        physical(*kinds).values()
-        for kinds in (["ApiGateway::RestApi"], ["DynamoDB::Table", "DynamoDB::GlobalTable"], ["SecretsManager::Secret"])
-    )
+    names: dict[str, dict[str, str]] = {}
+    """Kind, logical id -> the name that the engine gave."""
+    for each in (each for page in pages for each in page["StackResourceSummaries"]):
+        names.setdefault(each["ResourceType"], {})[each["LogicalResourceId"]] = each["PhysicalResourceId"]
+    kinds = ("AWS::ApiGateway::RestApi", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret")
+    (api,), (table,), (secret,) = (names[kind].values() for kind in kinds)
     return Deployment(
         api_id=api,
         table_name=table,
         secret_arn=client("secretsmanager", endpoint).describe_secret(SecretId=secret)["ARN"],
-        functions=functions,
-        schedules=_take_over_schedules(endpoint, functions),
-        outputs={output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
+        functions=_read_functions(endpoint, assembly, names["AWS::Lambda::Function"]),
+        outputs={output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]},
     )
 
 
 def _read_functions(endpoint: str, assembly: Path, names: Mapping[str, str]) -> dict[str, Function]:
-    unpacked, declared = assets(assembly), template(assembly)["Resources"]
-    lambda_, functions = client("lambda", endpoint), {}
+    unpacked, lambda_, functions = assets(assembly), client("lambda", endpoint), {}
+    declared: Any = template(assembly)["Resources"]
+    clocks = [declared[name]["Properties"] for name in _of_kind(declared, "AWS::Scheduler::Schedule")]
+    schedules = {
+        declared[clock["Target"]["Arn"]["Ref"]]["Properties"]["FunctionName"]["Ref"]: clock["ScheduleExpression"]
+        for clock in clocks
+    }
     for logical, name in names.items():
-        deployed, (alias,) = (
-            lambda_.get_function_configuration(FunctionName=name),
-            lambda_.list_aliases(FunctionName=name)["Aliases"],
-        )
-        code: Any = declared[logical]["Properties"]
+        deployed = lambda_.get_function_configuration(FunctionName=name)
+        (alias,) = lambda_.list_aliases(FunctionName=name)["Aliases"]
         functions[deployed["Handler"].partition(".")[0]] = Function(
             name=name, handler=deployed["Handler"], role=deployed["Role"], version=alias["FunctionVersion"],
             alias=alias["Name"], timeout=deployed["Timeout"], memory=deployed["MemorySize"],
-            environment=deployed.get("Environment", {}).get("Variables", {}), code=unpacked[code["Code"]["S3Key"]],
+            environment=deployed["Environment"]["Variables"], schedule=schedules.get(logical, ""),
+            code=unpacked[declared[logical]["Properties"]["Code"]["S3Key"]],
         )  # fmt: skip
     return functions
-
-
-def _take_over_schedules(endpoint: str, functions: Mapping[str, Function]) -> dict[str, str]:
-    """Which function runs how often. The engine would run it in its own Python with its own clients: it must not."""
-    scheduler, expressions = client("scheduler", endpoint), {}
-    for summary in scheduler.list_schedules()["Schedules"]:
-        named = {"Name": summary["Name"], "GroupName": summary["GroupName"]}
-        schedule = scheduler.get_schedule(**named)
-        for stem, function in functions.items():
-            if f":function:{function.name}" in schedule["Target"]["Arn"]:
-                expressions[stem] = schedule["ScheduleExpression"]
-        scheduler.delete_schedule(**named)
-    return expressions
 
 
 def _run(command: list[str]) -> None:

@@ -5,13 +5,12 @@ Promises that everything listens on loopback only and that nothing is left runni
 
 import errno
 import json
+import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -36,7 +35,6 @@ CREDENTIALS = {
     "api_secret": "ktMdTyollYMRkEfvgqbaWmvFiXPy1a80",
     "endpoints_key": "fake-endpoints-key",
 }
-SECONDS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86_400, "days": 86_400}
 
 
 @dataclass(frozen=True)
@@ -78,17 +76,15 @@ class Service:
         self._follow()
         self._run_functions()
         self._serve()
-        for stem, expression in self._deployed.schedules.items():
-            self._keep_schedule(stem, seconds_between(expression))
+        for stem, function in self._deployed.functions.items():
+            if function.schedule:
+                self._keep_schedule(stem, function.schedule)
         # For `python -m ops --local` and `make acceptance`: the ports are others in each run. Goes with the folder.
         note = {"url": self.url, "aws_endpoint": self.aws_endpoint, "sandbox_url": self.sandbox_url}
         (self._scratch / "service.json").write_text(json.dumps(note), encoding="utf-8")
 
     def function_pids(self) -> list[int]:
         return self.runtime.pids()
-
-    def invoke(self, function: str, event: Any = None) -> Any:
-        return self.runtime.invoke(function, scheduled_event(datetime.now(UTC)) if event is None else event)
 
     def logs(self) -> str:
         """All that the function processes have written so far."""
@@ -138,15 +134,16 @@ class Service:
             self.runtime.warm(stem)
         self._gateway.serve(api, self.runtime.invoke, console(self.sandbox_url, self.outcomes.latest), self._say)
 
-    def _keep_schedule(self, stem: str, seconds: float) -> None:
+    def _keep_schedule(self, stem: str, expression: str) -> None:
+        (minutes,) = re.findall(r"^rate\((\d+) minutes?\)$", expression)  # the stack uses no other form
         stopping = threading.Event()
         self._stack.callback(stopping.set)
 
         def keep() -> None:
-            while not stopping.wait(seconds):
+            while not stopping.wait(60.0 * int(minutes)):
                 # A failure is noted in the functions' log; EventBridge Scheduler does not retry it either.
                 with suppress(FunctionFailed):
-                    self.invoke(stem)
+                    self.runtime.invoke(stem, {})  # the event says nothing that a function reads
 
         threading.Thread(target=keep, daemon=True, name=f"schedule-{stem}").start()
 
@@ -167,22 +164,6 @@ def _on_port[T](variable: str, port: int, start: Callable[[int], T]) -> T:
         why = "is in use" if failure.errno == errno.EADDRINUSE else "may not be used by this user"
         another = f"choose another with {variable}=…, or {variable}=0 for a free one"
         raise SystemExit(f"Port {port} {why}: {another}") from None
-
-
-def seconds_between(expression: str) -> float:
-    """`rate(1 minute)` -> 60. The stack uses no other form."""
-    amount, unit = expression.removeprefix("rate(").removesuffix(")").split()
-    return float(amount) * SECONDS[unit]
-
-
-def scheduled_event(now: datetime) -> dict[str, Any]:
-    """What EventBridge Scheduler sends to a function whose target has no input of its own."""
-    return {
-        "version": "0", "id": str(uuid.uuid4()), "detail-type": "Scheduled Event", "source": "aws.scheduler",
-        "account": aws.ACCOUNT, "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "region": aws.REGION,
-        "resources": [f"arn:aws:scheduler:{aws.REGION}:{aws.ACCOUNT}:schedule/default/local"],
-        "detail": "{}",  # text, not an object
-    }  # fmt: skip
 
 
 def _progress() -> Say:

@@ -5,9 +5,7 @@ Where AWS is not documented, `Readings` chooses: how an expired token is refused
 
 import json
 import re
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,8 +15,6 @@ import urllib3
 from local.exchange import GatewayError, Request
 
 Claims = Mapping[str, Any]
-KEPT = 3600.0  # seconds that keys are kept, as API Gateway does
-NOT_AGAIN_FOR = 1.0  # seconds: an unknown key is a reason to fetch, but not each time that somebody makes one up
 BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.IGNORECASE | re.ASCII)
 
 
@@ -36,29 +32,23 @@ class Readings:
 
 
 class Keys:
-    """The public keys of an issuer, by its discovery document. Safe for several threads."""
+    """The public keys of an issuer, by its discovery document; fetched again for one that is not known."""
 
-    def __init__(self, address: str, fetch: Callable[[str], Any] | None = None) -> None:
-        self._address, self._fetch = address, fetch or _fetched
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._at = float("-inf")
-        self._lock = threading.Lock()
+    def __init__(self, address: str) -> None:
+        self._address = address.rstrip("/")
+        self._keys: dict[object, jwt.PyJWK] = {}
 
     def get(self, name: object) -> jwt.PyJWK:
         """Raises jwt.PyJWKSetError for a key that the issuer does not publish."""
-        with self._lock:
-            age = time.monotonic() - self._at
-            if age > KEPT or (name not in self._keys and age > NOT_AGAIN_FOR):
-                discovered = self._fetch(f"{self._address}/.well-known/openid-configuration")
-                published = self._fetch(discovered["jwks_uri"])
-                self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(published).keys if key.key_id}
-                self._at = time.monotonic()
-            if not isinstance(name, str) or name not in self._keys:
-                raise jwt.PyJWKSetError("unknown key")
-            return self._keys[name]
+        if name not in self._keys:
+            published = fetched(fetched(f"{self._address}/.well-known/openid-configuration")["jwks_uri"])
+            self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(published).keys if key.key_id}
+        if name not in self._keys:
+            raise jwt.PyJWKSetError("unknown key")
+        return self._keys[name]
 
 
-def _fetched(url: str) -> Any:
+def fetched(url: str) -> Any:
     try:
         return urllib3.request("GET", url, timeout=5, retries=False).json()
     except (urllib3.exceptions.HTTPError, ValueError):
@@ -88,7 +78,7 @@ class Authorizer:
             claims = self._claims(found[1])
         except jwt.ExpiredSignatureError:
             raise _refused(readings.expired, "the token has expired") from None
-        except (jwt.PyJWTError, TypeError, ValueError, OverflowError) as wrong:  # the last three: a time that is none
+        except jwt.PyJWTError as wrong:
             raise _refused("UNAUTHORIZED", type(wrong).__name__) from None  # its text may quote the token
         held = claims.get("scope", claims.get("scp"))
         has = held.split() if isinstance(held, str) else held if isinstance(held, list) else []
@@ -102,7 +92,7 @@ class Authorizer:
         if trusted is None:
             raise jwt.InvalidIssuerError
         key, must = trusted.keys.get(said["header"].get("kid")), jwt.types.Options(require=["exp", "iss", "aud"])
-        claims: Claims = jwt.decode(token, key, self.algorithms, must, audience=trusted.audiences, issuer=trusted.url)
+        claims: Claims = jwt.decode(token, key, self.algorithms, must, audience=trusted.audiences)
         if not all(isinstance(claims.get(name), str) for name in trusted.claims):
             raise jwt.InvalidTokenError
         return claims
@@ -127,4 +117,4 @@ def read_authorizer(template: Mapping[str, Any], discovery: Mapping[str, str]) -
 
 def _issuer(declared: Mapping[str, Any], discovery: Mapping[str, str]) -> TrustedIssuer:
     url, claims = declared["Issuer"], tuple(each["ClaimName"] for each in declared["AdditionalClaims"])
-    return TrustedIssuer(url, declared["Audiences"], Keys(discovery.get(url, url).rstrip("/")), claims)
+    return TrustedIssuer(url, declared["Audiences"], Keys(discovery.get(url, url)), claims)

@@ -1,4 +1,4 @@
-"""The local Lambda runtime and schedule against recordings: environment, context, forms of errors, limits, event.
+"""The local Lambda runtime and schedule against recordings: environment, context, what a failure is.
 
 The functions here are small ones of the test's own, run by AWS's runtime client as the service's are.
 """
@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from local import aws
 from local.aws import Function
 from local.processes import Children
 from local.runtime import NATIVE_CLIENT, PORTABLE_CLIENT, FunctionFailed, Runtime
-from local.service import Service, scheduled_event
+from local.service import Service
 from tests.integration.recorded import vector
 
 PROBE = """
@@ -110,6 +109,10 @@ def test_a_function_is_called_by_its_alias_and_knows_its_version(seen: Any, serv
     assert called
     assert called < {f"{each.name}:{each.alias}" for each in functions}
     assert all(each.version.isdecimal() for each in functions)
+    assert {stem: each.schedule for stem, each in service.runtime.functions.items() if each.schedule} == {
+        "settle_voids": "rate(1 minute)"
+    }
+    assert service.runtime.invoke("settle_voids", {}) is not None
 
 
 @pytest.mark.parametrize(("name", "event", "recording"), [
@@ -135,16 +138,3 @@ def test_one_process_serves_on_whatever_its_handler_raised(tmp_path: Path, which
             runtime.invoke("echo", {"raise": "no such thing"})
         assert runtime.invoke("echo", {})["pid"] == second["pid"] == first["pid"]
         assert runtime.pids() == [first["pid"]]
-
-
-def test_the_schedule_sends_a_full_event(service: Service) -> None:
-    recorded = vector("scheduler-default-event")["result"]
-    event = scheduled_event(datetime(2024, 6, 13, 12, 30, tzinfo=UTC))
-    assert event.keys() == recorded.keys()
-    same = ("version", "detail-type", "source", "time", "detail")
-    assert {name: event[name] for name in same} == {name: recorded[name] for name in same}
-    assert (event["account"], event["region"]) == (aws.ACCOUNT, aws.REGION)
-    (resource,) = event["resources"]
-    assert re.fullmatch(r"arn:aws:scheduler:[a-z0-9-]+:\d{12}:schedule/default/.+", resource)
-    assert json.loads(json.dumps(event)) == event
-    assert service.invoke("settle_voids", event) is not None

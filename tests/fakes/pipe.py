@@ -25,7 +25,9 @@ def record(old: Was, new: State | str, order_id: str = scene.ORDER) -> dict[str,
     """The change of an order's item, as the stream has it: by a write of the real functions that leads there."""
     before = order_in(old, order_id) if old else None
     after = order_in(new, order_id)
-    return change(image(stored(before)) if before else None, image(after if old != new else stored(after)))
+    return change(
+        image(before.stored("write-1")) if before else None, image(after if old != new else after.stored("write-1"))
+    )
 
 
 def change(before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, Any]:
@@ -43,11 +45,6 @@ def heartbeat() -> dict[str, Any]:
 def image(order: Order) -> dict[str, Any]:
     """The item of the write that made this order."""
     return write_order(replace(order, version=order.next_version, write_id=f"write-{order.next_version}"))
-
-
-def stored(order: Order) -> Order:
-    """The same order at its next write."""
-    return order.stored("write-1")
 
 
 def order_in(state: Was, order_id: str = scene.ORDER) -> Order:

@@ -60,10 +60,6 @@ class Provider:
         assert view is None or isinstance(view, OrderView)
         return view
 
-    def refuses_connections(self) -> None:
-        """The next POST finds no connection."""
-        self.answers.append(NotConnected("ConnectTimeoutError"))
-
 
 def _said(lines: list[Line]) -> Any:
     assert lines, "the test did not expect this call to the provider"

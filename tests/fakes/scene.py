@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
-from payments import evidence, exact_json
+from payments import exact_json
 from payments.deadline import Deadline
 from payments.facts import Evidence, Facts, Request
 from payments.messages import Answer, AnswerKind, Operation, OrderView, read_operation
@@ -57,7 +57,6 @@ def answer(status: str = "success", operation_id: str | None = MINE, **more: Any
 
 
 HOLD = operation(method="auth", operation_id="hold")
-CAPTURE = operation(method="capture", operation_id="capture")
 
 
 def view(*operations: Operation, hold: bool = True) -> OrderView:
@@ -109,12 +108,6 @@ class Scene:
         found = self.store.load(order.pos_id, order.order_id, self.deadline())
         order = replace(order, version=found.version if found is not None else 0)
         return self.store.write(order, self.new_id(), self.deadline())
-
-    def report(self, operation: Operation) -> Order:
-        """A webhook has shown this operation, and somebody else has just written it."""
-        order = self.store.load(POS_ID, ORDER, self.deadline()) or Order(POS_ID, ORDER)
-        facts, by = evidence.reported(order.facts, operation, self.at), Source(Evidence.WEBHOOK, self.at)
-        return self.put(order.learnt(facts, by))
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

@@ -1,6 +1,7 @@
 """GET /v1/voids/{order_id} and GET /v1/voids: reading one, refreshing it, and paging through what is open or was settled."""
 
 import json
+import re
 from copy import replace
 from typing import Any
 
@@ -134,17 +135,22 @@ def test_a_list_has_what_was_asked_for(scene: Scene, query: dict[str, str], orde
     assert (sorted(shown) if "day" in query else shown) == orders
 
 
+@pytest.mark.parametrize("limit", [1, 2, 7, 30, 100])
+@pytest.mark.parametrize("same_moment", [True, False])
 @pytest.mark.parametrize("more", [{}, DAY], ids=["open", "of a day"])
-def test_pages_have_no_gap_and_no_repetition(scene: Scene, more: dict[str, str]) -> None:
-    names = [f"order-{index}" for index in range(7)]
-    for index, name in enumerate(names):
-        scene.put(pipe.order_in(State.VOIDED, name) if more else make.submitting(scene.at + index, order_id=name))
-    seen: list[str] = []
-    page: dict[str, Any] = {"cursor": ""}
-    while page["cursor"] is not None and len(seen) <= 7:
-        page = get(limit="3", cursor=page["cursor"], **more).document
+def test_pages_have_no_gap_and_no_repetition(scene: Scene, limit: int, same_moment: bool, more: dict[str, str]) -> None:
+    names, seen = [f"o{number:02}" for number in range(30)], list[str]()
+    cursor: str | None = ""
+    for number, name in enumerate(names):
+        at, voided = scene.at + (0 if same_moment else number), pipe.order_in(State.VOIDED, name)
+        history = (*voided.history[:-1], replace(voided.history[-1], at=at))
+        scene.put(replace(voided, history=history) if more else make.submitting(at, order_id=name))
+    while cursor is not None and len(seen) <= 30:
+        page = get(limit=str(limit), cursor=cursor, **more).document
         seen += [void["order_id"] for void in page["voids"]]
-    assert (sorted(seen) if more else seen) == names
+        cursor = page["cursor"]
+        assert cursor is None or (len(page["voids"]) == limit and re.fullmatch(r"[A-Za-z0-9_-]+", cursor))
+    assert (sorted(seen) if same_moment else seen) == names
 
 
 def test_a_list_says_which_project_each_void_belongs_to(scene: Scene) -> None:

@@ -102,7 +102,7 @@ MESSAGES: dict[str, tuple[Callable[[Scene], None], object, str, WebhookOutcome, 
     "pending with another id is under way": (answered(say.UNKNOWN), fields("pending", operation_id=OTHER), API_SECRET, APPLIED, {"state": State.PENDING}),
     "in another currency": (submitting, fields(currency="EUR"), API_SECRET, APPLIED, {"state": State.VOIDED, "review": True}),
     **{f"in the currency {each!r}"[:25]: (nothing, fields(currency=each), API_SECRET, APPLIED, {"order_currency": None, "shows_provider": True})
-       for each in ("uah", "980", "x" * 2000, "UA", "ЄВР", None, 980)},
+       for each in ("", "uah", "980", "x" * 2000, "UA", "UAHH", "U1H", "ЄВР", None, 980)},
     **{f"with the amount {each[:9]}": (submitting, amount(each), API_SECRET, APPLIED, {"state": State.VOIDED})
        for each in ("1e1000000000000000000", "1E+2", "9" * 5000, "-0.0", "1e-400")},
     "with half a surrogate pair": (nothing, fields(comment="\ud83d", status_description="x\udc00"), API_SECRET, APPLIED, {"comment": "\ufffd"}),

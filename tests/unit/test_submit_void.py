@@ -10,6 +10,7 @@ import submit_void
 import systems
 from answers import ANSWERS
 from payments.claims import Result
+from payments.connection import NotConnected
 from payments.messages import Answer, AnswerKind
 from tests.fakes import provider as say
 from tests.fakes import scene as make
@@ -131,7 +132,7 @@ def test_a_request_is_logged_with_what_happened_and_why(scene: Scene, logged: Lo
         "state": "failed", "reason": "refused", "provider_code": "P-400", "cause": "HTTP 400", "seconds": 0.25, "replayed": False,
     }  # fmt: skip
     assert {name: line[name] for name in expected} == expected
-    scene.provider.refuses_connections()
+    scene.provider.answers = [NotConnected("ConnectTimeoutError")]
     post()
     assert logged()[0]["cause"] == "ConnectTimeoutError"
 

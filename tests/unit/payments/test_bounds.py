@@ -8,7 +8,7 @@ from payments import claims, evidence
 from payments.claims import Result
 from payments.facts import Decision, Evidence, Facts, FailureReason, Shown, State, Status, Told, Word
 from payments.items import write_order
-from payments.operations import MOST_OPERATIONS, currency_of
+from payments.operations import MOST_OPERATIONS
 from payments.orders import Order, Source, StoredWebhook, size_of
 from payments.reviews import Reason
 from tests.fakes import provider as say
@@ -74,12 +74,6 @@ FORGOTTEN = {
 def test_what_a_write_would_forget_is_named(before: Facts, after: Facts, lost: str | None) -> None:
     found = evidence.forgets(before, after)
     assert (found.what if found is not None else None) == lost
-
-
-@pytest.mark.parametrize("currency", [None, 980, "", "uah", "UA", "UAHH", "ÄÖÜ", "U1H"])
-def test_what_looks_like_no_currency_is_none(currency: object) -> None:
-    assert currency_of({"currency": currency}) is None
-    assert (currency_of({"currency": "UAH"}), currency_of(None)) == ("UAH", None)
 
 
 USED_UP = {

@@ -50,7 +50,6 @@ class Decided(NamedTuple):
 
 @lambda_http.lambda_handler("Nothing was decided; the same decision may be repeated.")
 def handler(event: GatewayEvent) -> Response:
-    """Lambda's entry point."""
     name, wanted = lambda_http.order_id(event), read_decision(event)
     outside = systems()
     deadline = outside.deadline(DECIDE_SECONDS)

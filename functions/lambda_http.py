@@ -12,10 +12,7 @@ from urllib.parse import unquote_to_bytes
 from answers import PROBLEMS
 from payments import exact_json, settings
 from payments.messages import wrong_order_id
-from payments.secret import SecretError
-from payments.settings import SettingsError
-from payments.store import StoreError
-from telemetry import count, count_trouble, flush, logger, report_crash
+from telemetry import TROUBLE, count, count_trouble, flush, logger, report_crash
 
 GatewayEvent = Mapping[str, Any]
 Response = dict[str, Any]
@@ -53,7 +50,7 @@ def lambda_handler(
                 if bad_request:
                     count(bad_request)
                 return problem(event, bad.name, bad.detail, errors=bad.errors)
-            except (SettingsError, SecretError, StoreError) as error:
+            except TROUBLE as error:
                 detail = f"The {count_trouble(error)} was out of reach or unusable. {consequence}"
                 if metric:
                     count(metric)

@@ -1,5 +1,4 @@
-"""One question to the provider about an order: leased, asked once, merged. Whoever asks: settling, a reader, an
-operator.
+"""One question to the provider about an order, for settling, a reader or an operator: leased, asked once, merged.
 
 Promises that an order is only queried with its own project's credentials, and that a question which learnt nothing
 new writes nothing more. Never sends a void.
@@ -21,8 +20,6 @@ REFRESH_EVERY_MS = 5_000
 
 
 class Queried(NamedTuple):
-    """What one question did."""
-
     after: Order
     """The order as it now stands."""
     writes: tuple[Merged, ...] = ()

@@ -1,6 +1,4 @@
-"""GET /v1/voids/{order_id} and GET /v1/voids: what happened to an order, what is open,
-and what was settled on a day.
-"""
+"""GET /v1/voids/{order_id} and GET /v1/voids: what happened to an order, what is open, what was settled on a day."""
 
 import time
 from datetime import date
@@ -26,7 +24,6 @@ STATES: dict[str, StateFilter] = {state: state for state in get_args(StateFilter
 
 @lambda_http.lambda_handler()
 def handler(event: GatewayEvent) -> Response:
-    """Lambda's entry point."""
     lambda_http.caller(event)  # who may not call is refused
     return _read_one(event) if event.get("pathParameters") else _list(event)
 

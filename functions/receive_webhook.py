@@ -1,5 +1,4 @@
-"""POST /v1/webhooks/financial-line: a signed message, proved over the received bytes, then read, then stored by one
-write.
+"""POST /v1/webhooks/financial-line: a signed message, proved over its bytes, then read, then stored by one write.
 
 Promises that a forged message leaves no trace and that an empty 200 means durable. Never parses before the proof, never
 speaks to the provider: what a webhook cannot prove (a failure, an absence) makes the order due for a query.
@@ -45,9 +44,6 @@ class WebhookOutcome(StrEnum):
     FORGED = "forged"
 
 
-WATCHED = (WebhookOutcome.FORGED, WebhookOutcome.QUARANTINED)
-
-
 class Received(NamedTuple):
     """What became of a message and, where it changed an order, the void before and after it."""
 
@@ -61,7 +57,6 @@ class Received(NamedTuple):
 # 500, so that the provider sends it again.
 @lambda_http.lambda_handler("The message was not stored.", "outcome-unknown", None, bad_request="WebhookRejected")
 def handler(event: GatewayEvent) -> Response:
-    """Lambda's entry point."""
     data, signature = read_form(event)
     received = receive(storage(), data, signature)
     _observe(received)
@@ -175,7 +170,7 @@ def _store(storage: Storage, pos_id: str, webhook: StoredWebhook, deadline: Dead
 
 
 def _observe(received: Received) -> None:
-    if received.outcome in WATCHED:
+    if received.outcome in (WebhookOutcome.FORGED, WebhookOutcome.QUARANTINED):
         count(f"Webhook{received.outcome.value.capitalize()}")
     if received.outcome is WebhookOutcome.FORGED:
         logger.warning("webhook forged")

@@ -54,12 +54,10 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, int]:  # noqa: 
         _beat(outside)
         done = _observe(settle(outside, until, settings.settle_workers(os.environ)))
         completed = 1
-    except SecretError as error:
+    except (SecretError, StoreError) as error:
         count_trouble(error)
-        completed = int(error.reason == NO_VALUE)  # not filled yet: there is nothing to ask with, or about
-        return NOTHING_DONE
-    except StoreError as error:
-        count_trouble(error)
+        if isinstance(error, SecretError) and error.reason == NO_VALUE:
+            completed = 1  # not filled yet: there is nothing to ask with, or about
         return NOTHING_DONE
     except SettingsError as error:
         logger.error("setting unusable", setting=str(error))

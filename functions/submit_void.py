@@ -5,6 +5,7 @@ nothing is sent a second time by itself. See docs/openapi.json for the contract.
 """
 
 import re
+from contextlib import closing
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -12,14 +13,12 @@ import cold_start  # first: it turns the garbage collector off
 import lambda_http
 from answers import ANSWERS, in_problem, void_record, why_not_voidable
 from lambda_http import GatewayEvent, Response
-from payments import claims, evidence, exact_json
+from payments import claims, connection, evidence, exact_json, reviews
 from payments.claims import Judged, Result, retry_after, waits_for_operator
-from payments.connection import NotConnected, OpeningConnection
 from payments.deadline import Deadline
 from payments.facts import Attempt, Evidence, Request, State
 from payments.messages import Answer, AnswerKind, OrderView, wrong_order_id
 from payments.orders import Order, Source, Void
-from payments.reviews import Reason
 from payments.secret import Credentials
 from payments.store import MOST_MERGES, Merged, StoreError
 from systems import Storage, Systems, systems_that_send
@@ -68,7 +67,6 @@ class _Sent(NamedTuple):
 
 @lambda_http.lambda_handler(metric="VoidNotSent")
 def handler(event: GatewayEvent) -> Response:
-    """Lambda's entry point."""
     request, systems = read_request(event), systems_that_send()
     began = systems.now()
     submitted = submit(systems, request)
@@ -102,16 +100,13 @@ def read_request(event: GatewayEvent) -> Request:
 def submit(systems: Systems, request: Request) -> Submitted:
     """Release the hold of one order. Raises SecretError and StoreError only while nothing was sent."""
     deadline = systems.deadline(SUBMIT_SECONDS)
-    opening = systems.provider.open()
-    try:
+    with closing(systems.provider.open()) as opening:
         credentials = systems.secret.current(deadline)
         reserved = reserve(systems, credentials.project, request, deadline.within(RESERVE_SECONDS))
         if isinstance(reserved, Submitted):
             return reserved
         order, attempt = reserved
         sent = _send(systems, opening, credentials, order.order_id, attempt, deadline)
-    finally:
-        opening.close()
     if sent.answer is not None and sent.answer.kind is AnswerKind.CREDENTIALS:
         systems.secret.forget()  # or each retry in the next minute would spend an attempt on the old ones
     return record_outcome(systems, order, attempt, sent, deadline)
@@ -147,7 +142,7 @@ def _without_sending(systems: Storage, result: Result, judged: Judged, order: Or
         return Submitted(result, order, order.void, judged)
 
     def used_up(current: Order) -> Order:
-        review = (Reason.ATTEMPTS_USED_UP, f"attempt {current.facts.number}")
+        review = (reviews.Reason.ATTEMPTS_USED_UP, f"attempt {current.facts.number}")
         return current.learnt(current.facts, Source(Evidence.REQUEST, systems.now()), review)
 
     merged = systems.store.merge(order, used_up, systems.new_id, deadline)
@@ -155,23 +150,19 @@ def _without_sending(systems: Storage, result: Result, judged: Judged, order: Or
 
 
 def _send(
-    systems: Systems,
-    opening: OpeningConnection,
-    credentials: Credentials,
-    order_id: str,
-    attempt: Attempt,
-    by: Deadline,
-) -> _Sent:
+    systems: Systems, opening: connection.OpeningConnection, credentials: Credentials, order_id: str,
+    attempt: Attempt, deadline: Deadline,
+) -> _Sent:  # fmt: skip
     """The one POST, as the durable intent says, and after a refusal one query."""
-    provider, send_by = systems.provider, by.earlier_by(SUBMIT_SECONDS - SEND_SECONDS)
-    asked = (order_id, attempt.currency, attempt.comment)
+    asked, send_by = (order_id, attempt.currency, attempt.comment), deadline.earlier_by(SUBMIT_SECONDS - SEND_SECONDS)
     try:
-        answer = provider.send_void(opening, credentials, *asked, send_by=send_by, answer_by=by)
-    except NotConnected as error:
+        answer = systems.provider.send_void(opening, credentials, *asked, send_by=send_by, answer_by=deadline)
+    except connection.NotConnected as error:
         return _Sent(None, None, str(error))
-    refused = answer.kind in (AnswerKind.REFUSED, AnswerKind.FAILURE)
-    view = provider.get_order(credentials, order_id, by.earlier_by(OUTCOME_SECONDS)) if refused else None
-    return _Sent(answer, view, answer.cause)
+    if answer.kind not in (AnswerKind.REFUSED, AnswerKind.FAILURE):
+        return _Sent(answer, None, answer.cause)
+    query_by = deadline.earlier_by(OUTCOME_SECONDS)
+    return _Sent(answer, systems.provider.get_order(credentials, order_id, query_by), answer.cause)
 
 
 def record_outcome(systems: Storage, order: Order, attempt: Attempt, sent: _Sent, deadline: Deadline) -> Submitted:

@@ -21,7 +21,6 @@ from botocore.exceptions import ReadTimeoutError
 from payments import settings
 from payments.deadline import AWS_CALL_SECONDS, Deadline
 from payments.secret import Secret
-from payments.settings import MOST_WORKERS
 from payments.store import Store, StoreError
 from telemetry import count_once
 
@@ -35,7 +34,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2},
     parameter_validation=False,
     # Beyond its pool the SDK opens a connection for each call and throws it away.
-    max_pool_connections=MOST_WORKERS,
+    max_pool_connections=settings.MOST_WORKERS,
     user_agent="void-service",
 )
 # One for both clients: each session reads botocore's data on its own.
@@ -60,23 +59,23 @@ class TimedClient:
         except Empty:
             jobs = SimpleQueue()
             Thread(target=_work_off, args=(jobs,), name="aws call", daemon=True).start()
-        answer: SimpleQueue[tuple[dict[str, Any] | None, Exception | None]] = SimpleQueue()
+        answer: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
 
         def work() -> None:
             try:
-                answer.put((getattr(self._client, operation)(**arguments), None))
+                answer.put(getattr(self._client, operation)(**arguments))
             except Exception as error:  # noqa: BLE001 raised where the caller waits
-                answer.put((None, error))
+                answer.put(error)
             self._idle.put(jobs)
 
         jobs.put(work)
         try:
-            value, error = answer.get(timeout=seconds)
+            found = answer.get(timeout=seconds)
         except Empty:
             raise ReadTimeoutError(endpoint_url=operation) from None
-        if error is not None:
-            raise error
-        return value or {}
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 def _work_off(jobs: SimpleQueue[Callable[[], None]]) -> None:
@@ -136,19 +135,15 @@ def storage() -> Storage:
 
 
 @functools.cache
-def systems() -> Systems:
-    """For a function that only queries the provider. Raises SettingsError."""
-    return _with_provider("")
+def systems(server_url: str = "") -> Systems:
+    """For a function that speaks to the provider. Raises SettingsError."""
+    from payments.provider import Provider
+
+    parts, provider = storage(), Provider(settings.provider(os.environ), server_url)
+    return Systems(parts.store, parts.secret, parts.now, parts.new_id, provider)
 
 
 @functools.cache
 def systems_that_send() -> Systems:
     """For the function that sends voids, whose webhooks need our address. Raises SettingsError."""
-    return _with_provider(settings.webhook_url(os.environ))
-
-
-def _with_provider(server_url: str) -> Systems:
-    from payments.provider import Provider
-
-    parts, provider = storage(), Provider(settings.provider(os.environ), server_url)
-    return Systems(parts.store, parts.secret, parts.now, parts.new_id, provider)
+    return systems(settings.webhook_url(os.environ))

@@ -17,7 +17,7 @@ logger = Logger()
 metrics = Metrics()
 
 _COUNTING_ONCE = Lock()
-SILENT = (Evidence.ANSWER, Evidence.QUERY)
+TROUBLE = (SettingsError, SecretError, StoreError)
 REFUSED_EVERY_TIME = ("AccessDeniedException", "ValidationException", FORGETS)
 SECRET_METRICS = {NO_VALUE: "SecretUnfilled", OUT_OF_REACH: "SecretOutOfReach"}
 
@@ -42,16 +42,15 @@ def report(name: str, value: float, unit: str = "Count") -> None:
 
 def named(void: Void | None) -> dict[str, Any]:
     """How a line of the log names what a void has become."""
-    reason = void.reason if void is not None else None
-    return {"state": void.state.value if void is not None else None, "reason": reason.value if reason else None}
+    return {"state": void.state, "reason": void.reason} if void is not None else {"state": None, "reason": None}
 
 
 def count_changes(before: Void | None, after: Void | None) -> None:
     """What changed about a void: the one place that counts it, whoever made the change."""
     if after is None:
         return
-    by = after.history[-1].evidence if after.history else None
-    if after.state is State.VOIDED and (before is None or before.state is not State.VOIDED) and by in SILENT:
+    silent = after.history and after.history[-1].evidence in (Evidence.ANSWER, Evidence.QUERY)
+    if after.state is State.VOIDED and (before is None or before.state is not State.VOIDED) and silent:
         report("VoidWithoutWebhook", 1)  # until a genuine webhook reports 0, nothing shows that they arrive
     count("VoidCorrected", int(after.corrected and not (before and before.corrected)))
     count("VoidReview", len(unread(after.reviews) - (unread(before.reviews) if before is not None else frozenset())))

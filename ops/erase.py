@@ -12,7 +12,6 @@ from ops import api, systems
 from ops.commands import confirm, show
 from ops.places import OpsError, Place
 from ops.screen import Screen
-from payments.messages import Operation
 from payments.orders import Order
 
 FREE_TEXTS = ("comment", "message", "note", "status_description")
@@ -50,6 +49,4 @@ def _marked(value: Any, mark: str) -> Any:
         return {name: inside(name, one) for name, one in value.items()}
     if hasattr(value, "_asdict"):
         return replace(value, **{name: inside(name, one) for name, one in value._asdict().items()})
-    if isinstance(value, Operation):
-        return replace(value, fields=_marked(value.fields, mark))
     return tuple(_marked(one, mark) for one in value) if isinstance(value, tuple) else value

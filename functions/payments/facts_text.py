@@ -115,22 +115,18 @@ def write_webhook(webhook: StoredWebhook, facts: Facts) -> str:
     """One webhook as one text; of one that says what its operation says only that operation's name."""
     names, method, fields = webhook.operation.ids, webhook.operation.method.lower(), webhook.operation.fields
     known = next((each.fields for each in facts.operations if names & each.names and each.method == method), None)
-    return repeating(webhook) if known == fields else _whole(webhook)
+    return repeating(webhook) if known == fields else _text(webhook, write_fields(fields))
 
 
 def repeating(webhook: StoredWebhook) -> str:
     """The text of a webhook whose operation is known to say the same."""
-    names = webhook.operation.ids
-    return f"[{_head(webhook)},{_dump(min(names))}]" if names else _whole(webhook)
+    names, fields = webhook.operation.ids, webhook.operation.fields
+    return _text(webhook, _dump(min(names)) if names else write_fields(fields))
 
 
-def _whole(webhook: StoredWebhook) -> str:
-    return f"[{_head(webhook)},{write_fields(webhook.operation.fields)}]"
-
-
-def _head(webhook: StoredWebhook) -> str:
+def _text(webhook: StoredWebhook, what: str) -> str:
     operation = webhook.operation
-    return _dump([webhook.received_at, webhook.verified_with, operation.method, operation.status])
+    return f"[{_dump([webhook.received_at, webhook.verified_with, operation.method, operation.status])},{what}]"
 
 
 def read_webhook(digest: str, text: str, facts: Facts) -> StoredWebhook:

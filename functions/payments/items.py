@@ -32,12 +32,10 @@ DAY_SECONDS = 86_400
 
 
 def partition(pos_id: str, order_id: str) -> str:
-    """The partition key of an order."""
     return f"{pos_id}#{order_id}"
 
 
 def key(pos_id: str, order_id: str) -> Item:
-    """The whole key of an order."""
     return {"pk": {"S": partition(pos_id, order_id)}, "sk": {"S": ORDER}}
 
 
@@ -169,7 +167,6 @@ def write_heartbeat(at: int) -> Item:
 
 
 def number(value: int) -> Item:
-    """A number as the table has it."""
     return {"N": str(value)}
 
 

@@ -7,8 +7,8 @@ Never decides a state: that is `verdict`. Sources: docs.finline.io void/api, err
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from payments import exact_json
 from payments.exact_json import Number, without_surrogates
@@ -28,15 +28,13 @@ MOST_OPERATIONS = 200
 """An answer with more is not believed: stored, it would exceed DynamoDB's 400 KB and block every later write."""
 REFUSING = (400, 403, 404, 422)
 """The statuses that refuse, and only with the documented error body. Every other one leaves the outcome open."""
-DOCUMENTED_STATUSES = frozenset({"init", "pending", "success", "failure"})
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 Fields = Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation of an order as the provider reported it; `fields` holds all sixteen, unknown ones as None."""
 
     method: str
@@ -68,7 +66,7 @@ class Operation:
     @property
     def documented(self) -> bool:
         """Is its status one of the four that the provider documents?"""
-        return self.status in DOCUMENTED_STATUSES
+        return self.status in ("init", "pending", "success", "failure")
 
 
 class AnswerKind(StrEnum):
@@ -83,8 +81,7 @@ class AnswerKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The provider's answer to our POST, as far as it could be understood."""
 
     kind: AnswerKind
@@ -96,8 +93,7 @@ class Answer:
     """For the log: the HTTP status, or how the answer was lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderView:
+class OrderView(NamedTuple):
     """One order query. `not_found` is no proof of anything: it may also be a delay."""
 
     operations: tuple[Operation, ...] = ()
@@ -210,8 +206,7 @@ def read_operation(value: object) -> Operation | None:
     fields: dict[str, object] = dict.fromkeys(PROVIDER_FIELDS)
     fields.update({name: _text(value.get(name)) for name in TEXT_FIELDS})
     fields["processing_time"] = fields["processing_time"] or _text(value.get("processed_at"))
-    fields["amount"] = _number(value.get("amount"))
-    fields["fee"] = _fee(value.get("fee"))
+    fields |= {"amount": _number(value.get("amount")), "fee": _fee(value.get("fee"))}
     # An order id of digits may come as a number: its digits are the id.
     method, status, order_id = value.get("method"), value.get("status"), fields["order_id"]
     if not (isinstance(method, str) and isinstance(status, str) and isinstance(order_id, str)):

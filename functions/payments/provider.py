@@ -34,16 +34,9 @@ class Provider:
         return OpeningConnection(lambda: connected(self._host, self._port, self._trust))
 
     def send_void(
-        self,
-        opening: OpeningConnection,
-        credentials: Credentials,
-        order_id: str,
-        currency: str,
-        comment: str | None,
-        *,
-        send_by: Deadline,
-        answer_by: Deadline,
-    ) -> Answer:
+        self, opening: OpeningConnection, credentials: Credentials, order_id: str, currency: str, comment: str | None,
+        *, send_by: Deadline, answer_by: Deadline,
+    ) -> Answer:  # fmt: skip
         """Send the one POST of an attempt. Raises NotConnected if it cannot leave by `send_by`.
 
         Whatever happens after the first byte is an Answer. Source: docs.finline.io, transactions-2-step/void/api.

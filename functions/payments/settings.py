@@ -4,7 +4,7 @@ Promises that a wrong or missing value stops the function with the variable's na
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from payments.signatures import Scheme
@@ -18,8 +18,7 @@ class SettingsError(Exception):
     """An environment variable is missing or wrong; the text names it and never repeats its value."""
 
 
-@dataclass(frozen=True, slots=True)
-class StorageSettings:
+class StorageSettings(NamedTuple):
     """Where records and credentials are."""
 
     table_name: str
@@ -28,8 +27,7 @@ class StorageSettings:
     """How long a settled order is kept; None: for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderSettings:
+class ProviderSettings(NamedTuple):
     """How the provider is reached. `ca_file` is a PEM file that replaces the system's trust (local run only)."""
 
     url: str

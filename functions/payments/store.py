@@ -30,6 +30,7 @@ ADDS_NOTHING_ELSE = (
 """Equal fields, because then no fact would change. Whatever is not exactly so is merged."""
 
 StateFilter = Literal["unsettled", "review", "settled"]
+INDEXES = {"unsettled": ("due", items.DUE), "review": ("review", items.REVIEW)}
 FORGETS = "a write would forget a fact"
 NOT_WRITTEN = "NotWritten"
 SHOW_CURRENT = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
@@ -153,7 +154,7 @@ class Store:
 
         Raises StoreError, `cursors.BadCursor`.
         """
-        index, kind = _index(which, day)
+        index, kind = INDEXES.get(which) or ("settled", items.day_of(day))
         places = cursors.read_cursor(cursor, index, kind) if cursor else dict.fromkeys(items.shards(kind))
         found: list[tuple[str, str, Item]] = []
         going_on: set[str] = set()
@@ -217,12 +218,6 @@ class Store:
             raise StoreError(code or "ClientError") from None
         except BotoCoreError as error:
             raise StoreError(type(error).__name__) from None
-
-
-def _index(which: StateFilter, day: str) -> tuple[str, str]:
-    if which == "settled":
-        return "settled", items.day_of(day)
-    return ("due", items.DUE) if which == "unsettled" else ("review", items.REVIEW)
 
 
 def _read(item: Item) -> Order:

@@ -10,7 +10,7 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from copy import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple

@@ -229,9 +229,9 @@ def test_an_answer_that_drips_ends_at_its_time_and_each_void_that_is_queried_at_
 def test_one_thread_gives_the_answers_and_errors_of_the_sdk_and_one_that_is_stuck_holds_up_nobody() -> None:
     threads, stuck = set[int](), threading.Event()
 
-    def get_item(**arguments: Any) -> dict[str, Any] | None:
+    def get_item(**arguments: Any) -> dict[str, Any]:
         threads.add(threading.get_ident())
-        return arguments or None
+        return arguments
 
     refused = ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
     sdk = SimpleNamespace(get_item=get_item, put_item=Mock(side_effect=refused), query=lambda: stuck.wait(20))

@@ -6,27 +6,10 @@ is still missing: what came later is newer and stays. Never deletes and never ov
 
 import argparse
 import sys
-from typing import Any
+from contextlib import suppress
 
 from infra import environments
 from infra.account import Account, Conflict, Refused
-
-Item = dict[str, Any]
-
-
-def is_there(account: Account, table: str, item: Item) -> bool:
-    key = {name: item[name] for name in ("pk", "sk")}
-    only = {"ConsistentRead": True, "ProjectionExpression": "pk"}
-    return "Item" in account.call("dynamodb", "get_item", TableName=table, Key=key, **only)
-
-
-def put_back(account: Account, table: str, item: Item) -> bool:
-    """False if it is there by now: then the newer one stays. Raises Refused."""
-    try:
-        account.call("dynamodb", "put_item", TableName=table, Item=item, ConditionExpression="attribute_not_exists(pk)")
-    except Conflict:
-        return False
-    return True
 
 
 def restore(account: Account, copy: str, *, write: bool) -> str:
@@ -37,9 +20,15 @@ def restore(account: Account, copy: str, *, write: bool) -> str:
     found = missing = written = 0
     for item in account.pages("dynamodb", "scan", "Items", TableName=copy, ConsistentRead=True):
         found += 1
-        if not is_there(account, table, item):
-            missing += 1
-            written += write and put_back(account, table, item)
+        where = {"TableName": table, "Key": {name: item[name] for name in ("pk", "sk")}, "ConsistentRead": True}
+        if "Item" in account.call("dynamodb", "get_item", **where, ProjectionExpression="pk"):
+            continue
+        missing += 1
+        if write:
+            with suppress(Conflict):  # made meanwhile: the newer one stays
+                absent = "attribute_not_exists(pk)"
+                account.call("dynamodb", "put_item", TableName=table, Item=item, ConditionExpression=absent)
+                written += 1
     done = f"{written} written" if write else "none written (--write does it)"
     return f"{found} items in {copy}, {missing} of them missing in {table}, {done}"
 

@@ -37,10 +37,7 @@ def theirs(place: Place) -> Theirs:
 def ask(secret: Secret, provider: Provider, order_id: str, pos_id: str | None) -> OrderView:
     """The provider's list, asked for once with the credentials of that project. Raises OpsError, SecretError."""
     deadline = systems.deadline()
-    credentials = secret.of_project(pos_id, deadline) if pos_id else secret.current(deadline)
-    if credentials is None:
-        raise OpsError(f"the record belongs to project {pos_id}, and the secret has no credentials of it")
-    view = provider.get_order(credentials, order_id, deadline)
+    view = provider.get_order(systems.credentials(secret, pos_id, deadline), order_id, deadline)
     if view is None or view.partial:
         raise OpsError("the provider gave no answer that may be trusted: nothing can be said; try again later")
     return view

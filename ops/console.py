@@ -10,7 +10,7 @@ from argparse import Namespace
 from copy import replace
 from http import HTTPStatus
 
-from local.console.server import HEADERS, POLICY, is_own_page, is_page, page, refused
+from local.console.server import DOTS, HEADERS, POLICY, is_own_page, is_page, page, refused
 from local.exchange import Answer
 from local.loopback import Handler, LoopbackServer, Unframed, read_body
 from ops import api
@@ -26,7 +26,6 @@ _PASSED = ("Content-Type", "Retry-After", "Idempotency-Replayed", "X-Amzn-Reques
 _READ = re.compile(r"GET /v1/voids(/[^/?#]+)?(\?[^#]*)?")
 _DECISION = re.compile(r"POST /v1/voids/[^/?#]+/decisions")
 _VOID = re.compile(r"POST /v1/voids")
-_DOTS = re.compile(r"/(\.|%2e){1,2}(/|\?|$)", re.IGNORECASE)
 
 
 class Console:
@@ -64,7 +63,7 @@ class Console:
         return hmac.compare_digest(text.encode(), self.token.encode())
 
     def _pass_on(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
-        if _DOTS.search(target) or not any(one.fullmatch(f"{method} {target}") for one in self._allowed):
+        if DOTS.search(target) or not any(one.fullmatch(f"{method} {target}") for one in self._allowed):
             return refused(HTTPStatus.NOT_FOUND, "not a call that this console passes on")
         if method == "POST" and (headers.get("content-type") != "application/json" or "origin" not in headers):
             return refused(HTTPStatus.FORBIDDEN, "only from this console's own forms")

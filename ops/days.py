@@ -10,34 +10,21 @@ from ops.places import OpsError
 
 
 class Period(NamedTuple):
-    """Whole days, both ends included. A void belongs to one of them: see `dated`."""
+    """Whole days, both ends included, and as the API writes times their begin and the first moment after them."""
 
     first: date
     last: date
-
-    @property
-    def begin(self) -> str:
-        return _text(self.first)
-
-    @property
-    def end(self) -> str:
-        """The first moment after the period."""
-        return _text(self.last + timedelta(days=1))
+    begin: str
+    end: str
 
     def holds(self, void: Mapping[str, Any]) -> bool:
-        """Is it a void of these days?"""
+        """Is it a void of these days? See `dated`."""
         return self.begin <= dated(void) < self.end
 
 
 def dated(void: Mapping[str, Any]) -> str:
     """When it was settled, or else requested; what the portal alone has announced: when we first heard of it."""
-    at: str = void["settled_at"] or void["requested_at"] or void["history"][0]["at"]
-    return at
-
-
-def _text(day: date) -> str:
-    """Its beginning as the API writes times, so that they are compared as text."""
-    return f"{day.isoformat()}T00:00:00.000Z"
+    return str(void["settled_at"] or void["requested_at"] or void["history"][0]["at"])
 
 
 def day(text: str) -> date:
@@ -51,10 +38,10 @@ def day(text: str) -> date:
 
 def period(first: str, last: str) -> Period:
     """Two days, in their order."""
-    found = Period(day(first), day(last))
-    if found.last < found.first:
+    begin, end = day(first), day(last)
+    if end < begin:
         raise OpsError("the period ends before it begins")
-    return found
+    return Period(begin, end, *(f"{at.isoformat()}T00:00:00.000Z" for at in (begin, end + timedelta(days=1))))
 
 
 def month(text: str) -> Period:
@@ -62,7 +49,8 @@ def month(text: str) -> Period:
     if not re.fullmatch(r"\d{4}-\d{2}", text):
         raise OpsError("a month is written as 2026-11")
     first = day(f"{text}-01")
-    return Period(first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1))
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return period(first.isoformat(), last.isoformat())
 
 
 def moment(text: str, end: bool = False) -> datetime:

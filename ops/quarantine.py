@@ -13,7 +13,6 @@ from ops import days, items, systems
 from ops.places import OpsError, Place
 from ops.screen import Screen
 from payments.messages import Operation, wrong_order_id
-from payments.secret import Credentials, Secret
 from payments.signatures import sign_webhook
 
 if TYPE_CHECKING:
@@ -66,7 +65,9 @@ def apply(storage: "Storage", message: Message) -> "Received":
     operation = _usable(receive_webhook.decode(data))
     # It was proven when it came, but only a masked text was kept: signed with our own secret it takes the way of every
     # message, and once more it is recognised as the same.
-    signature = sign_webhook(_credentials(storage.secret, operation).api_secret, data)
+    pos_id = operation.fields["pos_id"]
+    credentials = systems.credentials(storage.secret, str(pos_id) if pos_id else None, systems.deadline())
+    signature = sign_webhook(credentials.api_secret, data)
     received = receive_webhook.receive(storage, data, signature)
     if received.outcome is receive_webhook.WebhookOutcome.QUARANTINED and received.before == received.after:
         raise OpsError(f"it still cannot be stored, as when it came ({message['why']}): the record stays as it is")
@@ -83,13 +84,3 @@ def _usable(operation: Operation | None) -> Operation:
     if wrong is not None:
         raise OpsError(f"its order id {wrong}: no order of ours has it, and nothing was changed")
     return operation
-
-
-def _credentials(secret: Secret, operation: Operation) -> Credentials:
-    """Those of the project that the message names. Raises OpsError, SecretError."""
-    deadline, theirs = systems.deadline(), operation.fields["pos_id"]
-    current = secret.current(deadline)
-    found = current if theirs is None else secret.of_project(str(theirs), deadline)
-    if found is None:
-        raise OpsError(f"the message is for pos_id {theirs}, the secret holds {current.pos_id}: nothing was changed")
-    return found

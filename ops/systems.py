@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ops import places
-from ops.places import Place
+from ops.places import OpsError, Place
 from payments import settings
 from payments.deadline import Deadline
 from payments.provider import Provider
-from payments.secret import Secret
+from payments.secret import Credentials, Secret
 from payments.store import Store
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ def _patient(client: Any) -> Any:
 def secret(place: Place, variables: Mapping[str, str]) -> Secret:
     """The provider's credentials. Raises OpsError, SettingsError."""
     return Secret(_patient(place.client("secretsmanager")), settings.storage(variables).secret_id, now)
+
+
+def credentials(secret: Secret, pos_id: str | None, deadline: Deadline) -> Credentials:
+    """Those of a project; without a name the current ones. Raises OpsError, SecretError."""
+    found = secret.of_project(pos_id, deadline) if pos_id else secret.current(deadline)
+    if found is None:
+        raise OpsError(f"the secret has no credentials of project {pos_id}, to which this belongs")
+    return found
 
 
 def provider(variables: Mapping[str, str]) -> Provider:

@@ -43,7 +43,7 @@ CONTROL = re.compile(
     r"POST /sandbox/(holds|sign)|GET /sandbox/orders/[^/]+|PUT /sandbox/(faults/[^/]+|settings)"
     r"|POST /sandbox/orders/[^/]+/(void|capture|operations)|POST /sandbox/webhooks/[^/]+"
 )
-DOTS = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+DOTS = re.compile(r"/(\.|%2e){1,2}(/|\?|$)", re.IGNORECASE)
 
 
 def console(sandbox_url: str, events: Callable[[], dict[str, Any]]) -> Pages:

@@ -113,10 +113,6 @@ class Operator(Story):
         kept = partial(self.client.items, order_id)
         eventually(kept, lambda items: [len(item["webhooks"]["M"]) for item in items] == [int(count)])
 
-    def stored(self, order_id: str) -> None:
-        """What the table has of it."""
-        self.shown = {"out": json.dumps(self.client.items(order_id), default=str)}
-
     def forget(self, order_id: str) -> None:
         table, database = self.client.service.table_name, self.client.service.client("dynamodb")
         for item in self.client.items(order_id):

@@ -6,7 +6,6 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator
 from copy import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,19 +26,13 @@ from tests.fakes.scene import ORDER, POS_ID, START, Scene, operation, order_of, 
 from tests.unit.test_ops import HOLD, Ops, record
 
 
-class Pages:
-    """A table whose scan or query gives these pages."""
-
-    def __init__(self, *pages: list[Any]) -> None:
-        self.pages, self.asked = pages, list[Any]()
-
-    def get_paginator(self, name: str) -> "Pages":
-        self.asked.append(name)
-        return self
-
-    def paginate(self, **arguments: Any) -> Iterator[Any]:
-        self.asked.append(arguments)
-        yield from ({"Items": items, "ScannedCount": len(items) + 2} for items in self.pages)
+def pages(*items: list[Any]) -> Mock:
+    """A client whose scan or query gives these pages."""
+    client = Mock()
+    client.get_paginator.return_value.paginate.return_value = [
+        {"Items": one, "ScannedCount": len(one) + 2} for one in items
+    ]
+    return client
 
 
 def webhook(said: Operation, digest: str = "d" * 64) -> StoredWebhook:
@@ -84,12 +77,13 @@ def test_an_export_reads_page_by_page_and_leaves_out_no_record() -> None:
     announced = order_of(Order(POS_ID, ORDER).facts).with_webhook(webhook(operation(status="pending")), 100)
     orders = [pipe.order_in(State.VOIDED), pipe.order_in(State.FAILED), submitting(), announced]
     passed, images = list[int](), [pipe.image(order) for order in orders]
-    table = Pages(images[:2], images[2:])
-    found = list(Table(table, "t").records(days.month("2026-11"), passed.append))
+    client = pages(images[:2], images[2:])
+    found = list(Table(client, "t").records(days.month("2026-11"), passed.append))
     assert [void["state"] for void in found] == ["voided", "failed", "unknown", "pending"]
     assert (found[-1]["settled_at"], found[-1]["requested_at"], passed) == (None, None, [4, 4])
-    assert (table.asked[0], table.asked[1]["ConsistentRead"]) == ("scan", True)
-    assert table.asked[1]["FilterExpression"].startswith("attribute_exists(#state) AND ")
+    client.get_paginator.assert_called_once_with("scan")
+    asked = client.get_paginator().paginate.call_args.kwargs
+    assert (asked["ConsistentRead"], asked["FilterExpression"][:27]) == (True, "attribute_exists(#state) AN")
 
 
 # Files

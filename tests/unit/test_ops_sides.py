@@ -26,7 +26,7 @@ from tests.fakes.secret import PUBLISHED
 from tests.unit.test_ops import HOLD as UNREAD
 from tests.unit.test_ops import SAID, record
 from tests.unit.test_ops_cells import exact
-from tests.unit.test_ops_periods import Pages
+from tests.unit.test_ops_periods import pages
 
 ANOTHER = PUBLISHED | {"pos_id": "11111111-51ef-4ef1-80f7-3b44b07b5667", "api_secret": "another"}
 VOIDED, FAILED, UNKNOWN = record(State.VOIDED), record(State.FAILED), record(None)
@@ -80,7 +80,7 @@ def test_the_provider_is_asked_with_the_credentials_of_the_records_project() -> 
     for pos_id in (None, POS_ID, POS_ID.upper(), ANOTHER["pos_id"]):
         compare.ask(secret, provider, "123", pos_id)
     assert [call.args[0].pos_id for call in provider.get_order.mock_calls] == [POS_ID] * 3 + [ANOTHER["pos_id"]]
-    with pytest.raises(OpsError, match="belongs to project nobody's"):
+    with pytest.raises(OpsError, match="no credentials of project nobody's"):
         compare.ask(secret, provider, "123", "nobody's")
     for provider.get_order.return_value in (None, OrderView((VOID,), partial=True)):
         with pytest.raises(OpsError, match="nothing can be said"):
@@ -206,7 +206,7 @@ def test_a_readable_message_is_applied_once_to_the_order_of_its_project(named: s
 
 UNUSABLE = [
     (message() | {"text": "{"}, "still unreadable"),
-    (message(pos_id="another"), "is for pos_id another"),
+    (message(pos_id="another"), "no credentials of project another"),
     (message(order_id="[masked]"), "order_id was masked"),
     (message(transaction_id="a[masked]"), "transaction_id was masked"),
     (message(order_id=".."), "its order id must be text of 1 to 32 characters"),
@@ -234,10 +234,10 @@ def test_what_an_order_has_no_room_for_is_said() -> None:
 def test_a_day_in_quarantine_is_one_partition() -> None:
     shown = {name: name for name in ("received_at", "why", "text")}
     kept = {"pk": {"S": "QUARANTINE#2026-11-24"}, "sk": {"S": "d" * 64}} | {name: {"S": name} for name in shown}
-    pages = Pages([kept], [kept])
-    assert list(Table(pages, "t").in_quarantine(date(2026, 11, 24), "d" * 8)) == [{"digest": "d" * 64} | shown] * 2
+    client = pages([kept], [kept])
+    assert list(Table(client, "t").in_quarantine(date(2026, 11, 24), "d" * 8)) == [{"digest": "d" * 64} | shown] * 2
     values = {":pk": {"S": "QUARANTINE#2026-11-24"}, ":digest": {"S": "d" * 8}}
-    assert pages.asked[1]["ExpressionAttributeValues"] == values
+    assert client.get_paginator().paginate.call_args.kwargs["ExpressionAttributeValues"] == values
 
 
 @pytest.mark.parametrize("digest", ["", "abc", "g" * 64, "a" * 65, "../../../.."])

@@ -23,7 +23,6 @@ from proof.commit import ROOT, commit
 
 
 def main() -> None:
-    """One run, or the rest of one."""
     parser = argparse.ArgumentParser(prog="python -m proof.benchmarks")
     parser.add_argument("--quick", action="store_true", help="few rounds: a first impression, printed only")
     parser.add_argument("--no-instructions", action="store_true", help="without valgrind; printed only")
@@ -47,7 +46,6 @@ def main() -> None:
 
 
 def run(*, quick: bool, valgrind: bool, afresh: bool) -> Any:
-    """Take each step that was not taken yet."""
     from infra import bundle
     from proof.benchmarks import deployed, report, subjects
     from proof.benchmarks.steps import steps
@@ -67,7 +65,6 @@ def run(*, quick: bool, valgrind: bool, afresh: bool) -> Any:
 
 
 def machine() -> str:
-    """What ratios depend on least."""
     return f"{platform.machine()} with {os.cpu_count()} processors and Python {platform.python_version()}"
 
 
@@ -80,18 +77,15 @@ class Kept:
         self.steps: dict[str, Any] = found["steps"] if found.get("of") == of else {}
 
     def add(self, name: str, found: dict[str, Any]) -> None:
-        """Keep a step, and how busy the machine was."""
         self.steps[name] = {"load": os.getloadavg()[0], "found": found}
         self.path.write_text(json.dumps({"of": self.of, "steps": self.steps}, ensure_ascii=False), "utf-8")
 
     def head(self) -> dict[str, str]:
-        """On what it was measured."""
         loads = [step["load"] for step in self.steps.values()]
         load = f"{min(loads):.1f} to {max(loads):.1f}"
         return {"commit": commit(), "day": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "load": load}
 
     def found(self, *, levers: bool) -> dict[str, Any]:
-        """The figures of all steps: those of the levers, or all others."""
         found: dict[str, Any] = {}
         for name, step in self.steps.items():
             for figure, values in step["found"].items() if name.startswith("levers") is levers else ():

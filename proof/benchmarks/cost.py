@@ -43,7 +43,6 @@ class Bill:
         self.read = sum(self.request("ours", "read").values())
 
     def of(self, work: str, figure: str, side: str = "ours") -> float:
-        """One figure."""
         return self.figures[f"{work}: {figure}"][side]
 
     def scaled(self, work: str, wall_ms: float, cpu_ms: float) -> float:
@@ -87,7 +86,6 @@ class Bill:
         }
 
     def requests(self, side: str, works: tuple[str, ...] = WORKS) -> dict[str, float]:
-        """A million of each of these."""
         each = [self.request(side, work) for work in works]
         return {what: sum(one[what] for one in each) for what in each[0]}
 
@@ -134,7 +132,6 @@ class Bill:
         }
 
     def months(self, environment: str) -> tuple[float, ...]:
-        """The sums of a month's bill in one environment."""
         shown = self.of("deployed", f"dashboards in {environment}") * self.prices["dashboard-month"]
         return tuple(sum(column) + shown for column in zip(*self.month().values(), strict=True))
 
@@ -143,7 +140,6 @@ class Bill:
 
 
 def document(figures: Figures) -> list[str | list[list[str]]]:
-    """The generated part of docs/performance.md: sentences, and tables as rows."""
     here, *others = REGIONS
     bill = Bill(figures, PRICES[here])
     months = bill.month() | {f"**together in `{name}`**": bill.months(name) for name in ("test", "prod")}
@@ -161,7 +157,6 @@ def document(figures: Figures) -> list[str | list[list[str]]]:
 
 
 def bill_table(bill: Bill) -> list[list[str]]:
-    """US dollars for a million voids."""
     requests = {side: bill.requests(side) for side in SIDES}
     rows: dict[str, list[float]] = {what: [requests[side][what] for side in SIDES] for what in requests["ours"]}
     rows |= {
@@ -179,5 +174,4 @@ def bill_table(bill: Bill) -> list[list[str]]:
 
 
 def dollars(value: float) -> str:
-    """Two digits behind the point."""
     return f"{value:,.2f}"

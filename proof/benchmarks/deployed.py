@@ -25,13 +25,11 @@ Template = dict[str, Any]
 
 @functools.cache
 def template(environment: str) -> Template:
-    """What is deployed as `test` or `prod`."""
     found: Template = json.loads(synthesise(environment, CACHE / "cost").read_text("utf-8"))
     return found
 
 
 def resources(template: Template, kind: str) -> list[dict[str, Any]]:
-    """The properties of all resources of a type."""
     return [each.get("Properties", {}) for each in template["Resources"].values() if each["Type"] == kind]
 
 
@@ -76,6 +74,5 @@ def keep() -> None:
 
 
 def load() -> dict[str, dict[str, float]]:
-    """The figures that are kept, as those of a run."""
     found: dict[str, float] = json.loads(KEPT.read_text("utf-8"))
     return {figure: {"ours": value} for figure, value in found.items()}

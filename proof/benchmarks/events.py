@@ -19,7 +19,6 @@ def events(work: str, first: int, count: int) -> list[dict[str, Any]]:
 
 
 def submit(order_id: str) -> dict[str, Any]:
-    """POST /voids."""
     body = json.dumps({"order_id": order_id, "order_currency": "UAH", "comment": COMMENT})
     return event("/voids", "application/json", body, {"Idempotency-Key": f"release-{order_id}"})
 
@@ -31,7 +30,6 @@ def webhook(order_id: str) -> dict[str, Any]:
 
 
 def event(path: str, kind: str, body: str, more: dict[str, str] | None = None) -> dict[str, Any]:
-    """A POST."""
     headers = {
         **(more or {}), "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "Content-Type": kind,
         "Host": HOST, "User-Agent": "benchmark/1", "X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678",

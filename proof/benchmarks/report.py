@@ -71,12 +71,10 @@ def compare(values: dict[str, list[float]], subject: str, peer: str) -> list[flo
 
 
 def medians(kept: Results) -> cost.Figures:
-    """What the bill is computed from."""
     return deployed.load() | {figure: row["medians"] for figure, row in kept["figures"].items()}
 
 
 def texts(kept: Results) -> dict[str, str]:
-    """Each generated part of the document."""
     head = ", ".join(f"{name} {value}" for name, value in kept["head"].items())
     levers = list(dict.fromkeys(name for pairs in kept["levers"].values() for name in pairs))
     peers = [f"to {HEADS[peer]}" for peer in PEERS]
@@ -100,12 +98,10 @@ def texts(kept: Results) -> dict[str, str]:
 
 
 def written(parts: list[str | Rows]) -> str:
-    """Sentences and tables."""
     return "\n\n".join(part if isinstance(part, str) else table(part) for part in parts)
 
 
 def table(rows: Rows) -> str:
-    """A table under its first row."""
     first, *others = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([first, "|---" * len(rows[0]) + "|", *others])
 
@@ -121,7 +117,6 @@ def targets(kept: Results) -> Rows:
 
 
 def aimed(ratio: float, target: float | None) -> str:
-    """A ratio beside its target; judged as it is shown."""
     if target is None:
         return ""
     shown = f"{ratio:.2f} / {target:.2f}"
@@ -147,7 +142,6 @@ def picture(kept: Results) -> list[str]:
 
 
 def cell(pair: list[float] | None) -> str:
-    """A ratio and its spread."""
     if pair is None:
         return ""
     middle, low, high = (f"{each:.2f}" for each in pair)
@@ -155,7 +149,6 @@ def cell(pair: list[float] | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits that count."""
     return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -70,7 +70,6 @@ class Stub:
         return aws("{}", "0")
 
     def secrets(self, _operation: str, body: bytes) -> bytes:
-        """The one secret."""
         answer = {"ARN": json.loads(body)["SecretId"], "Name": "void-service", "VersionId": "0" * 32}
         answer |= {"SecretString": json.dumps(SECRET), "VersionStages": ["AWSCURRENT"], "CreatedDate": 1.7e9}
         return aws(json.dumps(answer), "1")
@@ -133,7 +132,6 @@ class Stub:
 
 
 def aws(text: str, version: str) -> bytes:
-    """As AWS frames an answer."""
     more = f"x-amz-crc32: {zlib.crc32(text.encode())}\r\nx-amzn-RequestId: 00000000-0000-4000-8000-000000000000\r\n"
     return words.http(200, text.encode(), AWS_JSON + version, more)
 
@@ -146,7 +144,6 @@ def received(sock: socket.socket) -> int:
 
 
 def main() -> None:
-    """Obey the lines of stdin until it ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("certificate")
     parser.add_argument("indexes", help="of the deployed table, as in its template")

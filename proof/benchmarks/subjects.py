@@ -44,7 +44,6 @@ class Subject:
     environment: dict[str, str] = field(default_factory=dict)
 
     def entry(self, work: str) -> tuple[str, str]:
-        """Module and function that do this work."""
         if self.name.startswith("ours"):
             return OUR_MODULES[work], "handler"
         return (work, "handler") if self.name == "powertools" else ("handlers", work)
@@ -61,7 +60,6 @@ def prepare() -> dict[str, Subject]:
 
 
 def make(name: str) -> Path:
-    """One subject's directory, with byte code."""
     from infra import bundle  # here, because it starts the CDK's Node
 
     requirements = HERE / f"requirements-{name}.txt"

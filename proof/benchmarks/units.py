@@ -29,7 +29,6 @@ class Index(NamedTuple):
     """The attributes that it holds besides the keys; None: all."""
 
     def entry(self, item: Item | None) -> Item | None:
-        """What of an item is in this index."""
         if item is None or not all(key in item for key in self.keys):
             return None
         names = set(item) if self.projected is None else {*KEYS, *self.keys, *self.projected}
@@ -54,7 +53,6 @@ class Table:
         return cls(tuple(indexes))
 
     def place(self, key: Item) -> tuple[Any, ...]:
-        """Where an item with this key is."""
         return tuple(key[name]["S"] for name in KEYS if name in key)
 
     def write(self, asked: Mapping[str, Any]) -> dict[str, int]:

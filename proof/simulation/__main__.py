@@ -70,7 +70,6 @@ def page(
     total: int, seed: str, seconds: float, kinds: Counter[str], decided: Counter[str],
     harm: dict[str, str], rows: list[tuple[str, tuple[str, str] | None]],
 ) -> str:  # fmt: skip
-    """The page, in Markdown."""
     faults = sum(count for name, count in kinds.items() if name not in ("runs", "cut off"))
     found = "\n".join(f"- {text}: `make faults REPLAY='{line}'`" for text, line in harm.items()) or "None."
     ended = ", ".join(f"{name} {count}" for name, count in decided.most_common()) or "none"

@@ -1,7 +1,7 @@
 """The clients of DynamoDB and Secrets Manager: each call is a moment at which anything may happen."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -15,6 +15,23 @@ THROTTLED, LOST, REPEATED, HANGS, STALE = "throttled", "answer lost", "repeated 
 """Lost and repeated calls are applied; one without an answer is not."""
 
 
+def _reached(sim: "Simulation", point: str, operation: str, throttled: str, seconds: float) -> str:
+    """How a call goes that reaches the other side. Raises ClientError, ReadTimeoutError."""
+    how = sim.runtime.pause(point, seconds)
+    if how == THROTTLED:
+        raise error(throttled, operation)
+    if how == HANGS:
+        _silence(sim, point, seconds)
+    if how == TIME_OVER:
+        raise ReadTimeoutError(endpoint_url=point)
+    return how
+
+
+def _silence(sim: "Simulation", point: str, seconds: float) -> NoReturn:
+    sim.runtime.pause(f"{point.partition(':')[0]}: silent", seconds, waiting=True)
+    raise ReadTimeoutError(endpoint_url=point)
+
+
 class TableClient:
     """The table, with an answer that may be late, lost, or no answer."""
 
@@ -23,28 +40,20 @@ class TableClient:
 
     def call(self, operation: str, seconds: float, **arguments: Any) -> Item:
         """Raises ClientError, ReadTimeoutError."""
-        sim = self._sim
-        how = sim.runtime.pause(f"table: {operation}", seconds)
-        if how == THROTTLED:
-            raise error("ProvisionedThroughputExceededException", operation)
-        if how == HANGS:
-            sim.runtime.pause("table: silent", seconds, waiting=True)
-        if how in (HANGS, TIME_OVER):
-            raise ReadTimeoutError(endpoint_url="table")
+        sim, point = self._sim, f"table: {operation}"
+        how = _reached(sim, point, operation, "ProvisionedThroughputExceededException", seconds)
         sim.table.lagging = how == STALE
         failed: ClientError | None = None
         answer: Item = {}
         try:
-            answer = sim.table.call(operation, seconds, **arguments)
-            if how == REPEATED:
+            for _ in range(2 if how == REPEATED else 1):
                 answer = sim.table.call(operation, seconds, **arguments)
         except ClientError as raised:
             failed = raised
         finally:
             sim.table.lagging = False
         if how == LOST:
-            sim.runtime.pause("table: silent", seconds, waiting=True)
-            raise ReadTimeoutError(endpoint_url="table")
+            _silence(sim, point, seconds)
         if failed is not None:
             raise failed
         return answer
@@ -58,15 +67,8 @@ class SecretClient:
 
     def call(self, operation: str, seconds: float, **arguments: Any) -> Item:
         """Raises ClientError, ReadTimeoutError."""
-        sim = self._sim
-        how = sim.runtime.pause("secret", seconds)
-        if how == HANGS:
-            sim.runtime.pause("secret: silent", seconds, waiting=True)
-        if how in (HANGS, TIME_OVER):
-            raise ReadTimeoutError(endpoint_url="secret")
-        if how == THROTTLED:
-            raise error("ThrottlingException", operation)
-        value = sim.stages.get(arguments["VersionStage"])
+        _reached(self._sim, "secret", operation, "ThrottlingException", seconds)
+        value = self._sim.stages.get(arguments["VersionStage"])
         if value is None:
             text = "Secrets Manager can't find the specified secret value for staging label"
             raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": text}}, "GetSecretValue")

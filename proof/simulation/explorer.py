@@ -84,7 +84,6 @@ def run(config: Config, schedule: Schedule, trace: bool = False) -> Simulation:
 
 
 def walk(config: Config, seed: str) -> tuple[Simulation, Schedule]:
-    """A schedule at random."""
     dice = random.Random(seed)
     taken: Schedule = {}
     step = iter(range(10_000))
@@ -133,7 +132,6 @@ def written(config: Config, schedule: Schedule) -> str:
 
 
 def read(line: str) -> tuple[Config, Schedule]:
-    """What such a line says."""
     name, _, steps = line.partition(":")
     return CONFIGURATIONS[name], {
         int(step): int(choice) for step, _, choice in (each.partition("=") for each in steps.split(",") if each)

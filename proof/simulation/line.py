@@ -48,7 +48,6 @@ def _whole(sim: "Simulation", answer: bytes | None, seconds: float | None) -> by
 
 
 def land(sim: "Simulation", post: Post, name: str) -> bytes | None:
-    """The POST reaches the provider."""
     if post in sim.posts:
         sim.posts.remove(post)
     void = requests.read_void(sim.projects, post.request)

@@ -58,7 +58,6 @@ class Runtime:
 
     @property
     def actor(self) -> Actor:
-        """Whose turn it is."""
         assert self.current is not None
         return self.current
 

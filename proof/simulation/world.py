@@ -20,6 +20,7 @@ from play.words import told
 from proof.simulation import aws, line, wire
 from proof.simulation.choices import Choice, Delivery, Post, options
 from proof.simulation.configurations import Ask, Config
+from proof.simulation.rest import AtRest
 from proof.simulation.runtime import STEP_MS, Actor, Instance, Runtime
 from proof.simulation.watch import Watch
 from systems import Storage, Systems
@@ -89,16 +90,16 @@ class Simulation:
         before = wire.run_in(self)
         try:
             for _ in range(MOST_STEPS):
-                options = self.options()
-                if not options or self.watch.violations:
+                found = options(self)
+                if not found or self.watch.violations:
                     break
-                choice = self._choose(len(options))
+                choice = self._choose(len(found))
                 self.path.append(choice)
-                self.perform(options[choice])
+                self.perform(found[choice])
             else:
                 self.injected["cut off"] += 1
             if not self.watch.violations:
-                self.watch.come_to_rest()
+                AtRest(self).come()
         finally:
             for actor in [each for each in self.runtime.actors if each.parent is None]:
                 self.runtime.kill(actor)
@@ -112,10 +113,6 @@ class Simulation:
             self.left[choice.costs] -= 1
             self.injected[choice.says.partition(": ")[2] or choice.says] += 1
         choice.happen()
-
-    def options(self) -> list[Choice]:
-        """What can happen now."""
-        return options(self)
 
     # ---- time and turns ----------------------------------------------------------------------------------------------
 
@@ -134,16 +131,14 @@ class Simulation:
         self.runtime.forward(to, self._out_of_time)
 
     def wait(self) -> None:
-        """Until the first limit of those that wait."""
         limit = self.runtime.next_limit()
         self.forward(limit if limit is not None else self.runtime.now)
 
     def _out_of_time(self, actor: Actor) -> None:
-        self.watch.violation("time", f"{actor.function} ran out of its time at {actor.point}")
+        self.watch.never(True, "time", f"{actor.function} ran out of its time at {actor.point}")
         self.die(actor)
 
     def die(self, actor: Actor) -> None:
-        """Its process is gone."""
         self.runtime.kill(actor)
         self.instances.remove(actor.instance)
         self._over(actor, None)
@@ -159,7 +154,6 @@ class Simulation:
         return {(pk.partition("#")[0], pk.partition("#")[2]): item for pk, item in found}
 
     def under_way(self) -> list[Operation]:
-        """Voids that have not ended."""
         return [
             each for each in self.bank.operations if each.method == "void" and each.status not in ("success", "failure")
         ]
@@ -167,16 +161,13 @@ class Simulation:
     # ---- the provider ------------------------------------------------------------------------------------------------
 
     def first_byte(self, piece: bytes) -> None:
-        """The first byte of a request leaves."""
         if piece.startswith(b"POST"):
             self.watch.sends(self.runtime.actor.invocation)
 
     def exchange(self, raw: bytes, seconds: float | None) -> bytes | None:
-        """A whole request reaches the network."""
         return line.exchange(self, raw, seconds)
 
     def land(self, post: Post, name: str) -> bytes | None:
-        """The POST reaches the provider."""
         return line.land(self, post, name)
 
     def _changed(self, operation: Operation) -> None:
@@ -225,7 +216,6 @@ class Simulation:
         return f"id-{self._ids}"
 
     def invoke(self, function: str, work: Callable[[Actor], Any], **about: Any) -> Actor:
-        """Begin an invocation."""
         self.injected["runs"] += function == "settle"
         actor = Actor(f"{function} {len(self.path)}", function, self.runtime.now, self._instance(function))
         actor.about = about
@@ -233,14 +223,12 @@ class Simulation:
         return actor
 
     def start_thread(self, name: str, work: Callable[[], Any]) -> Actor:
-        """A thread of whoever runs now."""
         parent = self.runtime.actor
         thread = Actor(f"{parent.name}, {name}", "thread", self.runtime.now, parent.instance)
         self.runtime.start(thread, work, parent)
         return thread
 
     def request(self, ask: Ask | None = None) -> Actor:
-        """The merchant asks for a void."""
         if ask is None:
             ask = self.config.asks[self.place]
             self.place += 1
@@ -250,7 +238,6 @@ class Simulation:
         return self.invoke("submit", lambda _: submit_void.handler(event, None), ask=ask, order=ask.order)
 
     def deliver(self, delivery: Delivery, form: str | None = None) -> Actor:
-        """A webhook arrives."""
         if delivery in self.deliveries:
             self.deliveries.remove(delivery)
         delivery.form = form or delivery.form
@@ -264,7 +251,6 @@ class Simulation:
         return self.invoke("webhook", lambda _: receive_webhook.handler(event, None), **about)
 
     def settle(self, at: int) -> Actor:
-        """The minute's run."""
         self.forward(max(self.runtime.now, at))
 
         def left(actor: Actor) -> Any:
@@ -273,18 +259,15 @@ class Simulation:
         return self.invoke("settle", lambda actor: settle_voids.handler({}, left(actor)))
 
     def read(self, order: str, *, refresh: bool) -> Actor:
-        """Somebody reads an order."""
         query = {"refresh": "true"} if refresh else None
         event = gateway_event(None, SIGNED, pathParameters={"order_id": order}, queryStringParameters=query)
         return self.invoke("read", lambda _: read_voids.handler(event, None), order=order)
 
     def list(self, state: str) -> Actor:
-        """Somebody reads a list."""
         event = gateway_event(None, SIGNED, queryStringParameters={"state": state, "limit": "1"})
         return self.invoke("read", lambda _: read_voids.handler(event, None), order="")
 
     def decide(self, order: str, word: str, revision: str) -> Actor:
-        """An operator decides."""
         body = json.dumps({"decision": word, "revision": revision, "note": "asked the provider"})
         event = gateway_event(body, SIGNED | {"Content-Type": "application/json"}, pathParameters={"order_id": order})
         return self.invoke("decide", lambda _: decide.handler(event, None), order=order)
@@ -292,8 +275,7 @@ class Simulation:
     def finish(self) -> None:
         """Without faults, until nobody moves."""
         for _ in range(600):
-            found = self.options()
-            if not found or self.watch.violations:
+            if not (found := options(self)) or self.watch.violations:
                 return
             self.perform(found[0])
 

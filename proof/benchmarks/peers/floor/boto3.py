@@ -29,7 +29,6 @@ class client:
         return lambda **arguments: self.call(operation.title().replace("_", ""), arguments)
 
     def call(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """One signed request."""
         body = json.dumps(arguments, separators=(",", ":")).encode()
         now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         scope = f"{now[:8]}/{os.environ['AWS_REGION']}/{self.service}/aws4_request"

@@ -75,17 +75,6 @@ def test_an_order_has_its_webhooks_newest_last_with_the_digits_of_amounts_and_no
     assert [each["status"] for each in shown["webhooks"]] == ["pending", "failure", "success"]
 
 
-@pytest.mark.parametrize("number", [99, 100, 101])
-def test_a_hundred_webhooks_are_shown_and_one_more_is_said(scene: Scene, number: int) -> None:
-    scene.put(make.submitting(scene.at))
-    for index in range(number):
-        report(scene, "pending", comment=str(index))
-    shown = get("123").document
-    assert [each["provider"]["comment"] for each in shown["webhooks"]] == [str(n) for n in range(min(number, 100))]
-    assert shown["webhooks_truncated"] is (number > 100)
-    assert ("too-many-webhooks" in [each["reason"] for each in shown["reviews"]]) is (number > 100)
-
-
 def test_a_void_that_another_instance_has_just_accepted_after_go_live_is_found(scene: Scene) -> None:
     assert get("123").status == 404
     scene.wait(6)

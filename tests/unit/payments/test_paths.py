@@ -138,6 +138,10 @@ class Play:
         event = make.webhook_event(*make.signed(make.fields(**_fields(*row.split("/")), **_pairs(more))))
         self._say(receive_webhook.handler(event, None))
 
+    def flood(self, number: str) -> None:
+        for each in range(int(number)):
+            self.hook("auth/h/pending", f"comment={each}")
+
     def read(self, *query: str) -> None:
         self._call(read_voids, None, {}, queryStringParameters=_pairs(query) or None)
 
@@ -181,11 +185,7 @@ class Play:
 
     def secret(self, trouble: str) -> None:
         """Out of reach, or not filled."""
-        if trouble == "out":
-            self.scene.secrets.out_of_reach()
-        else:
-            self.scene.secrets.stages.clear()
-        self.scene.secret.forget()
+        self.scene.secrets.out_of_reach() if trouble == "out" else self.scene.secrets.stages.clear()
 
     def fail(self, call: str) -> None:
         """From now on: one call of the table, or the whole `table`."""
@@ -246,8 +246,8 @@ class Play:
             f"said={(record.get('provider_message') or '').partition(' ')[0]}", f"lines={len(record.get('history', ()))}",
             *(name for name, text in DETAILS.items() if text in detail),
             *(each for each, true in (
-                ("corrected", record.get("corrected")), ("resend", record.get("resend_allowed")), ("seen", record.get("revision") == self.seen),
-                ("replayed", "Idempotency-Replayed" in headers), ("located", headers.get("Location") == f"/v1/voids/{make.ORDER}")) if true),
+                ("corrected", record.get("corrected")), ("truncated", document.get("webhooks_truncated")), ("resend", record.get("resend_allowed")), ("seen", record.get("revision") == self.seen),
+                ("replayed", headers.get("Idempotency-Replayed") == "true"), ("located", headers.get("Location") == f"/v1/voids/{make.ORDER}")) if true),
             *(f"{'!' if each['read_at'] else '?'}{each['reason']}" for each in record.get("reviews", ())),
         }  # fmt: skip
 

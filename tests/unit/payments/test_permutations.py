@@ -106,21 +106,6 @@ def test_an_amount_keeps_the_same_digits_whichever_of_two_equal_ones_came_first(
         assert repr((joined.fields or {})["amount"]) == "Number(digits='100.00')"
 
 
-def test_two_writers_that_meet_come_to_the_same() -> None:
-    """What one merged onto the other's write is what the other would have merged onto this one's."""
-    draw = random.Random(7)
-    for _ in range(200):
-        facts = evidence.claimed(Facts(), request("K1"), "a1", START, None)
-        found = pieces(draw, facts, START)
-        one, other = found[::2], found[1::2]
-        first, second = facts, facts
-        for kind, arguments in (*one, *other):
-            first = ADD[kind](first, *arguments)
-        for kind, arguments in (*other, *one):
-            second = ADD[kind](second, *arguments)
-        assert first == second
-
-
 # ---- what an item shows beside its facts is what they say; and webhooks of an order commute --------------------------------
 
 HISTORY = (Change(START, State.SUBMITTING, Evidence.REQUEST),)

@@ -135,10 +135,6 @@ def test_a_malformed_secret_is_named_so_and_not_quoted(scene: Scene, value: str,
     assert previous_of(Scene(previous=value)) is None
 
 
-def test_a_generated_password_is_no_previous_secret() -> None:
-    assert previous_of(Scene(previous="a-generated-password")) is None
-
-
 def test_credentials_show_nothing_but_the_pos_id(scene: Scene) -> None:
     shown = repr(current_of(scene))
     assert PROJECT in shown

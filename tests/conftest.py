@@ -16,6 +16,7 @@ os.environ |= {
     "POWERTOOLS_METRICS_NAMESPACE": "VoidService",
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "AWS_DEFAULT_REGION": "eu-central-1",
+    "CDK_VALIDATION": "false",  # by the CDK itself, in each process: tests/infra/test_checks.py does it once
 }
 
 # Reading AWS's models is most of what a client costs, and a session reads them anew: once a process is enough.

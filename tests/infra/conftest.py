@@ -1,4 +1,4 @@
-"""Synthesises each environment once per test session, as `make synth` does; the tests read plain templates."""
+"""Synthesises each environment once per test session; the tests read plain templates."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 from infra.account import Account
 from infra.environment import CustomDomain, Environment, ReservedConcurrency, TokenIssuer
 from infra.environments import ENVIRONMENTS
+from local.assembly import assets
 from tests import once
 from tests.infra.stack import Stack, synthesise
 
@@ -28,6 +29,7 @@ EVERY_OPTION = Environment(
         name="voids.example.com", certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/0a-1b"
     ),
     close_default_address=True, token_callers=("shop",),
+    table_stream_arn="arn:aws:dynamodb:eu-central-1:123456789012:table/copy/stream/2026-11-24T10:10:10.100",
     token_issuers=(TokenIssuer(url="https://id.example.com/", audiences=("voids",), scopes={"submit": "voids/submit", "read": "voids/read"}),),
 )  # fmt: skip
 
@@ -54,35 +56,24 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
 
 
 @pytest.fixture(scope="session")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the cloud assembly of each environment."""
-    out = tmp_path_factory.mktemp("cloud-assembly")
-    for name in ENVIRONMENTS:
-        (out / name).symlink_to(once.synthesised(name))
-    return out
-
-
-@pytest.fixture(scope="session")
-def asset(assembly: Path) -> Path:
+def asset() -> Path:
     """What is zipped and deployed as the code of all functions."""
-    (asset,) = (assembly / "test").glob("asset.*")
+    (asset,) = assets(once.synthesised("local")).values()
     return asset
 
 
 @pytest.fixture(scope="session")
-def stacks(assembly: Path, synthesised: Callable[..., Path]) -> dict[str, Stack]:
-    """The environments, and `every option`: one that switches everything on."""
-    found = {name: Stack.of_assembly(assembly / name, each) for name, each in ENVIRONMENTS.items()}
-    return found | {"every option": Stack.of_assembly(synthesised(EVERY_OPTION), EVERY_OPTION)}
-
-
-@pytest.fixture(params=["test", "prod", "local", "every option"])
-def stack(request: pytest.FixtureRequest, stacks: dict[str, Stack]) -> Stack:
-    """Each of them."""
-    return stacks[request.param]
+def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Environment], Stack]:
+    return lambda environment: synthesise(environment, tmp_path_factory.mktemp("cloud-assembly"))
 
 
 @pytest.fixture(scope="session")
-def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """synthesised(environment, "AwsSolutionsChecks", …) -> its cloud assembly, as `synthesise` makes it."""
-    return lambda environment, *packs: synthesise(environment, tmp_path_factory.mktemp("checked"), *packs)
+def stacks(synthesised: Callable[[Environment], Stack]) -> dict[str, Stack]:
+    """The environments, and `every option`: one that switches everything on."""
+    return {name: synthesised(each) for name, each in {**ENVIRONMENTS, "every option": EVERY_OPTION}.items()}
+
+
+@pytest.fixture(params=[*ENVIRONMENTS, "every option"])
+def stack(request: pytest.FixtureRequest, stacks: dict[str, Stack]) -> Stack:
+    """Each of them."""
+    return stacks[request.param]

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from infra.environment import Environment
 from infra.synth import ROOT, synthesis_environment
@@ -20,38 +20,37 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def synthesise(environment: Environment, out: Path, *packs: str) -> Path:
-    """The cloud assembly of an environment, checked by these packs and not bundled."""
+def synthesise(environment: Environment, out: Path) -> "Stack":
+    """The stack of an environment, its cloud assembly checked by a pack of rules and not bundled."""
     for name, value in synthesis_environment("test", out).items():
         if name.startswith("JSII_"):
             os.environ.setdefault(name, value)
     import aws_cdk as cdk
     import cdk_nag
 
+    from infra.nag import PACK
     from infra.void_service import VoidService
 
     context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"] | {"aws:cdk:bundling-stacks": []}
     app = cdk.App(analytics_reporting=False, outdir=str(out), context=context)
     VoidService(app, f"VoidService-{environment.name}", environment)
-    for pack in packs:
-        cdk.Validations.of(app).add_plugins(getattr(cdk_nag, pack)(app))
+    cdk.Validations.of(app).add_plugins(getattr(cdk_nag, f"{PACK}Checks")(app))
     with suppress(RuntimeError):  # raised for findings; they are in the report, which the test reads
         app.synth()
-    return out
+    return Stack(
+        json.loads((out / f"VoidService-{environment.name}.template.json").read_text("utf-8")), environment, out
+    )
 
 
 class Stack:
-    def __init__(self, template: dict[str, Any], environment: Environment | None = None) -> None:
-        self.template, self.environment = template, environment or Environment(name="test")
+    """`assembly`: the folder of the cloud assembly."""
+
+    def __init__(self, template: dict[str, Any], environment: Environment, assembly: Path) -> None:
+        self.template, self.environment, self.assembly = template, environment, assembly
         self.resources: dict[str, dict[str, Any]] = template["Resources"]
         self.outputs = {name: each["Value"] for name, each in template["Outputs"].items()}
         self.functions = {each["Handler"].removesuffix(".handler"): each for each in self.all("Lambda::Function")}
         self.alarms = {each["AlarmName"].split(" ", 1)[1]: each for each in self.all("CloudWatch::Alarm")}
-
-    @classmethod
-    def of_assembly(cls, assembly: Path, environment: Environment | None = None) -> Self:
-        (path,) = assembly.glob("*.template.json")
-        return cls(json.loads(path.read_text("utf-8")), environment)
 
     def of(self, kind: str) -> dict[str, Properties]:
         """Logical id -> properties of each resource of AWS::{kind}."""

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from copy import replace
@@ -99,15 +98,15 @@ def test_what_aws_refuses_is_one_sentence(answers: Answers, run: Run, code: str,
     assert run(READY) == (1, f"make deploy: {told}\n")
 
 
-def test_without_credentials_it_says_so_in_one_sentence(tmp_path: Path) -> None:
+def test_without_credentials_it_says_so_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "nothing").touch()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     clean |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), str(tmp_path / "nothing"))
-    clean["AWS_EC2_METADATA_DISABLED"] = "true"
-    command = [sys.executable, "-m", "infra.deploy", "check", "test"]
-    ran = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr == "make deploy: no AWS credentials here: sign in, or set AWS_PROFILE\n"
+    monkeypatch.setattr(os, "environ", clean | {"AWS_EC2_METADATA_DISABLED": "true"})
+    assert deploy.main(["check", "test"]) == 1
+    assert capsys.readouterr() == ("", "make deploy: no AWS credentials here: sign in, or set AWS_PROFILE\n")
 
 
 def test_afterwards_the_stack_policy_is_set(answers: Answers, run: Run) -> None:

@@ -6,7 +6,6 @@ And docs/settings.md says what the code says: every setting with its default, ev
 import json
 from copy import replace
 from dataclasses import MISSING, fields
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,11 +125,11 @@ def test_the_project_of_one_environment_is_not_anothers() -> None:
     environments.refuse_a_shared_project([test, Environment(name="prod")])
 
 
-@pytest.mark.parametrize(("name", "protected"), [("test", False), ("prod", True), ("local", False)])
-def test_only_prod_refuses_to_be_taken_down(assembly: Path, name: str, protected: bool) -> None:
-    manifest = json.loads((assembly / name / "manifest.json").read_text(encoding="utf-8"))
-    stack = manifest["artifacts"][f"VoidService-{name}"]["properties"]
-    assert stack.get("terminationProtection", False) is protected
+def test_only_prod_refuses_to_be_taken_down(stacks: dict[str, Stack]) -> None:
+    for name in ENVIRONMENTS:
+        manifest = json.loads((stacks[name].assembly / "manifest.json").read_text("utf-8"))
+        stack = manifest["artifacts"][f"VoidService-{name}"]["properties"]
+        assert stack.get("terminationProtection", False) is (name == "prod")
 
 
 # ---- docs/settings.md ------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -19,7 +18,6 @@ from payments.facts import FailureReason, State
 from tests.fakes import pipe, scene
 from tests.infra.stack import Stack
 
-TABLE_ARN = "arn:aws:dynamodb:eu-central-1:123456789012:table/VoidService-test-OrdersTable-1"
 SETTLED = (State.VOIDED, State.FAILED)
 
 
@@ -159,16 +157,16 @@ def test_the_pipe_goes_from_the_stream_to_the_bus_with_this_filter_and_this_temp
     assert of_key == {"kms:Decrypt": {"Fn::GetAtt": ["DataKey", "Arn"]}}
 
 
-@pytest.mark.parametrize(("on", "stream"), [(False, None), (True, f"{TABLE_ARN}/stream/2026-11-24T10:10:10.100")])
 def test_a_table_that_was_brought_back_has_its_pipe_taken_off_and_put_onto_the_new_stream(
-    synthesised: Callable[..., Path], on: bool, stream: str | None
+    stacks: dict[str, Stack], synthesised: Callable[[Environment], Stack]
 ) -> None:
-    stack = Stack.of_assembly(synthesised(Environment(name="test", settled_events=on, table_stream_arn=stream)))
-    assert [each["Source"] for each in stack.all("Pipes::Pipe")] == [stream] * on
-    # Nothing may stand on the old stream, for which CloudFormation would look in the table that is gone.
-    assert "StreamArn" not in json.dumps(stack.template)
-    assert ("Outcomes have stopped" in stack.alarms) is on
-    assert stack.of("Events::EventBus"), "who subscribes to the bus goes on doing so"
+    off, on = synthesised(Environment(name="test", settled_events=False)), stacks["every option"]
+    for stack, sources in ((off, []), (on, [on.environment.table_stream_arn])):
+        assert [each["Source"] for each in stack.all("Pipes::Pipe")] == sources
+        # Nothing may stand on the old stream, for which CloudFormation would look in the table that is gone.
+        assert "StreamArn" not in json.dumps(stack.template)
+        assert ("Outcomes have stopped" in stack.alarms) is bool(sources)
+        assert stack.of("Events::EventBus"), "who subscribes to the bus goes on doing so"
 
 
 def test_an_endpoint_gets_each_event_with_the_header_from_the_merchants_own_secret(stacks: dict[str, Stack]) -> None:
@@ -177,9 +175,9 @@ def test_an_endpoint_gets_each_event_with_the_header_from_the_merchants_own_secr
     stack = stacks["every option"]
     destination = {"Fn::GetAtt": [stack.name("Events::ApiDestination"), "Arn"]}
     posted = stack.one("Events::ApiDestination")
-    assert posted["InvocationEndpoint"] == "https://shop.example.com/hooks/void-settled?from=voids"
+    assert posted["InvocationEndpoint"] == stack.environment.outcome_url
     assert posted["HttpMethod"] == "POST"
-    secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/void-settled-AbCdEf"
+    secret = stack.environment.outcome_secret_arn
     assert stack.one("Events::Connection")["AuthParameters"]["ApiKeyAuthParameters"] == {
         "ApiKeyName": "Authorization",
         # With the version in it: without another text CloudFormation would never read the secret again.

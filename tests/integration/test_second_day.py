@@ -21,7 +21,7 @@ from local import aws
 from local.assembly import assets, zipped
 from local.processes import Children
 from tests import once
-from tests.infra.stack import Stack, synthesise
+from tests.infra.stack import synthesise
 from tests.integration.client import eventually
 
 
@@ -42,7 +42,7 @@ class Account:
     def template(self, **settings: Any) -> dict[str, Any]:
         """Without what the engine refuses."""
         out = self.folder / str(time.monotonic_ns())
-        stack = Stack.of_assembly(synthesise(Environment(name="test", **settings), out))
+        stack = synthesise(Environment(name="test", **settings), out)
         template = aws.secret_references_as_arns(stack.template)
         unknown = [name for name, each in stack.resources.items() if each["Type"] in NOT_DEPLOYED_LOCALLY]
         for name in (*unknown, *aws.refused_by_the_engine(template)):

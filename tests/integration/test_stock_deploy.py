@@ -227,6 +227,7 @@ def cdk(node: Path, cli: Path, account: Account, tmp_path: Path, assemblies: dic
     return cdk
 
 
+@pytest.mark.proof
 def test_no_void_depends_on_what_is_left_out(assemblies: dict[str, Assembly]) -> None:
     """Alarms over metric math, saved queries, the pipe that tells of settled voids; in prod also the canary."""
     test, prod = (Counter(assemblies[name].left_out) for name in ("test", "prod"))

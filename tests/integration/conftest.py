@@ -13,7 +13,7 @@ from local.service import Service, running
 from tests import once
 from tests.integration.browser import Page, chromium
 from tests.integration.client import Client
-from tests.integration.clients.packages import PACKAGES, Merchant, drivers, installed
+from tests.integration.clients.packages import PACKAGES, Merchant, drivers
 from tests.integration.clients.raw_server import RawServer, serving
 
 
@@ -76,4 +76,4 @@ def drivers_that_stop() -> Iterator[None]:
 
 @pytest.fixture(params=PACKAGES)
 def package(request: pytest.FixtureRequest, service: Service) -> Merchant:
-    return Merchant(installed(request.param), f"{service.url}/v1")
+    return Merchant(request.param, f"{service.url}/v1")

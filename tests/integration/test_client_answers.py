@@ -17,8 +17,9 @@ from urllib.parse import parse_qs
 import pytest
 import trustme
 
-from tests.integration.clients.packages import PROGRAMS, ROOT, Merchant, installed
-from tests.integration.clients.raw_server import GONE, WORDS, Answer, RawServer, answer, serving, wrong_tls
+from tests.integration.clients.packages import PROGRAMS, ROOT, Merchant
+from tests.integration.clients.raw_server import GONE, WORDS, Answer, RawServer, answer, serving
+from tests.integration.peer import Peer
 
 CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text(), parse_float=Decimal)
 TABLE = json.loads((ROOT / "tests" / "vectors" / "client-cases.json").read_text())
@@ -58,11 +59,13 @@ def bytes_of(given: Any) -> Answer:
 @pytest.fixture(scope="module")
 def unreachable() -> Iterator[dict[str, str]]:
     """APIs to which no request gets."""
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    with wrong_tls(context) as unknown_ca, wrong_tls(None) as no_tls:
-        urls = ("http://127.0.0.1:9/v1", "http://no-such-host.invalid/v1", unknown_ca, no_tls)
-        yield dict(zip(NOBODY, urls, strict=True))
+    _, no_tls = peers = [Peer(trustme.CA().issue_cert("localhost")) for _ in range(2)]
+    no_tls.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # without a certificate no handshake succeeds
+    urls = [f"https://localhost:{peer.port}/v1" for peer in peers]
+    yield dict(zip(NOBODY, ("http://127.0.0.1:9/v1", "http://no-such-host.invalid/v1", *urls), strict=True))
+    assert [peer.requests for peer in peers] == [[], []]
+    for peer in peers:
+        peer.stop()
 
 
 def test_the_table_has_every_problem_of_the_contract_and_its_record_is_one() -> None:
@@ -173,13 +176,13 @@ def test_concurrent_callers_fetch_one_token(name: str, server: RawServer) -> Non
     tokens: list[Answer] = [token("t1"), token("t2"), token("t3")]
     case = by_token(server, tokens, lambda sent: NO if "t2" in sent.headers["authorization"] else VOID)
     for fetched in (1, 3):  # a client of its own each; in the second all are refused at once, and one more is fetched
-        got = Merchant(installed(name)).call(*[case] * 12, together=True)
+        got = Merchant(name).call(*[case] * 12, together=True)
         assert [kind_of(each) for each in got] == ["voided"] * 12
         assert len(server.received("issuer")) == fetched
 
 
 def test_php_keeps_its_token_in_a_file_of_its_own(server: RawServer, tmp_path: Path) -> None:
-    file, php = tmp_path / "token", Merchant(installed("php"))
+    file, php = tmp_path / "token", Merchant("php")
     case = by_token(server, [token("t1"), token("t2")], VOID, VOID, NO, VOID, file=str(file))
     for _ in range(3):  # another client each, as in another process
         assert kind_of(php.call(case)[0]) == "voided"
@@ -194,7 +197,7 @@ def test_php_keeps_its_token_in_a_file_of_its_own(server: RawServer, tmp_path: P
 
 
 def test_an_aborted_void_in_node_says_what_is_known(server: RawServer) -> None:
-    node, accepted = Merchant(installed("node")), answer(202, RECORD | {"state": "pending"}, Retry_After="5")
+    node, accepted = Merchant("node"), answer(202, RECORD | {"state": "pending"}, Retry_After="5")
     for pace in (1, 0):  # while it waits, and while it reads
         case = ORDER | {"url": server.script("aborted", accepted, "silence"), "wait": 600, "abort_after": 700}
         (got,) = node.call(case, pace=pace)
@@ -214,7 +217,7 @@ def test_a_program_s_code_and_last_line_say_what_became_of_it(
     name: str, meets: tuple[str | None, ...], server: RawServer, unreachable: dict[str, str], tmp_path: Path
 ) -> None:
     """curl.sh has a mind of its own and meets every answer; the others print what their package raised."""
-    merchant = Merchant(installed(name))
+    merchant = Merchant(name)
 
     def wrong(case: dict[str, Any]) -> dict[str, Any]:
         with ExitStack() as stack:
@@ -238,7 +241,7 @@ def test_a_program_s_code_and_last_line_say_what_became_of_it(
 def test_a_program_makes_a_key_reads_no_proxy_variables_and_sends_nothing_without_credentials(
     name: str, server: RawServer
 ) -> None:
-    merchant = Merchant(installed(name), server.script("program", bytes_of("throttled"), VOID))
+    merchant = Merchant(name, server.script("program", bytes_of("throttled"), VOID))
     words = [f"{word}_proxy" for word in ("http", "https", "all")]
     proxies = dict.fromkeys([*words, *map(str.upper, words)], "http://127.0.0.1:9")
     code, out, err = merchant.run("123", "UAH", wait=30, **proxies, IDEMPOTENCY_KEY="")
@@ -256,13 +259,13 @@ def test_a_program_checks_what_it_is_given(name: str) -> None:
         ("1", {}), ("1 UAH comment more", {}), ("1 UAH", {"VOID_SERVICE_URL": ""}), ("1 UAH", {"AWS_REGION": ""}),
         ("1 UAH", {"VOID_WAIT_SECONDS": "soon"}), ("1 UAH", {"IDEMPOTENCY_KEY": "a\nb"}),
     ):  # fmt: skip
-        code, out, err = Merchant(installed(name)).run(*line.split(), **more)
+        code, out, err = Merchant(name).run(*line.split(), **more)
         assert (code, out) == (WRONG, ""), (line, more, err)
         assert err.splitlines()[-1].startswith("invalid-argument: "), (line, more)
 
 
 def test_curl_sh_that_breaks_off_says_later_and_never_refused(server: RawServer) -> None:
-    merchant = Merchant(installed("curl"), server.script("breaks-off", "reset"))
+    merchant = Merchant("curl", server.script("breaks-off", "reset"))
     broken = {"BASH_ENV": "", "BASH_FUNC_sleep%%": "() { return 1; }"}
     code, out, err = merchant.run("123", "UAH", wait=30, **broken)
     assert (code, out) == (LATER, "")

@@ -10,10 +10,8 @@ import shutil
 import sys
 import tarfile
 import tomllib
-import zipfile
 from datetime import UTC, datetime
-from email import message_from_bytes
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -83,19 +81,17 @@ def test_readme_says_what_to_do_after_each_problem() -> None:
 
 
 def test_the_wheel_holds_the_package_and_says_that_it_has_types() -> None:
-    wheel, sdist = installed("python").artifacts
+    home = installed("python").home
+    (wheel,) = distributions(path=[str(home / "site")])
     package = {f"void_client/{path.name}" for path in (CLIENTS / "python" / "void_client").iterdir() if path.is_file()}
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
-        described = archive.read(metadata)
-    said = message_from_bytes(described)
-    assert {name for name in names if ".dist-info/" not in name} == package
-    assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert text("python/README.md").encode() in described
-    assert (said["Name"], said["Version"]) == ("void-service-client", VERSION)
-    needs = map(Requirement, said.get_all("Requires-Dist", []))
+    also = {f"void_service_client-{VERSION}.dist-info/licenses/LICENSE", "bin/void-client"}
+    names = {file.as_posix() for file in wheel.files or () if "__pycache__" not in file.parts}
+    assert {name for name in names if ".dist-info/" not in name or "LICENSE" in name} == package | also
+    assert (wheel.name, wheel.version) == ("void-service-client", VERSION)
+    assert text("python/README.md") == wheel.metadata.json["description"]
+    needs = map(Requirement, wheel.requires or ())
     assert [str(wanted) for wanted in needs if version(wanted.name) not in wanted.specifier] == []
+    (sdist,) = home.glob("*.tar.gz")
     with tarfile.open(sdist) as source:
         inside = {name.partition("/")[2] for name in source.getnames()}
     # The back end adds the repository's .gitignore, which names what is generated and nothing else.
@@ -146,13 +142,10 @@ def test_python_s_types_are_the_contract_s() -> None:
 
 
 def test_the_tarball_holds_the_one_file_and_its_types() -> None:
-    (tarball,) = installed("node").artifacts
-    with tarfile.open(tarball) as archive:
-        inside = {"package.json", "void-client.mjs", "void-client.d.mts"} | ALSO
-        assert set(archive.getnames()) == {f"package/{name}" for name in inside}
-        packed = archive.extractfile("package/void-client.mjs")
-        assert packed is not None
-        assert packed.read() == text("node/void-client.mjs").encode()
+    package = installed("node").home / "project" / "node_modules" / "void-service-client"
+    inside = {"package.json", "void-client.mjs", "void-client.d.mts"} | ALSO
+    assert {file.name for file in package.iterdir()} == inside
+    assert (package / "void-client.mjs").read_text() == text("node/void-client.mjs")
 
 
 def test_node_s_types_are_the_contract_s_refuse_what_is_not_and_fit_the_readme(tmp_path: Path) -> None:
@@ -172,7 +165,7 @@ def test_node_s_types_are_the_contract_s_refuse_what_is_not_and_fit_the_readme(t
     (tmp_path / "merchant.mts").write_text(code)
     (tmp_path / "readme.mts").write_text(readme_code("js"))
     # The package as it is installed, and nothing of its sources.
-    (tmp_path / "node_modules").symlink_to(Path(installed("node").driver[1]).parent / "node_modules")
+    (tmp_path / "node_modules").symlink_to(installed("node").home / "project" / "node_modules")
     how: dict[str, Any] = {"exactOptionalPropertyTypes": True, "lib": ["es2023"]}
     assert typescript(tmp_path, "merchant.mts", "readme.mts", **how) == ""
 
@@ -196,9 +189,7 @@ def test_php_signs_as_the_vectors_that_aws_publishes() -> None:
         | {"credentials": {"key": vectors["key"], "secret": vectors["secret"], "token": case["token"]}}
         for case in vectors["cases"]
     ]  # fmt: skip
-    got = [
-        outcome["returned"].partition("Signature=")[2] for outcome in packages.Merchant(installed("php")).call(*cases)
-    ]
+    got = [outcome["returned"].partition("Signature=")[2] for outcome in packages.Merchant("php").call(*cases)]
     assert len(cases) > 20
     assert got == [case["signature"] for case in cases]
 

@@ -17,7 +17,7 @@ import pytest
 
 from local.service import Service
 from tests.integration.client import ORDER_IDS, Client, eventually, whole
-from tests.integration.clients.packages import PROGRAMS, Merchant, installed
+from tests.integration.clients.packages import PROGRAMS, Merchant
 from tests.integration.test_client_answers import kind_of
 
 FOR_LONG = 36_000  # seconds of patience: the test's own end comes first, also on a slow machine
@@ -72,7 +72,7 @@ def test_awkward_order_ids_are_waited_for_and_come_back_as_they_were_sent(packag
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_voids_or_says_why_not(name: str, service: Service, client: Client) -> None:
-    program, order_id = Merchant(installed(name), f"{service.url}/v1"), client.hold()
+    program, order_id = Merchant(name, f"{service.url}/v1"), client.hold()
     code, out, err = program.run(order_id, "UAH", COMMENT)
     assert (code, err, json.loads(out)["comment"], voids_received(client, order_id)) == (0, "", COMMENT, [1])
     code, out, err = program.run(client.hold(answer="failure", webhook="none"), "UAH")
@@ -83,7 +83,7 @@ def test_a_program_voids_or_says_why_not(name: str, service: Service, client: Cl
 def test_curl_sh_reads_a_pending_void(service: Service, client: Client, like: str) -> None:
     order_id = client.hold(whole(like), answer="pending", webhook="none")
     with settled_by_webhook(client, order_id):
-        code, out, err = Merchant(installed("curl"), f"{service.url}/v1").run(order_id, "UAH", wait=FOR_LONG)
+        code, out, err = Merchant("curl", f"{service.url}/v1").run(order_id, "UAH", wait=FOR_LONG)
     assert (code, json.loads(out)["order_id"], voids_received(client, order_id)) == (0, order_id, [1]), err
     assert {line.partition(":")[0] for line in err.splitlines()} == {"not-settled-yet (pending)"}
 

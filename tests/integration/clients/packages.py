@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, cast
@@ -37,8 +37,7 @@ class Installed:
     program: list[str]
     driver: list[str] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=dict)
-    artifacts: list[Path] = field(default_factory=list)
-    asynchronous: bool = False
+    home: Path = CLIENTS
 
 
 def run(*command: str | Path, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -57,7 +56,7 @@ def succeed(*command: str | Path, folder: Path = ROOT, **environment: str) -> st
 def made(name: str, files: Iterable[Path], make: Callable[[Path], object]) -> Path:
     """A folder with copies of these files and what was made of them; once, until one of them or a tool changes."""
     files = sorted(filter(Path.is_file, files))
-    of = [str(HOME), sys.base_prefix, *(file.read_text() for file in (ROOT / "requirements-dev.txt", *files))]
+    of = [str(HOME), sys.base_prefix, *(file.read_bytes() for file in (ROOT / "requirements-dev.txt", *files))]
     home = HOME / name / hashlib.sha256(repr(of).encode()).hexdigest()[:16]
     if not (home / "made").exists():
         shutil.rmtree(HOME / name, ignore_errors=True)
@@ -96,7 +95,7 @@ def _python() -> Installed:
     home = made("python", [*source.iterdir(), *(source / "void_client").iterdir()], build)
     environment = {"PYTHONPATH": str(home / "site"), "PYTHONWARNINGS": "error"}
     program, driver = [str(home / "site" / "bin" / "void-client")], [sys.executable, str(DRIVERS / "driver.py")]
-    return Installed(program, driver, environment, [*home.glob("*.whl"), *home.glob("*.tar.gz")])
+    return Installed(program, driver, environment, home)
 
 
 def npm(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -141,8 +140,9 @@ def typescript(folder: Path, *files: str, **options: Any) -> str:
 
 
 @cache
-def _node_packed(tools: Path) -> Installed:
+def _node() -> Installed:
     """Packed, and installed into a project that has nothing but the package's own dependencies, without a network."""
+    tools = locked()
 
     def pack(home: Path) -> None:
         project, offline = home / "project", ("--ignore-scripts", "--offline")
@@ -157,14 +157,10 @@ def _node_packed(tools: Path) -> Installed:
         done += [npm("install", "--no-save", "--no-package-lock", *offline, *home.glob("*.tgz"), folder=project)]
         assert [each.stdout + each.stderr for each in done if each.returncode != 0] == []
 
-    home = made("node", (CLIENTS / "node").iterdir(), pack)
+    home = made("node", (file for file in (CLIENTS / "node").iterdir() if file.suffix != ".tgz"), pack)
     driver = shutil.copy(DRIVERS / "driver.mjs", home / "project")  # where it finds the package
     program = home / "project" / "node_modules" / ".bin" / "void-client"
-    return Installed([str(NODE), str(program)], [str(NODE), str(driver)], artifacts=[*home.glob("*.tgz")])
-
-
-def _node() -> Installed:
-    return _node_packed(locked())
+    return Installed([str(NODE), str(program)], [str(NODE), str(driver)], home=home)
 
 
 def _php() -> Installed:
@@ -177,7 +173,7 @@ def _php() -> Installed:
 
 def installed(name: str) -> Installed:
     ways: dict[str, Callable[[], Installed]] = {"curl": _curl, "python": _python, "node": _node, "php": _php}
-    return replace(ways[name.removesuffix("-async")](), asynchronous=name.endswith("-async"))
+    return ways[name.removesuffix("-async")]()
 
 
 drivers: dict[str, subprocess.Popen[str]] = {}
@@ -187,9 +183,13 @@ drivers: dict[str, subprocess.Popen[str]] = {}
 class Merchant:
     """Somebody who uses one of the clients against an API."""
 
-    client: Installed
+    name: str
     url: str = "https://x.example"
     keys: tuple[str, str] = ("local", "local-secret")
+
+    @property
+    def client(self) -> Installed:
+        return installed(self.name)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -211,7 +211,7 @@ class Merchant:
         A second of the client's waiting takes `pace` seconds.
         """
         whole = [{"url": self.url, "region": "eu-central-1", "timeout": 35} | case for case in cases]
-        how = {"keys": self.keys, "pace": pace, "together": together, "asynchronous": self.client.asynchronous}
+        how = {"keys": self.keys, "pace": pace, "together": together, "asynchronous": "async" in self.name}
         process = self._driver()
         asked, answers = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
         print(json.dumps({"cases": whole} | how), file=asked, flush=True)

@@ -1,12 +1,10 @@
-"""Answers written byte by byte, for what the service here cannot be brought to say: proxies, cut lines, lost answers.
+"""Answers byte for byte, for what the service here cannot be brought to say: proxies, cut lines, lost answers.
 
-A case is the first part of the path; its answers are given one after another, the last one again and again. No library
-stands between the bytes and the client, so that an answer may be as wrong as a network makes it.
+A case is the first part of the path; its answers are given one after another, the last one again and again.
 """
 
 import json
 import socket
-import ssl
 import struct
 import threading
 from collections import defaultdict
@@ -14,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from socketserver import BaseRequestHandler, ThreadingTCPServer
+from socketserver import ThreadingTCPServer
 from typing import Any, NoReturn
 
 GONE = "gone"
@@ -44,15 +42,10 @@ class Request:
     body: bytes
 
 
-class _Server(ThreadingTCPServer):
-    daemon_threads, request_queue_size = True, 64
-
-    def handle_error(self, *_: object) -> NoReturn:
-        raise  # noqa: PLE0704 what a handler raised fails the test
-
-
-class RawServer(_Server):
+class RawServer(ThreadingTCPServer):
     """`script(case, …)` before a client calls `{url}/{case}/v1`; `received(case)` after."""
+
+    daemon_threads, request_queue_size = True, 64
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Conversation)
@@ -60,6 +53,9 @@ class RawServer(_Server):
         self.answers: dict[str, list[Answer]] = {}
         self.requests: dict[str, list[Request]] = defaultdict(list)
         self.lock = threading.Lock()
+
+    def handle_error(self, *_: object) -> NoReturn:
+        raise  # noqa: PLE0704 what a handler raised fails the test
 
     def script(self, case: str, *answers: Answer) -> str:
         """The URL of the API that answers so."""
@@ -92,11 +88,9 @@ class _Conversation(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         with suppress(OSError):  # the client went away
-            self.raw_requestline = self.rfile.readline()
-            if self.raw_requestline and self.parse_request():
-                self._converse()
+            super().handle()
 
-    def _converse(self) -> None:
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         headers = {name.lower(): value for name, value in self.headers.items()}
         match self.server.answer_to(Request(self.command, self.path, headers, body)):
@@ -109,6 +103,8 @@ class _Conversation(BaseHTTPRequestHandler):
             case bytes(whole):
                 self.wfile.write(whole)
 
+    do_GET = do_POST
+
 
 @contextmanager
 def serving[Server: ThreadingTCPServer](server: Server) -> Iterator[Server]:
@@ -120,21 +116,3 @@ def serving[Server: ThreadingTCPServer](server: Server) -> Iterator[Server]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextmanager
-def wrong_tls(context: ssl.SSLContext | None) -> Iterator[str]:
-    """The URL of an API with a certificate that nobody knows, or without TLS: no request ever gets to it."""
-
-    class Handshake(BaseRequestHandler):
-        def handle(self) -> None:
-            with suppress(OSError):
-                if context is None:
-                    self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                    self.request.recv(65536)
-                else:
-                    with context.wrap_socket(self.request, server_side=True) as secured:
-                        assert not secured.recv(65536), "a request came"
-
-    with serving(_Server(("127.0.0.1", 0), Handshake)) as server:
-        yield f"https://localhost:{server.server_address[1]}/v1"

@@ -6,8 +6,7 @@ with VoidClient("https://….execute-api.eu-central-1.amazonaws.com/v1", "eu-cen
 
 from .client import AsyncVoidClient, VoidClient
 from .errors import NotVoided, RepeatLater, VoidError, WrongCall
-from .events import newest, settled
-from .records import Problem, Provider, Settled, VoidRecord, VoidWithWebhooks
+from .records import Problem, Provider, Settled, VoidRecord, VoidWithWebhooks, newest, settled
 from .transport import VERSION, ClientCredentials
 
 __version__ = VERSION

@@ -183,7 +183,7 @@ class Voiding:
         self._deadline, self._pause = time.monotonic() + wait, 0.0
         self._location, self._refresh = "", ""  # once it is accepted, the intent is durable: it is enough to read
         self._record: VoidRecord | None = None
-        self._maybe = self._accepted = False
+        self._open = ""  # the problem that names what a POST was, or may have been, accepted for
 
     def request(self) -> tuple[str, str, bytes, dict[str, str]]:
         if not self._location:
@@ -206,9 +206,9 @@ class Voiding:
             found, base = urljoin(f"{self._client.url}/voids", answer.location), re.escape(f"{self._client.url}/voids/")
             # A place outside of this API gets no authorized request.
             self._location = found if re.fullmatch(base + "[^/?#]+", found) else self._place
-            self._refresh, self._accepted = "?refresh=true", True
+            self._refresh, self._open = "?refresh=true", "not-settled-yet"
         advice = NEW_KEY if record.get("resend_allowed") else REVIEW if record.get("review") else ""
-        raise error("not-settled-yet", "the outcome is not known yet", advice, answer, None, record)
+        raise error("not-settled-yet", "the outcome is not known yet", advice, answer, record)
 
     def pause(self, cause: VoidError) -> float:
         """Seconds until the next request; raises what the caller must know when there is none."""
@@ -217,7 +217,8 @@ class Voiding:
         self._pause = max(told, 1) if told is not None else min(max(self._pause * 2, first), 60)
         # Reading earlier than the service said does no harm; asking again may.
         pause = min(self._pause, left) if self._location or told is None else self._pause
-        self._maybe = self._maybe or cause.problem == "outcome-unknown"
+        if cause.problem == "outcome-unknown":
+            self._open = self._open or cause.problem
         resend = cause.record is not None and cause.record.get("resend_allowed")
         if not isinstance(cause, RepeatLater) or resend or left < 0.1 or pause > left:
             raise self._last(cause)
@@ -227,13 +228,11 @@ class Voiding:
 
     def _last(self, cause: VoidError) -> VoidError:
         """Once a POST was accepted, or may have been, whatever follows is "repeat later", with the last record."""
-        name = "not-settled-yet" if self._accepted else "outcome-unknown"
         known = isinstance(cause, NotVoided) or (isinstance(cause, RepeatLater) and cause.record is not None)
-        if known or name == cause.problem or not (self._accepted or self._maybe):
+        if known or self._open in ("", cause.problem):
             return cause
-        record = cause.record or self._record
         detail = f"it was accepted, or may have been; then {cause.label}: {cause.args[0]}"
-        last = error(name, detail, "", cause.answer, cause.document, record)
+        last = error(self._open, detail, "", cause.answer, cause.record or self._record)
         last.__cause__ = cause
         return last
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from .records import Problem, VoidRecord
+
+PREFIX = "urn:void-service:problem:"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer; `document` is empty if it is not a JSON object, texts are empty and `retry_after` None if missing."""
+    """One answer; `document` is empty if it is not a JSON object, and so is what is missing."""
 
-    status: int | None
-    document: dict[str, Any]
+    status: int = 0
+    document: dict[str, Any] = field(default_factory=dict)
     location: str = ""
     retry_after: int | None = None
     request_id: str = ""
     hint: str = ""
 
+    @property
+    def problem(self) -> str:
+        """The name of the service's problem."""
+        kind = self.document.get("type")
+        return kind.removeprefix(PREFIX) if isinstance(kind, str) and kind.startswith(PREFIX) else ""
 
-NO_ANSWER = Answer(None, {})
+
+NO_ANSWER = Answer()
 
 
 class VoidError(Exception):
@@ -31,14 +39,14 @@ class VoidError(Exception):
     """
 
     def __init__(
-        self, problem: str, detail: str, advice: str = "", answer: Answer = NO_ANSWER,
-        document: Problem | None = None, record: VoidRecord | None = None,
-    ) -> None:  # fmt: skip
+        self, problem: str, detail: str, advice: str = "", answer: Answer = NO_ANSWER, record: VoidRecord | None = None
+    ) -> None:
         super().__init__(detail)
-        self.problem, self.answer, self.document, self.record = problem, answer, document, record
+        self.problem, self.answer, self.record = problem, answer, record
         self.advice = advice or PROBLEMS[problem][1]
-        self.status, self.retry_after, self.hint = answer.status, answer.retry_after, answer.hint or None
-        self.request_id = (document or {}).get("request_id") or answer.request_id or None
+        self.document = cast(Problem, answer.document) if answer.problem else None
+        self.status, self.retry_after, self.hint = answer.status or None, answer.retry_after, answer.hint or None
+        self.request_id = (self.document or {}).get("request_id") or answer.request_id or None
 
     @property
     def label(self) -> str:
@@ -65,7 +73,6 @@ class WrongCall(VoidError):
     """Nothing was voided by this call, and repeating it unchanged does not help: correct the call or the settings."""
 
 
-PREFIX = "urn:void-service:problem:"
 PROBLEMS: dict[str, tuple[type[VoidError], str]] = {
     "in-progress": (RepeatLater, "another request for this order is in flight: repeat the same request"),
     "throttled": (RepeatLater, "too many requests, this one did nothing: repeat the same request"),
@@ -104,7 +111,7 @@ REVIEW = "the operators must look at it; repeat the same request later, or read 
 
 
 def error(problem: str, *facts: Any) -> VoidError:
-    """The error of a problem, in its group: detail, advice, answer, document, record."""
+    """The error of a problem, in its group: detail, advice, answer, record."""
     return PROBLEMS[problem][0](problem, *facts)
 
 
@@ -115,15 +122,13 @@ def not_understood(answer: Answer) -> VoidError:
 
 def error_of(answer: Answer) -> VoidError:
     """What an answer that is no success means: by the problem's type; without one of the service, by the status."""
-    document: Any = answer.document
-    otherwise = "outcome-unknown" if (answer.status or 0) >= 500 else "unknown-problem"
-    kind = document.get("type")
-    if not isinstance(kind, str) or not kind.startswith(PREFIX):
-        said = document.get("message") or document.get("Message") or "not a problem document of the void service"
-        return error(BY_STATUS.get(answer.status or 0, otherwise), f"HTTP {answer.status}, {said}", "", answer)
-    name, record = kind.removeprefix(PREFIX), document.get("void")
-    texts = [document.get(member) for member in ("detail", "provider_code", "provider_message")]
-    texts += [f"{each['pointer']} {each['detail']}" for each in document.get("errors", [])]
+    name, told = answer.problem, answer.document.get
+    otherwise = "outcome-unknown" if answer.status >= 500 else "unknown-problem"
+    if not name:
+        said = told("message") or told("Message") or "not a problem document of the void service"
+        return error(BY_STATUS.get(answer.status, otherwise), f"HTTP {answer.status}, {said}", "", answer)
+    texts = [told(member) for member in ("detail", "provider_code", "provider_message")]
+    texts += [f"{each['pointer']} {each['detail']}" for each in told("errors", [])]
+    detail, record = "; ".join(str(text).rstrip(".") for text in texts if text), told("void")
     advice = REASONS.get((record or {}).get("reason") or "", "") if name == "not-voidable" else ""
-    detail = "; ".join(str(text).rstrip(".") for text in texts if text)
-    return error(name if name in PROBLEMS else otherwise, detail, advice, answer, document, record)
+    return error(name if name in PROBLEMS else otherwise, detail, advice, answer, record)

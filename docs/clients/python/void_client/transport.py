@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -78,7 +78,7 @@ class ClientCredentials:
             raise error(name, f"no token: {cause.args[0]}") from cause
         token, lasts = answer.document.get("access_token"), answer.document.get("expires_in", 300)
         if answer.status != 200 or not isinstance(token, str) or not isinstance(lasts, int | Decimal):
-            again = answer.status in (200, 429) or (answer.status or 0) >= 500
+            again = answer.status in (200, 429) or answer.status >= 500
             said = f"no token: HTTP {answer.status} {answer.document.get('error', '')}"
             raise error("nothing-sent" if again else "not-configured", said, "", answer)
         self._bearer, self._lasts = f"Bearer {token}", float(lasts) - min(60.0, float(lasts) / 2)
@@ -131,11 +131,8 @@ class Transport:
 
 
 def _answer(got: urllib3.BaseHTTPResponse) -> Answer:
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(constant)  # NaN and Infinity are not JSON
-
     try:
-        document = json.loads(got.data, parse_float=Decimal, parse_constant=refuse)
+        document = json.loads(got.data, parse_float=Decimal, parse_constant=int)  # which refuses NaN and Infinity
     except (ValueError, ArithmeticError, RecursionError):
         document = None
     named, told = got.headers.get, got.headers.get("Retry-After", "")

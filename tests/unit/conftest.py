@@ -1,9 +1,9 @@
 """What every unit test stands on: clean telemetry, and the functions on systems in memory."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -43,23 +43,15 @@ def plain(names: Iterable[str]) -> list[str]:
     return ["".join(each if " " <= each <= "~" and each != "\\" else "?" for each in name) for name in names]
 
 
-class _Stdout:
-    """Whatever stdout is at the moment of writing: pytest exchanges it between tests and phases."""
-
-    def write(self, text: str) -> int:
-        return sys.stdout.write(text)
-
-    def flush(self) -> None:
-        sys.stdout.flush()
-
-
 @pytest.fixture(autouse=True)
 def telemetry_of_this_test() -> None:
     """Logs go to the stdout that `capsys` reads; no counter of another test is left."""
     import telemetry
 
     telemetry.metrics.clear_metrics()
-    telemetry.logger.registered_handler.stream = _Stdout()  # type: ignore[attr-defined]  # it is a StreamHandler
+    # Whatever stdout is at the moment of writing: pytest exchanges it between tests and phases.
+    now = SimpleNamespace(write=lambda text: print(text, end=""), flush=lambda: None)
+    telemetry.logger.registered_handler.stream = now  # type: ignore[attr-defined]  # it is a StreamHandler
 
 
 @pytest.fixture

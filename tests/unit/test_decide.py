@@ -49,7 +49,7 @@ def test_what_is_no_decision_about_a_known_order(
     )
 
 
-@pytest.mark.parametrize("note", ["ї", "ї" * 500])
+@pytest.mark.parametrize("note", ["ї", "ї" * 500], ids=["a letter", "as long as allowed"])
 def test_a_decision_is_logged_with_who_what_and_what_follows(
     scene: Scene, capsys: pytest.CaptureFixture[str], note: str
 ) -> None:

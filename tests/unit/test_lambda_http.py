@@ -20,7 +20,7 @@ from payments.settings import SettingsError
 from payments.store import StoreError
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
-from tests.unit.conftest import Counted, Logged, Said, said
+from tests.unit.conftest import Counted, Logged, Said, plain, said
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ PATHS: dict[str, str | None] = {
 }
 
 
-@pytest.mark.parametrize(("given", "order"), PATHS.items())
+@pytest.mark.parametrize(("given", "order"), PATHS.items(), ids=plain(PATHS))
 def test_a_path_parameter_may_come_decoded_as_well(scene: Scene, given: str, order: str | None) -> None:
     answer = read_voids.handler(make.gateway_event(None, {}, pathParameters={"order_id": given}), None)
     if order is None:

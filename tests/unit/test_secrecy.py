@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,14 +17,8 @@ from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 from tests.fakes.secret import PUBLISHED
-from tests.fakes.table import error
 
-SENTINELS = {
-    **PUBLISHED,
-    "api_key": "SENTINEL-api-key",
-    "api_secret": "SENTINEL-api-secret",
-    "endpoints_key": "SENTINEL-endpoints-key",
-}
+SENTINELS = PUBLISHED | {name: f"SENTINEL-{name}" for name in ("api_key", "api_secret", "endpoints_key")}
 
 
 @pytest.fixture
@@ -59,17 +54,9 @@ def everything(scene: Scene) -> str:
     return "\n".join(said)
 
 
-def refused(name: str, arguments: dict[str, Any]) -> None:
-    raise error("InternalServerError", name)
-
-
-def crashed(name: str, arguments: dict[str, Any]) -> None:
-    raise KeyError(f"SENTINEL {arguments}")
-
-
 TROUBLES: dict[str, Callable[[Scene], None]] = {
     "none": lambda _: None,
-    "no table": lambda scene: setattr(scene.table, "before", refused),
+    "no table": lambda scene: scene.table.fail(),
     "no secret": lambda scene: scene.secrets.out_of_reach("AccessDeniedException"),
     "half a secret": lambda scene: scene.secrets.stages.update(AWSCURRENT='{"api_secret":"SENTINEL-half'),
 }
@@ -89,7 +76,7 @@ def test_nothing_secret_leaves(scene: Scene, capsys: pytest.CaptureFixture[str],
 
 
 def test_the_text_of_a_crash_stays_inside(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    scene.table.before = crashed
+    scene.table.before = Mock(side_effect=KeyError(f"SENTINEL {VOID}"))
     answer = submit_void.handler(make.gateway_event(VOID, HEADERS), None)
     captured = capsys.readouterr()
     assert "SENTINEL" not in json.dumps(answer) + captured.out + captured.err

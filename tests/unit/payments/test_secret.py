@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from payments.deadline import AWS_CALL_SECONDS
-from payments.secret import Credentials, Secret, SecretError
+from payments.secret import Credentials, SecretError
 from tests.fakes.scene import Scene
-from tests.fakes.secret import PUBLISHED, SecretsManager
+from tests.fakes.secret import PUBLISHED
 
 OWN, PROJECT = PUBLISHED["api_secret"], PUBLISHED["pos_id"]
 SENTINELS = [PUBLISHED["api_key"], PUBLISHED["api_secret"], PUBLISHED["endpoints_key"]]
@@ -141,13 +141,10 @@ def test_credentials_show_nothing_but_the_pos_id(scene: Scene) -> None:
     assert not any(sentinel in shown for sentinel in SENTINELS)
 
 
-def test_a_secret_of_bytes_has_no_value_for_us(scene: Scene) -> None:
-    class Binary(SecretsManager):
-        def _get_secret_value(self, **_: str) -> dict[str, object]:
-            return {"SecretBinary": b"{}"}
-
+def test_a_secret_of_bytes_has_no_value_for_us(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scene.secrets, "_get_secret_value", lambda **_: {"SecretBinary": b"{}"})
     with pytest.raises(SecretError, match="^no-value$"):
-        Secret(Binary(), "the-secret", lambda: 0).current(scene.deadline())
+        current_of(scene)
 
 
 # ---- whose it is, and what proves a webhook ----------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 Nothing that is imported is ever freed, and scanning for it costs a tenth of a cold start.
 """
 
-import contextlib
 import gc
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as the type checker reads it; `typing` would be imported with the collector on
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from systems import Storage
 
 gc.disable()
@@ -19,9 +19,11 @@ def finish(build: "Callable[[], Storage]") -> None:
 
     What exists now is never scanned. A bad setting is reported by the first request, which builds again.
     """
+    from contextlib import suppress
+
     from payments.settings import SettingsError
 
-    with contextlib.suppress(SettingsError):
+    with suppress(SettingsError):
         build().connect()
     gc.freeze()
     gc.enable()

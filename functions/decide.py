@@ -15,12 +15,12 @@ from payments import exact_json
 from payments.claims import Result, may_decide
 from payments.deadline import Deadline
 from payments.facts import Decision, Word
-from payments.orders import Order
+from payments.orders import Order, Void
 from payments.secret import SecretError
-from payments.store import Merged, StoreError
+from payments.store import StoreError
 from queries import find, query
 from systems import Systems, systems
-from telemetry import count, count_changes, count_trouble, logger, named, report_crash
+from telemetry import count, count_changes, count_trouble, logger, named
 
 DECIDE_SECONDS = 19.0
 LARGEST_BODY = 8_192
@@ -38,11 +38,11 @@ class Wanted(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """The end of a decision, and the writes that led to it."""
+    """The end of a decision, and the order before and after it."""
 
     result: Result
     order: Order
-    writes: tuple[Merged, ...] = ()
+    before: Void | None
     replayed: bool = False
     unwritten: StoreError | None = None
     """Why the decision could not be written; it may be all the same, and its repetition tells."""
@@ -84,10 +84,10 @@ def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -
     Raises SecretError and StoreError only while nothing was decided.
     """
     if any(each[1:5] == wanted for each in order.facts.decisions):
-        return Decided(Result.DECIDED, order, replayed=True)
+        return Decided(Result.DECIDED, order, order.void, replayed=True)
     if revision_of(order, outside.now()) != wanted.revision:
-        return Decided(Result.CHANGED, order)
-    order, writes = _queried(outside, order, deadline)
+        return Decided(Result.CHANGED, order, order.void)
+    order = _queried(outside, order, deadline)
     end: Result | None = Result.DECIDED
 
     def apply(current: Order) -> Order:
@@ -104,19 +104,18 @@ def decide(outside: Systems, order: Order, wanted: Wanted, deadline: Deadline) -
     try:
         merged = outside.store.merge(order, apply, outside.new_id, deadline)
     except StoreError as error:
-        return Decided(Result.DECIDED, order, writes, unwritten=error)
-    return Decided(end or Result.DECIDED, merged.after, (*writes, merged))
+        return Decided(Result.DECIDED, order, order.void, unwritten=error)
+    return Decided(end or Result.DECIDED, merged.after, merged.before.void)
 
 
-def _queried(outside: Systems, order: Order, deadline: Deadline) -> tuple[Order, tuple[Merged, ...]]:
-    """What the provider shows now. One that does not answer forbids nothing."""
+def _queried(outside: Systems, order: Order, deadline: Deadline) -> Order:
+    """The order as the provider shows it now. One that does not answer forbids nothing."""
     try:
         queried = query(outside, order, deadline, scheduled=False)
     except (SecretError, StoreError):
-        return order, ()
-    if queried.error is not None:
-        report_crash(queried.error)
-    return queried.after, queried.writes
+        return order
+    queried.observe()
+    return queried.after
 
 
 def _respond(event: GatewayEvent, decided: Decided, now: int) -> Response:
@@ -144,8 +143,7 @@ def _observe(decided: Decided, wanted: Wanted) -> None:
         replayed=decided.replayed,
         **named(decided.order.void),
     )
-    for write in decided.writes:
-        count_changes(write.before.void, write.after.void)
+    count_changes(decided.before, decided.order.void)
     if decided.unwritten is not None:
         count_trouble(decided.unwritten)
     elif not decided.replayed:

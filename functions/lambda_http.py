@@ -10,22 +10,20 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from answers import PROBLEMS
-from payments import exact_json, settings
-from payments.messages import wrong_order_id
+from payments import exact_json, messages, settings
 from telemetry import TROUBLE, count, count_trouble, flush, logger, report_crash
 
 GatewayEvent = Mapping[str, Any]
 Response = dict[str, Any]
 UTF_8 = {"utf-8", "utf8", "us-ascii"}
 Extra = Mapping[str, object] | None
-Violation = dict[str, str]
 Handler = Callable[[GatewayEvent, object], Response]
 
 
 class BadRequest(Exception):
     """Bad input: answered with this problem, nothing done."""
 
-    def __init__(self, name: str, detail: str, errors: list[Violation] | None = None) -> None:
+    def __init__(self, name: str, detail: str, errors: list[dict[str, str]] | None = None) -> None:
         super().__init__(name)
         self.name, self.detail, self.errors = name, detail, errors
 
@@ -97,7 +95,7 @@ def caller(event: GatewayEvent) -> str | None:
     return "/".join(arn.split("/")[:-1]) if ":assumed-role/" in arn else arn
 
 
-def json_call(event: GatewayEvent, largest: int) -> tuple[dict[str, Any], str | None]:
+def json_call(event: GatewayEvent, largest: int) -> tuple[Any, str | None]:
     """The JSON object of a request, and who calls. Raises BadRequest, also for more than `largest` bytes."""
     requested_by, raw = caller(event), body(event, largest)
     if content_type(event) != ("application/json", True) or headers(event, "content-encoding"):
@@ -133,7 +131,6 @@ def obey(detail: str, rules: Mapping[str, str | None]) -> None:
 
 
 def headers(event: GatewayEvent, name: str) -> list[str]:
-    """All values of one header."""
     several = (event.get("multiValueHeaders") or {}).items()
     found = [value for key, values in several if key.lower() == name for value in values or ()]
     return found or [
@@ -151,14 +148,11 @@ def content_type(event: GatewayEvent) -> tuple[str, bool]:
 
 def body(event: GatewayEvent, largest: int) -> bytes:
     """The body as received, in bytes. Raises BadRequest if it is larger than `largest` bytes."""
-    text = event.get("body") or ""
-    if event.get("isBase64Encoded"):
-        try:
-            raw = base64.b64decode(text, validate=True)
-        except ValueError:
-            raise BadRequest("invalid-request", "The body cannot be decoded.") from None
-    else:
-        raw = text.encode("utf-8", "surrogatepass")
+    text, encoded = event.get("body") or "", event.get("isBase64Encoded")
+    try:
+        raw = base64.b64decode(text, validate=True) if encoded else text.encode("utf-8", "surrogatepass")
+    except ValueError:
+        raise BadRequest("invalid-request", "The body cannot be decoded.") from None
     if len(raw) > largest:
         raise BadRequest("too-large", f"The body may have at most {largest} bytes.")
     return raw
@@ -168,13 +162,12 @@ def order_id(event: GatewayEvent) -> str:
     """The order named by the path, which API Gateway passes as it was sent: percent-encoded. Raises BadRequest."""
     raw = unquote_to_bytes(str((event.get("pathParameters") or {}).get("order_id") or ""))
     name = raw.decode("utf-8", "replace")
-    is_utf8 = name.encode() == raw
-    obey("The path is wrong.", {"order_id": wrong_order_id(name) if is_utf8 else "must be percent-encoded UTF-8"})
+    wrong = messages.wrong_order_id(name) if name.encode() == raw else "must be percent-encoded UTF-8"
+    obey("The path is wrong.", {"order_id": wrong})
     return name
 
 
 def query(event: GatewayEvent, name: str) -> str | None:
-    """One query parameter."""
     value = (event.get("queryStringParameters") or {}).get(name)
     return value if isinstance(value, str) else None
 
@@ -191,7 +184,6 @@ def respond(status: int, value: object, extra: Extra = None, kind: str = "applic
 
 
 def empty(status: int) -> Response:
-    """An answer without a body."""
     return {"statusCode": status, "headers": {"Cache-Control": "no-store"}, "body": "", "isBase64Encoded": False}
 
 
@@ -212,5 +204,4 @@ def problem(
 
 
 def no_void(event: GatewayEvent, order_id: str) -> Response:
-    """The problem of an order that has none."""
     return problem(event, "not-found", "No void was requested or reported for this order.", order_id=order_id)

@@ -11,8 +11,9 @@ from payments.deadline import Deadline
 from payments.facts import Evidence, State
 from payments.orders import Order, Source
 from payments.secret import Credentials
-from payments.store import Merged, StoreError
+from payments.store import Merged
 from systems import Storage, Systems
+from telemetry import TROUBLE, count_changes, report_crash
 
 MERGE_SECONDS = 3.0
 """Kept free for merging what a query showed."""
@@ -24,16 +25,21 @@ class Queried(NamedTuple):
     """The order as it now stands."""
     writes: tuple[Merged, ...] = ()
     """Before and after each write of ours: what somebody else wrote between them, they have counted."""
-    failed: bool = False
     error: Exception | None = None
     without_credentials: bool = False
+
+    def observe(self) -> None:
+        """Count what it changed, and log the error that nobody expected."""
+        if self.error is not None and not isinstance(self.error, TROUBLE):
+            report_crash(self.error)
+        for write in self.writes:
+            count_changes(write.before.void, write.after.void)
 
 
 def find(systems: Storage, order_id: str, deadline: Deadline) -> Order | None:
     """The order with its void: the current project's, else the previous one's. Raises SecretError, StoreError."""
     tried: set[str] = set()
-    # The copies at hand first. A void that another instance has just accepted may be of a project that they do not
-    # know.
+    # The copies at hand first. A void that another instance has just accepted may be of a project that they lack.
     for _, credentials in systems.secret.candidates(deadline):
         if credentials.project not in tried:
             tried.add(credentials.project)
@@ -57,10 +63,8 @@ def query(systems: Systems, order: Order, deadline: Deadline, *, scheduled: bool
         return Queried(leased, (lease,), without_credentials=True)
     try:
         merged = _look_up(systems, credentials, leased, deadline)
-    except StoreError:
-        return Queried(leased, (lease,), failed=True)
     except Exception as error:  # noqa: BLE001 whatever this order's answer contains, its lease ends and it is due again
-        return Queried(leased, (lease,), failed=True, error=error)
+        return Queried(leased, (lease,), error)
     return Queried(merged.after, (lease, merged))
 
 

@@ -2,24 +2,22 @@
 
 import time
 from datetime import date
-from typing import get_args
 
 import cold_start  # first: it turns the garbage collector off
 import lambda_http
 from answers import void_record, with_webhooks
 from lambda_http import GatewayEvent, Response
-from payments.claims import retry_after
-from payments.cursors import BadCursor
+from payments import claims, cursors
 from payments.deadline import Deadline
 from payments.orders import Order
-from payments.store import StateFilter
+from payments.store import StoreError
 from queries import find, refresh
 from systems import Systems, systems
-from telemetry import count, count_changes, logger, named, report_crash
+from telemetry import count, logger, named
 
 READ_SECONDS = 19.0
 DEFAULT_LIMIT, MOST = 50, 100
-STATES: dict[str, StateFilter] = {state: state for state in get_args(StateFilter)}
+STATES = ("unsettled", "review", "settled")
 
 
 @lambda_http.lambda_handler()
@@ -40,19 +38,16 @@ def _read_one(event: GatewayEvent) -> Response:
     if wanted == "true":
         order = _refreshed(outside, order, deadline)
     void, now = order.void, outside.now()
-    wait = retry_after(void, now) if void is not None and not void.settled else None
+    wait = claims.retry_after(void, now) if void is not None and not void.settled else None
     return lambda_http.respond(200, with_webhooks(order, now), {"Retry-After": wait})
 
 
 def _refreshed(outside: Systems, order: Order, deadline: Deadline) -> Order:
     began = time.monotonic()
     queried = refresh(outside, order, deadline)
-    if queried.error is not None:
-        report_crash(queried.error)
-    elif queried.failed:
+    queried.observe()
+    if isinstance(queried.error, StoreError):
         count("StoreUnavailable")  # what was learnt may be written, and nobody has counted it
-    for write in queried.writes:
-        count_changes(write.before.void, write.after.void)
     if queried.writes:
         seconds = round(time.monotonic() - began, 3)
         logger.info("void refreshed", order_id=order.order_id, **named(queried.after.void), seconds=seconds)
@@ -72,8 +67,8 @@ def _list(event: GatewayEvent) -> Response:
     lambda_http.obey("The query is wrong.", rules)
     outside = systems()
     try:
-        page = outside.store.list(STATES[which], day or "", number, cursor, outside.deadline(READ_SECONDS))
-    except BadCursor:
+        page = outside.store.list(which, day or "", number, cursor, outside.deadline(READ_SECONDS))
+    except cursors.BadCursor:
         wrong = [{"pointer": "/cursor", "detail": "must be a cursor of an earlier answer to the same query"}]
         raise lambda_http.BadRequest("invalid-request", "The query is wrong.", wrong) from None
     now = outside.now()

@@ -15,12 +15,11 @@ from urllib.parse import parse_qsl
 import cold_start  # first: it turns the garbage collector off
 import lambda_http
 from lambda_http import BadRequest, GatewayEvent, Response
-from payments import exact_json, messages
+from payments import exact_json, messages, signatures
 from payments.deadline import Deadline
 from payments.messages import Operation, project_of, wrong_order_id
 from payments.orders import Order, StoredWebhook, Void, size_of
 from payments.secret import Credentials, Secret
-from payments.signatures import is_genuine
 from systems import Storage, storage
 from telemetry import count, count_changes, logger, named, report
 
@@ -37,11 +36,8 @@ _MAIL_LIKE = re.compile(r"[^\s\"@]{1,64}@[^\s\"@]{1,255}")
 class WebhookOutcome(StrEnum):
     """What became of a message."""
 
-    APPLIED = "applied"
-    STORED = "stored"
-    DUPLICATE = "duplicate"
-    QUARANTINED = "quarantined"
-    FORGED = "forged"
+    APPLIED, STORED, DUPLICATE = "applied", "stored", "duplicate"
+    QUARANTINED, FORGED = "quarantined", "forged"
 
 
 class Received(NamedTuple):
@@ -101,8 +97,10 @@ def receive(storage: Storage, data: bytes, signature: bytes) -> Received:
 
 def verify(secret: Secret, data: bytes, signature: bytes, deadline: Deadline) -> tuple[str, Credentials] | None:
     """Which credentials prove this message, and their stage; None: forged. Raises SecretError."""
-    proofs = (each for each in secret.candidates(deadline) if is_genuine(each[1].api_secret, data, signature))
-    return next(proofs, None)
+    for stage, credentials in secret.candidates(deadline):
+        if signatures.is_genuine(credentials.api_secret, data, signature):
+            return stage, credentials
+    return None
 
 
 def decode(data: bytes) -> Operation | None:

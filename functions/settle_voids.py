@@ -6,18 +6,17 @@ Each is leased, queried once, and merged. Promises that one order's trouble stop
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import cold_start  # first: it turns the garbage collector off
 from payments import items, settings
 from payments.deadline import AWS_CALL_SECONDS, Deadline
 from payments.orders import Order
 from payments.secret import NO_VALUE, SecretError
-from payments.settings import SettingsError
 from payments.store import StoreError
 from queries import Queried, query
 from systems import Storage, Systems, now, systems
-from telemetry import count, count_changes, count_trouble, flush, logger, named, report, report_crash
+from telemetry import count, count_trouble, flush, logger, named, report, report_crash
 
 LAST_QUESTION_MS = 20_000
 """A question begins only while this much of the function's time is left: it may take 19 s."""
@@ -34,14 +33,6 @@ class SettleRunFailed(Exception):
     """A defect of ours stopped the run. Raised so that the alarm on errors rings; carries no other error's text."""
 
 
-class Run(NamedTuple):
-    """What one settle run did."""
-
-    queried: tuple[Queried, ...]
-    failed: int
-    oldest_ms: int
-
-
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, int]:  # noqa: ARG001 Lambda's signature
     """Lambda's entry point. Raises SettleRunFailed.
 
@@ -52,21 +43,20 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, int]:  # noqa: 
     try:
         outside = systems()
         _beat(outside)
-        done = _observe(settle(outside, until, settings.settle_workers(os.environ)))
+        done = _observe(*settle(outside, until, settings.settle_workers(os.environ)))
         completed = 1
+        return done
     except (SecretError, StoreError) as error:
         count_trouble(error)
         if isinstance(error, SecretError) and error.reason == NO_VALUE:
             completed = 1  # not filled yet: there is nothing to ask with, or about
         return NOTHING_DONE
-    except SettingsError as error:
-        logger.error("setting unusable", setting=str(error))
-        raise SettleRunFailed(type(error).__name__) from None
     except Exception as error:  # noqa: BLE001 its text may quote a record, and would go into the dead-letter queue
-        report_crash(error)
+        if isinstance(error, settings.SettingsError):
+            logger.error("setting unusable", setting=str(error))
+        else:
+            report_crash(error)
         raise SettleRunFailed(type(error).__name__) from None
-    else:
-        return done
     finally:
         report("SettleRun", completed)
         flush()
@@ -82,9 +72,10 @@ def _beat(outside: Storage) -> None:
             count_trouble(error)  # the run goes on: its own reads say whether the table is there
 
 
-def settle(systems: Systems, until: int, workers: int) -> Run:
+def settle(systems: Systems, until: int, workers: int) -> tuple[list[Queried], int, int]:
     """Query the voids that are due, the longest due first, until none is left or `until` (ms) is near.
 
+    Returns what was queried, how many failed, and the age of the oldest that is open, in milliseconds.
     Raises SecretError and StoreError if nothing could be asked at all.
     """
     deadline = Deadline(until, systems.now)
@@ -102,7 +93,7 @@ def settle(systems: Systems, until: int, workers: int) -> Run:
         if not done:
             raise
         failed += 1  # the rest is not listed, but what was done is counted: nobody would count it later
-    return Run(tuple(done), failed + sum(each.failed for each in done), oldest)
+    return done, failed + sum(each.error is not None for each in done), oldest
 
 
 def _due(systems: Storage, deadline: Deadline) -> Iterator[tuple[list[Order], int]]:
@@ -151,32 +142,27 @@ def _try(systems: Systems, order: Order, deadline: Deadline) -> Queried:
         return Queried(order)
     try:
         return query(systems, order, systems.deadline(QUESTION_SECONDS), scheduled=True)
-    except (StoreError, SecretError):
-        return Queried(order, failed=True)
     except Exception as error:  # noqa: BLE001 nothing about one order may stop the others
-        return Queried(order, failed=True, error=error)
+        return Queried(order, error=error)
 
 
-def _observe(run: Run) -> dict[str, int]:
+def _observe(done: list[Queried], failed: int, oldest_ms: int) -> dict[str, int]:
     settled = 0
-    for each in run.queried:
-        for write in each.writes:
-            count_changes(write.before.void, write.after.void)
-            settled += _is_settled(write.after) and not _is_settled(write.before)
-        if each.error is not None:
-            report_crash(each.error)
+    for each in done:
+        each.observe()
+        settled += sum(_is_settled(write.after) and not _is_settled(write.before) for write in each.writes)
         void = each.after.void
         if void is not None and len(each.writes) > 1 and each.writes[1].before is not each.writes[1].after:
             queries = each.after.facts.asked.times
             logger.info("void queried", order_id=each.after.order_id, **named(void), queries=queries)
-    if run.failed:
-        logger.error("some voids could not be queried", failed=run.failed)
-    count("SettleFailed", run.failed)
-    strangers = sum(each.without_credentials and not _is_settled(each.after) for each in run.queried)
+    if failed:
+        logger.error("some voids could not be queried", failed=failed)
+    count("SettleFailed", failed)
+    strangers = sum(each.without_credentials and not _is_settled(each.after) for each in done)
     count("CredentialsOfAnotherProject", strangers)
-    if run.oldest_ms:
-        report("OldestUnsettledSeconds", run.oldest_ms / 1000, "Seconds")
-    return {"queried": len(run.queried), "settled": settled, "failed": run.failed}
+    if oldest_ms:
+        report("OldestUnsettledSeconds", oldest_ms / 1000, "Seconds")
+    return {"queried": len(done), "settled": settled, "failed": failed}
 
 
 def _is_settled(order: Order) -> bool:

@@ -6,20 +6,19 @@ nothing is sent a second time by itself. See docs/openapi.json for the contract.
 
 import re
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import cold_start  # first: it turns the garbage collector off
 import lambda_http
 from answers import ANSWERS, in_problem, void_record, why_not_voidable
 from lambda_http import GatewayEvent, Response
-from payments import claims, connection, evidence, exact_json, reviews
+from payments import claims, connection, evidence, exact_json, reviews, secret
 from payments.claims import Judged, Result, retry_after, waits_for_operator
 from payments.deadline import Deadline
 from payments.facts import Attempt, Evidence, Request, State
 from payments.messages import Answer, AnswerKind, OrderView, wrong_order_id
 from payments.orders import Order, Source, Void
-from payments.secret import Credentials
 from payments.store import MOST_MERGES, Merged, StoreError
 from systems import Storage, Systems, systems_that_send
 from telemetry import count, count_changes, count_trouble, logger, named
@@ -78,8 +77,7 @@ def handler(event: GatewayEvent) -> Response:
 def read_request(event: GatewayEvent) -> Request:
     """Validate a request. Raises BadRequest with all violations at once."""
     value, requested_by = lambda_http.json_call(event, LARGEST_BODY)
-    fields: list[Any] = [value.get(name) for name in FIELDS]
-    order_id, order_currency, comment = fields
+    order_id, order_currency, comment = (value.get(name) for name in FIELDS)
     keys = lambda_http.headers(event, "idempotency-key")
     key = keys[0] if keys else None
     is_currency = isinstance(order_currency, str) and re.fullmatch("[A-Z]{3}", order_currency)
@@ -150,7 +148,7 @@ def _without_sending(systems: Storage, result: Result, judged: Judged, order: Or
 
 
 def _send(
-    systems: Systems, opening: connection.OpeningConnection, credentials: Credentials, order_id: str,
+    systems: Systems, opening: connection.OpeningConnection, credentials: secret.Credentials, order_id: str,
     attempt: Attempt, deadline: Deadline,
 ) -> _Sent:  # fmt: skip
     """The one POST, as the durable intent says, and after a refusal one query."""

@@ -42,12 +42,11 @@ class _DeadlineSocket(ssl.SSLSocket):
     """Seconds of the monotonic clock; None: each piece has the usual timeout."""
 
     def send(self, data: Buffer, flags: int = 0) -> int:
-        """Send one piece. Raises TimeoutError at the end."""
         self._wait_no_longer()
         return super().send(data, flags)
 
+    # Every way to receive comes here.
     def read(self, size: int = 1024, buffer: Buffer | None = None) -> bytes:
-        """Receive one piece, for every way to receive. Raises TimeoutError at the end."""
         self._wait_no_longer()
         return super().read(size, buffer)
 

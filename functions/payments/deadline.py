@@ -24,7 +24,6 @@ class Deadline:
 
     @property
     def over(self) -> bool:
-        """Is it too late?"""
         return self._now() >= self.at
 
     def earlier_by(self, seconds: float) -> "Deadline":
@@ -41,4 +40,3 @@ class AwsClient(Protocol):
 
     def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
         """Call one operation. Raises ClientError and BotoCoreError, the latter also when `seconds` are over."""
-        ...

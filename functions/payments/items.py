@@ -40,7 +40,6 @@ def key(pos_id: str, order_id: str) -> Item:
 
 
 def shards(kind: str) -> tuple[str, ...]:
-    """All index keys of one kind."""
     return tuple(f"{kind}#{number}" for number in range(SHARDS))
 
 
@@ -50,7 +49,6 @@ def day_of(settled_at: str) -> str:
 
 
 def shard_of(pk: str) -> str:
-    """Which shard an order is in."""
     return str(zlib.crc32(pk.encode("utf-8", "replace")) % SHARDS)
 
 

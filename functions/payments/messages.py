@@ -72,13 +72,8 @@ class Operation(NamedTuple):
 class AnswerKind(StrEnum):
     """What an answer to a void's POST means."""
 
-    SUCCESS = "success"
-    PENDING = "pending"
-    FAILURE = "failure"
-    REFUSED = "refused"
-    THROTTLED = "throttled"
-    CREDENTIALS = "provider-credentials"
-    UNKNOWN = "unknown"
+    SUCCESS, PENDING, FAILURE, REFUSED = "success", "pending", "failure", "refused"
+    THROTTLED, CREDENTIALS, UNKNOWN = "throttled", "provider-credentials", "unknown"
 
 
 class Answer(NamedTuple):

@@ -29,7 +29,6 @@ ADDS_NOTHING_ELSE = (
 )
 """Equal fields, because then no fact would change. Whatever is not exactly so is merged."""
 
-StateFilter = Literal["unsettled", "review", "settled"]
 INDEXES = {"unsettled": ("due", items.DUE), "review": ("review", items.REVIEW)}
 FORGETS = "a write would forget a fact"
 NOT_WRITTEN = "NotWritten"
@@ -149,7 +148,7 @@ class Store:
         """Say through the table's stream that the way of settled voids is open. Raises StoreError."""
         self._call("put_item", deadline, Item=items.write_heartbeat(at))
 
-    def list(self, which: StateFilter, day: str, limit: int, cursor: str | None, deadline: Deadline) -> Page:
+    def list(self, which: str, day: str, limit: int, cursor: str | None, deadline: Deadline) -> Page:
         """One page of the open voids or of those in review, next due first, or of those settled on a UTC day.
 
         Raises StoreError, `cursors.BadCursor`.
@@ -171,7 +170,7 @@ class Store:
         cursor = cursors.write_cursor(next_places, index) if next_places else None
         return Page(tuple(orders), cursor, len(page) - len(orders))
 
-    def _whole(self, which: StateFilter, item: Item, deadline: Deadline) -> Order | None:
+    def _whole(self, which: str, item: Item, deadline: Deadline) -> Order | None:
         """The order of an index's entry; that of the days holds keys only."""
         if which == "settled":
             key = {name: item[name] for name in ("pk", "sk")}

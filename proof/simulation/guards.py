@@ -113,8 +113,8 @@ _query = queries.query
 
 def _one_stops_all(systems: Any, order: Order, _: Deadline) -> Any:
     answer = _query(systems, order, systems.deadline(19.0), scheduled=True)
-    if answer.failed:
-        raise answer.error or StoreError("one order")
+    if answer.error is not None:
+        raise answer.error
     return answer
 
 

@@ -5,7 +5,6 @@ good for this machine and for nothing else.
 """
 
 import base64
-import hmac
 import secrets
 import time
 from collections.abc import Mapping
@@ -47,8 +46,8 @@ class Key:
 class Issuer:
     """`url`: as it stands in `iss`; `at`: where it is served, if that is another address."""
 
-    def __init__(self, url: str, audience: str = AUDIENCE, at: str | None = None) -> None:
-        self.url, self._audience, self._at = url, audience, (at or url).rstrip("/")
+    def __init__(self, url: str, at: str | None = None) -> None:
+        self.url, self._at = url, at or url
         self._keys: list[Key] = []
         self.rotate()
 
@@ -61,7 +60,11 @@ class Issuer:
         """None for what is not the issuer's. `headers` are looked up without regard to case, as a server's are."""
         match method, path:
             case "GET", "/.well-known/openid-configuration":
-                return 200, self._discovery(), {}
+                return 200, {
+                    "issuer": self.url, "jwks_uri": f"{self._at}/oauth2/jwks",
+                    "token_endpoint": f"{self._at}/oauth2/token", "grant_types_supported": ["client_credentials"],
+                    "id_token_signing_alg_values_supported": ["RS256"],
+                }, {}  # fmt: skip
             case "GET", "/oauth2/jwks":
                 return 200, {"keys": [key.public for key in self._keys]}, {}
             case "POST", "/oauth2/token":
@@ -78,18 +81,10 @@ class Issuer:
             self.rotate()
         now = int(time.time())
         claims = {
-            "iss": self.url, "sub": client, "client_id": client, "aud": self._audience, "scope": " ".join(scopes),
+            "iss": self.url, "sub": client, "client_id": client, "aud": AUDIENCE, "scope": " ".join(scopes),
             "iat": now, "exp": now + LIFETIME, "jti": secrets.token_hex(8),
         }  # fmt: skip
         return jwt.encode(claims | changes, self._keys[0].private, "RS256", {"kid": self._keys[0].name})
-
-    def _discovery(self) -> dict[str, Any]:
-        return {
-            "issuer": self.url, "token_endpoint": f"{self._at}/oauth2/token", "jwks_uri": f"{self._at}/oauth2/jwks",
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "grant_types_supported": ["client_credentials"], "id_token_signing_alg_values_supported": ["RS256"],
-            "scopes_supported": sorted({scope for _, scopes in CLIENTS.values() for scope in scopes}),
-        }  # fmt: skip
 
     def _token(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         try:
@@ -97,11 +92,11 @@ class Issuer:
         except ValueError:
             raise Denied("invalid_request") from None
         form = dict(pairs)
-        if len(form) != len(pairs):
-            raise Denied("invalid_request")
         client = _client(headers.get("Authorization"), form)
-        if form.get("grant_type") != "client_credentials":
-            raise Denied("unsupported_grant_type" if "grant_type" in form else "invalid_request")
+        if len(form) != len(pairs) or "grant_type" not in form:
+            raise Denied("invalid_request")
+        if form["grant_type"] != "client_credentials":
+            raise Denied("unsupported_grant_type")
         may = CLIENTS[client][1]
         wanted = tuple(form.get("scope", "").split()) or may
         if not set(wanted) <= set(may):
@@ -112,18 +107,16 @@ class Issuer:
 
 def _client(authorization: str | None, form: Mapping[str, str]) -> str:
     """Who asks, by one of the two ways and not by both."""
-    if authorization is None:
-        name, secret = form.get("client_id", ""), form.get("client_secret", "")
-    elif "client_secret" in form:
-        raise Denied("invalid_request")
-    else:
+    name, secret = form.get("client_id", ""), form.get("client_secret", "")
+    if authorization is not None:
+        if secret:
+            raise Denied("invalid_request")
         scheme, _, encoded = authorization.partition(" ")
         try:
             pair = base64.b64decode(encoded if scheme.lower() == "basic" else "", validate=True).decode()
         except ValueError:
             raise Denied("invalid_client") from None
         name, _, secret = (unquote_plus(part) for part in pair.partition(":"))
-    known = CLIENTS.get(name)
-    if known is None or not hmac.compare_digest(known[0].encode(), secret.encode()):
+    if name not in CLIENTS or CLIENTS[name][0] != secret:
         raise Denied("invalid_client")
     return name

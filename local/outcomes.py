@@ -9,7 +9,7 @@ import re
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,14 +59,14 @@ class Follower:
 
 
 class Outcomes:
-    """The events of the template's pipes. `show`: prints one; `url`: where void.settled is posted to."""
+    """The events of the template's pipe. `show`: prints one; `url`: where void.settled is posted to."""
 
     def __init__(
         self, template: dict[str, Any], bus: Any, show: Callable[[str], None] | None = None, url: str = ""
     ) -> None:
         self._bus, self._show, self._url = bus, show, url
         resources = template["Resources"].values()
-        self._pipes = [each["Properties"] for each in resources if each["Type"] == "AWS::Pipes::Pipe"]
+        (self._pipe,) = (each["Properties"] for each in resources if each["Type"] == "AWS::Pipes::Pipe")
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_KEPT)
         self._dead: deque[Any] = deque(maxlen=MOST_KEPT)
 
@@ -75,34 +75,31 @@ class Outcomes:
         return {"events": list(self._events), "dead_letters": list(self._dead)}
 
     def take(self, records: Sequence[Record]) -> None:
-        for record in records:
-            for event in self._leaving(json.loads(json.dumps(record, default=str))):
-                entry: dict[str, Any] = {"event": event, "posts": []}
-                self._events.append(entry)
-                if self._show:
-                    self._show(json.dumps(event, ensure_ascii=False))
-                if self._url and event["detail-type"] == "void.settled":
-                    threading.Thread(target=self._post, args=(self._url, entry), daemon=True, name="outcome").start()
+        filters, passes = self._pipe["SourceParameters"]["FilterCriteria"]["Filters"], self._bus.test_event_pattern
+        for record in json.loads(json.dumps(records, default=str)):
+            event = json.dumps(ENVELOPE | record)
+            if any(passes(EventPattern=each["Pattern"], Event=event)["Result"] for each in filters):
+                self._leave(record)
 
-    def _leaving(self, record: Record) -> Iterator[dict[str, Any]]:
-        for pipe in self._pipes:
-            patterns = [each["Pattern"] for each in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
-            if any(self._matches(pattern, record) for pattern in patterns):
-                bus = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
-                try:
-                    detail = json.loads(filled(pipe["TargetParameters"]["InputTemplate"], record))
-                except ValueError:
-                    self._dead.append(record["dynamodb"]["Keys"])
-                    continue
-                yield {
-                    "version": "0", "id": str(uuid.uuid4()), "detail-type": said(bus["DetailType"], record),
-                    "source": said(bus["Source"], record), "account": ACCOUNT, "region": REGION, "resources": [],
-                    "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "detail": detail,
-                }  # fmt: skip
-
-    def _matches(self, pattern: str, record: Record) -> bool:
-        answer = self._bus.test_event_pattern(EventPattern=pattern, Event=json.dumps(ENVELOPE | record))
-        return bool(answer["Result"])
+    def _leave(self, record: Record) -> None:
+        target = self._pipe["TargetParameters"]
+        bus = target["EventBridgeEventBusParameters"]
+        try:
+            detail = json.loads(filled(target["InputTemplate"], record))
+        except ValueError:
+            return self._dead.append(record["dynamodb"]["Keys"])
+        event = {
+            "version": "0", "id": str(uuid.uuid4()), "detail-type": said(bus["DetailType"], record),
+            "source": said(bus["Source"], record), "account": ACCOUNT, "region": REGION, "resources": [],
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "detail": detail,
+        }  # fmt: skip
+        entry: dict[str, Any] = {"event": event, "posts": []}
+        self._events.append(entry)
+        if self._show:
+            self._show(json.dumps(event, ensure_ascii=False))
+        if self._url and event["detail-type"] == "void.settled":
+            threading.Thread(target=self._post, args=(self._url, entry), daemon=True, name="outcome").start()
+        return None
 
     def _post(self, url: str, entry: dict[str, Any]) -> None:
         body = json.dumps(entry["event"]).encode()

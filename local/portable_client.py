@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import sys
+from contextlib import closing
 
 INVOCATION = "/2018-06-01/runtime/invocation"
 DEADLINE = "Lambda-Runtime-Deadline-Ms"
@@ -19,35 +20,27 @@ def initialize_client(_user_agent: str) -> None:
 
 def next() -> tuple[bytes, dict[str, str | int]]:
     """Wait for the next invocation: its event and its headers, the deadline as a number."""
-    status, body, headers = _call("GET", "/next", b"", {})
-    if status != http.HTTPStatus.OK:
-        raise RuntimeError(f"the Runtime API answered {status}")
+    body, headers = _call("GET", "/next", b"", {}, http.HTTPStatus.OK)
     return body, {**headers, DEADLINE: int(headers[DEADLINE])}
 
 
 def post_invocation_result(request_id: str, result: bytes, content_type: str, _invocation_id: str | None) -> None:
-    _post(f"/{request_id}/response", result, {"Content-Type": content_type})
+    _call("POST", f"/{request_id}/response", result, {"Content-Type": content_type}, http.HTTPStatus.ACCEPTED)
 
 
 def post_error(request_id: str, error: str, cause: str, _invocation_id: str | None) -> None:
     headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-XRay-Error-Cause": json.dumps(cause)}
-    _post(f"/{request_id}/error", error.encode(), headers)
+    _call("POST", f"/{request_id}/error", error.encode(), headers, http.HTTPStatus.ACCEPTED)
 
 
-def _post(path: str, body: bytes, headers: dict[str, str]) -> None:
-    status, said, _ = _call("POST", path, body, headers)
-    if status != http.HTTPStatus.ACCEPTED:
-        raise RuntimeError(f"the Runtime API answered {status}: {said.decode(errors='replace')}")
-
-
-def _call(method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
-    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
-    try:
+def _call(method: str, path: str, body: bytes, headers: dict[str, str], good: int) -> tuple[bytes, dict[str, str]]:
+    with closing(http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])) as connection:
         connection.request(method, INVOCATION + path, body, headers)
         answer = connection.getresponse()
-        return answer.status, answer.read(), dict(answer.getheaders())
-    finally:
-        connection.close()
+        said = answer.read()
+        if answer.status != good:
+            raise RuntimeError(f"the Runtime API answered {answer.status}: {said.decode(errors='replace')}")
+        return said, dict(answer.getheaders())
 
 
 if __name__ == "__main__":

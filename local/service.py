@@ -129,10 +129,10 @@ class Service:
     def _serve(self) -> None:
         deployed, authorizer = self._deployed, read_authorizer(self._template, {issuer.URL: self.sandbox_url})
         names = {function.name: stem for stem, function in deployed.functions.items()}
-        api = read_api(self.aws_endpoint, deployed.api_id, names, deployed.outputs, authorizer)
-        for stem in sorted({route.function for route in api.routes}):
+        self.api = read_api(self.aws_endpoint, deployed.api_id, names, deployed.outputs, authorizer)
+        for stem in sorted({route.function for route in self.api.routes}):
             self.runtime.warm(stem)
-        self._gateway.serve(api, self.runtime.invoke, console(self.sandbox_url, self.outcomes.latest), self._say)
+        self._gateway.serve(self.api, self.runtime.invoke, console(self.sandbox_url, self.outcomes.latest), self._say)
 
     def _keep_schedule(self, stem: str, expression: str) -> None:
         (minutes,) = re.findall(r"^rate\((\d+) minutes?\)$", expression)  # the stack uses no other form

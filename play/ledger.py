@@ -36,7 +36,6 @@ class Project:
 class Operation:
     """One row of an order; times are milliseconds of the ledger's clock."""
 
-    number: int
     method: str
     project: Project
     order: str
@@ -49,7 +48,6 @@ class Operation:
     comment: str | None = None
     attempt_id: str | None = None
     """Whose POST made it, where the caller tells them apart; None: it was made in the portal."""
-    silent: bool = False  # no webhook tells of it
     told_at: int | None = None  # when a webhook about it was first answered 200
 
     @property
@@ -68,9 +66,6 @@ class Operation:
         """As it was then; None: it did not exist yet."""
         known = [status for at, status in self.changes if at <= moment]
         return known[-1] if known else None
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.number}"
 
 
 def unique(_kind: str, _number: int) -> str:
@@ -114,7 +109,7 @@ class Ledger:
         given["transaction_id"] = self.name("tx", number)
         at = details.pop("at", None)
         changes = [(self.now() if at is None else at, status)]
-        return Operation(number, method, project, order, changes=changes, **given | details)
+        return Operation(method, project, order, changes=changes, **given | details)
 
     def resolve(self, operation: Operation, status: str) -> None:
         operation.changes.append((self.now(), status))

@@ -42,10 +42,6 @@ class Request:
         """The path, cut before it is decoded: an order id may contain a slash."""
         return [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
 
-    @property
-    def is_plain(self) -> bool:
-        return self.headers.get("x-api-auth", "").startswith("CPAY ")
-
 
 @dataclass(frozen=True, slots=True)
 class Void:
@@ -66,7 +62,7 @@ class Invalid:
 
 def sender(projects: Iterable[Project], request: Request, differs: Set[str] = frozenset()) -> Project | None:
     """Whose credentials it carries; None: nobody's. Nobody documents what a GET signs, so a signed one is refused."""
-    get, plain = request.method == "GET", request.is_plain
+    get, plain = request.method == "GET", request.headers.get("x-api-auth", "").startswith("CPAY ")
     switch = f"{'get' if get else 'post'}-{'plain' if plain else 'signed'}"
     if (switch in differs) != (get and not plain):
         return None

@@ -66,13 +66,14 @@ def _lagging(query: Query) -> bytes:
     return http(200, text([told(query.ledger, one, "list", status) for one, status in old if status is not None]))
 
 
-def is_behind(ledger: Ledger, operation: Operation) -> bool:
-    """May a query not show this operation yet, though a webhook told of it?"""
-    return operation.told_at is not None and operation.method == "void" and ledger.now() - operation.made_at < BEHIND_MS
-
-
 def _behind(query: Query) -> bytes:
-    return http(200, text(query.rows(lambda one: not is_behind(query.ledger, one))))
+    """Without the voids that a webhook has told of already."""
+    young = query.ledger.now() - BEHIND_MS
+
+    def shows(operation: Operation) -> bool:
+        return operation.told_at is None or operation.method != "void" or operation.made_at <= young
+
+    return http(200, text(query.rows(shows)))
 
 
 def _without_last_void(query: Query) -> bytes:

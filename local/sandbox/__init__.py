@@ -14,8 +14,7 @@ from local.issuer import URL, Issuer
 from local.sandbox.control import Control
 from local.sandbox.desk import Desk
 from local.sandbox.doors import Door
-from local.sandbox.provider import ProviderApi
-from local.sandbox.webhooks import Announcer
+from local.sandbox.provider import Announcer, ProviderApi
 from play.ledger import Project
 
 

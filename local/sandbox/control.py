@@ -15,7 +15,7 @@ from local.issuer import Issuer
 from local.loopback import is_local, is_same_site
 from local.sandbox.desk import DEFAULTS, FAULTS, Desk, Rejected
 from local.sandbox.doors import Door, Exchange
-from local.sandbox.webhooks import Announcer
+from local.sandbox.provider import Announcer
 from payments.exact_json import Number, Unreadable, parse
 from play.ledger import EVERY_NAME, NAMES, Operation
 from play.webhooks import signed

@@ -5,11 +5,9 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.aws import ACCOUNT
 from local.gateway.api import Api, Route
 from local.gateway.server import Gateway
 from local.runtime import FunctionFailed
-from local.signature import MERCHANT, OPERATOR
 
 HOST = "a1b2c3.execute-api.eu-central-1.amazonaws.com"
 OURS = {"statusCode": 200, "headers": {}, "body": "", "isBase64Encoded": False}
@@ -64,42 +62,3 @@ def spoken(
 
 
 GREEDY = api("stage", route("ANY", "/{proxy+}"), route("ANY", "/hardcoded"))
-
-# ---- an API as the stack declares it ---------------------------------------------------------------------------------
-
-ROOT = f"arn:aws:iam::{ACCOUNT}:root"
-ROLES = {each: each.principal for each in (MERCHANT, OPERATOR)}
-FACTS = {"aws:SourceIp": "127.0.0.1", "aws:PrincipalArn": ROLES[MERCHANT]}
-"""What is known of the merchant."""
-
-
-def statement(effect: str, principal: str, routes: tuple[str, ...], **condition: Any) -> dict[str, Any]:
-    resources = [f"execute-api:/v1/{each}" for each in routes]
-    return {"Effect": effect, "Principal": {"AWS": principal}, "Resource": resources, "Condition": condition}
-
-
-SUBMIT, READ, DECIDE = ("POST/voids",), ("GET/voids", "GET/voids/*"), ("POST/voids/*/decisions",)
-OWN = {MERCHANT.role: SUBMIT + READ, OPERATOR.role: READ + DECIDE}
-POLICY = [
-    statement("Allow", ROOT, SUBMIT + READ, ArnLike={"aws:PrincipalArn": [ROLES[MERCHANT]]}),
-    statement("Allow", ROOT, READ + DECIDE, ArnLike={"aws:PrincipalArn": [ROLES[OPERATOR]]}),
-    statement("Allow", "*", ("POST/oauth/voids", "GET/oauth/voids", "GET/oauth/voids/*")),
-    statement("Deny", "*", ("*voids*",), ArnNotLike={"aws:PrincipalArn": [*ROLES.values()]}, Null={"aws:PrincipalArn": "false"}),
-    statement("Deny", "*", ("POST/*voids*/?*",), ArnNotLike={"aws:PrincipalArn": [ROLES[OPERATOR]]}),
-]  # fmt: skip
-ROUTES = [("POST", "/voids"), ("GET", "/voids"), ("GET", "/voids/{order_id}"), ("POST", "/voids/{order_id}/decisions")]
-IAM_ROUTES = [route(method, resource, "AWS_IAM") for method, resource in ROUTES]
-TOKEN_ROUTES = [
-    route(method, f"/oauth{resource}", "JWT", scopes=("submit",) if method == "POST" else ("read",))
-    for method, resource in ROUTES[:3]
-]
-DEPLOYED = api(
-    "v1",
-    *IAM_ROUTES,
-    *TOKEN_ROUTES,
-    policy=POLICY,
-    own_policies={
-        role: [{"Effect": "Allow", "Resource": [f"arn:aws:execute-api:eu-central-1:{ACCOUNT}:a1b2c3/v1/{one}" for one in routes]}]
-        for role, routes in OWN.items()
-    },
-)  # fmt: skip

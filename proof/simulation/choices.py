@@ -69,11 +69,8 @@ def _next(sim: "Simulation") -> list[Choice]:
     if sim.quiet:
         return late + hooks
     request = [Choice("the merchant asks", sim.request)] if asks else []
-    settle = (
-        [Choice("settle_voids runs", partial(sim.settle, due))]
-        if due is not None and due <= sim.runtime.now + WINDOW_MS and runs < 4
-        else []
-    )
+    soon = due is not None and due <= sim.runtime.now + WINDOW_MS and runs < 4
+    settle = [Choice("settle_voids runs", partial(sim.settle, due or 0))] if soon else []
     if sim.config.settles_first:
         return hooks + (settle if runs < sim.config.settles_first else []) + request + late
     return late + hooks + request + settle
@@ -130,28 +127,24 @@ def _of_webhooks(sim: "Simulation") -> Iterator[Choice]:
 
 def _of_the_outside(sim: "Simulation") -> Iterator[Choice]:
     order, project = sim.orders[0], sim.project
+
+    def made(says: str, costs: str, method: str, status: str = "success") -> Choice:
+        return Choice(says, partial(sim.bank.operate, method, status, project, order), costs)
+
     if sim.bank.refuses("void", project, order) is None:
         for status in ("success", "pending"):
-            yield Choice(
-                f"in the portal: void {status}",
-                partial(sim.bank.operate, "void", status, project, order),
-                "portal",
-            )
-        yield Choice("in the portal: capture", lambda: sim.bank.operate("capture", "success", project, order), "portal")
+            yield made(f"in the portal: void {status}", "portal", "void", status)
+        yield made("in the portal: capture", "portal", "capture")
         for method in ("refund", "reverse", "auto_void"):
-            yield Choice(
-                f"a row: {method}",
-                partial(sim.bank.operate, method, "success", project, order),
-                "rows",
-            )
+            yield made(f"a row: {method}", "rows", method)
     for operation in sim.under_way()[:1]:
         yield Choice("what was under way: failed", partial(sim.bank.resolve, operation, "failure"), "portal")
-    yield Choice("the secret: new keys", sim.rotate, "rotate")
+    yield Choice("the secret: new keys", sim.new_secret, "rotate")
     if project is sim.projects[0]:
-        yield Choice("the secret: of the live project", sim.go_live, "live")
+        yield Choice("the secret: of the live project", partial(sim.new_secret, live=True), "live")
     if not sim.runtime.actors:
         yield Choice("all instances: frozen for a while", lambda: sim.forward(sim.runtime.now + 16 * 60_000), "freeze")
         yield Choice("all instances: frozen for ten seconds", lambda: sim.forward(sim.runtime.now + 10_000), "freeze")
     known = sim.records().get((project.pos_id, order)) is not None
     if known and not sim.runtime.actors:
-        yield Choice("a reader: refresh", lambda: sim.read(order, refresh=True), "refresh")
+        yield Choice("a reader: refresh", lambda: sim.read(order, refresh="true"), "refresh")

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
@@ -19,7 +20,6 @@ from proof.simulation import wire
 from proof.simulation.configurations import CONFIGURATIONS, Config
 from proof.simulation.world import Simulation
 
-DEVIATES = 0.12
 type Schedule = dict[int, int]
 
 
@@ -73,55 +73,40 @@ def installed() -> Iterator[None]:
 
 def run(config: Config, schedule: Schedule, trace: bool = False) -> Simulation:
     """One schedule: at each step that it names another choice than the first."""
-    step = iter(range(10_000))
-
-    def choose(number: int) -> int:
-        return min(schedule.get(next(step), 0), number - 1)
-
-    sim = Simulation(config, choose, trace)
-    sim.run()
-    return sim
+    step = count()
+    return Simulation(config, lambda number: min(schedule.get(next(step), 0), number - 1), trace).run()
 
 
 def walk(config: Config, seed: str) -> tuple[Simulation, Schedule]:
     dice = random.Random(seed)
-    taken: Schedule = {}
-    step = iter(range(10_000))
-    often = dice.choice((0.05, DEVIATES, 0.35))
+    often = dice.choice((0.05, 0.12, 0.35))
 
     def choose(number: int) -> int:
-        here, choice = next(step), dice.randrange(1, number) if number > 1 and dice.random() < often else 0
-        if choice:
-            taken[here] = choice
-        return choice
+        return dice.randrange(1, number) if number > 1 and dice.random() < often else 0
 
-    sim = Simulation(config, choose)
-    sim.run()
-    return sim, taken
+    sim = Simulation(config, choose).run()
+    return sim, {step: choice for step, choice in enumerate(sim.path) if choice}
 
 
 def breadth_first(config: Config, most: int) -> Iterator[tuple[Schedule, Simulation]]:
     """The ordinary course, then each single deviation from it."""
-    widths: list[int] = []
-
-    def choose(number: int) -> int:
-        widths.append(number)
-        return 0
-
-    sim = Simulation(config, choose)
-    sim.run()
+    sim = run(config, {})
     yield {}, sim
-    singles = [(step, choice) for step, width in enumerate(widths) for choice in range(1, width)]
+    singles = [(step, choice) for step, width in enumerate(sim.widths) for choice in range(1, width)]
     for step, choice in singles[:most]:
         yield {step: choice}, run(config, {step: choice})
 
 
 def shrink(config: Config, schedule: Schedule) -> Schedule:
     """The same harm with fewer deviations."""
-    harm = {each.partition(":")[0] for each in run(config, schedule).watch.violations}
+
+    def harm(schedule: Schedule) -> set[str]:
+        return {each.partition(":")[0] for each in run(config, schedule).watch.violations}
+
+    found = harm(schedule)
     for step in sorted(schedule, reverse=True):
         fewer = {key: value for key, value in schedule.items() if key != step}
-        if harm & {each.partition(":")[0] for each in run(config, fewer).watch.violations}:
+        if found & harm(fewer):
             schedule = fewer
     return schedule
 

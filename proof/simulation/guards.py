@@ -19,7 +19,7 @@ import telemetry
 from payments import claims, connection, evidence, exact_json, facts, items, messages, secret, store
 from payments.connection import NotConnected, OpeningConnection
 from payments.deadline import Deadline
-from payments.messages import AnswerKind, OrderView
+from payments.messages import AnswerKind
 from payments.orders import Order
 from payments.provider import Provider
 from payments.secret import Secret
@@ -30,13 +30,21 @@ from proof.simulation.world import Simulation
 
 type Change = tuple[Any, str, Any]
 
+# The functions that are replaced, as they are.
+_write, _call, _at_most, _ask = Store.write, Store._call, Secret._at_most, Secret._ask
+_send, _read_order, _read_operation = Provider.send_void, messages.read_order, messages.read_operation
+_receive, _verify, _query = receive_webhook.receive, receive_webhook.verify, queries.query
+_read_request, _record, _judge, _seen = (
+    submit_void.read_request,
+    submit_void.record_outcome,
+    claims.judge,
+    evidence.seen,
+)
+
 
 def _no_intent(systems: Any, pos_id: str, request: Any, _: Deadline) -> Any:
     order = Order(pos_id, request.order_id).claimed(request, systems.new_id(), systems.now())
     return order, order.facts.newest
-
-
-_write, _put = Store.write, Store.put_quarantine
 
 
 def _unconditional(self: Store, order: Order, write_id: str, deadline: Deadline) -> Any:
@@ -47,23 +55,9 @@ def _unconditional(self: Store, order: Order, write_id: str, deadline: Deadline)
     return order.stored(write_id)
 
 
-_send = Provider.send_void
-
-
 def _sends_twice(self: Provider, opening: Any, *arguments: Any, **more: Any) -> messages.Answer:
     answer = _send(self, opening, *arguments, **more)
     return answer if answer.kind is not AnswerKind.UNKNOWN else _send(self, self.open(), *arguments, **more)
-
-
-def _believes(secrets: Secret, data: bytes, signature: bytes, deadline: Deadline) -> Any:
-    return "AWSCURRENT", secrets.current(deadline)
-
-
-_at_most = Secret._at_most
-
-
-def _no_previous(self: Secret, stage: Any, *more: Any) -> Any:
-    return None if stage == "AWSPREVIOUS" else _at_most(self, stage, *more)
 
 
 def _no_fresh_copies(self: Secret, deadline: Deadline) -> Iterator[Any]:
@@ -73,21 +67,11 @@ def _no_fresh_copies(self: Secret, deadline: Deadline) -> Iterator[Any]:
         yield "AWSPREVIOUS", previous
 
 
-_receive = receive_webhook.receive
-
-
 def _polite(storage: Any, data: bytes, signature: bytes) -> Any:
     try:
         return _receive(storage, data, signature)
     except StoreError:
         return receive_webhook.Received(receive_webhook.WebhookOutcome.STORED)
-
-
-def _current_project(self: Secret, _pos_id: str, deadline: Deadline) -> Any:
-    return self.current(deadline)
-
-
-_verify = receive_webhook.verify
 
 
 def _of_current(secrets: Secret, data: bytes, signature: bytes, deadline: Deadline) -> Any:
@@ -100,15 +84,8 @@ def _waits_to_close(self: OpeningConnection) -> None:
         self._opened.result(25).close()
 
 
-_read_order = messages.read_order
-
-
-def _whole(*arguments: Any) -> OrderView | None:
-    view = _read_order(*arguments)
-    return view and replace(view, partial=False)
-
-
-_query = queries.query
+def _late(deadline: Deadline) -> Deadline:
+    return Deadline(deadline._now() + 60_000, deadline._now)
 
 
 def _one_stops_all(systems: Any, order: Order, _: Deadline) -> Any:
@@ -118,31 +95,9 @@ def _one_stops_all(systems: Any, order: Order, _: Deadline) -> Any:
     return answer
 
 
-def _frozen(self: Simulation) -> int:
-    return round(self.monotonic() * 1000)
-
-
-def _in_time(self: Store, operation: str, deadline: Deadline, **arguments: Any) -> Any:
-    return _call(self, operation, Deadline(deadline._now() + 60_000, deadline._now), **arguments)
-
-
-def _ask_for_ever(self: Secret, stage: Any, deadline: Deadline) -> Any:
-    return _ask(self, stage, Deadline(deadline._now() + 60_000, deadline._now))
-
-
-_ask = Secret._ask
-
-
-_call = Store._call
-
-
 def _talkative_request(event: Any) -> Any:
     telemetry.logger.info("received", headers="sentinel-signature")
     return _read_request(event)
-
-
-_read_request = submit_void.read_request
-_read_operation = messages.read_operation
 
 
 def _greedy(value: Any) -> Any:
@@ -154,9 +109,6 @@ def _greedy(value: Any) -> Any:
 def _secret_logged(received: Any) -> None:
     outside = wire.simulation().runtime.actor.instance.systems
     telemetry.logger.info("proved", by=outside.secret.current(outside.deadline(3)).api_secret)
-
-
-_record = submit_void.record_outcome
 
 
 def _outcome_lost(systems: Any, order: Order, attempt: Any, sent: Any, deadline: Deadline) -> Any:
@@ -171,16 +123,6 @@ def _judge_any(void: Any, request: Any, now: int) -> Any:
     newest = void.facts.newest if void is not None else None
     waits = judged.result in (claims.Result.IN_PROGRESS, claims.Result.ACCEPTED)
     return claims.Judged(None) if waits and newest is not None and newest.end is None else judged
-
-
-_judge = claims.judge
-
-
-def _early(current: Any, view: OrderView, began: int, leased: Any) -> Any:
-    return _seen(current, view, max(began, leased.window_until), leased)
-
-
-_seen = evidence.seen
 
 
 def _quiet(*_: Any) -> None:
@@ -203,27 +145,37 @@ def _guard(name: str, where: str, *changes: Change) -> Guard:
 GUARDS = (
     _guard("intent before send", "plain, twice", (submit_void, "reserve", _no_intent)),
     _guard("a write rests on the version that it saw", "plain, webhooks, twice", (Store, "write", _unconditional)),
-    _guard("an absence counts after the window only", "lands late", (evidence, "seen", _early)),
+    _guard("an absence counts after the window only", "lands late",
+           (evidence, "seen", lambda known, view, began, leased: _seen(known, view, max(began, leased.window_until), leased))),
     _guard("what may be under way is not claimed", "twice, plain", (claims, "judge", _judge_any)),
     _guard("the window outlives the POST", "lands late", (facts, "LEASE_MS", 1_000), (evidence, "LEASE_MS", 1_000), (evidence, "WINDOW_MS", 1_000)),
     _guard("no hidden retries", "plain, silent answers", (Provider, "send_void", _sends_twice)),
-    _guard("proved before stored", "webhooks", (receive_webhook, "verify", _believes)),
-    _guard("the previous secret proves, too", "previous secret", (Secret, "_at_most", _no_previous)),
+    _guard("proved before stored", "webhooks",
+           (receive_webhook, "verify", lambda secrets, _data, _signature, deadline: ("AWSCURRENT", secrets.current(deadline)))),
+    _guard("the previous secret proves, too", "previous secret",
+           (Secret, "_at_most", lambda self, stage, *more: None if stage == "AWSPREVIOUS" else _at_most(self, stage, *more))),
     _guard("forged only against a fresh copy", "new keys", (Secret, "candidates", _no_fresh_copies)),
     _guard("500 for what is not stored", "webhooks", (receive_webhook, "receive", _polite)),
-    _guard("a record is asked about in its own project", "lost at go-live", (Secret, "of_project", _current_project)),
+    _guard("a record is asked about in its own project", "lost at go-live",
+           (Secret, "of_project", lambda self, _pos_id, deadline: self.current(deadline))),
     _guard("a webhook belongs to the project that proved it", "go-live", (receive_webhook, "verify", _of_current)),
     _guard("refused credentials are forgotten", "new keys", (Secret, "forget", _quiet)),
     _guard("copies of the secret age", "go-live, new keys", (secret, "MAX_AGE_SECONDS", 1e9)),
-    _guard("copies age by the wall clock", "go-live, new keys", (Simulation, "secret_clock", _frozen)),
+    _guard("copies age by the wall clock", "go-live, new keys",
+           (Simulation, "secret_clock", lambda self: round(self.monotonic() * 1000))),
     _guard("nobody waits for a connection that he does not use", "connections, slow", (OpeningConnection, "close", _waits_to_close)),
     _guard("a conversation ends at one moment", "odd answers", (connection._DeadlineSocket, "_wait_no_longer", _quiet)),
-    _guard("calls of the table end in time", "slow, table", (Store, "_call", _in_time), (store, "AWS_CALL_SECONDS", 60.0)),
-    _guard("calls of Secrets Manager end in time", "secret, slow", (secret, "AWS_CALL_SECONDS", 60.0), (Secret, "_ask", _ask_for_ever)),
-    _guard("any number is read", "odd answers, odd views", (exact_json.Number, "value", property(lambda number: Decimal(number.digits)))),
+    _guard("calls of the table end in time", "slow, table",
+           (Store, "_call", lambda self, operation, deadline, **more: _call(self, operation, _late(deadline), **more)), (store, "AWS_CALL_SECONDS", 60.0)),
+    _guard("calls of Secrets Manager end in time", "secret, slow",
+           (secret, "AWS_CALL_SECONDS", 60.0), (Secret, "_ask", lambda self, stage, deadline: _ask(self, stage, _late(deadline)))),
+    _guard("any number is read", "odd answers, odd views",
+           (exact_json.Number, "value", property(lambda number: Decimal(number.digits)))),
     _guard("nothing about one order stops a run", "two orders", (settle_voids, "_try", _one_stops_all)),
-    _guard("half a surrogate pair is replaced", "odd answers, webhooks", (messages, "without_surrogates", lambda text: text), (exact_json, "without_surrogates", lambda text: text)),
-    _guard("one object proves no absence", "one object", (messages, "read_order", _whole)),
+    _guard("half a surrogate pair is replaced", "odd answers, webhooks",
+           (messages, "without_surrogates", lambda text: text), (exact_json, "without_surrogates", lambda text: text)),
+    _guard("one object proves no absence", "one object",
+           (messages, "read_order", lambda *given: (view := _read_order(*given)) and replace(view, partial=False))),
     _guard("only the documented error shape refuses", "silent twice", (messages, "_has_error_shape", lambda _: True)),
     _guard("only the documented statuses refuse", "silent twice", (messages, "REFUSING", (400, 403, 404, 405, 406, 408, 409, 422, 423, 425))),
     _guard("an answer is about its own order", "odd answers", (messages, "belongs", lambda *_: True)),
@@ -252,15 +204,15 @@ def without(guard: Guard) -> Iterator[None]:
         yield
 
 
-def hunt(guard: Guard, single: int = 150, walks: int = 300) -> tuple[str, str] | None:
+def hunt(guard: Guard) -> tuple[str, str] | None:
     """The harm that the guard's absence makes possible, and the line that shows it; None: nothing notices."""
     with without(guard):
         for name in guard.where:
             config = CONFIGURATIONS[name]
-            for schedule, sim in explorer.breadth_first(config, single):
+            for schedule, sim in explorer.breadth_first(config, 150):
                 if sim.watch.violations:
                     return sim.watch.violations[0], explorer.written(config, schedule)
-        for number in range(walks):
+        for number in range(300):
             config = CONFIGURATIONS[guard.where[number % len(guard.where)]]
             sim, schedule = explorer.walk(config, f"guards/{number}")
             if sim.watch.violations:

@@ -89,7 +89,7 @@ class AtRest:
         reviewed = {key[1] for key, item in records if item["review"]["BOOL"]}
         for state, wanted in (("unsettled", opened), ("review", reviewed)):
             if wanted:
-                actor = sim.list(state)
+                actor = sim.read(state=state, limit="1")
                 sim.finish()
                 shown = {each["order_id"] for each in json.loads(actor.result["body"])["voids"]}
                 wrong = not shown or not shown <= wanted
@@ -97,7 +97,7 @@ class AtRest:
 
     def _read(self, order: str) -> dict[str, Any]:
         """The record; empty, if nobody gets it."""
-        actor = self.sim.read(order, refresh=False)
+        actor = self.sim.read(order)
         self.sim.finish()
         return json.loads(actor.result["body"]) if actor.result and actor.result["statusCode"] == 200 else {}
 

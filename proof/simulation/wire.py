@@ -4,13 +4,11 @@ All that the file does above them is the shipped code: the thread that connects,
 at which a conversation ends, and how http.client and urllib3 read what came.
 """
 
-import http.client
-import io
 import socket
 import ssl
 from collections.abc import Buffer, Callable
 from concurrent.futures import Future
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -213,23 +211,6 @@ class Workers:
         return [thread.result for thread in threads]
 
 
-_parse_headers = http.client.parse_headers
-
-
-def _parse_once(stream: Any) -> http.client.HTTPMessage:
-    """http.client's own parser, which is asked once about the same lines: there are few, and many answers."""
-    lines: list[bytes] = []
-    while True:
-        lines.append(stream.readline(65_537))
-        if lines[-1] in (b"\r\n", b"\n", b""):
-            return _parsed(b"".join(lines))
-
-
-@lru_cache(512)
-def _parsed(head: bytes) -> http.client.HTTPMessage:
-    return _parse_headers(io.BytesIO(head))
-
-
 def replacements() -> list[tuple[Any, str, Any]]:
     """What of the process is replaced below the provider's file."""
     sockets = SimpleNamespace(socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1,
@@ -240,7 +221,6 @@ def replacements() -> list[tuple[Any, str, Any]]:
         (connection, "socket", sockets),
         (connection, "time", SimpleNamespace(monotonic=lambda: simulation().monotonic())),
         (connection, "Connection", _Connection),
-        (http.client, "parse_headers", _parse_once),
     ]
 
 

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import decide
 import read_voids
@@ -53,6 +53,7 @@ class Simulation:
         self.place, self.refreshes, self.quiet, self.changed_at = 0, 0, False, 0
         self.lines: list[str] | None = [] if trace else None
         self.path: list[int] = []
+        self.widths: list[int] = []
         self._ids = 0
         self.orders = tuple(dict.fromkeys(ask.order for ask in config.asks))
         self.bank = Ledger(
@@ -67,7 +68,7 @@ class Simulation:
                 self.bank.hold(project, order)
         self._store("AWSCURRENT")
         if config.previous:
-            self.rotate()
+            self.new_secret()
 
     @staticmethod
     def _project(name: str) -> Project:
@@ -85,7 +86,7 @@ class Simulation:
 
     # ---- the whole schedule ------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
+    def run(self) -> Self:
         """What it violates is in `watch.violations`."""
         before = wire.run_in(self)
         try:
@@ -95,6 +96,7 @@ class Simulation:
                     break
                 choice = self._choose(len(found))
                 self.path.append(choice)
+                self.widths.append(len(found))
                 self.perform(found[choice])
             else:
                 self.injected["cut off"] += 1
@@ -104,6 +106,7 @@ class Simulation:
             for actor in [each for each in self.runtime.actors if each.parent is None]:
                 self.runtime.kill(actor)
             wire.run_in(before)
+        return self
 
     def perform(self, choice: Choice) -> None:
         """Make it happen; what goes wrong is counted and paid for."""
@@ -174,17 +177,13 @@ class Simulation:
         if operation.method == "void":
             self.deliveries.append(Delivery(operation, operation.status))
 
-    def rotate(self) -> None:
-        """The project's secret is replaced, at the provider and in Secrets Manager."""
+    def new_secret(self, *, live: bool = False) -> None:
+        """The project's secret is replaced, at the provider and in Secrets Manager; or by that of another project."""
         self._store("AWSPREVIOUS")
-        self.project.rotate(f"sentinel-secret-{self.runtime.now}-{len(self.path)}")
-        self._store("AWSCURRENT")
-        self.changed_at = self.runtime.now
-
-    def go_live(self) -> None:
-        """The credentials are replaced by those of another project."""
-        self._store("AWSPREVIOUS")
-        self.project = self.projects[1]
+        if live:
+            self.project = self.projects[1]
+        else:
+            self.project.rotate(f"sentinel-secret-{self.runtime.now}-{len(self.path)}")
         self._store("AWSCURRENT")
         self.changed_at = self.runtime.now
 
@@ -258,14 +257,11 @@ class Simulation:
 
         return self.invoke("settle", lambda actor: settle_voids.handler({}, left(actor)))
 
-    def read(self, order: str, *, refresh: bool) -> Actor:
-        query = {"refresh": "true"} if refresh else None
-        event = gateway_event(None, SIGNED, pathParameters={"order_id": order}, queryStringParameters=query)
+    def read(self, order: str = "", **query: str) -> Actor:
+        """Somebody reads an order, or else a list."""
+        named = {"order_id": order} if order else None
+        event = gateway_event(None, SIGNED, pathParameters=named, queryStringParameters=query or None)
         return self.invoke("read", lambda _: read_voids.handler(event, None), order=order)
-
-    def list(self, state: str) -> Actor:
-        event = gateway_event(None, SIGNED, queryStringParameters={"state": state, "limit": "1"})
-        return self.invoke("read", lambda _: read_voids.handler(event, None), order="")
 
     def decide(self, order: str, word: str, revision: str) -> Actor:
         body = json.dumps({"decision": word, "revision": revision, "note": "asked the provider"})

@@ -102,7 +102,7 @@ def _deployed_site(options: Arguments) -> Site:
         raise NotAllowed("the local run is examined without --environment")
     allowed = _allowed(options)
     site = Site(places.deployed(name, options.region or environment.region, options.profile), environment, allowed)
-    site.redact.learn(allowed.token or "", allowed.expired_token or "")
+    site.redact.learn(allowed.token, allowed.expired_token)
     if {"Key": "environment", "Value": "prod"} in site.stack.get("Tags", []):
         raise NotAllowed(f"{site.place.stack} carries the tag environment=prod: acceptance never runs against it")
     return site
@@ -218,12 +218,8 @@ def _run(site: Site, work: run.Work, wanted: list[str], options: Arguments) -> i
     if left:
         left.insert(0, "Left behind, because it could not be taken back; run the same command with --clean:")
     _say("\n".join(filter(None, [last_word, *left, f"Report: {' and '.join(files)}"])))
-    return code or (1 if left else _code(document, options.strict))
-
-
-def _code(found: run.Document, strict: bool) -> int:
-    counts = found["counts"]
-    return CONTRADICTED if counts["contradicted"] else NOT_ALL_SEEN if strict and counts["not seen"] else 0
+    contradicted, unseen = (document["counts"][verdict] for verdict in (Verdict.CONTRADICTED, Verdict.NOT_SEEN))
+    return code or (1 if left else CONTRADICTED if contradicted else NOT_ALL_SEEN if options.strict and unseen else 0)
 
 
 def _show(found: run.Document) -> None:

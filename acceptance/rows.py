@@ -1,8 +1,7 @@
 """Rows and the probes that answer them, by rows.toml; what is found and made so far, in one file, so that a run can be
 stopped and taken up again; and what may be written down at all: no secret, no signature, no key, no personal data.
 
-Promises that the file is whole at each moment (it is replaced, never changed), that what must be undone is in it before
-it is made, and that a known secret never passes, whatever the evidence is.
+Promises that the file is whole at each moment, and that a known secret never passes, whatever the evidence is.
 """
 
 import fcntl
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from acceptance.site import Site
 
 FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("rows.toml").read_text(encoding="utf-8"))
-"""All of the file: rows, probes, the commands' texts, calls of AWS, and lists of what is tried."""
 
 
 class Verdict(StrEnum):
@@ -73,10 +71,8 @@ def not_seen(row: str, why: str, evidence: Mapping[str, object] | None = None) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One thing that is done, and the rows that it answers.
-
-    `does` is what it does to the world, empty if it only looks; `rights` are beyond those of an operator; `hold` is the
-    one that it needs, 0 the first; `not_locally` says why the local run cannot answer.
+    """What answers some rows: what it `does` to the world, if more than look, the `rights` that it needs beyond an
+    operator's, the `hold`, 0 the first, and why the local run cannot answer.
     """
 
     rows: tuple[str, ...]
@@ -122,17 +118,14 @@ _MASKED = (
 _DIGITS = re.compile(rf"{_UUID}|(?<![\w-])\d(?:[ -]?\d){{11,18}}(?![\w-])")
 _NO_CARD = re.compile(rf"(?:{_UUID})\Z|\d{{4}}-\d{{2}}-\d{{2}}")
 
-
 Made = dict[str, str]
-"""One thing that this command made or changed: its `kind`, and what is needed to take it back."""
+"""One thing that was made or changed: its `kind`, and what is needed to take it back."""
 
 
 @dataclass
 class State:
-    """One file. `deployment` names the deployed stack as it is now: findings about an older one do not count.
-
-    `findings` are by row, with their time; `notes` say what was done with a hold, by order: a void is never sent a
-    second time because a run was stopped.
+    """One file. `findings` are about this `deployment` of the stack; `notes` say what was done with a hold, by order: a
+    void is never sent a second time because a run was stopped.
     """
 
     path: Path
@@ -205,12 +198,11 @@ def locked(path: Path) -> Iterator[None]:
 class Redactor:
     """Knows the secrets of this run; `learn` adds one as soon as it is read."""
 
-    def __init__(self, secrets: Iterable[str] = (), account: str | None = None) -> None:
-        self._secrets = [secret for secret in secrets if secret]
-        self.account = account
+    def __init__(self, account: str = "") -> None:
+        self.account, self._secrets = account, list[str]()
 
-    def learn(self, *secrets: str) -> None:
-        self._secrets += [secret for secret in secrets if secret]
+    def learn(self, *secrets: str | None) -> None:
+        self._secrets += filter(None, secrets)
 
     def __call__(self, value: object) -> object:
         """A copy that may be written down; text is shortened."""

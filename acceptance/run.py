@@ -1,9 +1,7 @@
-"""Runs probes, keeps what they find, and reports it: for people in Markdown, for scripts in JSON. Whatever goes wrong
-ends as a row with a reason, never as a traceback.
+"""Runs probes, keeps what they find, and reports it: for people in Markdown, for scripts in JSON.
 
-Promises that a run which is stopped has kept all that it found, that nothing is asked with credentials that AWS no
-longer takes, or of an API that is gone (what our own caller meets must not look like a finding), and that nothing is
-written down that the redactor has not seen.
+Promises that whatever goes wrong ends as a row with a reason, that a run which is stopped has kept what it found, and
+that what our own caller meets (a session that has ended, an API that is gone) does not look like a finding.
 """
 
 import json

@@ -1,7 +1,6 @@
 """The deployment that is examined: its stack, its API, the provider's project behind it, and what the team allows.
 
-Promises that everything is read from the deployed stack, and one clear sentence where the stack is not as this version
-deploys it. Never sends a void by itself.
+Promises one clear sentence where the deployed stack is not as this version deploys it. Sends no void by itself.
 """
 
 import functools
@@ -22,6 +21,7 @@ from botocore.exceptions import ClientError
 from acceptance import wire
 from acceptance.rows import FACTS, Redactor, State
 from acceptance.wire import Line, Reply, Signer
+from infra import environments
 from infra.environment import Environment
 from ops import systems
 from ops.places import OpsError, Place
@@ -30,13 +30,9 @@ from payments.secret import Credentials
 
 LOCAL_MERCHANT = ReadOnlyCredentials("local", "local-secret", None)
 """Whom the local run lets submit; an operator may not."""
-WEBHOOK_ROUTE = "/webhooks/financial-line"
 API = "AWS::ApiGateway::RestApi"
 JSON = {"Content-Type": "application/json"}
-MOST_LINES = 20_000
-"""Of one log group: more would take minutes and say no more."""
 HANDLERS = ("submit_void", "read_voids", "receive_webhook", "settle_voids", "decide")
-_ORDINALS = ("one", "a second", "a third", "a fourth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +50,12 @@ class Allowed:
 
 @dataclass
 class Site:
-    """One deployment under acceptance. `sandbox_url` is the control side of the sandbox, of a local run only;
-    `say` is called with what is being waited for, `left_behind` names what could not be taken back, and why.
-    """
+    """One deployment under acceptance. `say` hears what is being waited for, `left_behind` could not be taken back."""
 
     place: Place
     environment: Environment
     allowed: Allowed = field(default_factory=Allowed)
-    sandbox_url: str | None = None
+    sandbox_url: str = ""  # its control side, of a local run only
     state: State = field(default_factory=lambda: State(Path()))
     redact: Redactor = field(default_factory=Redactor)
     say: Callable[[str], None] = lambda _: None
@@ -73,7 +67,6 @@ class Site:
     def __post_init__(self) -> None:
         self.local = self.environment.local
         self.client: Callable[[str], Any] = functools.cache(self.place.client)
-        """A client with the operator's own rights, made once."""
         self.patience = SimpleNamespace(**{name: both[self.local] for name, both in FACTS["patience"].items()})
         self.temporary = f"{self.place.stack}-acceptance"
         """The name of whatever is made for minutes; `--clean` searches for it."""
@@ -95,7 +88,6 @@ class Site:
 
     @functools.cached_property
     def stack(self) -> dict[str, Any]:
-        """The stack's own description. Raises OpsError."""
         name, whose = self.place.stack, self.environment.name
         try:
             return dict(self.ask("cloudformation", "describe_stacks", StackName=name)["Stacks"][0])
@@ -134,12 +126,9 @@ class Site:
 
     @functools.cached_property
     def functions(self) -> dict[str, dict[str, Any]]:
-        """What AWS says of each function, by the stem of its file."""
-        found = {}
-        for one in self.resources:
-            if one["ResourceType"] == "AWS::Lambda::Function":
-                deployed = self.ask("lambda", "get_function_configuration", FunctionName=one["PhysicalResourceId"])
-                found[deployed["Handler"].partition(".")[0]] = deployed
+        names = [one["PhysicalResourceId"] for one in self.resources if one["ResourceType"] == "AWS::Lambda::Function"]
+        known = [self.ask("lambda", "get_function_configuration", FunctionName=name) for name in names]
+        found = {one["Handler"].partition(".")[0]: one for one in known}
         if missing := [stem for stem in HANDLERS if stem not in found]:
             raise self._other_version(f"function {missing[0]}")
         return found
@@ -161,7 +150,6 @@ class Site:
 
     @property
     def base(self) -> str:
-        """The stage, as paths begin."""
         return urlsplit(self.api_url).path
 
     @property
@@ -205,20 +193,27 @@ class Site:
         self.refuse_a_live_project()
         return Line(settings.provider(self.variables()), self.credentials)
 
+    def wrong_project(self) -> str:
+        """Why these credentials are not this environment's, if so: test and live projects differ by `pos_id` only."""
+        found, mine = self.credentials.pos_id.lower(), self.environment
+        for other in environments.ENVIRONMENTS.values():
+            if other.name != mine.name and other.pos_id == found:
+                return f"it is the pos_id of {other.name}"
+        if mine.pos_id is None:
+            return f"nobody can say: set {mine.name}.pos_id in infra/environments.py"
+        return "" if found == mine.pos_id else f"expected '{mine.pos_id}'"
+
     def refuse_a_live_project(self) -> None:
-        """Test and live differ by the project only, so nothing else can tell them apart. Raises OpsError."""
-        where, expected = f"{self.environment.name}.pos_id in infra/environments.py", self.environment.pos_id
-        if expected is None:
-            raise OpsError(f"nobody can say that these credentials are a test project's: set {where}")
-        if self.credentials.pos_id.lower() != expected:
-            raise OpsError(f"the secret holds another project than {where} names: no hold of it is touched")
+        """Raises OpsError."""
+        if wrong := self.wrong_project():
+            raise OpsError(f"no hold of the secret's project is touched: {wrong}")
 
     def hold(self, number: int) -> str:
         given = self.allowed.holds
         if number < len(given):
             return given[number]
-        too_few = f"{len(given) or 'none'} was given: HOLDS=…"
-        raise OpsError(f"it needs {_ORDINALS[number]} hold of the test project, and {too_few}")
+        needed, has = ("one", "a second", "a third")[number], len(given) or "none"
+        raise OpsError(f"it needs {needed} hold of the test project, and {has} was given: HOLDS=…")
 
     def nobody(self, letters: str = "") -> str:
         """An order that nobody has, so that a request for its void moves nothing."""
@@ -230,20 +225,16 @@ class Site:
         self, what: str, look: Callable[[], T], ready: Callable[[T], object], seconds: float
     ) -> tuple[T, float]:
         """Look until it is ready or the time is over; what was seen last, and after how long."""
-        began = self.monotonic()
         self.say(f"waiting for {what}, at most {seconds:.0f} s")
-        while True:
-            seen, passed = look(), self.monotonic() - began
-            if ready(seen) or passed >= seconds:
-                self.say("")
-                return seen, passed
-            self.sleep(min(self.patience.every, max(seconds - passed, 0.01)))
+        began, seen = self.monotonic(), look()
+        while not ready(seen) and (left := seconds - self.monotonic() + began) > 0:
+            self.sleep(min(self.patience.every, max(left, 0.01)))
+            seen = look()
+        self.say("")
+        return seen, self.monotonic() - began
 
     def wait(self, what: str, seconds: float) -> None:
-        if seconds > 0:
-            self.say(f"waiting {seconds:.0f} s: {what}")
-            self.sleep(seconds)
-            self.say("")
+        self.until(what, lambda: None, bool, seconds)
 
     def timestamp(self) -> str:
         return self.now().isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -254,7 +245,8 @@ class Site:
         """The statuses that the provider's webhooks got: of this order locally, of the route since then in AWS."""
         if self.local:
             return [sent["status"] for sent in self.control("GET", f"orders/{quote(order, safe='')}")["webhooks"]]
-        return [int(entry["status"]) for entry in self.access_log(f'{{ $.route = "{WEBHOOK_ROUTE}" }}', since)]
+        route = '{ $.route = "/webhooks/financial-line" }'
+        return [int(entry["status"]) for entry in self.access_log(route, since)]
 
     def access_log(self, pattern: str, since: datetime) -> list[dict[str, Any]]:
         stage = self.ask("apigateway", "get_stage", restApiId=self.resource(API), stageName=self.base.strip("/"))
@@ -266,13 +258,14 @@ class Site:
         return str(function.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function['FunctionName']}")
 
     def log_messages(self, group: str, pattern: str, since: datetime) -> list[str]:
+        """At most twenty thousand: more would take minutes and say no more."""
         what = {"logGroupName": group, "filterPattern": pattern, "startTime": int(since.timestamp() * 1000)}
-        found = self.ask("logs", "filter_log_events", **what, PaginationConfig={"MaxItems": MOST_LINES})
+        found = self.ask("logs", "filter_log_events", **what, PaginationConfig={"MaxItems": 20_000})
         return [event["message"] for event in found.get("events", [])]
 
     def control(self, method: str, path: str, document: object = None) -> Any:
         body = b"" if document is None else wire.compact(document)
-        reply = wire.send(self.sandbox_url or "", method, f"/sandbox/{path}", JSON, body)
+        reply = wire.send(self.sandbox_url, method, f"/sandbox/{path}", JSON, body)
         if reply.status != 200:
             raise OpsError(f"the sandbox answered {reply.status} to {method} /sandbox/{path}")
         return reply.json

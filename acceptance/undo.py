@@ -1,17 +1,16 @@
 """Calls of AWS as rows.toml lists them, how each thing that they make or change is taken back, and what of it is left.
 
-Promises that a thing is in the state file before it is made and until it is gone, and that taking back twice is as
-good as once. Never touches what another made: all of it carries one name.
+Promises that a thing is in the state file before it is made and until it is gone. All of it carries one name.
 """
 
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import reduce
 from string import Template
 from typing import Any
 
+import jmespath
 from botocore.exceptions import BotoCoreError, ClientError
 
 from acceptance.rows import FACTS, Made
@@ -29,12 +28,8 @@ def play(site: Site, name: str, known: Mapping[str, Any] | None = None) -> dict[
     filled = {"mark": MARK, "temporary": site.temporary, "region": site.place.region, **(known or {})}
     for service, operation, parameters, *kept in FACTS["calls"][name]:
         answer = site.ask(service, operation, **fill(parameters, filled))
-        filled |= {one: reduce(_inside, path.split("."), answer) for names in kept for one, path in names.items()}
+        filled |= {one: jmespath.search(path, answer) for names in kept for one, path in fill(names, filled).items()}
     return filled
-
-
-def _inside(found: Any, name: str) -> Any:
-    return found[int(name)] if isinstance(found, list) else found.get(name)
 
 
 def fill(value: Any, known: Mapping[str, Any]) -> Any:
@@ -98,12 +93,9 @@ def clean(site: Site) -> list[str]:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Ctrl-C waits until what is begun is taken back; then it counts."""
-    came, mine = list[int](), threading.current_thread() is threading.main_thread()
-    before = {
-        one: signal.signal(one, lambda number, _: came.append(number))
-        for one in (signal.SIGINT, signal.SIGTERM)
-        if mine
-    }
+    came, main = list[int](), threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM) if main else ()
+    before = {one: signal.signal(one, lambda number, _: came.append(number)) for one in signals}
     try:
         yield
     finally:
@@ -132,15 +124,9 @@ def _release(site: Site, what: Made) -> None:
     play(site, "share", what | {"weights": {}})
     if site.ask("lambda", "get_function_configuration", FunctionName=name).get("Description") == MARK:
         play(site, "describe", what)
-    for number in _marked_versions(site, name):
+    for number in play(site, "left-version", what)["left"]:
         with if_there():
             site.ask("lambda", "delete_function", FunctionName=name, Qualifier=number)
-
-
-def _marked_versions(site: Site, name: str) -> list[str]:
-    versions = site.ask("lambda", "list_versions_by_function", FunctionName=name)["Versions"]
-    marked = [one["Version"] for one in versions if one.get("Description") == MARK]
-    return [version for version in marked if version != "$LATEST"]
 
 
 def _secret(site: Site, what: Made) -> None:
@@ -156,14 +142,10 @@ def stages(site: Site, secret: str) -> dict[str, str]:
     return {stage: version["VersionId"] for version in versions for stage in version.get("VersionStages", [])}
 
 
-def _api(site: Site, what: Made) -> None:
-    for api_id in _apis(site, what["api"]):
+def _api(site: Site, _: Made) -> None:
+    for api_id in play(site, "left-api")["left"]:
         with if_there():
             site.ask("apigateway", "delete_rest_api", restApiId=api_id)
-
-
-def _apis(site: Site, name: str) -> list[str]:
-    return [one["id"] for one in site.ask("apigateway", "get_rest_apis")["items"] if one["name"] == name]
 
 
 UNDO: Mapping[str, Callable[[Site, Made], None]] = {"release": _release, "secret": _secret, "api": _api}
@@ -173,39 +155,21 @@ UNDO: Mapping[str, Callable[[Site, Made], None]] = {"release": _release, "secret
 
 def leftovers(site: Site) -> list[str]:
     """What carries our name in the account although no run is at work; also when the state file was lost."""
-    found: list[str] = []
-    for what, look in LEFT.items():
+    found, functions = list[str](), site.functions.values()
+    roles = [function["Role"].rpartition("/")[2] for function in functions]
+    with suppress(OpsError):
+        roles.append(site.resource("AWS::IAM::Role", "EventsPipeRole"))
+    several = {
+        "$role": [{"role": role} for role in roles],
+        "$function": [{"function": one["FunctionName"]} for one in functions],
+    }
+    known = {"bus": site.output("OutcomeBus"), "secret": site.resource("AWS::SecretsManager::Secret")}
+    for what, sentence in FACTS["left"].items():
         try:
-            found += [what.format(one, mark=MARK) for one in look(site)]
+            for each in next((names for name, names in several.items() if name in sentence), [{}]):
+                filled = play(site, f"left-{what}", known | each)
+                found += [Template(sentence).substitute(filled, one=one) for one in filled["left"] or ()]
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in _GONE and not site.local:
                 found.append(f"not seen whether something is left: {places.refusal_of_aws(error)}")
     return found
-
-
-def _roles(site: Site) -> Iterator[str]:
-    yield from (function["Role"].rpartition("/")[2] for function in site.functions.values())
-    with suppress(OpsError):
-        yield site.resource("AWS::IAM::Role", "EventsPipeRole")
-
-
-def _has_policy(site: Site, role: str) -> bool:
-    return MARK in site.ask("iam", "list_role_policies", RoleName=role)["PolicyNames"]
-
-
-def _left(name: str) -> Callable[[Site], Any]:
-    """What the last of these calls shows, if it is there."""
-    return lambda site: [play(site, name, {"bus": site.output("OutcomeBus")})["left"]]
-
-
-LEFT: Mapping[str, Callable[[Site], Any]] = {
-    "the policy {mark} of the role {}": lambda site: [role for role in _roles(site) if _has_policy(site, role)],
-    "the queue {}": lambda site: [url.rpartition("/")[2] for urls in _left("left-queue")(site) for url in urls or ()],
-    "the rule {} of the bus": _left("left-rule"),
-    "the function {}": _left("left-function"),
-    "the API {}": lambda site: [f"{site.temporary} ({api_id})" for api_id in _apis(site, site.temporary)],
-    "version {}": lambda site: [f"{number} of {function['FunctionName']}" for function in site.functions.values()
-                                for number in _marked_versions(site, function["FunctionName"])],
-    "the label {mark} of a version of the secret": lambda site: (
-        {MARK} & stages(site, site.resource("AWS::SecretsManager::Secret")).keys()),
-}  # fmt: skip

@@ -139,11 +139,9 @@ class Line:
     provider: ProviderSettings
     credentials: Credentials
 
-    def query(
-        self, order: str, method: str = "", *, scheme: Scheme = Scheme.PLAIN, wrong: Mapping[str, str] | None = None
-    ) -> Reply:
+    def query(self, order: str, method: str = "", scheme: Scheme = Scheme.PLAIN, **wrong: str) -> Reply:
         """Query an order. `wrong` replaces credentials by others. Raises NoAnswer."""
-        credentials = replace(self.credentials, **(wrong or {}))
+        credentials = replace(self.credentials, **wrong)
         path = f"/api/v1/pos/{quote(credentials.pos_id, safe='')}/orders/{quote(order, safe='')}"
         return self._send("GET", f"{path}/{method}" if method else path, credentials, scheme, b"")
 
@@ -154,12 +152,9 @@ class Line:
         return self._send("POST", "/api/v1/void", self.credentials, scheme or self.provider.scheme, body)
 
     def _send(self, method: str, path: str, credentials: Credentials, scheme: Scheme, body: bytes) -> Reply:
-        headers = {
-            "X-API-AUTH": authorise(scheme, credentials.api_key, credentials.api_secret, body),
-            "X-API-KEY": credentials.endpoints_key,
-            "Accept": "application/json",
-            "User-Agent": "void-service-acceptance",
-        } | ({"Content-Type": "application/json"} if body else {})
+        proof = authorise(scheme, credentials.api_key, credentials.api_secret, body)
+        headers = {"X-API-AUTH": proof, "X-API-KEY": credentials.endpoints_key, "Accept": "application/json"}
+        headers |= {"User-Agent": "void-service-acceptance"} | ({"Content-Type": "application/json"} if body else {})
         return send(self.provider.url, method, path, headers, body, ca_file=self.provider.ca_file, seconds=30)
 
 
@@ -195,11 +190,9 @@ def evidence(reply: Reply) -> dict[str, object]:
     args = reply.document.get("args") if reply.status >= 400 else None
     named = [one for one in args if isinstance(one, dict)] if isinstance(args, list) else []
     shown = {
-        "status": reply.status,
-        "content_type": reply.content_type,
-        "code": _code(reply),
+        "status": reply.status, "content_type": reply.content_type, "code": _code(reply),
         "documented_error": refuses(reply) if reply.status >= 400 else None,
         "fields": [str(one.get("field_name", ""))[:32] for one in named],
         "operations": [f"{one.get('method')} {one['status']} {one.get('status_code')}" for one in operations(reply)],
-    }
+    }  # fmt: skip
     return {name: value for name, value in shown.items() if value not in (None, [])}

@@ -2,12 +2,11 @@
 
 import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
@@ -16,23 +15,16 @@ from acceptance.rows import FACTS, Finding, judged, not_seen
 from acceptance.site import Site
 from acceptance.undo import play
 from acceptance.wire import NoAnswer
-from infra import environments
-from infra.environment import Environment
 from ops import systems
 from ops.places import OpsError
 from payments.secret import FIELDS
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CLOSE_SECONDS = 5.0
-PAPER_MS = {"submit_void": 300, "read_voids": 50, "receive_webhook": 50, "settle_voids": 1000}
-"""Of a warm request at the median: docs/performance.md, "Cost of a million voids"; a run with nothing to do is ours."""
-PAPER_UNITS = 8
-"""Write units of a void and its webhook, as docs/performance.md counts them."""
+PAPER_MS, PAPER_UNITS = FACTS["paper"]["warm_ms"], FACTS["paper"]["write_units"]
 ENOUGH_WARM, ENOUGH_COLD, READS, AT_ONCE, DAYS = 30, 5, 100, 20, 14
 # A line as Lambda writes it: milliseconds, megabytes, and the milliseconds of init, which a warm request has not.
-REPORT = re.compile(
-    r"REPORT.*?Duration: ([\d.]+) ms\s+Billed.*?Max Memory Used: (\d+) MB(?:.*Init Duration: ([\d.]+) ms)?"
-)
+REPORT = re.compile(r"REPORT.*?Duration: ([\d.]+) ms\s+Billed.*?Used: (\d+) MB(?:.*Init Duration: ([\d.]+) ms)?")
 MUST, NEVER = FACTS["rights"]["must"], FACTS["rights"]["never"]
 
 # ---- what `make smoke` checks ----------------------------------------------------------------------------------------
@@ -63,22 +55,11 @@ def credentials(site: Site) -> Iterator[Finding]:
     """The secret is filled, it is this environment's, and the provider takes it: in this order."""
     found = site.credentials  # raises when a field is missing
     yield judged("aws-secret-fields", True, {"fields": list(FIELDS)})
-    wrong = whose(found.pos_id, site.environment, environments.ENVIRONMENTS)
-    shown = f"pos_id '{found.pos_id}'"
+    wrong, shown = site.wrong_project(), f"pos_id '{found.pos_id}'"
     yield judged("aws-secret-project", not wrong, {"pos_id": found.pos_id}, f"{shown}: {wrong}" if wrong else shown)
     taken = systems.provider(site.variables()).accepts(found, systems.deadline())
     why = "" if taken else "no answer that says so" if taken is None else "it refuses them"
     yield judged("aws-secret-accepted", taken, {"accepted": taken}, why)
-
-
-def whose(pos_id: str, environment: Environment, known: Mapping[str, Environment]) -> str:
-    """Test and live projects differ by their credentials only, so nothing but `pos_id` can tell them apart."""
-    for other in known.values():
-        if other.name != environment.name and other.pos_id == pos_id.lower():
-            return f"it is the pos_id of {other.name}"
-    if environment.pos_id is None:
-        return f"nobody can say: set {environment.name}.pos_id in infra/environments.py"
-    return "" if pos_id.lower() == environment.pos_id else f"expected '{environment.pos_id}'"
 
 
 # ---- the account -----------------------------------------------------------------------------------------------------
@@ -116,32 +97,27 @@ def clock(site: Site) -> Iterator[Finding]:
 
 
 def quotas(site: Site) -> Iterator[Finding]:
-    throttles = site.environment.merchant_throttle, site.environment.webhook_throttle
-    voids, webhooks = (throttle.requests_per_second for throttle in throttles)
+    voids = site.environment.merchant_throttle.requests_per_second
+    webhooks = site.environment.webhook_throttle.requests_per_second
     wanted = {  # 300 ms for a void, 30 ms for a webhook, one settle run; 7 write units for both together
         "lambda_concurrency": round(voids * 0.3 + webhooks * 0.03 + 1),
         "api_requests_a_second": voids + webhooks,
         "table_write_units_a_second": max(voids, webhooks) * 7,
     }
-    account = site.ask("lambda", "get_account_settings")["AccountLimit"]
-    gateway, listed = site.ask("apigateway", "get_account"), list[dict[str, Any]]()
-    with suppress(ClientError):  # not everybody may read them
-        listed = site.ask("service-quotas", "list_service_quotas", ServiceCode="dynamodb")["Quotas"]
-    units = next((one["Value"] for one in listed if one["QuotaName"] == "Table-level write throughput limit"), None)
-    has = dict(
-        zip(wanted, (account["ConcurrentExecutions"], gateway["throttleSettings"]["rateLimit"], units), strict=True)
-    )
+    found = play(site, "quotas")
+    with suppress(ClientError):  # not everybody may read it
+        found = play(site, "table-quota", found)
+    has = {name: found.get(name) for name in wanted}
     short = [name for name, figure in has.items() if figure is not None and figure < wanted[name]]
     yield judged("aws-quotas", not short, {"short": short, "needed": wanted, "account": has})
-    role = bool(gateway.get("cloudwatchRoleArn"))
-    yield judged("aws-log-role", role, {"role_is_set": role})
+    yield judged("aws-log-role", found["log_role"], {"role_is_set": bool(found["log_role"])})
 
 
 def reader(site: Site) -> Iterator[Finding]:
     topic = site.resource("AWS::SNS::Topic", "Monitoring")
-    found = site.ask("sns", "list_subscriptions_by_topic", TopicArn=topic)["Subscriptions"]
-    confirmed = [one["Protocol"] for one in found if one["SubscriptionArn"].startswith("arn:")]
-    yield judged("aws-alarm-reader", confirmed, {"confirmed": confirmed, "waiting": len(found) - len(confirmed)})
+    found = play(site, "subscribed", {"topic": topic})
+    shown = {"confirmed": found["confirmed"], "waiting": len(found["known"]) - len(found["confirmed"])}
+    yield judged("aws-alarm-reader", found["confirmed"], shown)
 
 
 def stream(site: Site) -> Iterator[Finding]:
@@ -158,7 +134,7 @@ def times(site: Site) -> Iterator[Finding]:
     """The REPORT lines of each function. Reads can be made at will; voids and webhooks are what they are."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda _: site.read(site.nobody()), range(READS)))
-    site.wait("for the logs", site.patience.logs / 3)
+    site.wait("the logs", site.patience.logs / 3)
     since = site.now() - timedelta(days=DAYS)
     for stem, paper in PAPER_MS.items():
         function = site.functions[stem]
@@ -170,15 +146,12 @@ def times(site: Site) -> Iterator[Finding]:
 def of_reports(row: str, reports: Sequence[re.Match[str]], memory: int, paper: float) -> Finding:
     """The figures of one function; too few mean nothing."""
     warm = [float(one[1]) for one in reports if one[3] is None]
-    cold = [one for one in reports if one[3] is not None]
+    cold = [(float(one[1]), float(one[3])) for one in reports if one[3] is not None]
     shown = {
-        "memory_mb": memory,
-        "used_mb": max((int(one[2]) for one in reports), default=0),
-        "warm": spread(warm),
-        "cold_init_and_first": spread([float(one[1]) + float(one[3]) for one in cold]),
-        "init": spread([float(one[3]) for one in cold]),
+        "memory_mb": memory, "used_mb": max((int(one[2]) for one in reports), default=0), "warm": spread(warm),
+        "cold_init_and_first": spread([run + init for run, init in cold]), "init": spread([init for _, init in cold]),
         "paper_warm_ms": paper,
-    }
+    }  # fmt: skip
     if len(warm) < ENOUGH_WARM:
         return not_seen(row, f"{len(warm)} warm requests in {DAYS} days, {ENOUGH_WARM} mean something", shown)
     few = f"{len(cold)} cold starts only: their figures mean little" if len(cold) < ENOUGH_COLD else ""
@@ -199,7 +172,7 @@ def write_units(site: Site) -> Iterator[Finding]:
         raise OpsError("the first hold was not voided by the service yet")
     begin = datetime.fromisoformat(noted["sent_at"]).replace(second=0, microsecond=0)
     counted = begin + timedelta(seconds=site.patience.metrics)
-    site.wait("for CloudWatch to count", (counted - site.now()).total_seconds())
+    site.wait("CloudWatch to count", (counted - site.now()).total_seconds())
     indexes = [one["IndexName"] for one in site.table.get("GlobalSecondaryIndexes", [])]
     units = {name or "table": _consumed(site, name, begin) for name in ("", *indexes)}
     total = sum(units.values())

@@ -1,5 +1,4 @@
-"""What changes the account for minutes, and the way back: an alarm that is rung, a secret that is rotated by the same
-value, a release that changes nothing; a queue that listens to the bus, a function with an API that gives odd results.
+"""What changes the account for minutes, and the way back.
 
 Promises to show, keep or change no value of the secret, and to touch only read_voids, whose answers nobody books. The
 function of a few minutes has its role, only answers, and is called by nobody but you: its API demands a signature.
@@ -9,7 +8,7 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -27,7 +26,7 @@ from ops.places import OpsError
 HEADING, CLOCKS_DIFFER = "Void corrected", timedelta(seconds=10)
 """The alarm's heading in the runbook: it takes no release back, and nothing else follows from it."""
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
-ALIAS, SHARE, READS, STREAMS = "live", 0.1, 100, 50
+ALIAS, SHARE, READS = "live", 0.1, 100
 LETTERS = 'a"b\\é'
 ATTEMPTS, AT_ONCE = 3, 50
 
@@ -39,8 +38,7 @@ def alarm(site: Site) -> Iterator[Finding]:
         raise OpsError(f"there is no alarm {name}: is the stack another version?")
 
     def actions() -> list[dict[str, str]]:
-        asked = {"AlarmName": name, "HistoryItemType": "Action", "StartDate": since}
-        return list(site.ask("cloudwatch", "describe_alarm_history", **asked)["AlarmHistoryItems"])
+        return list(play(site, "actions", {"alarm": name, "since": since})["actions"])
 
     with making(site, "alarm", alarm=name, state=alarms[0]["StateValue"]):
         play(site, "ring", {"alarm": name})
@@ -80,42 +78,29 @@ def rotation(site: Site) -> Iterator[Finding]:
 
 
 def release(site: Site) -> Iterator[Finding]:
-    name, old = site.functions["read_voids"]["FunctionName"], _alias(site)
-    if old[1]:
+    function = site.functions["read_voids"]["FunctionName"]
+    before = play(site, "alias", {"function": function, "alias": ALIAS})
+    if before["weights"]:
         raise OpsError("a release of read_voids is under way: wait for its end")
-    described = site.ask("lambda", "get_function_configuration", FunctionName=name).get("Description", "")
-    what = {"function": name, "alias": ALIAS, "version": old[0]}
+    described = site.ask("lambda", "get_function_configuration", FunctionName=function).get("Description", "")
+    what = {"function": function, "alias": ALIAS, "version": before["version"]}
     with making(site, "release", **what, description=described):
         play(site, "describe", what | {"description": MARK})
-        after = str(play(site, "publish", what)["after"])
+        after = play(site, "publish", what)["after"]
         play(site, "share", what | {"weights": {after: SHARE}})
-        failed, group = _failed(site, READS), site.log_group("read_voids")
-        served, _ = site.until("its log", lambda: _served(site, group, after), bool, site.patience.release)
-        shown = {"reads": READS, "failed": failed, "new_version_served": served}
+        failed, since = _failed(site, READS), round((site.now() - timedelta(minutes=15)).timestamp() * 1000)
+        known = {"group": site.log_group("read_voids"), "after": after, "since": since}
+        served, _ = site.until("its log", lambda: play(site, "served", known)["served"], bool, site.patience.release)
+        shown = {"reads": READS, "failed": failed, "new_version_served": bool(served)}
         yield judged("aws-release", served and not failed, shown)
         play(site, "share", what | {"weights": {}})
-        failed, back = _failed(site, READS // 4), _alias(site) == old
+        failed, back = _failed(site, READS // 4), play(site, "alias", what) == before
         yield judged("aws-way-back", back and not failed, {"alias_is_back": back, "failed": failed})
-
-
-def _alias(site: Site) -> tuple[str, Mapping[str, float]]:
-    """The version that it points to, and the shares of others."""
-    name = site.functions["read_voids"]["FunctionName"]
-    alias = site.ask("lambda", "get_alias", FunctionName=name, Name=ALIAS)
-    return alias["FunctionVersion"], (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
 
 
 def _failed(site: Site, count: int) -> int:
     """Reads of an order that nobody has; how many were not answered 404."""
     return sum(site.read(site.nobody()).status != 404 for _ in range(count))
-
-
-def _served(site: Site, group: str, version: str) -> bool:
-    """A log stream of a function begins with the date, and the version in brackets."""
-    since = (site.now() - timedelta(minutes=15)).timestamp() * 1000
-    newest = {"orderBy": "LastEventTime", "descending": True, "PaginationConfig": {"MaxItems": STREAMS}}
-    streams = site.ask("logs", "describe_log_streams", logGroupName=group, **newest)["logStreams"]
-    return any(f"[{version}]" in one["logStreamName"] and one.get("creationTime", since) >= since for one in streams)
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
@@ -128,7 +113,7 @@ def listening(site: Site) -> Iterator[str]:
     queue, bus = f"{site.temporary}-{site.now():%H%M%S}", site.output("OutcomeBus")
     with making(site, "queue", queue=queue), making(site, "rule", rule=site.temporary, bus=bus):
         url = play(site, "listen", {"queue": queue, "bus": bus})["url"]
-        site.wait("for the rule to work", site.patience.rights)
+        site.wait("the rule to work", site.patience.rights)
         yield url
 
 
@@ -150,7 +135,7 @@ def order_kept(site: Site) -> Iterator[Finding]:
         with denied(site, role, "events:PutEvents"):
             for number in range(ATTEMPTS):
                 _refused_void(site, order, str(number))
-            site.wait("the bus is out of reach", site.patience.outage)
+            site.wait("the end of an outage", site.patience.outage)
             early = _received(site, url, order)
         if early:
             yield not_seen(row, "the bus was not out of reach: IAM had not taken effect", {"events": len(early)})
@@ -180,8 +165,8 @@ def _refused_void(site: Site, order: str, key: str) -> None:
 
 def _received(site: Site, url: str, order: str) -> list[dict[str, Any]]:
     """The details of events about this order; each message is taken once."""
-    asked, found = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}, []
-    for message in site.ask("sqs", "receive_message", **asked).get("Messages", []):
+    found = []
+    for message in play(site, "receive", {"url": url})["messages"] or ():
         site.ask("sqs", "delete_message", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         found.append(json.loads(message["Body"]).get("detail", {}))
     return [one for one in found if order in (one.get("order_id"), unquote(str(one.get("order_id"))))]
@@ -230,7 +215,7 @@ def results(site: Site) -> Iterator[Finding]:
         shown = {"number": {"status": number.status, "header": header}, "member": {"status": member.status}}
         yield judged("aws-function-result", (number.status, header, member.status) == (200, "7", 502), shown)
         play(site, "throttle", {"api": api_id})
-        site.wait("for the throttle to work", site.patience.rights)
+        site.wait("the throttle to work", site.patience.rights)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             replies = list(pool.map(get, [""] * AT_ONCE))
     row, statuses = "aws-throttle-answer", {"statuses": Counter(str(reply.status) for reply in replies)}

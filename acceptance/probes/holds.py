@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from acceptance import wire
@@ -147,18 +148,15 @@ def second_void(site: Site) -> Iterator[Finding]:
     site.state.note(order, second="answered")
     again, listed = wire.succeeded(second, "void"), wire.succeeded(after, "void")
     known = (first["answer"].get("provider") or {}).get("operation_id")
-    same = any(one.get("operation_id") == known for one in again)
+    same = known in [one.get("operation_id") for one in again]
     shown = {"answer": wire.evidence(second), "voids_listed": len(listed), "same_operation": same}
     yield judged("provider-second-void", not again and len(listed) <= 1, shown)
 
 
 def again(site: Site) -> Iterator[Finding]:
     """The second hold is voided while receive_webhook may not write: its webhook is answered 500."""
-    row, order, since = "provider-webhook-again", fresh(site, 1), site.now()
-
-    def answered() -> list[int]:
-        return site.deliveries(order, since)
-
+    row, order = "provider-webhook-again", fresh(site, 1)
+    answered = partial(site.deliveries, order, site.now())
     role = site.functions["receive_webhook"]["Role"].rpartition("/")[2]
     with denied(site, role, "dynamodb:PutItem", "dynamodb:UpdateItem"):
         voided_by_service(site, order, quiet=False)
@@ -176,7 +174,7 @@ def again(site: Site) -> Iterator[Finding]:
 def denied(site: Site, role: str, *actions: str) -> Iterator[None]:
     with making(site, "deny", role=role):
         play(site, "deny", {"role": role, "actions": json.dumps(actions)})
-        site.wait("for the rights to be gone everywhere", site.patience.rights)
+        site.wait("the rights to be gone everywhere", site.patience.rights)
         yield
 
 
@@ -198,10 +196,8 @@ def unnamed(site: Site) -> Iterator[Finding]:
     if not noted["accepted"]:
         yield not_seen(row, "the void itself was refused", noted["shown"])
         return
-
-    def voided(record: Reply) -> bool:
-        return record.status == 200 and record.document.get("state") == "voided"
-
-    record, seconds = site.until("a record of it", lambda: site.read(order), voided, site.patience.webhook)
-    shown = {"status": record.status} | {name: record.document.get(name) for name in ("state", "attempt")}
-    yield judged(row, voided(record), shown | {"seconds": round(seconds, 1)})
+    what, most = "a record of it", site.patience.webhook
+    _, seconds = site.until(what, lambda: site.read(order).document.get("state"), lambda state: state == "voided", most)
+    record = site.read(order).document
+    shown = {name: record.get(name) for name in ("status", "state", "attempt")} | {"seconds": round(seconds, 1)}
+    yield judged(row, record.get("state") == "voided", shown)

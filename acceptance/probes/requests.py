@@ -1,7 +1,5 @@
 """Requests that rows.toml describes, to the API and to the provider: who signs each, what is sent, and which answer
 confirms. Voids nothing: the provider is asked about orders that nobody has.
-
-What counts is that nobody gets in and that a refusal can be read; which of two harmless ways AWS goes is evidence.
 """
 
 import base64
@@ -166,10 +164,10 @@ def ask_provider(site: Site, rows: Sequence[Row]) -> Iterator[Finding]:
 def _send_provider(site: Site, request: Request) -> Reply:
     """A void if it says so, else a query; signed in another way, or with wrong credentials, if it names them."""
     order = request.get("order") or site.nobody(request.get("letters", "")) + request.get("more", "")
-    given = {"scheme": Scheme(request["scheme"])} if "scheme" in request else {}
+    given: dict[str, Any] = {"scheme": Scheme(request["scheme"])} if "scheme" in request else {}
     if "void" in request:
         return site.line.void(order, CURRENCY, **given)
-    return site.line.query(order, **given, wrong={name: ANOTHER[name] for name in request.get("wrong", ())})
+    return site.line.query(order, **given, **{name: ANOTHER[name] for name in request.get("wrong", ())})
 
 
 # ---- what more than one request must show ----------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def look(site: Site, order: str) -> SimpleNamespace:
     queried, delay = site.until("a list with the void", lambda: asked(site, order), shows_void, site.patience.query)
     webhooks, _ = site.until("the webhook", lambda: _webhooks(site, order), bool, site.patience.webhook)
     if webhooks:
-        site.wait("for more webhooks", site.patience.more_webhooks)
+        site.wait("more webhooks", site.patience.more_webhooks)
         webhooks = _webhooks(site, order)
     for _ in range(4):
         asked(site, order)

@@ -31,7 +31,7 @@ ACCOUNT = "111122223333"
 REGION = "eu-central-1"
 STACK = "VoidService-test"
 URL = "http://127.0.0.1/v1"
-POS_ID = "dc728de1-51ef-4ef1-80f7-3b44b07b5667"
+POS_ID = "a11cede1-51ef-4ef1-80f7-3b44b07b5667"
 CALLER = ReadOnlyCredentials("example", "example-secret", None)
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:credentials-abcdef"
 VARIABLES = {"TABLE_NAME": "table", "SECRET_ID": SECRET, "PROVIDER_URL": "https://provider.example"}
@@ -180,7 +180,7 @@ def deployed(account: Account, folder: Path, **allowed: Any) -> Site:
     clock, place = Clock(), Place(STACK, REGION, account, CALLER, URL)
     environment, state = Environment(name="test", pos_id=POS_ID), load(folder / "state.json")
     site = Site(
-        place, environment, Allowed(**allowed), None, state, Redactor(account=ACCOUNT),
+        place, environment, Allowed(**allowed), "", state, Redactor(account=ACCOUNT),
         sleep=clock.sleep, monotonic=clock.monotonic, now=lambda: clock.at,
     )  # fmt: skip
     site.__dict__ |= {
@@ -232,7 +232,7 @@ def listed(name: str, known: Mapping[str, Any]) -> list[Any]:
         answer: dict[str, Any] = {}
         for key, path in (kept[0] if kept else {}).items():
             value = known[key]
-            for part in reversed(path.split(".")):
+            for part in reversed(path.replace("[0]", ".0").split(".")):
                 value = [value] if part == "0" else {part: value}
             answer |= value
         found.append((service, *WAITS.get(operation, (operation, answer))))

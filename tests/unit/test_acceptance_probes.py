@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
@@ -215,29 +214,14 @@ def test_the_provider_answers_as_assumed_where_the_service_reads_it_so(
     assert requests.EXPECTED[expect](reply, reply) is holds
 
 
-# What more than one request must show: row, what the API makes of the path, and of who has asked.
-CLAIMED = f"{ISSUER}#{CLIENT}"
-SHOWN = [
-    ("aws-path-encoding", unquote, CLAIMED, CONFIRMED), ("aws-path-encoding", str, CLAIMED, CONTRADICTED),
-    ("aws-path-encoding", lambda path: unquote(unquote(path)), CLAIMED, CONTRADICTED),
-    ("aws-token-requester", unquote, CLAIMED, CONFIRMED), ("aws-token-requester", unquote, None, CONTRADICTED),
-]  # fmt: skip
-
-
 def probed(site: Site, row: str) -> Finding:
     return next(finding for finding in findings(site, probe_of(row), probe_of(row).rows) if finding.row == row)
 
 
-@pytest.mark.parametrize(("row", "decode", "by", "verdict"), SHOWN)
-def test_a_path_is_decoded_once_and_a_token_names_who_asks(
-    site: Site, row: str, decode: Any, by: str | None, verdict: Verdict
-) -> None:
-    def call(_: str, target: str, **how: Any) -> Reply:
-        document = {"order_id": decode(target.rpartition("/voids/")[2]), "requested_by": by}
-        return Reply(200 if "limit" in target else 404, {}, json.dumps(document).encode(), 0.1)
-
-    vars(site).update(call=call)
-    assert probed(site, row).verdict is verdict
+@pytest.mark.parametrize(("by", "verdict"), [(f"{ISSUER}#{CLIENT}", CONFIRMED), (None, CONTRADICTED)])
+def test_a_token_names_who_asks(site: Site, by: str | None, verdict: Verdict) -> None:
+    answers(site, [Reply(200, {}, json.dumps({"requested_by": by}).encode(), 0.1)] * 3)
+    assert probed(site, "aws-token-requester").verdict is verdict
 
 
 @pytest.mark.parametrize("case", VECTORS["needs"]["cases"])

@@ -23,9 +23,7 @@ import systems
 import telemetry
 from payments.secret import SecretError
 from payments.settings import MOST_WORKERS
-from receive_webhook import WebhookOutcome, receive
-from submit_void import submit
-from tests.fakes.scene import ORDER, POS_ID, Scene, answer, fields, request, signed
+from tests.fakes.scene import ORDER, POS_ID, Scene
 from tests.unit.conftest import Counted
 
 CACHES = (systems.storage, systems.systems, systems.systems_that_send)
@@ -133,43 +131,6 @@ def test_only_what_sends_voids_says_where_to_report(scene: Scene, name: str, url
     parts = systems.storage()
     assert (made.store, made.secret, made.now, made.new_id) == (parts.store, parts.secret, parts.now, parts.new_id)
     assert scene.table.calls == []
-
-
-# ---- two clocks: while Lambda freezes an instance, the wall's goes on and the monotonic one stands still ----------------
-
-
-@pytest.fixture
-def frozen(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """An instance that is awake for 0.2 s at each use, and frozen while a test waits."""
-    awake = [0.0]
-
-    def monotonic() -> float:
-        awake[0] += 0.2
-        return awake[0]
-
-    monkeypatch.setattr(time, "monotonic", monotonic)
-    monkeypatch.setattr(time, "time_ns", lambda: scene.at * 1_000_000)
-    return scene
-
-
-def test_after_go_live_a_seldom_used_instance_sends_no_void_to_the_test_project(frozen: Scene) -> None:
-    parts = systems.storage()
-    outside = systems.Systems(parts.store, parts.secret, parts.now, parts.new_id, frozen.provider)  # type: ignore[arg-type]
-    frozen.provider.answers = [answer(order_id=f"order-{number}") for number in range(301)]
-    submit(outside, request(order_id="order-0"))
-    frozen.secrets.rotate(pos_id="the-live-project")
-    for number in range(1, 301):
-        frozen.wait(120)
-        submit(outside, request(order_id=f"order-{number}"))
-    assert [each["project"] for each in frozen.provider.sent] == [POS_ID, *["the-live-project"] * 300]
-
-
-def test_a_leaked_secret_that_was_replaced_twice_proves_nothing_eight_hours_later(frozen: Scene) -> None:
-    receive(systems.storage(), *signed(fields("pending")))
-    for secret in ("new", "newer"):
-        frozen.secrets.rotate(api_secret=secret)
-    frozen.wait(8 * 3600)
-    assert receive(systems.storage(), *signed(fields())).outcome is WebhookOutcome.FORGED
 
 
 # ---- the clients of AWS --------------------------------------------------------------------------------------------------

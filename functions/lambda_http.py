@@ -74,10 +74,7 @@ def request_id(event: GatewayEvent) -> str:
 
 
 def caller(event: GatewayEvent) -> str | None:
-    """The role, user or token client that calls. Raises BadRequest for a client that is not allowed.
-
-    A session's name may be a person's: it is left out.
-    """
+    """The role, user or token client that calls. Raises BadRequest for a client that is not allowed."""
     context = event.get("requestContext") or {}
     authorizer = context.get("authorizer") or {}
     # Where API Gateway puts the claims of a token for a REST API is not documented, so both known places are read.
@@ -92,6 +89,7 @@ def caller(event: GatewayEvent) -> str | None:
     arn = (context.get("identity") or {}).get("userArn")
     if not isinstance(arn, str):
         return None
+    # A session's name may be a person's: it is left out.
     return "/".join(arn.split("/")[:-1]) if ":assumed-role/" in arn else arn
 
 

@@ -27,7 +27,6 @@ DUE, RECHECK, REVIEW, SETTLED = "DUE", "RECHECK", "REVIEW", "SETTLED"
 """The partitions of the sparse indexes: open voids, settled ones that are re-checked, with a review, and by day."""
 SHARDS = 8
 """Each partition is spread over this many keys, by the order's hash: one key takes 1,000 writes a second at most."""
-QUARANTINE_SECONDS = 90 * 86_400
 DAY_SECONDS = 86_400
 
 
@@ -106,14 +105,11 @@ def _projected(order: Order, void: Void, pk: str, keep_days: int | None) -> Item
         item |= {"review_pk": _shard(REVIEW, pk), "review_at": number(void.due_at or void.settled_at or 0)}
     if settled_at is not None:
         item["settled_pk"] = _shard(day_of(settled_at), pk)
-    if keep_days is not None and void.settled_at is not None and _may_expire(void):
+    # Nothing open, unconfirmed or unread ever expires.
+    confirmed = not (void.by_operator and void.state is State.VOIDED)
+    if keep_days is not None and void.settled_at is not None and confirmed and void.due_at is None and not void.review:
         item["expires_at"] = number(void.settled_at // 1000 + keep_days * DAY_SECONDS)
     return item
-
-
-def _may_expire(void: Void) -> bool:
-    """Nothing open, unconfirmed or unread ever expires."""
-    return void.due_at is None and not void.review and not (void.by_operator and void.state is State.VOIDED)
 
 
 def read_order(item: Mapping[str, Any]) -> Order:
@@ -148,7 +144,7 @@ def write_quarantine(digest: str, text: str, why: str, received_at: int) -> Item
         "why": {"S": why},
         "received_at": {"S": timestamp(received_at)},
         "text": {"S": text},
-        "expires_at": number(received_at // 1000 + QUARANTINE_SECONDS),
+        "expires_at": number(received_at // 1000 + 90 * DAY_SECONDS),
     }
 
 

@@ -16,7 +16,6 @@ from payments.signatures import Scheme, authorise
 
 ANSWER_SECONDS = 10.0
 """Wall time for a whole answer: a void usually takes well under a second, and the function has 20 s in all."""
-VOID_PATH = "/api/v1/void"
 
 
 class Provider:
@@ -47,7 +46,7 @@ class Provider:
         # Serialised once: these bytes are signed, and these bytes are sent.
         body = exact_json.write({**fields, "server_url": self._server_url}).encode()
         headers = _headers(self._scheme, credentials, body)
-        raw = exchange(opening.wait(send_by), "POST", VOID_PATH, body, headers, answer_by.within(ANSWER_SECONDS))
+        raw = exchange(opening.wait(send_by), "POST", "/api/v1/void", body, headers, answer_by.within(ANSWER_SECONDS))
         if isinstance(raw, str):
             return Answer(AnswerKind.UNKNOWN, cause=raw)
         return messages.read_answer(*raw, credentials.pos_id, order_id)

@@ -24,8 +24,7 @@ OLDEST_SECONDS = 900.0
 Stage = Literal["AWSCURRENT", "AWSPREVIOUS"]
 STAGES: tuple[Stage, ...] = ("AWSCURRENT", "AWSPREVIOUS")
 FIELDS = ("pos_id", "api_key", "api_secret", "endpoints_key")
-OUT_OF_REACH = "out-of-reach"
-NO_VALUE, MALFORMED = "no-value", "malformed"
+OUT_OF_REACH, NO_VALUE, MALFORMED = "out-of-reach", "no-value", "malformed"
 
 
 class SecretError(Exception):

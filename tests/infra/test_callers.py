@@ -1,13 +1,13 @@
 """Who comes in where: the resource policy as AWS documents that it evaluates one, whatever a role's own policy allows."""
 
+import json
 from copy import replace
-from fnmatch import fnmatchcase
-from typing import Any
 
 import pytest
 
 from infra import callers
 from infra.environment import Environment, TokenIssuer
+from local.gateway.policy import effects
 from tests.infra.stack import Stack
 
 OWN = "111122223333"
@@ -27,32 +27,15 @@ BY_TOKEN = ("POST/oauth/voids", "GET/oauth/voids", "GET/oauth/voids/1")
 
 
 def lets_in(environment: Environment, principal: str | None, request: str) -> bool:
-    """A Deny wins. In the API's own account either side's policy is enough, so a role there may allow itself everything."""
-    statements = callers.resource_policy(environment, "aws", OWN)["Statement"]
-    effects = {each["Effect"] for each in statements if covers(each, request) and holds(each, principal)}
-    by_itself = principal is not None and account(principal) == OWN
-    return "Deny" not in effects and ("Allow" in effects or by_itself)
+    """A Deny wins. In the API's own account either side's policy is enough, so a role there may allow itself everything.
 
-
-def covers(statement: dict[str, Any], request: str) -> bool:
-    return any(fnmatchcase(f"execute-api:/v1/{request}", resource) for resource in statement["Resource"])
-
-
-def holds(statement: dict[str, Any], principal: str | None) -> bool:
-    for operator, condition in statement.get("Condition", {}).items():
-        if operator == "IpAddress":
-            return False
-        ((key, values),) = condition.items()
-        assert key == "aws:PrincipalArn"
-        found = principal is not None and any(fnmatchcase(principal, each) for each in values)
-        if not {"ArnLike": found, "ArnNotLike": not found, "Null": (principal is None) is (values == "true")}[operator]:
-            return False
-    who = statement["Principal"]["AWS"]
-    return who == "*" or (principal is not None and f"arn:aws:iam::{account(principal)}:root" in who)
-
-
-def account(principal: str) -> str:
-    return principal.split(":")[4]
+    What another account is allowed, the one role there has from it.
+    """
+    written = json.dumps(callers.resource_policy(environment, "aws", OWN)["Statement"])
+    statements = json.loads(written.replace(f"arn:aws:iam::{ABROAD.callers[0]}:root", ELSEWHERE))
+    facts = {"aws:PrincipalArn": principal, "aws:SourceIp": "192.0.2.1"}
+    by_itself = {"Allow"} if f"::{OWN}:" in str(principal) else set()
+    return effects(statements, f"v1/{request}", facts) | by_itself == {"Allow"}
 
 
 @pytest.mark.parametrize(

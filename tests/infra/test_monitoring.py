@@ -158,15 +158,3 @@ def test_each_saved_query_finds_lines_of_a_recorded_log_that_have_its_fields(pro
         found = [line for line in lines if selects[name](line)]
         fields = set(re.findall(r"\w+", query.split("|")[0].removeprefix("fields @timestamp")))
         assert sorted(fields - {key for line in found for key in line}) == [], name
-
-
-def test_the_same_alarms_watch_each_environment(stacks: dict[str, Stack]) -> None:
-    test, prod, local = ({*stacks[name].alarms} for name in ("test", "prod", "local"))
-    assert test == prod
-    assert test - local == {"Outcomes held up", "Outcomes have stopped"}  # the engine has no pipe
-
-
-def test_the_topic_and_the_queues_refuse_plain_http(prod: Stack) -> None:
-    for policy in (*prod.all("SNS::TopicPolicy"), *prod.all("SQS::QueuePolicy")):
-        denied = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]
-        assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

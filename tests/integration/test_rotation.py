@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from uuid import uuid4
 
@@ -31,48 +30,42 @@ PATIENCE = 5.0
 WITHOUT_A_VERDICT = {409, 429, 502, 503}
 
 
-@dataclass
-class Traffic:
-    """Merchants that insist and a provider that reports, until told to stop."""
+def webhook_signed_with(client: Client, secret: str) -> int:
+    """What a genuine webhook of an order that was voided elsewhere is answered."""
+    void = {"pos_id": POS_ID, "method": "void", "status": "success", "amount": 100, "currency": "UAH"}
+    message = void | {"operation_id": uuid4().hex, "order_id": uuid4().hex}
+    return client.webhook(**client.sandbox("POST", "sign", {"data": message, "secret": secret})).status
 
-    client: Client
-    stop: threading.Event = field(default_factory=threading.Event)
-    voids: dict[str, list[int]] = field(default_factory=dict)
-    webhooks: Counter[int] = field(default_factory=Counter)
 
-    @contextlib.contextmanager
-    def flowing(self) -> Iterator[None]:
-        with ThreadPoolExecutor(MERCHANTS + 1) as threads:
-            running = [threads.submit(self._again, each) for each in (*[self._buy] * MERCHANTS, self._report)]
-            try:
-                yield
-            finally:
-                self.stop.set()
-        for each in running:
-            each.result()  # or what it raised
+@contextlib.contextmanager
+def traffic(client: Client) -> Iterator[tuple[dict[str, list[int]], Counter[int]]]:
+    """Merchants that insist and a provider that reports: what the voids of each order and the webhooks are answered."""
+    stop, voids, webhooks = threading.Event(), dict[str, list[int]](), Counter[int]()
 
-    def _again(self, once: Callable[[], None]) -> None:
-        while not self.stop.wait(0.2):
-            once()
-
-    def _buy(self) -> None:
+    def buy() -> None:
         """One void, repeated under its key until there is a verdict."""
-        order_id = self.client.hold()
-        seen = self.voids[order_id] = []
-        while (status := self.client.submit(order_id, key="only").status) in WITHOUT_A_VERDICT:
+        order_id = client.hold()
+        seen = voids[order_id] = []
+        while (status := client.submit(order_id, key="only").status) in WITHOUT_A_VERDICT:
             seen.append(status)
             time.sleep(PATIENCE)
         seen.append(status)
 
-    def _report(self) -> None:
-        self.webhooks[self.deliver_signed_with("current")] += 1
+    def report() -> None:
+        webhooks[webhook_signed_with(client, "current")] += 1
 
-    def deliver_signed_with(self, secret: str) -> int:
-        """A genuine webhook of an order that was voided elsewhere."""
-        void = {"pos_id": POS_ID, "method": "void", "status": "success", "amount": 100, "currency": "UAH"}
-        message = void | {"operation_id": uuid4().hex, "order_id": uuid4().hex}
-        signed = self.client.sandbox("POST", "sign", {"data": message, "secret": secret})
-        return self.client.webhook(**signed).status
+    def again(once: Callable[[], None]) -> None:
+        while not stop.wait(0.2):
+            once()
+
+    with ThreadPoolExecutor(MERCHANTS + 1) as threads:
+        running = [threads.submit(again, each) for each in (*[buy] * MERCHANTS, report)]
+        try:
+            yield voids, webhooks
+        finally:
+            stop.set()
+    for each in running:
+        each.result()  # or what it raised
 
 
 def put(service: Service, api_secret: str) -> None:
@@ -81,13 +74,12 @@ def put(service: Service, api_secret: str) -> None:
 
 
 @pytest.fixture
-def rotating(service: Service) -> Iterator[Client]:
+def rotating(service: Service, client: Client) -> Iterator[Client]:
     """Everybody else's tests need the original secret: back to it, also in the functions' memory."""
-    client, secret = Client(service), CREDENTIALS["api_secret"]
     yield client
     for _ in range(2):  # the new one must not even be the previous
-        put(service, secret)
-    client.sandbox("PUT", "settings", {"api_secret": secret})
+        put(service, CREDENTIALS["api_secret"])
+    client.sandbox("PUT", "settings", {"api_secret": CREDENTIALS["api_secret"]})
     pids = service.function_pids()
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -97,25 +89,24 @@ def rotating(service: Service) -> Iterator[Client]:
 
 
 def test_a_rotation_refuses_no_genuine_webhook_and_loses_no_void(service: Service, rotating: Client) -> None:
-    traffic = Traffic(rotating)
-    with traffic.flowing():
+    with traffic(rotating) as (voids, webhooks):
         time.sleep(2)
         put(service, NEW_SECRET)
         # Webhook functions look again for what they cannot prove, but no more often than this.
         time.sleep(FRESH_SECONDS + 1)
         rotating.sandbox("PUT", "settings", {"api_secret": NEW_SECRET})
         # A message that the provider signed before the switch and repeats now.
-        assert traffic.deliver_signed_with("previous") == 200
+        assert webhook_signed_with(rotating, "previous") == 200
         # By then no function can hold the old one.
         time.sleep(MAX_AGE_SECONDS + 1)
-        assert traffic.deliver_signed_with("previous") == 200
-    assert set(traffic.webhooks) == {200}
-    assert traffic.webhooks[200] > 50
-    assert len(traffic.voids) > 10
+        assert webhook_signed_with(rotating, "previous") == 200
+    assert set(webhooks) == {200}
+    assert webhooks[200] > 50
+    assert len(voids) > 10
     # The rotation was felt, or this proves nothing; and everybody got through.
-    assert any(502 in seen for seen in traffic.voids.values())
-    assert {seen[-1] for seen in traffic.voids.values()} <= {200, 202}
-    for order_id in traffic.voids:
+    assert any(502 in seen for seen in voids.values())
+    assert {seen[-1] for seen in voids.values()} <= {200, 202}
+    for order_id in voids:
         read = partial(rotating.read, order_id, refresh=True)
         eventually(read, lambda record: record["state"] == "voided", seconds=20)
         ledger = rotating.ledger(order_id)
@@ -123,7 +114,9 @@ def test_a_rotation_refuses_no_genuine_webhook_and_loses_no_void(service: Servic
         assert {webhook["status"] for webhook in ledger["webhooks"]} == {200}
     # Now the old one ends: with a further version it is not even the previous. A copy at hand may still prove it so long.
     put(service, NEW_SECRET)
-    eventually(lambda: traffic.deliver_signed_with("previous"), {401}.__contains__, seconds=MAX_AGE_SECONDS + 5)
-    assert traffic.deliver_signed_with("current") == 200
+    eventually(
+        lambda: webhook_signed_with(rotating, "previous"), lambda status: status == 401, seconds=MAX_AGE_SECONDS + 5
+    )
+    assert webhook_signed_with(rotating, "current") == 200
     assert rotating.submit(rotating.hold()).status == 200
     assert NEW_SECRET not in service.logs()

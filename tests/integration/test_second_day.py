@@ -6,10 +6,8 @@ their API with what CloudFormation has filled in.
 """
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,9 @@ from local.processes import Children
 from tests import once
 from tests.infra.stack import synthesise
 from tests.integration.client import eventually
+from tests.integration.clients.raw_server import RawServer, answer
+
+pytestmark = pytest.mark.proof  # half a minute; in the commit tests/infra shows what the templates say of it
 
 
 class Account:
@@ -34,15 +35,14 @@ class Account:
         self.s3.create_bucket(Bucket=aws.ASSET_BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
         self.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
         (asset,) = assets(once.synthesised("local")).values()
-        self.code = zipped(asset).read_bytes()
+        self.code, self.made = zipped(asset).read_bytes(), set[str]()
 
     def client(self, service: str) -> Any:
         return aws.client(service, self.endpoint)
 
     def template(self, **settings: Any) -> dict[str, Any]:
         """Without what the engine refuses."""
-        out = self.folder / str(time.monotonic_ns())
-        stack = synthesise(Environment(name="test", **settings), out)
+        stack = synthesise(Environment(name="test", **settings), self.folder / str(time.monotonic_ns()))
         template = aws.secret_references_as_arns(stack.template)
         unknown = [name for name, each in stack.resources.items() if each["Type"] in NOT_DEPLOYED_LOCALLY]
         for name in (*unknown, *aws.refused_by_the_engine(template)):
@@ -53,20 +53,14 @@ class Account:
 
     def deploy(self, template: dict[str, Any]) -> None:
         self.s3.put_object(Bucket=aws.ASSET_BUCKET, Key="template.json", Body=json.dumps(template).encode())
-        change = self.cloudformation.update_stack if self.status() else self.cloudformation.create_stack
-        url = f"{self.endpoint}/{aws.ASSET_BUCKET}/template.json"
-        change(StackName=self.name, TemplateURL=url, Capabilities=["CAPABILITY_NAMED_IAM"])
-        assert eventually(self.status, lambda status: not status.endswith("IN_PROGRESS"), seconds=60) in (
-            "CREATE_COMPLETE", "UPDATE_COMPLETE"
-        )  # fmt: skip
+        url, may = f"{self.endpoint}/{aws.ASSET_BUCKET}/template.json", ["CAPABILITY_NAMED_IAM"]
+        self.change("update" if self.name in self.made else "create", TemplateURL=url, Capabilities=may)
+        self.made.add(self.name)
 
-    def destroy(self) -> None:
-        self.cloudformation.delete_stack(StackName=self.name)
-        eventually(self.status, lambda status: not status, seconds=60)
-
-    def status(self) -> str:
-        stacks = {each["StackName"]: each["StackStatus"] for each in self.cloudformation.describe_stacks()["Stacks"]}
-        return str(stacks.get(self.name, ""))
+    def change(self, how: str, **more: Any) -> None:
+        getattr(self.cloudformation, f"{how}_stack")(StackName=self.name, **more)
+        done = self.cloudformation.get_waiter(f"stack_{how}_complete")
+        done.wait(StackName=self.name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
     def physical(self, logical: str) -> str:
         found = self.cloudformation.describe_stack_resource(StackName=self.name, LogicalResourceId=logical)
@@ -106,7 +100,7 @@ def test_what_is_retained_outlives_a_switch_and_the_stack_and_stops_no_deploymen
         assert groups <= {each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]}
         assert [kms.describe_key(KeyId=each)["KeyMetadata"]["KeyState"] for each in keys] == ["Enabled", "Enabled"]
 
-    account.destroy()
+    account.change("delete")
     assert_kept()
     account.name = "VoidService-again"
     account.deploy(with_key)
@@ -116,90 +110,52 @@ def test_what_is_retained_outlives_a_switch_and_the_stack_and_stops_no_deploymen
 
 # ---- docs/events.md, "Rotate the header" -----------------------------------------------------------------------------
 
-
-class Shop:
-    """The merchant's endpoint: takes what it accepts, and keeps which header each post had."""
-
-    def __init__(self) -> None:
-        self.accepts: set[str] = set()
-        self.posts: list[tuple[str, int]] = []
-        shop = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                header = self.headers["Authorization"]
-                shop.posts.append((header, 200 if header in shop.accepts else 401))
-                self.send_response(shop.posts[-1][1])
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+FILLED_IN = "filled-in"
 
 
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    shop = Shop()
-    yield shop
-    shop.server.shutdown()
-    shop.server.server_close()
-
-
-class Endpoint:
-    """The stack's way to the shop; where the engine has no type, what CloudFormation filled in goes to the API."""
-
-    def __init__(self, account: Account, shop: Shop, secret: str) -> None:
-        self.account, self.secret, self.events = account, secret, account.client("events")
-        made = self.events.create_connection(
-            Name="shop", AuthorizationType="API_KEY", AuthParameters=as_key("none yet")
-        )
-        self.arn = self.events.create_api_destination(
-            Name="shop", ConnectionArn=made["ConnectionArn"], HttpMethod="POST",
-            InvocationEndpoint=f"http://127.0.0.1:{shop.server.server_port}/hook",
-        )["ApiDestinationArn"]  # fmt: skip
-
-    def deploy(self, version: str) -> None:
-        template = self.account.template(
-            outcome_url="https://shop.example.com/hook", outcome_secret_arn=self.secret, outcome_secret_version=version
-        )
-        resources = template["Resources"]
-        (connection,) = [name for name, each in resources.items() if each["Type"] == "AWS::Events::Connection"]
-        (destination,) = [name for name, each in resources.items() if each["Type"] == "AWS::Events::ApiDestination"]
-        asked = resources[connection]["Properties"]["AuthParameters"]["ApiKeyAuthParameters"]
-        assert asked["ApiKeyName"] == "Authorization"
-        resources[connection] = {"Type": "AWS::SSM::Parameter", "Properties": {
-            "Name": "filled-in", "Type": "String", "Value": asked["ApiKeyValue"]
-        }}  # fmt: skip
-        del resources[destination]
-        text = json.dumps(template).replace(json.dumps({"Fn::GetAtt": [destination, "Arn"]}), json.dumps(self.arn))
-        self.account.deploy(json.loads(text))
-        filled_in = self.account.client("ssm").get_parameter(Name="filled-in")["Parameter"]["Value"]
-        self.events.update_connection(Name="shop", AuthorizationType="API_KEY", AuthParameters=as_key(filled_in))
-
-    def settle(self, shop: Shop) -> tuple[str, int]:
-        """What the post of one void.settled had as its header, and what it was answered."""
-        (bus,) = [each["Name"] for each in self.events.list_event_buses()["EventBuses"] if each["Name"] != "default"]
-        before = len(shop.posts)
-        entry = {"EventBusName": bus, "Source": "void-service", "DetailType": "void.settled", "Detail": "{}"}
-        assert self.events.put_events(Entries=[entry])["FailedEntryCount"] == 0
-        return eventually(lambda: shop.posts[before:], bool)[0]
+def with_what_the_engine_lacks(template: dict[str, Any], destination: str) -> dict[str, Any]:
+    """A parameter that CloudFormation fills in, where the engine has no type; `destination` is there already."""
+    resources = template["Resources"]
+    kinds = {each["Type"]: name for name, each in resources.items()}
+    asked = resources.pop(kinds["AWS::Events::Connection"])["Properties"]["AuthParameters"]["ApiKeyAuthParameters"]
+    assert asked["ApiKeyName"] == "Authorization"
+    parameter = {"Name": FILLED_IN, "Type": "String", "Value": asked["ApiKeyValue"]}
+    resources["FilledIn"] = {"Type": "AWS::SSM::Parameter", "Properties": parameter}
+    name = kinds["AWS::Events::ApiDestination"]
+    del resources[name]
+    text = json.dumps(template).replace(json.dumps({"Fn::GetAtt": [name, "Arn"]}), json.dumps(destination))
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def as_key(value: str) -> dict[str, Any]:
-    return {"ApiKeyAuthParameters": {"ApiKeyName": "Authorization", "ApiKeyValue": value}}
+    key = {"ApiKeyAuthParameters": {"ApiKeyName": "Authorization", "ApiKeyValue": value}}
+    return {"Name": "shop", "AuthorizationType": "API_KEY", "AuthParameters": key}
 
 
-def test_a_rotated_header_arrives_with_its_version_and_no_post_is_refused(account: Account, shop: Shop) -> None:
-    secrets, old, new = account.client("secretsmanager"), "Bearer first", "Bearer second"
+def test_a_rotated_header_arrives_with_its_version_and_no_post_is_refused(account: Account, server: RawServer) -> None:
+    secrets, events, parameters = map(account.client, ("secretsmanager", "events", "ssm"))
+    old, new = "Bearer first", "Bearer second"
     made = secrets.create_secret(Name="shop/header", SecretString=json.dumps({"authorization": old}))
-    endpoint, shop.accepts = Endpoint(account, shop, made["ARN"]), {old}
-    endpoint.deploy(made["VersionId"])
-    assert endpoint.settle(shop) == (old, 200)
-    shop.accepts = {old, new}
+    hook = server.script("shop", answer(200))
+    to = events.create_connection(**as_key("none yet"))["ConnectionArn"]
+    destination = events.create_api_destination(
+        Name="shop", ConnectionArn=to, HttpMethod="POST", InvocationEndpoint=hook
+    )
+
+    def posted_with(version: str) -> str:
+        """The header of the post of one void.settled, once the stack knows this version of the secret."""
+        url, secret = "https://shop.example.com/hook", made["ARN"]
+        template = account.template(outcome_url=url, outcome_secret_arn=secret, outcome_secret_version=version)
+        account.deploy(with_what_the_engine_lacks(template, destination["ApiDestinationArn"]))
+        events.update_connection(**as_key(parameters.get_parameter(Name=FILLED_IN)["Parameter"]["Value"]))
+        (bus,) = [each["Name"] for each in events.list_event_buses()["EventBuses"] if each["Name"] != "default"]
+        before = len(server.received("shop"))
+        entry = {"EventBusName": bus, "Source": "void-service", "DetailType": "void.settled", "Detail": "{}"}
+        assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+        return eventually(lambda: server.received("shop")[before:], bool)[0].headers["authorization"]
+
+    assert posted_with(made["VersionId"]) == old
     put = secrets.put_secret_value(SecretId=made["ARN"], SecretString=json.dumps({"authorization": new}))
-    endpoint.deploy(made["VersionId"])  # without another version in the reference a deployment brings nothing
-    assert endpoint.settle(shop) == (old, 200)
-    endpoint.deploy(put["VersionId"])
-    shop.accepts = {new}
-    assert endpoint.settle(shop) == (new, 200)
+    assert posted_with(made["VersionId"]) == old  # without another version in the reference a deployment brings nothing
+    assert posted_with(put["VersionId"]) == new

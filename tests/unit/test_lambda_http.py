@@ -14,13 +14,10 @@ import read_voids
 import receive_webhook
 import submit_void
 from answers import PROBLEMS
-from lambda_http import BadRequest, GatewayEvent, Response
-from payments.secret import SecretError
-from payments.settings import SettingsError
-from payments.store import StoreError
+from lambda_http import BadRequest, GatewayEvent
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
-from tests.unit.conftest import Counted, Logged, Said, plain, said
+from tests.unit.conftest import plain, said
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
@@ -113,63 +110,6 @@ def test_an_answer_is_complete_and_may_not_be_cached() -> None:
     assert http.empty(200) == {
         "statusCode": 200, "headers": {"Cache-Control": "no-store"}, "body": "", "isBase64Encoded": False,
     }  # fmt: skip
-
-
-def failing(error: Exception, **how: Any) -> Said:
-    @http.lambda_handler(**how)
-    def handler(_event: GatewayEvent) -> Response:
-        raise error
-
-    return said(handler(make.gateway_event(None, {}), None))
-
-
-LATER = "The same request may be repeated."
-HOW: dict[str, tuple[dict[str, Any], int, str, str | None, dict[str, float]]] = {
-    "repeat later": ({}, 503, LATER, "5", {}),
-    "and count": ({"metric": "VoidNotSent"}, 503, LATER, "5", {"VoidNotSent": 1}),
-    "unhelpful": (
-        {"consequence": "It was not stored.", "name": "outcome-unknown", "retry_after": None},
-        500,
-        "It was not stored.",
-        None,
-        {},
-    ),
-}
-ERRORS: dict[str, tuple[Exception, dict[str, float]]] = {
-    "setting": (SettingsError("TABLE_NAME is not set"), {"UnexpectedError": 1}),
-    "secret": (SecretError("denied"), {"SecretUnusable": 1}),
-    "table": (StoreError("ThrottlingException"), {"StoreUnavailable": 1}),
-}
-
-
-@pytest.mark.parametrize("what", ERRORS)
-@pytest.mark.parametrize(("how", "status", "consequence", "retry", "more"), HOW.values(), ids=HOW)
-def test_what_is_out_of_reach_is_named_and_counted(
-    what: str, how: dict[str, Any], status: int, consequence: str, retry: str | None, more: dict[str, float], counted: Counted
-) -> None:  # fmt: skip
-    error, counts = ERRORS[what]
-    answer = failing(error, **how)
-    assert (answer.status, answer.headers.get("Retry-After")) == (status, retry)
-    assert answer.document["detail"] == f"The {what} was out of reach or unusable. {consequence}"
-    assert counted() == {**counts, **more}
-
-
-def test_a_wrong_request_is_told_with_its_violations_and_an_error_nobody_expected_without_its_text(
-    counted: Counted,
-) -> None:
-    wrong = [{"pointer": "/a", "detail": "must be b"}]
-    answer = failing(BadRequest("too-large", "Too much.", wrong))
-    assert (answer.status, answer.document["detail"], answer.document["errors"]) == (413, "Too much.", wrong)
-    assert counted() == {}
-    answer = failing(KeyError("a-secret-text"))
-    assert (answer.status, answer.problem) == (500, "outcome-unknown")
-    assert answer.document["detail"] == "Repeat the same request or read the void; both are safe."
-    assert counted() == {"UnexpectedError": 1}
-
-
-def test_a_line_of_the_log_carries_the_id_that_the_answer_shows(logged: Logged) -> None:
-    failing(KeyError())
-    assert [line["request_id"] for line in logged()] == ["request-1"]
 
 
 # ---- where nobody knows what API Gateway hands to a function, the function is safe under each reading ---------------------

@@ -147,7 +147,9 @@ def test_a_missing_variable_is_503_and_named_in_the_log(
     for key in ("TABLE_NAME", "SECRET_ID", "PROVIDER_URL", "WEBHOOK_URL"):
         monkeypatch.setenv(key, "https://p.invalid")
     monkeypatch.delenv(name)
-    assert post().problem == "not-sent"
+    answer = post()
+    assert (answer.status, answer.problem, answer.headers["Retry-After"]) == (503, "not-sent", "5")
+    assert answer.document["detail"] == "The setting was out of reach or unusable. The same request may be repeated."
     assert f"{name} is not set" in capsys.readouterr().out
     assert (scene.table.calls, scene.provider.connections) == ([], [])
 

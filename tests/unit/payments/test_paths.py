@@ -46,6 +46,9 @@ RECORDED = VECTORS / "facts.json"
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 DETAILS = {
     "own": "The attempt that this", "new-key": "new Idempotency-Key", "refund": "refund", "operator": "operator has been notified",
+    "no-table": "The table was out of reach or unusable. ", "no-secret": "The secret was out of reach or unusable. ",
+    "repeat": "The same request may be repeated.", "repeat-decision": "Nothing was decided; the same decision may be repeated.",
+    "not-stored": "The message was not stored.", "both-safe": "Repeat the same request or read the void; both are safe.",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from payments import evidence
 from payments.deadline import Deadline
 from payments.facts import Evidence, State
 from payments.items import DUE, shards, timestamp
-from payments.orders import Order, Source, StoredWebhook, Void, size_of
+from payments.orders import Order, Source, StoredWebhook, size_of
 from payments.reviews import Reason, Review
 from payments.store import Store
 from systems import TimedClient
@@ -49,11 +49,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 @pytest.fixture
 def intent() -> Order:
     """The intent for an order that nobody else uses."""
-    return open_order(uuid4().hex)
-
-
-def open_order(order_id: str, now: int = NOW) -> Order:
-    return make.submitting(now, order_id=order_id)
+    return make.submitting(NOW, order_id=uuid4().hex)
 
 
 def success(order: Order, **more: Any) -> StoredWebhook:
@@ -68,13 +64,10 @@ def voided(order: Order) -> tuple[Order, StoredWebhook]:
     return order.learnt(facts, Source(Evidence.ANSWER, NOW)), webhook
 
 
-def of(order: Order) -> Void:
+def place(order: Order) -> int:
+    """In an index."""
     assert order.void is not None
-    return order.void
-
-
-def reviewed(order: Order) -> Order:
-    return replace(order, reviews=(Review(Reason.SECOND_VOID, "order", NOW),))
+    return order.void.due_at or order.void.settled_at or 0
 
 
 def there(store: Store, order: Order) -> Order:
@@ -91,11 +84,12 @@ def test_an_order_comes_back_as_it_was_written(store: Store, intent: Order) -> N
 
 
 def test_of_two_writes_one_counts_and_the_other_learns_of_it_unless_it_is_the_same(store: Store, intent: Order) -> None:
+    review = (Review(Reason.SECOND_VOID, "order", NOW),)
     first = store.write(intent, "w1", soon())
     assert first.write_id == "w1"
     assert store.write(intent, "w1", soon()) == first
-    assert store.write(reviewed(intent), "w2", soon()) == first
-    second = store.write(reviewed(first), "w2", soon())
+    assert store.write(replace(intent, reviews=review), "w2", soon()) == first
+    second = store.write(replace(first, reviews=review), "w2", soon())
     assert second.write_id == "w2"
     assert store.write(voided(first)[0], "w3", soon()) == second, "it had read an old version"
     assert there(store, intent) == second
@@ -133,13 +127,9 @@ def test_no_more_than_a_hundred_webhooks_are_appended(store: Store, intent: Orde
     assert store.append_webhook(intent.pos_id, webhook._replace(digest="x"), "w3", soon()) is not True
 
 
-def due_at(order: Order, begin: int) -> int:
-    return (of(order).due_at or 0) - begin
-
-
 def test_what_is_open_is_due_in_its_order_and_what_is_settled_is_not(store: Store) -> None:
     orders = [
-        store.write(open_order(f"{number}-{uuid4().hex[:20]}", NOW + number), f"w{number}", soon())
+        store.write(make.submitting(NOW + number, order_id=f"{number}-{uuid4().hex[:20]}"), f"w{number}", soon())
         for number in range(1, 41)
     ]
     begin = NOW + 25_000
@@ -148,13 +138,13 @@ def test_what_is_open_is_due_in_its_order_and_what_is_settled_is_not(store: Stor
         here = list[int]()
         page, start = store.due(shard, begin + 30, 2, None, soon())
         while page.orders:
-            here += [due_at(order, begin) for order in page.orders]
+            here += [place(order) - begin for order in page.orders]
             if start is None:
                 break
             page, start = store.due(shard, begin + 30, 2, start, soon())
         assert here == sorted(here)
         seen += here
-        waiting = [due_at(order, begin) for order in store.waiting(shard, begin + 20, soon())]
+        waiting = [place(order) - begin for order in store.waiting(shard, begin + 20, soon())]
         assert max(waiting, default=0) >= max(here, default=0)
         first = waiting[1] if len(waiting) > 1 else 41
         assert first == min((due for due in here if due > 20), default=max(first, 31))
@@ -168,7 +158,7 @@ def test_what_is_open_is_due_in_its_order_and_what_is_settled_is_not(store: Stor
 def test_a_list_goes_through_all_shards_page_by_page(store: Store, which: Any) -> None:
     names = sorted(f"{number}-{uuid4().hex[:20]}" for number in range(25))
     for number, name in enumerate(names):
-        order = open_order(name, NOW + number // 5)
+        order = make.submitting(NOW + number // 5, order_id=name)
         store.write(order if which == "unsettled" else voided(order)[0], uuid4().hex, soon())
     for limit in (1, 7, 100):
         page = store.list(which, timestamp(NOW)[:10], limit, None, soon())
@@ -177,5 +167,5 @@ def test_a_list_goes_through_all_shards_page_by_page(store: Store, which: Any) -
             page = store.list(which, timestamp(NOW)[:10], limit, page.cursor, soon())
             seen += page.orders
         assert sorted(order.order_id for order in seen) == names, limit
-        places = [of(order).due_at or of(order).settled_at or 0 for order in seen]
+        places = [place(order) for order in seen]
         assert places == sorted(places), limit

@@ -8,7 +8,6 @@ import functools
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,27 +26,13 @@ from acceptance.undo import MARK, fill
 from infra.environment import Environment
 from ops.places import Place
 
-ACCOUNT = "111122223333"
-REGION = "eu-central-1"
-STACK = "VoidService-test"
-URL = "http://127.0.0.1/v1"
-POS_ID = "a11cede1-51ef-4ef1-80f7-3b44b07b5667"
+VECTORS = tomllib.loads((Path(__file__).parents[1] / "vectors" / "acceptance.toml").read_text(encoding="utf-8"))
+ACCOUNT, URL = VECTORS["deployed"]["account"], VECTORS["deployed"]["outputs"]["ApiUrl"]
+REGION, STACK, POS_ID = "eu-central-1", "VoidService-test", "a11cede1-51ef-4ef1-80f7-3b44b07b5667"
 CALLER = ReadOnlyCredentials("example", "example-secret", None)
-SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:credentials-abcdef"
-VARIABLES = {"TABLE_NAME": "table", "SECRET_ID": SECRET, "PROVIDER_URL": "https://provider.example"}
 PROBLEM_TYPE = "urn:void-service:problem:"
 BEFORE = "before-parameter-build.*.*"
 START = datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)
-RESOURCES = {
-    "AWS::ApiGateway::RestApi": ("Api", "api1234567"),
-    "AWS::DynamoDB::Table": ("StorageOperations", "table"),
-    "AWS::SNS::Topic": ("MonitoringAlarms", f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"),
-    "AWS::IAM::Role": ("EventsPipeRole", "pipe-role"),
-    "AWS::Pipes::Pipe": ("EventsPipe", "pipe"),
-    "AWS::SQS::Queue": ("EventsDeadLetters", "https://sqs.example/undelivered"),
-    "AWS::SecretsManager::Secret": ("StorageProviderCredentials", SECRET),
-}
-
 Step = tuple[str, str, Any]
 """Service, operation, answer; a text is the code of a refusal, and its message."""
 
@@ -141,67 +126,34 @@ class Api:
         return 200 if self.asked <= 4 else self.throttled, {"type": f"{PROBLEM_TYPE}throttled"}, self.retry
 
 
-def function(name: str, role: str = "r") -> dict[str, Any]:
-    more = {"MemorySize": 512, "Environment": {"Variables": VARIABLES}, "LoggingConfig": {"LogGroup": "the-log"}}
-    return {"FunctionName": name, "Role": f"arn:aws:iam::{ACCOUNT}:role/{role}"} | more
-
-
-def stack(without: str = "", **more: Any) -> list[Step]:
-    """How a stack and its functions are looked up; `without` the function or the API of this name."""
-    described = {"StackName": STACK, "StackId": "stack-1", "CreationTime": START, "StackStatus": "CREATE_COMPLETE"}
-    outputs = [{"OutputKey": "OutcomeBus", "OutputValue": "b"}, {"OutputKey": "ApiUrl", "OutputValue": f"{URL}/"}]
-    handlers = [name for name in HANDLERS if name != without]
-    named = [("AWS::Lambda::Function", name) for name in handlers]
-    named += [("AWS::ApiGatewayV2::Api" if without == "api" else "AWS::ApiGateway::RestApi", "api")]
-    common = {"LastUpdatedTimestamp": START, "ResourceStatus": "CREATE_COMPLETE"}
-    resources = [{"LogicalResourceId": name, "PhysicalResourceId": name, "ResourceType": kind} for kind, name in named]
-    return [
-        ("cloudformation", "describe_stacks", {"Stacks": [described | {"Outputs": outputs} | more]}),
-        ("cloudformation", "list_stack_resources", {"StackResourceSummaries": [one | common for one in resources]}),
-        *(("lambda", "get_function_configuration", {"Handler": f"{name}.handler"} | function(name)) for name in handlers),
-    ]  # fmt: skip
-
-
-@dataclass
-class Clock:
-    """Moves when somebody sleeps."""
-
-    at: datetime = START
-
-    def monotonic(self) -> float:
-        return self.at.timestamp()
-
-    def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-
 def deployed(account: Account, folder: Path, **allowed: Any) -> Site:
     """A deployed stack of this version, with what does not change already known."""
-    clock, place = Clock(), Place(STACK, REGION, account, CALLER, URL)
-    environment, state = Environment(name="test", pos_id=POS_ID), load(folder / "state.json")
+    state, at = load(folder / "state.json"), [START]
+
+    def sleep(seconds: float) -> None:
+        at[0] += timedelta(seconds=seconds)
+
     site = Site(
-        place, environment, Allowed(**allowed), "", state, Redactor(account=ACCOUNT),
-        sleep=clock.sleep, monotonic=clock.monotonic, now=lambda: clock.at,
+        Place(STACK, REGION, account, CALLER, URL), Environment(name="test", pos_id=POS_ID), Allowed(**allowed), "", state,
+        Redactor(ACCOUNT), sleep=sleep, monotonic=lambda: (at[0] - START) / timedelta(seconds=1), now=lambda: at[0],
     )  # fmt: skip
-    site.__dict__ |= {
-        "account": ACCOUNT,
-        "functions": {stem: function(f"{STACK}-{stem}", f"{stem}-role") for stem in HANDLERS},
-        "outputs": {"OutcomeBus": "bus", "ApiUrl": URL},
-        "stack": {"StackId": "stack-1", "LastUpdatedTime": START, "StackName": STACK},
-        "resources": [
-            {"ResourceType": kind, "LogicalResourceId": logical, "PhysicalResourceId": physical}
-            for kind, (logical, physical) in RESOURCES.items()
-        ],
+    vars(site).update(fill(VECTORS["deployed"], KNOWN))
+    site.functions = {
+        stem: {
+            "FunctionName": f"{STACK}-{stem}",
+            "Role": f"arn:aws:iam::{ACCOUNT}:role/{stem}-role",
+            **vars(site)["function"],
+        }
+        for stem in HANDLERS
     }
     return site
 
 
 # ---- what AWS answers, by scripts ----
 
-VECTORS = tomllib.loads((Path(__file__).parents[1] / "vectors" / "acceptance.toml").read_text(encoding="utf-8"))
 ORDER = "acc-1"
 ORDERS = {"plain": ORDER, "odd": ORDER + LETTERS, "quoted": quote(ORDER + LETTERS, safe="")}
-KNOWN: dict[str, Any] = VECTORS["known"] | {"mark": MARK, "role": None, "parameters": None, "templates": None}
+KNOWN: dict[str, Any] = VECTORS["known"] | dict.fromkeys(("role", "parameters", "templates", "tags")) | {"mark": MARK}
 READY: dict[str, Any] = {"LastUpdateStatus": "Successful", "State": "Active"}
 WAITS = dict.fromkeys(("function_active_v2", "function_updated_v2"), ("get_function", {"Configuration": READY}))
 WAITS["published_version_active"] = ("get_function_configuration", READY)
@@ -274,11 +226,4 @@ def timed(milliseconds: str, count: str) -> list[Any]:
     return [("logs", "filter_log_events", {"events": [{"message": line} for line in lines]})] * 4
 
 
-def begun(how: str = "", name: str = "") -> list[Any]:
-    """The calls by which a stack is found and known to be of this version; one of prod is not looked into."""
-    if how == "of":
-        return stack(Tags=[{"Key": "environment", "Value": name}])[:1]
-    return [*stack(without=name), ("sts", "get_caller_identity", {"Account": ACCOUNT, "Arn": "arn:aws:iam::1:user/u"})]
-
-
-MADE: Mapping[str, Callable[..., list[Any]]] = {one.__name__: one for one in (decided, staged, arrived, timed, begun)}
+MADE: Mapping[str, Callable[..., list[Any]]] = {one.__name__: one for one in (decided, staged, arrived, timed)}

@@ -26,7 +26,7 @@ from ops import places
 from ops.places import OpsError, Place
 from payments.provider import Provider
 from play.words import DIFFERENCES
-from tests.fakes.account import CALLER, REGION, URL, VECTORS, Account, Api, stack
+from tests.fakes.account import CALLER, REGION, URL, VECTORS, Account, Api, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = {row.id: row for row in ROWS}
@@ -121,7 +121,7 @@ def look(monkeypatch: pytest.MonkeyPatch, api: Api, account: Account) -> Look:
         environment, pos_id = ENVIRONMENT[case.get("environment", "test")], fill(case.get("pos_id", "$test"), SAID)
         secret = case.get("secret") or json.dumps(VALUES | {"pos_id": pos_id})
         answer = NO_SECRET if secret == "none" else {"SecretString": secret}
-        account.plays(*stack(), ("secretsmanager", "get_secret_value", answer))
+        account.plays(*steps({"aws": ["described", "begun"]}), ("secretsmanager", "get_secret_value", answer))
         vars(api).update(decode=DECODED[case.get("decoded", "once")])
         place = Place(f"VoidService-{environment.name}", REGION, account, CALLER)
         monkeypatch.setattr(places, "deployed", lambda *_: place)

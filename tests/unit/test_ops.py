@@ -28,7 +28,7 @@ from payments.facts import FailureReason, State
 from payments.secret import SecretError
 from payments.store import StoreError
 from tests.fakes import pipe
-from tests.fakes.account import URL, Account, stack
+from tests.fakes.account import URL, Account, steps
 from tests.fakes.scene import operation, submitting, view
 
 SAID = {"at": "2026-12-01T00:00:00.000Z", "by": "arn:aws:iam::1:role/ops", "decision": "voided", "note": "by phone",
@@ -279,7 +279,7 @@ def test_a_deployed_service_is_found_by_its_stack(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
     found = places.deployed("test", "eu-central-1", None)
     assert (found.stack, found.environment, found.caller.access_key) == ("VoidService-test", "test", "example")
-    account.plays(*stack())
+    account.plays(*steps({"aws": ["described", "begun"]}))
     place = replace(found, session=account)
     assert (places.api_url(place), places.storage(place).table_name) == (URL, "table")
     asked = [one["FunctionName"] for one in account.asked("lambda:GetFunctionConfiguration")]

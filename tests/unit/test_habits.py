@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import LONGEST_FIRST, SECOND_SERVICE, group, rank
 from tests.unit.test_project import ROOT, TOOLS, files, pins
 
 TEXTS = ("README.md", "README.uk.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
@@ -113,14 +112,3 @@ def test_updates_are_proposed_for_every_place_that_names_a_version() -> None:
         if path.name in ECOSYSTEMS or re.fullmatch(r"requirements.*\.(in|txt)", path.name)
     }
     assert needed | {("github-actions", ".")} <= watched
-
-
-# Groups of tests
-
-
-def test_the_groups_of_tests_are_of_files_that_exist_and_the_longest_come_first() -> None:
-    assert set(SECOND_SERVICE) <= {path.stem for path in PATHS if path.parent.as_posix() == "tests/integration"}
-    assert set(LONGEST_FIRST) <= {group(path.as_posix()) for path in PATHS if path.name.startswith("test_")}
-    order = ["tests/unit/test_a.py::t", "tests/infra/test_b.py::t", "tests/integration/test_console.py::t[::]"]
-    assert sorted(order, key=rank) == order[::-1]
-    assert group("tests/unit/test_a.py::t") != group("tests/unit/test_b.py::t")

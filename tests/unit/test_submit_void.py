@@ -1,6 +1,5 @@
 """POST /v1/voids: bad requests, missing settings and the log; tests/vectors/paths.txt has what a request does."""
 
-import base64
 import json
 from typing import Any
 
@@ -103,17 +102,6 @@ def test_the_edges_of_the_rules_are_inside(scene: Scene, change: dict[str, str],
     scene.provider.answers = [say.UNKNOWN]
     answer = post({**GOOD, **change}, **headers)
     assert (answer.status, answer.document["comment"]) == (202, change.get("comment", "10101"))
-
-
-def test_a_base64_body_is_decoded_and_headers_are_found_in_any_spelling(scene: Scene) -> None:
-    scene.provider.answers = [make.answer()]
-    headers = {"CONTENT-type": "application/json", "idempotency-KEY": "k"}
-    event = make.gateway_event(None, headers) | {"isBase64Encoded": True, "multiValueHeaders": None}
-    for raw, status in ((json.dumps(GOOD).encode(), 200), ('{"order_id":"é"}'.encode("latin-1"), 400)):
-        body = base64.b64encode(raw).decode()
-        assert submit_void.handler({**event, "body": body}, None)["statusCode"] == status
-    assert scene.order().facts.attempts[-1].key == "k"
-    assert submit_void.handler({**event, "body": "!"}, None)["statusCode"] == 400
 
 
 # ---- what is logged, and what cannot be used; tests/vectors/paths.txt has how each end is answered and counted ------------

@@ -6,7 +6,7 @@ tests/vectors/paths.txt says how each ends.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,26 +52,13 @@ DETAILS = {
 }  # fmt: skip
 
 
-class Truth(list[Any]):
-    """What each query shows: the provider's list as it is then."""
-
-    def __init__(self, happen: Callable[[str], None]) -> None:
-        super().__init__([make.HELD])
-        self.happen = happen
-        self.shown: OrderView | Exception | None = make.HELD
-
-    def pop(self, _: object = 0) -> OrderView | Exception | None:
-        self.happen("ask")
-        return self.shown
-
-
 class Play:
     """The merchant, the operator, the schedule and the provider of one order, and what fails around them."""
 
     def __init__(self, scene: Scene, counted: Counted) -> None:
-        self.scene, self.counted, self.truth = scene, counted, Truth(self.happen)
-        self.answer, self.seen = dict[str, Any](), ""
-        scene.provider.views = self.truth
+        self.scene, self.counted, self.answer, self.seen = scene, counted, dict[str, Any](), ""
+        self.shown: OrderView | Exception | None = make.HELD
+        scene.provider.views = [self._view]
         self.author, self.events, self.asked, self.slow, self.losing = "", 0, 0, 0, 0
         self.then, self.broken, self.run, self.minutes = dict[str, str](), set[str](), dict[str, int](), list[str]()
         scene.table.on_write, scene.table.before = self._written, self._before
@@ -79,6 +66,12 @@ class Play:
     def _written(self, _: object, new: dict[str, Any]) -> None:
         if "settles" in new and "settled_by" in new:  # a heartbeat is nobody's
             self.author, self.events = new["settled_by"]["S"], self.events + 1
+
+    def _view(self) -> OrderView | Exception | None:
+        """What each query shows: the provider's list as it is then."""
+        self.scene.provider.views.append(self._view)
+        self.happen("ask")
+        return self.shown
 
     def _before(self, call: str, _: object) -> None:
         self.scene.wait(self.slow)
@@ -135,7 +128,7 @@ class Play:
     def list(self, *rows: str) -> None:
         pairs = _pairs(each for each in rows if "=" in each)
         shown = [make.operation(**_fields(*row.split("/")), **pairs) for row in rows if "/" in row]
-        self.truth.shown = LISTS.get(" ".join(rows), make.view(*shown))
+        self.shown = LISTS.get(" ".join(rows), make.view(*shown))
 
     def hook(self, row: str, *more: str) -> None:
         event = make.webhook_event(*make.signed(make.fields(**_fields(*row.split("/")), **_pairs(more))))

@@ -84,12 +84,9 @@ def install_engine(say: Say) -> Path:
         return python
     say("Installing ministack, which stands in for AWS (once)")
     shutil.rmtree(environment, ignore_errors=True)  # of other pins, or half made by a run that was killed
-    make, install = [sys.executable, "-m", "venv"], [str(python), "-m", "pip", "install"]
-    if uv := shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv"):
-        make = [uv, "venv", "--quiet", "--python", sys.executable]
-        install = [uv, "pip", "install", "--quiet", "--python", str(python)]
-    _run([*make, str(environment)])
-    _run([*install, "--require-hashes", "-r", str(pins)])
+    uv = str(Path(sys.executable).with_name("uv"))  # the Makefile puts it there
+    _run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)])
+    _run([uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(pins)])
     installed.write_bytes(pins.read_bytes())
     return python
 

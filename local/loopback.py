@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from io import BufferedIOBase
 from typing import Any
 
-MAX_KEPT = 10 * 1024 * 1024 + 1  # of a body: so much shows that it is too large
-MAX_DRAINED = 64 * 1024 * 1024
+LONGEST = 64 * 1024 * 1024  # of a body
 LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
@@ -69,34 +68,29 @@ class Unframed(ConnectionError):
 
 
 def read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:
-    """The body; of one that is too large no more than shows it. Raises Unframed, ConnectionError if it breaks off."""
-    body = bytearray()
+    """All of the body. Raises Unframed, ConnectionError if it breaks off."""
+    source = request.rfile
     if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
-        _read(request.rfile, _size("[0-9]+", 10, request.headers.get("Content-Length", "0")), body)
-        return bytes(body)
-    seen = 0
-    while size := _size("[0-9a-fA-F]{1,8}", 16, request.rfile.readline(1024).decode("latin-1").split(";")[0].strip()):
-        seen += size
-        if seen > MAX_DRAINED:
+        return _read(source, _size("[0-9]+", 10, request.headers.get("Content-Length", "0")))
+    body = bytearray()
+    while size := _size("[0-9a-fA-F]{1,8}", 16, source.readline(1024).decode("latin-1").split(";")[0].strip()):
+        body += _read(source, size)
+        if len(body) > LONGEST:
             raise Unframed
-        _read(request.rfile, size, body)
-        request.rfile.readline(1024)
-    while request.rfile.readline(65536) not in (b"\r\n", b"\n", b""):
+        source.readline(1024)
+    while source.readline(65536) not in (b"\r\n", b"\n", b""):
         pass
     return bytes(body)
 
 
 def _size(form: str, base: int, digits: str) -> int:
-    if not re.fullmatch(form, digits) or int(digits, base) > MAX_DRAINED:
+    if not re.fullmatch(form, digits) or int(digits, base) > LONGEST:
         raise Unframed
     return int(digits, base)
 
 
-def _read(source: BufferedIOBase, length: int, body: bytearray) -> None:
-    """Reads all of it and keeps the beginning."""
-    while length > 0:
-        piece = source.read(min(length, 1 << 20))
-        if not piece:
-            raise ConnectionResetError("the body broke off")
-        length -= len(piece)
-        body += piece[: MAX_KEPT - len(body)]
+def _read(source: BufferedIOBase, length: int) -> bytes:
+    piece = source.read(length)
+    if len(piece) < length:
+        raise ConnectionResetError("the body broke off")
+    return piece

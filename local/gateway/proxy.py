@@ -62,7 +62,7 @@ def _context(api: Api, call: Call) -> dict[str, Any]:
         "path": "/" + request.path.lstrip("/"), "accountId": ACCOUNT, "protocol": "HTTP/1.1", "stage": api.stage,
         "domainName": request.header("host"), "requestId": request.request_id, "apiId": api.api_id,
         "identity": identity,
-        **({} if call.claims is None else {"authorizer": api.readings.authorizer(call.claims)}),
+        **({} if call.token is None else {"authorizer": call.token}),
     }  # fmt: skip
 
 

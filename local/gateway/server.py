@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from local.exchange import Answer, GatewayError, Request, printable
-from local.gateway.api import Api, Route, find
-from local.gateway.policy import authorise
+from local.gateway.api import Api, Route, authorise, find
 from local.gateway.proxy import gateway_response, proxy_answer, proxy_event
-from local.loopback import MAX_KEPT, Handler, LoopbackServer, Unframed, read_body
+from local.loopback import Handler, LoopbackServer, Unframed, read_body
 from local.runtime import FunctionFailed
 
-MAX_BODY = MAX_KEPT - 1  # API Gateway's own, fixed
+MAX_BODY = 10 * 1024 * 1024  # API Gateway's own, fixed
 MAX_HEAD = 10_240  # request line and headers; fixed, too
 
 type Invoke = Callable[[str, Any, float], Any]

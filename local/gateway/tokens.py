@@ -1,6 +1,6 @@
 """Callers by token: what API Gateway's JWT authorizer checks, with PyJWT. Never says or keeps a token.
 
-Where AWS is not documented, `Readings` chooses: how an expired token is refused, where the claims stand in the event.
+Where AWS is not documented, the authorizer can play both: how an expired token is refused, where the claims stand.
 """
 
 import json
@@ -14,21 +14,7 @@ import urllib3
 
 from local.exchange import GatewayError, Request
 
-Claims = Mapping[str, Any]
 BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.IGNORECASE | re.ASCII)
-
-
-@dataclass(frozen=True)
-class Readings:
-    expired: Literal["UNAUTHORIZED", "EXPIRED_TOKEN"] = "UNAUTHORIZED"
-    """The response type of a token that was one: 401 as for no token, or 403 as for old credentials."""
-    claims_in: Literal["claims", "jwt"] = "claims"
-    """`authorizer.claims`, as with a user pool's authorizer, or `authorizer.jwt.claims`, as in an HTTP API."""
-
-    def authorizer(self, claims: Claims) -> dict[str, Any]:
-        """What the event says of a token. AWS gives every claim as text."""
-        said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in claims.items()}
-        return {"claims": said} if self.claims_in == "claims" else {"jwt": {"claims": said, "scopes": None}}
 
 
 class Keys:
@@ -67,9 +53,13 @@ class TrustedIssuer:
 class Authorizer:
     issuers: Mapping[str, TrustedIssuer]
     algorithms: list[str]
+    expired: Literal["UNAUTHORIZED", "EXPIRED_TOKEN"] = "UNAUTHORIZED"
+    """The response type of a token that was one: 401 as for no token, or 403 as for old credentials."""
+    claims_in: Literal["claims", "jwt"] = "claims"
+    """`authorizer.claims`, as with a user pool's authorizer, or `authorizer.jwt.claims`, as in an HTTP API."""
 
-    def check(self, request: Request, scopes: tuple[str, ...], readings: Readings) -> Claims:
-        """The claims of the request's token. Raises GatewayError: 401 for a token that is none, 403 for its scopes."""
+    def check(self, request: Request, scopes: tuple[str, ...]) -> dict[str, Any]:
+        """What the event says of the token: every claim as text. Raises GatewayError: 401, or 403 for its scopes."""
         sent = [value for name, value in request.headers if name.lower() == "authorization"]
         found = BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
         if found is None:
@@ -77,22 +67,23 @@ class Authorizer:
         try:
             claims = self._claims(found[1])
         except jwt.ExpiredSignatureError:
-            raise _refused(readings.expired, "the token has expired") from None
+            raise _refused(self.expired, "the token has expired") from None
         except jwt.PyJWTError as wrong:
             raise _refused("UNAUTHORIZED", type(wrong).__name__) from None  # its text may quote the token
         held = claims.get("scope", claims.get("scp"))
         has = held.split() if isinstance(held, str) else held if isinstance(held, list) else []
         if scopes and not any(scope in has for scope in scopes):
             raise _refused("ACCESS_DENIED", f"the token needs one of the scopes {', '.join(scopes)}")
-        return claims
+        said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in claims.items()}
+        return {"claims": said} if self.claims_in == "claims" else {"jwt": {"claims": said, "scopes": None}}
 
-    def _claims(self, token: str) -> Claims:
+    def _claims(self, token: str) -> dict[str, Any]:
         said = jwt.decode_complete(token, options={"verify_signature": False})
         trusted = self.issuers.get(str(said["payload"].get("iss")))
         if trusted is None:
             raise jwt.InvalidIssuerError
         key, must = trusted.keys.get(said["header"].get("kid")), jwt.types.Options(require=["exp", "iss", "aud"])
-        claims: Claims = jwt.decode(token, key, self.algorithms, must, audience=trusted.audiences)
+        claims: dict[str, Any] = jwt.decode(token, key, self.algorithms, must, audience=trusted.audiences)
         if not all(isinstance(claims.get(name), str) for name in trusted.claims):
             raise jwt.InvalidTokenError
         return claims

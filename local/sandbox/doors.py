@@ -52,11 +52,8 @@ class Exchange(Handler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Request(self.command, self.path, headers, self.body)
 
-    def send(self, status: int, content: str | Any) -> None:
-        """Text as it is, anything else as JSON."""
-        plain = isinstance(content, str)
-        body = content.encode() if plain else text(content)
-        self.write(http(status, body, "text/plain; charset=utf-8" if plain else "application/json"))
+    def send(self, status: int, content: Any) -> None:
+        self.write(http(status, text(content)))
 
     def write(self, answer: bytes | None) -> None:
         """The whole of an answer, or what there is of it; None resets the connection."""

@@ -7,7 +7,7 @@ import pytest
 
 from infra import callers
 from infra.environment import Environment, TokenIssuer
-from local.gateway.policy import effects
+from local.gateway.api import effects
 from tests.infra.stack import Stack
 
 OWN = "111122223333"

@@ -15,8 +15,7 @@ import pytest
 
 from local.aws import ACCOUNT, REGION
 from local.exchange import GatewayError, Request
-from local.gateway.api import Api
-from local.gateway.policy import effects, holds
+from local.gateway.api import Api, effects, holds
 from local.gateway.proxy import USUAL, gateway_response
 from local.gateway.server import MAX_BODY, MAX_HEAD, Gateway
 from local.merchant import Caller

@@ -165,7 +165,8 @@ def test_both_readings_of_what_aws_does_not_document_are_played_and_the_function
     def functions(event: Any) -> Any:
         return service.runtime.invoke("submit_void" if event["httpMethod"] == "POST" else "read_voids", event)
 
-    declared = replace(by_token, readings=tokens.Readings(expired, place))
+    assert by_token.authorizer is not None
+    declared = replace(by_token, authorizer=replace(by_token.authorizer, expired=expired, claims_in=place))
     late = issuer.token("shop", ("read",), exp=int(time.time()) - 1)
     assert spoken(declared, "GET /v1/oauth/voids", bearer(late)).status == status
     body = json.dumps({"order_id": order, "order_currency": "UAH"}).encode()

@@ -6,7 +6,7 @@ from constructs import Construct
 
 from infra.api import Api
 from infra.functions import Functions
-from infra.metrics import metric
+from infra.monitoring import Monitoring, metric
 
 # What nobody is woken for is counted where it stands anyway: a metric would be billed for each hour, a line is not.
 FROM_THE_LOGS = {
@@ -23,8 +23,7 @@ COUNTED = {
 }  # fmt: skip
 
 
-def show(scope: Construct, api: Api, functions: Functions, alarms: list[aws_cloudwatch.IAlarm], namespace: str) -> None:
-    """`namespace`: where the functions' own metrics are."""
+def show(monitoring: Monitoring, api: Api, functions: Functions) -> None:
     logs, view = [each.log_group.log_group_name for each in functions.all], aws_cloudwatch.LogQueryVisualizationType
     asked = [
         aws_cloudwatch.LogQueryWidget(
@@ -32,12 +31,12 @@ def show(scope: Construct, api: Api, functions: Functions, alarms: list[aws_clou
         )
         for title, query in FROM_THE_LOGS.items()
     ]
-    graphs = graphs_of(api.rest, functions, namespace)
+    graphs = graphs_of(api.rest, functions, monitoring.namespace)
     drawn = [aws_cloudwatch.GraphWidget(title=title, left=left, width=12, height=6) for title, left in graphs.items()]
-    status = aws_cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=6)
+    status = aws_cloudwatch.AlarmStatusWidget(title="Alarms", alarms=monitoring.alarms, width=24, height=6)
     pairs = [drawn[at : at + 2] for at in range(0, len(drawn), 2)]
     hours = cdk.Duration.hours(12)
-    aws_cloudwatch.Dashboard(scope, "Dashboard", default_interval=hours, widgets=[[status], asked, *pairs])
+    aws_cloudwatch.Dashboard(monitoring, "Dashboard", default_interval=hours, widgets=[[status], asked, *pairs])
 
 
 def graphs_of(

@@ -4,9 +4,6 @@ from collections.abc import Iterable
 
 from infra.environment import Environment, TokenIssuer
 
-# What the local engine refuses to deploy. Nothing that the behaviour of a void depends on may be on this list.
-NOT_DEPLOYED_LOCALLY = frozenset({"AWS::Logs::QueryDefinition"})
-
 RIGHTS = {"submit": "submit", "read": "read"}
 
 ENVIRONMENTS = {

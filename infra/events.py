@@ -10,10 +10,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_events, aws_events_targets, aws_iam, aws_pipes
 from constructs import Construct
 
-from infra.dead_letters import DeadLetters
 from infra.environment import Environment
 from infra.nag import accept
-from infra.rights import after_the_rights_of, allow
+from infra.parts import DeadLetters, after_the_rights_of, allow
 from infra.settled_event import DETAIL_TYPE, FILTER, SETTLED, SOURCE, TEMPLATE
 from infra.storage import Storage
 

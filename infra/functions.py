@@ -1,19 +1,30 @@
 """The five functions and what each may do: exact actions on exact resources, nobody scans, nobody deletes.
 
-Which of them may speak to the provider cannot be said in IAM; a test of the imports says it.
+Which of them may speak to the provider cannot be said in IAM; a test of the imports says it. Where `canary` is set, a
+release serves a tenth of the requests for a quarter of an hour, then all, and goes back by itself when an alarm rings
+that a bad one can cause. None begins while one already rings.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam, aws_lambda, aws_lambda_destinations, aws_logs, aws_scheduler, aws_scheduler_targets
+from aws_cdk import (
+    aws_cloudwatch,
+    aws_codedeploy,
+    aws_iam,
+    aws_lambda,
+    aws_lambda_destinations,
+    aws_logs,
+    aws_scheduler,
+    aws_scheduler_targets,
+)  # fmt: skip
 from constructs import Construct
 
 from infra.bundle import functions_code
-from infra.dead_letters import DeadLetters
 from infra.environment import Environment
 from infra.nag import accept
-from infra.rights import after_the_rights_of, allow
+from infra.parts import DeadLetters, after_the_rights_of, allow
 from infra.storage import KEY_ACTIONS, Storage, forgotten_in_the_end
 
 
@@ -129,3 +140,28 @@ class Functions(Construct):
             description="Asks the provider about the voids that are not settled.",
         )
         return dead_letters
+
+
+# Of a run a minute, and of the few decisions of a day, a tenth is too little for an alarm to see. These move at once,
+# and if they do harm, the alarms that they ring take the others back and CloudFormation takes these back with them.
+AT_ONCE = ("SettleVoids", "Decide")
+
+
+def release_step_by_step(scope: Construct, functions: Functions, alarms: Sequence[aws_cloudwatch.IAlarm]) -> None:
+    """`alarms`: those that a bad release can ring."""
+    releases = Construct(scope, "Releases")
+    application = aws_codedeploy.LambdaApplication(releases, "Application")
+    role = aws_iam.Role(releases, "Role", assumed_by=aws_iam.ServicePrincipal("codedeploy.amazonaws.com"))
+    accept(role, "aws's policy of a release")
+    for function, alias in functions.live.items():
+        if function not in AT_ONCE:
+            aws_codedeploy.LambdaDeploymentGroup(
+                releases,
+                function,
+                application=application,
+                alias=alias,
+                role=role,
+                # Long enough for an alarm over minutes to see a tenth of the requests fail.
+                deployment_config=aws_codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_15_MINUTES,
+                alarms=[*alarms],
+            )

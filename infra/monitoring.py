@@ -8,17 +8,15 @@ import re
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_kms, aws_logs, aws_pipes, aws_sns
+from aws_cdk import aws_cloudwatch, aws_cloudwatch_actions, aws_iam, aws_kms, aws_logs, aws_pipes, aws_sns, aws_sqs
 from constructs import Construct
 
 from infra.api import Api
 from infra.callers import account_of
-from infra.dashboard import save_queries, show
 from infra.environment import Environment
 from infra.events import SettledEvents
 from infra.functions import Functions
-from infra.metrics import filled, metric, summed, waiting_in
-from infra.resources import resource_of
+from infra.parts import resource_of
 from infra.storage import Storage
 
 SERVICE = "void-service"
@@ -60,9 +58,6 @@ class Monitoring(Construct):
         self.watch_table(functions.storage)
         self.watch_api(api, environment)
         self.watch_functions(functions)
-        if environment.production:  # a dashboard costs as much as thirty alarms
-            show(self, api, functions, self.alarms, self.namespace)
-        save_queries(self, functions)
 
     def watch_voids(self) -> None:
         # Of two periods, because the newest one lacks what CloudWatch has not received yet.
@@ -243,3 +238,43 @@ def alarm_topic(scope: Construct, environment: Environment, key: aws_kms.IKey | 
         to, at = topic.topic_arn, environment.alarm_email
         aws_sns.CfnSubscription(scope, "Mail", topic_arn=to, protocol="email", endpoint=at, **told)
     return topic
+
+
+# ---- the metrics that alarms read, with zeros where AWS has none -----------------------------------------------------
+
+
+def metric(
+    namespace: str, name: str, *, minutes: int = 1, statistic: str = "Sum", **dimensions: str
+) -> aws_cloudwatch.Metric:
+    by, period = dimensions or None, cdk.Duration.minutes(minutes)
+    return aws_cloudwatch.Metric(
+        namespace=namespace, metric_name=name, dimensions_map=by, period=period, statistic=statistic
+    )
+
+
+def waiting_in(queue: aws_sqs.Queue) -> aws_cloudwatch.Metric:
+    return queue.metric_approximate_number_of_messages_visible(period=cdk.Duration.minutes(5), statistic="Maximum")
+
+
+def filled(metric: aws_cloudwatch.Metric) -> aws_cloudwatch.MathExpression:
+    """The metric with zeros where it has no value.
+
+    While new datapoints are missing, an alarm evaluates older ones again: it would ring late, or a second time.
+    """
+    return aws_cloudwatch.MathExpression(
+        expression="FILL(metric, 0)", using_metrics={"metric": metric}, period=metric.period, label=metric.metric_name
+    )
+
+
+def summed(
+    label: str, metrics: list[aws_cloudwatch.Metric], heartbeat: aws_cloudwatch.Metric | None = None
+) -> aws_cloudwatch.MathExpression:
+    """The sum of metrics that have holes; with `heartbeat` it has a value wherever that one has."""
+    named: dict[str, aws_cloudwatch.IMetric] = {f"m{number}": each for number, each in enumerate(metrics)}
+    terms = [f"FILL({name}, 0)" for name in named]
+    if heartbeat is not None:
+        terms.append("0 * FILL(heartbeat, 0)")
+        named["heartbeat"] = heartbeat
+    return aws_cloudwatch.MathExpression(
+        expression=" + ".join(terms), using_metrics=named, period=cdk.Duration.minutes(1), label=label
+    )

@@ -10,7 +10,7 @@ from constructs import Construct, IConstruct
 
 from infra.environment import Environment
 from infra.nag import accept
-from infra.resources import resource_of
+from infra.parts import resource_of
 from infra.wrong_settings import RETENTION
 
 # The names within the stack. Another name would be another resource, empty and beside the old one.

@@ -7,14 +7,13 @@ One per environment. Promises outputs that an operator needs after a deployment;
 import aws_cdk as cdk
 from constructs import Construct
 
+from infra import dashboard
 from infra.api import Api
 from infra.callers import DECIDE, READ, SUBMIT
 from infra.environment import Environment
-from infra.environments import NOT_DEPLOYED_LOCALLY
 from infra.events import SettledEvents
-from infra.functions import Functions
+from infra.functions import Functions, release_step_by_step
 from infra.monitoring import Monitoring
-from infra.releases import Releases
 from infra.storage import Storage
 
 
@@ -35,14 +34,16 @@ class VoidService(cdk.Stack):
         api.route(functions.live)
         events = SettledEvents(self, "Events", environment, storage)
         monitoring = Monitoring(self, "Monitoring", api, functions, events)
+        if environment.production:  # a dashboard costs as much as thirty alarms
+            dashboard.show(monitoring, api, functions)
+        if not environment.local:  # the engine does not know them
+            dashboard.save_queries(monitoring, functions)
         if environment.canary:
-            Releases(self, "Releases", functions.live, monitoring.against_release)
+            release_step_by_step(self, functions, monitoring.against_release)
 
         self.tell_the_operator(api, storage, events, monitoring)
         cdk.Tags.of(self).add("service", "void-service")
         cdk.Tags.of(self).add("environment", environment.name)
-        if environment.local:
-            leave_out(self, NOT_DEPLOYED_LOCALLY)
 
     def provider(self, environment: Environment) -> dict[str, str]:
         settings = {"PROVIDER_URL": environment.provider_url, "PROVIDER_SCHEME": environment.provider_scheme}
@@ -75,11 +76,3 @@ class VoidService(cdk.Stack):
             ("AlarmTopic", monitoring.topic.topic_arn, "SNS topic of every alarm: subscribe whoever is on call"),
         ):  # fmt: skip
             cdk.CfnOutput(self, name, value=value, description=description)
-
-
-def leave_out(stack: cdk.Stack, types: frozenset[str]) -> None:
-    for construct in stack.node.find_all():
-        if isinstance(construct, cdk.CfnResource) and construct.cfn_resource_type in types:
-            parent = construct.node.scope
-            if parent is not None:
-                parent.node.try_remove_child(construct.node.id)

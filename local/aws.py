@@ -154,14 +154,19 @@ def secret_references_as_arns(template: dict[str, Any]) -> dict[str, Any]:
 
 def refused_by_the_engine(template: dict[str, Any]) -> list[str]:
     """Pipes, whose filters, templates and buses it does not know: `outcomes` stands in. And alarms about a pipe,
-    or over metric math, which it refuses whole stacks for: no void depends on an alarm."""
+    or over metric math, which it refuses whole stacks for, and saved queries: no void depends on any of them."""
     resources = template["Resources"]
     pipes = _of_kind(resources, "AWS::Pipes::Pipe")
 
     def is_refused(alarm: Any) -> bool:
         return "Metrics" in alarm["Properties"] or any(f'"{pipe}"' in json.dumps(alarm) for pipe in pipes)
 
-    return pipes + [name for name in _of_kind(resources, "AWS::CloudWatch::Alarm") if is_refused(resources[name])]
+    queries = _of_kind(resources, "AWS::Logs::QueryDefinition")  # `local` has none
+    return (
+        pipes
+        + queries
+        + [name for name in _of_kind(resources, "AWS::CloudWatch::Alarm") if is_refused(resources[name])]
+    )
 
 
 def _of_kind(resources: Mapping[str, Any], kind: str) -> list[str]:

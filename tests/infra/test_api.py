@@ -80,7 +80,7 @@ def test_the_token_routes_have_an_authorizer_and_the_functions_their_callers(sta
 def test_without_issuers_the_template_is_byte_for_byte_the_one_of_a_service_that_knows_no_tokens(
     stacks: dict[str, Stack], synthesised: Callable[[Environment], Stack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("infra.api.tokens", "infra.gateway_responses.BY_TOKEN", "infra.callers.BY_TOKEN"):
+    for name in ("infra.api.Tokens", "infra.gateway_responses.BY_TOKEN", "infra.callers.BY_TOKEN"):
         monkeypatch.delattr(name)
     assert json.dumps(synthesised(PLAIN).template) == json.dumps(stacks["test"].template)
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from infra.environment import Environment
-from infra.environments import NOT_DEPLOYED_LOCALLY
 from local import aws
 from local.assembly import assets, zipped
 from local.processes import Children
@@ -44,8 +43,7 @@ class Account:
         """Without what the engine refuses."""
         stack = synthesise(Environment(name="test", **settings), self.folder / str(time.monotonic_ns()))
         template = aws.secret_references_as_arns(stack.template)
-        unknown = [name for name, each in stack.resources.items() if each["Type"] in NOT_DEPLOYED_LOCALLY]
-        for name in (*unknown, *aws.refused_by_the_engine(template)):
+        for name in aws.refused_by_the_engine(template):
             del template["Resources"][name]
         for function in stack.functions.values():
             self.s3.put_object(Bucket=aws.ASSET_BUCKET, Key=function["Code"]["S3Key"], Body=self.code)

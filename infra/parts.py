@@ -1,12 +1,21 @@
-"""What a role may do: exact actions on exact resources; and that whatever needs them waits for them."""
+"""What several constructs stand on: exact rights, a dead-letter queue, and the resource beneath a construct."""
 
 from collections.abc import Sequence
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam
-from constructs import IConstruct
+from aws_cdk import aws_iam, aws_sqs
+from constructs import Construct, IConstruct
 
-from infra.resources import resource_of
+from infra.nag import accept
+
+
+class DeadLetters(aws_sqs.Queue):
+    """What could not be delivered waits here for two weeks, and an alarm watches it."""
+
+    def __init__(self, scope: Construct, name: str) -> None:
+        by_sqs, two_weeks = aws_sqs.QueueEncryption.SQS_MANAGED, cdk.Duration.days(14)
+        super().__init__(scope, name, encryption=by_sqs, enforce_ssl=True, retention_period=two_weeks)
+        accept(self, "a dead-letter queue")
 
 
 def allow(role: aws_iam.Role, actions: Sequence[str], *resources: str, via: Sequence[str] = ()) -> None:
@@ -23,3 +32,11 @@ def after_the_rights_of(role: aws_iam.Role, construct: IConstruct) -> None:
     """
     policy = resource_of(role.node.find_child("DefaultPolicy"), cdk.CfnResource)
     resource_of(construct, cdk.CfnResource).add_override("DependsOn", [policy.logical_id])
+
+
+def resource_of[Kind: cdk.CfnResource](construct: IConstruct, kind: type[Kind]) -> Kind:
+    """For what the CDK has no word for."""
+    found = construct.node.default_child or construct
+    if not isinstance(found, kind):
+        raise TypeError(f"{construct.node.path} is no {kind.__name__}")
+    return found

@@ -26,84 +26,58 @@ def previous_of(scene: Scene) -> Credentials | None:
 
 # ---- how old a copy may be -----------------------------------------------------------------------------------------------
 
-Act = Callable[[Scene], object]
-Step = float | Act | tuple[Act, str | None]
-"""Seconds that pass; something that happens; or a question, and the secret or the error that answers it."""
-
-
-def rotate(secret: str) -> Act:
-    return lambda scene: scene.secrets.rotate(api_secret=secret)
-
-
-def out(code: str | None = None) -> Act:
-    return lambda scene: scene.secrets.out_of_reach(code)
-
-
-def back(scene: Scene) -> None:
-    scene.secrets.error = None
-
-
-def forget(scene: Scene) -> None:
-    scene.secret.forget()
-
-
-def current_too_late(scene: Scene) -> Credentials:
-    deadline = scene.deadline(1)
-    scene.wait(1)
-    return scene.secret.current(deadline)
-
-
-OUT = "out-of-reach"
-TIMES: dict[str, tuple[list[Step], list[str]]] = {
-    "a copy serves for a minute": ([(current_of, OWN), 60, (current_of, OWN)], [C]),
-    "and no longer": ([(current_of, OWN), 60.001, (current_of, OWN)], [C, C]),
-    "the previous one is that before the rotation": ([rotate("new"), (previous_of, OWN)], [P]),
+TIMES = {
+    # A step is a wait in seconds, something that happens, or a question with its answer; then what was fetched.
+    "a copy serves for a minute": "current=own +60 current=own | C",
+    "and no longer": "current=own +60.001 current=own | C C",
+    "the previous one is that before the rotation": "rotate=new previous=own | P",
     # Its copy is six seconds old, and wrong.
-    "a rotation makes the copy of the previous one old": ([(current_of, OWN), 55, (previous_of, None), rotate("new"), 6, (current_of, "new"),
-                                                           (previous_of, OWN)], [C, P, C, P]),
-    "without a rotation it stays": ([(current_of, OWN), 55, (previous_of, None), 6, (current_of, OWN), (previous_of, None)], [C, P, C]),
-    "an error leaves the copy as it was": ([(current_of, OWN), out(), 30, (current_of, OWN)], [C]),
-    "out of reach, it serves for a quarter of an hour": ([(current_of, OWN), out(), 900, (current_of, OWN), 1, (current_of, OUT)], [C, C]),
-    "but not when it was taken from us": ([(current_of, OWN), out("AccessDeniedException"), 61, (current_of, "denied")], [C, C]),
-    "or deleted": ([(current_of, OWN), out("ResourceNotFoundException"), 61, (current_of, "no-such-secret")], [C, C]),
-    "out of reach, it is asked for once in five seconds": ([(current_of, OWN), out(), 61, *[(current_of, OWN)] * 10], [C, C]),
-    "and then again": ([(current_of, OWN), out(), 61, (current_of, OWN), 5, (current_of, OWN)], [C, C, C]),
-    "a second outage is asked about at once": ([out(), (current_of, OUT), back, 5, (current_of, OWN), forget, out(), (current_of, OUT), back, 5,
-                                                (current_of, OWN), forget, out(), (current_of, OUT)], [C] * 5),
-    "a previous one out of reach is an error": ([out("ThrottlingException"), (previous_of, OUT)], [P]),
-    "nothing is fetched after the deadline": ([(current_too_late, OUT)], []),
-    **{f"never read: {code}": ([out(code), (current_of, reason)], [C]) for code, reason in (
-        (None, OUT), ("InternalServiceError", OUT), ("ThrottlingException", OUT), ("AccessDeniedException", "denied"),
-        ("DecryptionFailure", "denied"), ("ResourceNotFoundException", "no-such-secret"))},
-    "without a value": ([lambda scene: scene.secrets.stages.clear(), (current_of, "no-value")], [C]),
+    "a rotation makes the copy of the previous one old": "current=own +55 previous=none rotate=new +6 current=new previous=own | C P C P",
+    "without a rotation it stays": "current=own +55 previous=none +6 current=own previous=none | C P C",
+    "an error leaves the copy as it was": "current=own out +30 current=own | C",
+    "out of reach, it serves for a quarter of an hour": "current=own out +900 current=own +1 current=out-of-reach | C C",
+    "but not when it was taken from us": "current=own out=AccessDeniedException +61 current=denied | C C",
+    "or deleted": "current=own out=ResourceNotFoundException +61 current=no-such-secret | C C",
+    "out of reach, it is asked for once in five seconds, and each use of the copy is reported":
+        f"current=own out +61 {'current=own ' * 10} outages=10 | C C",
+    "and then again": "current=own out +61 current=own +5 current=own | C C C",
+    "a second outage is asked about at once": "out current=out-of-reach back +5 current=own forget out current=out-of-reach "
+        "back +5 current=own forget out current=out-of-reach | C C C C C",
+    "a previous one out of reach is an error": "out=ThrottlingException previous=out-of-reach | P",
+    "nothing is fetched after the deadline": "late=out-of-reach |",
+    **{f"never read: {code}": f"out={code} current={reason} | C" for code, reason in (
+        ("", "out-of-reach"), ("InternalServiceError", "out-of-reach"), ("ThrottlingException", "out-of-reach"),
+        ("AccessDeniedException", "denied"), ("DecryptionFailure", "denied"), ("ResourceNotFoundException", "no-such-secret"))},
+    "without a value": "empty current=no-value | C",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("steps", "calls"), TIMES.values(), ids=TIMES)
-def test_a_secret_in_time(scene: Scene, steps: list[Step], calls: list[str]) -> None:
-    for step in steps:
-        if isinstance(step, int | float):
-            scene.wait(step)
-        elif isinstance(step, tuple):
-            ask, expected = step
-            try:
-                found = ask(scene)
-                answer = found.api_secret if isinstance(found, Credentials) else None
-            except SecretError as error:
-                answer = error.reason
-            assert answer == expected
+def answer(scene: Scene, question: str) -> str:
+    deadline = scene.deadline(1 if question == "late" else 19)
+    scene.wait(1 if question == "late" else 0)
+    try:
+        found = (scene.secret.previous if question == "previous" else scene.secret.current)(deadline)
+    except SecretError as error:
+        return error.reason
+    return found.api_secret.replace(OWN, "own") if found is not None else "none"
+
+
+@pytest.mark.parametrize("times", TIMES.values(), ids=TIMES)
+def test_a_secret_in_time(scene: Scene, times: str) -> None:
+    steps, _, calls = times.partition("|")
+    happens: dict[str, Callable[[str], object]] = {
+        "rotate": lambda secret: scene.secrets.rotate(api_secret=secret), "out": lambda code: scene.secrets.out_of_reach(code or None),
+        "back": lambda _: setattr(scene.secrets, "error", None), "forget": lambda _: scene.secret.forget(),
+        "empty": lambda _: scene.secrets.stages.clear(),
+    }  # fmt: skip
+    for step, _, value in (each.partition("=") for each in steps.split()):
+        if step in happens:
+            happens[step](value)
+        elif step.startswith("+"):
+            scene.wait(float(step))
         else:
-            step(scene)
-    assert scene.secrets.calls == calls
-
-
-def test_each_use_of_an_older_copy_in_an_outage_is_reported(scene: Scene) -> None:
-    current_of(scene)
-    scene.secrets.out_of_reach()
-    scene.wait(61)
-    for _ in range(10):
-        current_of(scene)
-    assert len(scene.outages) == 10
+            assert (str(len(scene.outages)) if step == "outages" else answer(scene, step)) == value
+    assert [each.removeprefix("AWS")[0] for each in scene.secrets.calls] == calls.split()
 
 
 @pytest.mark.parametrize("left", [0.5, 1.0, 100.0])
@@ -179,8 +153,8 @@ def test_what_proves_a_webhook_is_named_by_its_stage_also_when_fetched_once_more
     scene = Scene(previous={**PUBLISHED, "api_secret": "older"})
     current_of(scene)
     previous_of(scene)
-    rotate("new")(scene)
-    rotate("newer")(scene)
+    scene.secrets.rotate(api_secret="new")
+    scene.secrets.rotate(api_secret="newer")
     scene.wait(5.001)
     tried = [(stage, credentials.api_secret) for stage, credentials in scene.secret.candidates(scene.deadline())]
     assert tried == [(C, OWN), (P, "older"), (C, "newer"), (P, "new")]

@@ -32,6 +32,7 @@ ADDS_NOTHING_ELSE = (
 INDEXES = {"unsettled": ("due", items.DUE), "review": ("review", items.REVIEW)}
 FORGETS = "a write would forget a fact"
 NOT_WRITTEN = "NotWritten"
+NEW: Item = {"ConditionExpression": "attribute_not_exists(pk)"}
 SHOW_CURRENT = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
@@ -66,8 +67,7 @@ class Store:
 
     def load(self, pos_id: str, order_id: str, deadline: Deadline) -> Order | None:
         """Read an order, as of now. Raises StoreError."""
-        answer = self._call("get_item", deadline, Key=items.key(pos_id, order_id), ConsistentRead=True)
-        item = answer.get("Item")
+        item = self._call("get_item", deadline, Key=items.key(pos_id, order_id), ConsistentRead=True).get("Item")
         return _read(item) if item else None
 
     def write(self, order: Order, write_id: str, deadline: Deadline) -> Order:
@@ -76,11 +76,10 @@ class Store:
         Returns what then stands in the table: ours by its `write_id`, or the newer truth of somebody who wrote first.
         """
         written = replace(order, version=order.next_version, write_id=write_id)
-        condition: Item = {"ConditionExpression": "attribute_not_exists(pk)"}
+        item, condition = items.write_order(written, self._keep_days), NEW
         if order.version:
             seen = {":seen": items.number(order.version)}
             condition = {"ConditionExpression": "version = :seen", "ExpressionAttributeValues": seen}
-        item = items.write_order(written, self._keep_days)
         answer = self._call("put_item", deadline, Item=item, **SHOW_CURRENT, **condition)
         if NOT_WRITTEN not in answer:
             return order.stored(write_id)
@@ -142,7 +141,7 @@ class Store:
     def put_quarantine(self, digest: str, text: str, why: str, received_at: int, deadline: Deadline) -> None:
         """Keep a genuine message that we cannot use, for 90 days. Raises StoreError."""
         item = items.write_quarantine(digest, text, why, received_at)
-        self._call("put_item", deadline, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        self._call("put_item", deadline, Item=item, **NEW)
 
     def beat(self, at: int, deadline: Deadline) -> None:
         """Say through the table's stream that the way of settled voids is open. Raises StoreError."""

@@ -64,7 +64,10 @@ def options(sim: "Simulation") -> list[Choice]:
 def _next(sim: "Simulation") -> list[Choice]:
     """What begins when nobody runs."""
     late = [Choice("a late POST lands", partial(sim.land, post, "success")) for post in sim.posts]
-    hooks = [Choice(f"webhook {each.operation} {each.status}", partial(sim.deliver, each)) for each in sim.deliveries]
+    hooks = [
+        Choice(f"webhook {each.operation.operation_id} {each.status}", partial(sim.deliver, each))
+        for each in sim.deliveries
+    ]
     asks, runs, due = sim.place < len(sim.config.asks), sim.injected["runs"], sim.next_due()
     if sim.quiet:
         return late + hooks
@@ -94,19 +97,15 @@ def _wrong(sim: "Simulation", ready: list[Actor]) -> Iterator[Choice]:
 def _at(sim: "Simulation", actor: Actor) -> Iterator[Choice]:
     """How the call that an actor waits for may go otherwise."""
     config, point = sim.config, actor.point
-    kinds: dict[str, tuple[str, ...]] = {}
-    if point == "the answer":
-        kinds = {"answer": config.answers, "late": ("late", "never lands")}
-    elif point == "the view":
-        kinds = {"view": config.views}
-    elif point.startswith("table") and not point.endswith("silent"):
+    reset: dict[str, tuple[str, ...]] = {"net": (wire.REFUSED, wire.RESET, TIME_OVER)}
+    ways_of: dict[str, dict[str, tuple[str, ...]]] = {
+        "the answer": {"answer": config.answers, "late": ("late", "never lands")}, "the view": {"view": config.views},
+        "secret": {"secret": (aws.HANGS, aws.THROTTLED)}, "the resolver": {"net": (wire.SLOW,)},
+        "the connection": reset, "the handshake": reset,
+    }  # fmt: skip
+    kinds = ways_of.get(point, {})
+    if point.startswith("table") and not point.endswith("silent"):
         kinds = {"table": (aws.THROTTLED, aws.HANGS, *((aws.STALE,) if "query" in point else ()), *((aws.LOST, aws.REPEATED) if "put" in point or "update" in point else ()))}  # fmt: skip
-    elif point == "secret":
-        kinds = {"secret": (aws.HANGS, aws.THROTTLED)}
-    elif point == "the resolver":
-        kinds = {"net": (wire.SLOW,)}
-    elif point in ("the connection", "the handshake"):
-        kinds = {"net": (wire.REFUSED, wire.RESET, TIME_OVER)}
     for costs, ways in kinds.items():
         for way in ways:
             yield Choice(f"{actor.name}, {point}: {way}", partial(sim.go_on, actor, way), costs)

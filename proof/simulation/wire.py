@@ -53,11 +53,9 @@ class _Bytes(ssl.SSLSocket):
     session = None
 
     def settimeout(self, value: float | None) -> None:
-        """Remember how long the next piece may take."""
         self.seconds = value
 
     def send(self, data: Buffer, flags: int = 0) -> int:
-        """One piece of the request."""
         piece = bytes(data)
         if not self.request:
             self.sim.first_byte(piece)
@@ -111,11 +109,9 @@ class _Plain:
         """No packets, no delays."""
 
     def settimeout(self, seconds: float) -> None:
-        """For the connection, then for the handshake."""
         self.seconds = seconds
 
     def connect(self, address: object) -> None:
-        """Raises OSError."""
         _await("the connection", self.seconds)
 
     def close(self) -> None:
@@ -126,13 +122,9 @@ def _await(point: str, seconds: float | None) -> None:
     sim = simulation()
     if not sim.config.opening:
         return
-    how = sim.runtime.pause(point, seconds)
-    if how == TIME_OVER:
-        raise TimeoutError
-    if how == REFUSED:
-        raise ConnectionRefusedError
-    if how == RESET:
-        raise ConnectionResetError
+    failures = {TIME_OVER: TimeoutError, REFUSED: ConnectionRefusedError, RESET: ConnectionResetError}
+    if (failure := failures.get(sim.runtime.pause(point, seconds))) is not None:
+        raise failure
 
 
 def _getaddrinfo(host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
@@ -147,7 +139,6 @@ class _Connection(connection.Connection):
     """The shipped connection up to the handshake."""
 
     def connect(self) -> None:
-        """Raises OSError."""
         plain: Any = self._new_conn()
         _await("the handshake", plain.seconds)
         self.sock = WireSocket(simulation())
@@ -202,7 +193,6 @@ class Workers:
         pass
 
     def map[Given, Made](self, work: Callable[[Given], Made], given: tuple[Given, ...]) -> list[Made]:
-        """All of them, in their order."""
         if len(given) < 2:
             return [work(each) for each in given]
         sim = simulation()
@@ -224,17 +214,9 @@ def replacements() -> list[tuple[Any, str, Any]]:
     ]
 
 
-_running: "Simulation | None" = None
+RUNNING: list["Simulation"] = []
+"""The last one runs in this process now."""
 
 
 def simulation() -> "Simulation":
-    """The one that runs in this process now."""
-    assert _running is not None
-    return _running
-
-
-def run_in(sim: "Simulation | None") -> "Simulation | None":
-    """Make it the running one; the one before is returned."""
-    global _running
-    before, _running = _running, sim
-    return before
+    return RUNNING[-1]

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -23,11 +24,12 @@ from proof.simulation.configurations import Ask, Config
 from proof.simulation.rest import AtRest
 from proof.simulation.runtime import STEP_MS, Actor, Instance, Runtime
 from proof.simulation.watch import Watch
-from systems import Storage, Systems
+from systems import Systems
 from tests.fakes.scene import gateway_event, webhook_event
 from tests.fakes.table import Table
 
 MOST_STEPS, MOST_TRIES = 250, 3
+POS_IDS = {"test": "dc728de1-51ef-4ef1-80f7-3b44b07b5667", "live": "9f1c2d3e-aaaa-4bbb-8ccc-0123456789ab"}
 Choose = Callable[[int], int]
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Signature=sentinel-signature", "X-Amz-Security-Token": "sentinel-token"}
 
@@ -41,7 +43,10 @@ class Simulation:
         self.runtime = Runtime(self._ended, self.watch.escaped)
         self.table = Table()
         self.table.on_write = self.watch.written
-        self.projects = [self._project("test"), self._project("live")]
+        self.projects = [
+            Project(pos_id, f"{name}-key", f"sentinel-secret-{name}", f"sentinel-endpoints-{name}")
+            for name, pos_id in POS_IDS.items()
+        ]
         self.project = self.projects[0]
         self.stages: dict[str, dict[str, str]] = {}
         self.deliveries: list[Delivery] = []
@@ -70,11 +75,6 @@ class Simulation:
         if config.previous:
             self.new_secret()
 
-    @staticmethod
-    def _project(name: str) -> Project:
-        pos_id = {"test": "dc728de1-51ef-4ef1-80f7-3b44b07b5667", "live": "9f1c2d3e-aaaa-4bbb-8ccc-0123456789ab"}[name]
-        return Project(pos_id, f"{name}-key", f"sentinel-secret-{name}", f"sentinel-endpoints-{name}")
-
     def _store(self, stage: str) -> None:
         each = self.project
         self.stages[stage] = {"pos_id": each.pos_id, "api_key": each.api_key, "api_secret": each.api_secret, "endpoints_key": each.endpoints_key}  # fmt: skip
@@ -88,7 +88,7 @@ class Simulation:
 
     def run(self) -> Self:
         """What it violates is in `watch.violations`."""
-        before = wire.run_in(self)
+        wire.RUNNING.append(self)
         try:
             for _ in range(MOST_STEPS):
                 found = options(self)
@@ -105,7 +105,7 @@ class Simulation:
         finally:
             for actor in [each for each in self.runtime.actors if each.parent is None]:
                 self.runtime.kill(actor)
-            wire.run_in(before)
+            wire.RUNNING.pop()
         return self
 
     def perform(self, choice: Choice) -> None:
@@ -194,14 +194,10 @@ class Simulation:
             if instance.function == function and not instance.busy:
                 return instance
         instance = Instance(function, self.runtime.now)
-        now: Callable[[], int] = lambda: self.runtime.now  # noqa: E731 read by three
-        store = Store(aws.TableClient(self), "t")
-        secret = Secret(
-            aws.SecretClient(self), "s", self.secret_clock, lambda: telemetry.count_once("SecretOutOfReach")
-        )
-        instance.systems = (
-            Storage(store, secret, now, self._new_id) if function == "webhook"
-            else Systems(store, secret, now, self._new_id, wire.provider_of(function == "submit"))
+        missed = partial(telemetry.count_once, "SecretOutOfReach")
+        instance.systems = Systems(
+            Store(aws.TableClient(self), "t"), Secret(aws.SecretClient(self), "s", self.secret_clock, missed),
+            lambda: self.runtime.now, self._new_id, wire.provider_of(function == "submit"),
         )  # fmt: skip
         self.instances.append(instance)
         return instance

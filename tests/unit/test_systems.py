@@ -141,6 +141,8 @@ def dripping(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The clients of an HTTP server that answers one byte at a time, each well before any timeout of a socket."""
     clients, stopped, server = list[str](), threading.Event(), socket.create_server(("127.0.0.1", 0))
 
+    server.settimeout(0.2)  # so that the thread ends also if nobody comes
+
     def drip() -> None:
         while not stopped.is_set():
             with suppress(OSError), server.accept()[0] as connection:

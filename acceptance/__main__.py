@@ -3,15 +3,13 @@
 Promises to say what it will do and to ask first, to refuse `prod`, and one clear line for whatever goes wrong.
 """
 
-import argparse
 import io
-import json
 import os
 import signal
-import socket
 import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -27,8 +25,6 @@ from ops.screen import Screen, clean, one_line, progress_console
 
 CONTRADICTED, NOT_ALL_SEEN, INTERRUPTED = 3, 4, 130
 
-Arguments = argparse.Namespace
-
 
 class NotAllowed(OpsError):
     """Called in a way that this command must not obey."""
@@ -39,7 +35,7 @@ def main(arguments: list[str]) -> int:
     return exit_code(lambda: _worded(options))
 
 
-def _worded(options: Arguments) -> int:
+def _worded(options: Namespace) -> int:
     """Whoever runs this gets one line for an error, as a row does."""
     try:
         wanted = run.chosen(options.only)
@@ -53,10 +49,10 @@ def _worded(options: Arguments) -> int:
         raise OpsError(run.reason(error)) from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> ArgumentParser:
     groups = dict(FACTS["command"])
-    texts, form = (groups.pop("description"), groups.pop("epilog")), argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m acceptance", None, *texts, formatter_class=form)
+    texts = groups.pop("description"), groups.pop("epilog")
+    parser = ArgumentParser("python -m acceptance", None, *texts, formatter_class=RawDescriptionHelpFormatter)
     parser.register("type", "int", int)
     for title, options in groups.items():
         group = parser.add_argument_group(title)
@@ -80,7 +76,7 @@ def _list(wanted: Sequence[str], as_json: bool) -> int:
 
 
 @contextmanager
-def _site(options: Arguments) -> Iterator[Site]:
+def _site(options: Namespace) -> Iterator[Site]:
     """What is examined, with its state file locked. Raises OpsError."""
     site = _local_site(options) if options.environment is None else _deployed_site(options)
     folder = Path(options.out) if options.out else places.CACHE / "acceptance" / site.place.stack
@@ -90,7 +86,7 @@ def _site(options: Arguments) -> Iterator[Site]:
         yield site
 
 
-def _deployed_site(options: Arguments) -> Site:
+def _deployed_site(options: Namespace) -> Site:
     name = options.environment
     if name == "prod":
         raise NotAllowed("acceptance never runs against prod: it voids holds, rings an alarm and moves a release")
@@ -108,7 +104,7 @@ def _deployed_site(options: Arguments) -> Site:
     return site
 
 
-def _local_site(options: Arguments) -> Site:
+def _local_site(options: Namespace) -> Site:
     """Without holds it makes three that nobody else uses; the first needs percent-encoding."""
     port, aws_endpoint, sandbox_url = _local_run(options.port)
     site = Site(places.local(port, aws_endpoint), environments.named("local"), _allowed(options), sandbox_url)
@@ -123,20 +119,16 @@ def _local_site(options: Arguments) -> Site:
 def _local_run(port: int | None) -> tuple[int, str, str]:
     """The newest run, or the one with this port, by the note that `make run` keeps. Raises OpsError."""
     wanted = int(port or os.environ.get("PORT") or 0)
-    for file in sorted(places.CACHE.glob("run-*/service.json"), key=os.path.getmtime, reverse=True):
-        with suppress(OSError, ValueError, KeyError, TypeError):  # it ended just now, or is another version's
-            found = json.loads(file.read_text(encoding="utf-8"))
-            its_port = urlsplit(found["url"]).port or 80
-            if wanted in (0, its_port):
-                socket.create_connection(("127.0.0.1", its_port), 2).close()  # a killed run has left its note
-                return its_port, found["aws_endpoint"], found["sandbox_url"]
+    for note in places.running():
+        if wanted in (0, its_port := urlsplit(note["url"]).port or 80):
+            return its_port, note["aws_endpoint"], note["sandbox_url"]
     raise OpsError(
         f"no local run found{f' on port {wanted}' if wanted else ''}: start it with `make run` in another terminal, "
         "then repeat this; or name a deployment, as in: make acceptance ENVIRONMENT=test HOLDS=order-1,order-2"
     )
 
 
-def _allowed(options: Arguments) -> Allowed:
+def _allowed(options: Namespace) -> Allowed:
     lines = [*(options.holds or "").split(","), *_text(options.holds_file).splitlines()]
     given = tuple(order for order in lines if order)
     if twice := [order for order in given if given.count(order) > 1]:
@@ -153,7 +145,7 @@ def _text(file: str | None) -> str:
 # ---- the run ---------------------------------------------------------------------------------------------------------
 
 
-def _accept(options: Arguments, wanted: list[str]) -> int:
+def _accept(options: Namespace, wanted: list[str]) -> int:
     with _site(options) as site:
         if options.clean:
             return _clean(site)
@@ -194,7 +186,7 @@ def plan(site: Site, work: run.Work) -> Iterator[str]:
     yield f"Holds that may be voided: {holds}. Whatever else is made is taken back."
 
 
-def _run(site: Site, work: run.Work, wanted: list[str], options: Arguments) -> int:
+def _run(site: Site, work: run.Work, wanted: list[str], options: Namespace) -> int:
     code, last_word, console = 0, "", progress_console()
     console.quiet = options.json
 
@@ -232,11 +224,8 @@ def _show(found: run.Document) -> None:
 
 
 def _clean(site: Site) -> int:
-    left = undo.clean(site)
-    for one in left:
-        print(f"left: {one_line(site.redact.text(one))}")
-    if not left:
-        print(f"Nothing of an acceptance is left in {site.place.stack}.")
+    left = [f"left: {one_line(site.redact.text(one))}" for one in undo.clean(site)]
+    print("\n".join(left) or f"Nothing of an acceptance is left in {site.place.stack}.")
     return 1 if left else 0
 
 

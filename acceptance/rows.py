@@ -209,9 +209,7 @@ class Redactor:
         match value:
             case Mapping():
                 return {self.text(str(name)): self(item) for name, item in value.items()}
-            case bool() | None:
-                return value
-            case int() | float() | Decimal():
+            case None | int() | float() | Decimal():
                 return HIDDEN if any(secret in str(value) for secret in self._secrets) else value
             case Iterable() if not isinstance(value, str):
                 return [self(item) for item in value]

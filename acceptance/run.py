@@ -62,7 +62,7 @@ def due(site: Site, wanted: Sequence[str], again: bool) -> Work:
 
 
 def run(site: Site, work: Work, found: Callable[[Finding], None]) -> None:
-    """Run them in turn. Raises Stopped; KeyboardInterrupt passes through."""
+    """Run them in turn. Raises Stopped, KeyboardInterrupt."""
     for probe, rows in work:
         for finding in findings(site, probe, rows):
             evidence = {site.redact.text(name): site.redact(value) for name, value in finding.evidence.items()}
@@ -98,10 +98,8 @@ def ready(site: Site) -> None:
     except NoAnswer as error:
         raise Stopped(f"{error}: the API cannot be reached. See that it is there, {AGAIN}") from None
     if status == 403:
-        raise Stopped(
-            "the API refuses your own signed read (403): log in again, or give your role the stack's output "
-            f"CallerPolicy, and see that `callers` in infra/environments.py names it; {AGAIN}"
-        )
+        way = "log in again, or give your role the stack's output CallerPolicy, and see that `callers` names it"
+        raise Stopped(f"the API refuses your own signed read (403): {way}; {AGAIN}")
     if status >= 500:
         raise Stopped(f"the API answers {status} to a signed read: see its alarms, {AGAIN}")
 
@@ -130,23 +128,16 @@ def of_row(row: Row) -> Document:
 def document(site: Site, wanted: list[str]) -> Document:
     unseen: Document = {"verdict": Verdict.NOT_SEEN, "why": NOT_ASKED, "evidence": {}, "at": None}
     rows = [of_row(row) | site.state.findings.get(row.id, unseen) for row in ROWS if row.id in wanted]
+    place, counts = site.place, {verdict.value: sum(row["verdict"] == verdict for row in rows) for verdict in Verdict}
     return {
-        "what": "acceptance of the void service",
-        "about": LOCAL if site.local else DEPLOYED,
-        "at": site.timestamp(),
-        "environment": site.environment.name,
-        "stack": site.place.stack,
-        "region": site.place.region,
-        "account": masked_account(site.account),
-        "versions": _versions(site),
-        "counts": {verdict.value: sum(row["verdict"] == verdict for row in rows) for verdict in Verdict},
-        "rows": rows,
+        "what": "acceptance of the void service", "about": LOCAL if site.local else DEPLOYED, "at": site.timestamp(),
+        "environment": site.environment.name, "stack": place.stack, "region": place.region,
+        "account": masked_account(site.account), "versions": _versions(site), "counts": counts, "rows": rows,
         "left_behind": [site.redact.text(one) for one in site.left_behind],
-    }
+    }  # fmt: skip
 
 
 def _versions(site: Site) -> dict[str, str | None]:
-    """What was accepted, and by what; the project's commit is None outside of git."""
     updated, commit = site.stack.get("LastUpdatedTime") or site.stack.get("CreationTime"), None
     with suppress(OSError):
         describe = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]

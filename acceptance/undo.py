@@ -84,12 +84,6 @@ def take_back(site: Site) -> int:
     return len(left)
 
 
-def clean(site: Site) -> list[str]:
-    """Take back all that earlier runs left; what is still there afterwards."""
-    take_back(site)
-    return [*site.left_behind, *leftovers(site)]
-
-
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Ctrl-C waits until what is begun is taken back; then it counts."""
@@ -153,9 +147,10 @@ UNDO: Mapping[str, Callable[[Site, Made], None]] = {"release": _release, "secret
 # ---- what is left ----------------------------------------------------------------------------------------------------
 
 
-def leftovers(site: Site) -> list[str]:
-    """What carries our name in the account although no run is at work; also when the state file was lost."""
-    found, functions = list[str](), site.functions.values()
+def clean(site: Site) -> list[str]:
+    """Take back all that earlier runs left; what still carries our name, also when the state file was lost."""
+    take_back(site)
+    found, functions = list(site.left_behind), site.functions.values()
     roles = [function["Role"].rpartition("/")[2] for function in functions]
     with suppress(OpsError):
         roles.append(site.resource("AWS::IAM::Role", "EventsPipeRole"))

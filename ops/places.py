@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def local(port: int, aws_endpoint: str | None) -> Place:
     core = botocore.session.Session(session_vars=_OF_NOBODY)
     session = boto3.Session(*LOCAL_OWNER, region_name=LOCAL_REGION, botocore_session=core)
     caller, url = ReadOnlyCredentials(*LOCAL_CALLER, None), f"http://127.0.0.1:{port}"
-    engine = aws_endpoint or _engine_of(url) or NOT_FOUND
+    engine = aws_endpoint or next((note["aws_endpoint"] for note in running() if note["url"] == url), NOT_FOUND)
     return Place(f"{STACK}local", LOCAL_REGION, session, caller, f"{url}/v1", engine)
 
 
@@ -104,14 +104,13 @@ def deployed(environment: str, region: str | None, profile: str | None) -> Place
     return place
 
 
-def _engine_of(url: str) -> str | None:
-    """The AWS engine of the run behind `url`, by the note that the run keeps in its scratch folder."""
-    for note in CACHE.glob("run-*/service.json"):
+def running() -> Iterator[dict[str, str]]:
+    """The notes of local runs that are up, the newest first: `url`, `aws_endpoint`, `sandbox_url`."""
+    for note in sorted(CACHE.glob("run-*/service.json"), key=os.path.getmtime, reverse=True):
         with contextlib.suppress(OSError, ValueError):  # the run ended just now
             found = json.loads(note.read_text(encoding="utf-8")) if is_locked(note.parent) else {}  # killed
-            if found.get("url") == url:
-                return str(found["aws_endpoint"])
-    return None
+            if found:
+                yield found
 
 
 def api_url(place: Place) -> str:

@@ -19,8 +19,6 @@ from ops import systems
 from ops.places import OpsError
 from payments.secret import FIELDS
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-CLOSE_SECONDS = 5.0
 PAPER_MS, PAPER_UNITS = FACTS["paper"]["warm_ms"], FACTS["paper"]["write_units"]
 ENOUGH_WARM, ENOUGH_COLD, READS, AT_ONCE, DAYS = 30, 5, 100, 20, 14
 # A line as Lambda writes it: milliseconds, megabytes, and the milliseconds of init, which a warm request has not.
@@ -31,11 +29,10 @@ MUST, NEVER = FACTS["rights"]["must"], FACTS["rights"]["never"]
 
 
 def transport(site: Site) -> Iterator[Finding]:
-    """TLS, and whose; plain HTTP is for the local run only."""
     row, parts = "aws-tls", urlsplit(site.origin)
     if parts.scheme == "http":
         local = not_seen(row, "the local run cannot say: it has no TLS")
-        yield local if parts.hostname in LOOPBACK else judged(row, False, {}, "plain HTTP")
+        yield local if parts.hostname in ("127.0.0.1", "localhost", "::1") else judged(row, False, {}, "plain HTTP")
         return
     try:
         site.call("GET", f"{site.base}/nothing-here", unsigned=True)
@@ -72,13 +69,10 @@ def rights(site: Site) -> Iterator[Finding]:
         must = [right.partition("/") for right in MUST.get(stem, ())]
         asked = [([action], f"{table}/index/{index}" if index else table, "missing") for action, _, index in must]
         never = [one for one in NEVER["table"] if f"{stem} {one}" != "receive_webhook dynamodb:UpdateItem"]
-        asked += [(["secretsmanager:GetSecretValue"], secret, "missing")]
-        asked += [(never, table, "too_many"), (NEVER["secret"], secret, "too_many")]
-        for actions, resource, kind in asked:
-            request = {"PolicySourceArn": function["Role"], "ActionNames": actions, "ResourceArns": [resource]}
-            for one in site.ask("iam", "simulate_principal_policy", **request)["EvaluationResults"]:
-                if (one["EvalDecision"] == "allowed") == (kind == "too_many"):
-                    wrong[kind].append(f"{stem} {one['EvalActionName']}")
+        asked += [(["secretsmanager:GetSecretValue"], secret, "missing"), (never, table, "too_many")]
+        for actions, resource, kind in (*asked, (NEVER["secret"], secret, "too_many")):
+            found = play(site, "simulate", {"role": function["Role"], "actions": actions, "resource": resource})
+            wrong[kind] += [f"{stem} {one}" for one in found["allowed" if kind == "too_many" else "denied"]]
     yield judged("aws-iam", not any(wrong.values()), wrong)
 
 
@@ -93,7 +87,7 @@ def clock(site: Site) -> Iterator[Finding]:
         yield not_seen("aws-clock", "the answer has no Date", reply.evidence())
         return
     seconds = (middle - theirs).total_seconds()
-    yield judged("aws-clock", abs(seconds) <= CLOSE_SECONDS, {"seconds_ahead": round(seconds, 1)})
+    yield judged("aws-clock", abs(seconds) <= 5, {"seconds_ahead": round(seconds, 1)})
 
 
 def quotas(site: Site) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import boto3
@@ -24,8 +25,6 @@ from payments.signatures import Scheme
 
 STRANGER = "127.0.0.2"
 """Where a local stranger calls from: loopback, and not among the addresses of the local environment."""
-TOKEN_ROUTE = "/oauth/"
-PADDING = "x" * 11_000
 ODD = {"blank": "a b", "slash": "a/b", "accent": "é", "percent": "a%41", "ticket": 'b%+"🎫'}
 """`a%41` decoded twice is `aA`, `é` read as Latin-1 is two letters."""
 CURRENCY, ANOTHER = "UAH", FACTS["another"]
@@ -55,12 +54,12 @@ def ask(site: Site, rows: Sequence[Row]) -> Iterator[Finding]:
 
 def send(site: Site, request: Request) -> Reply:
     """One of them. Raises OpsError if something must be brought along, NoAnswer."""
-    if TOKEN_ROUTE in request["path"] and "TokenApiUrl" not in site.outputs:
+    if "/oauth/" in request["path"] and "TokenApiUrl" not in site.outputs:
         raise OpsError("`token_issuers` of this environment is empty: nobody calls by token")
     target = request["path"].format(base=site.base, nobody=site.nobody())
     body = request.get("body", "").encode("latin-1").replace(b"NOBODY", site.nobody()[:20].encode())
     body = body or b" " * request.get("size", 0)
-    known = {"address": site.environment.webhook_addresses[0].partition("/")[0], "padding": PADDING}
+    known = {"address": site.environment.webhook_addresses[0].partition("/")[0], "padding": "x" * 11_000}
     headers = {name: value.format_map(known) for name, value in request.get("headers", {}).items()}
     by = _signer(site, request.get("by", "operator"))
     headers = (JSON if body else {}) | headers | ({"Authorization": f"Bearer {by}"} if isinstance(by, str) else {})
@@ -100,10 +99,7 @@ def logged(site: Site, replies: Sequence[Reply]) -> Callable[[Reply], dict[str, 
     entries: list[dict[str, Any]] = []
     if not site.local and ids:
         pattern, since = " || ".join(f'($.request_id = "{one}")' for one in ids), site.now() - timedelta(minutes=15)
-
-        def lines() -> list[dict[str, Any]]:
-            return site.access_log(f"{{ {pattern} }}", since)
-
+        lines = partial(site.access_log, f"{{ {pattern} }}", since)
         with suppress(ClientError):
             entries, _ = site.until("the access log", lines, lambda seen: len(seen) >= len(ids), site.patience.logs)
     names = ("refused_as", "account", "client")

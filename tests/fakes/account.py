@@ -1,7 +1,5 @@
-"""An AWS account for the acceptance's tests: botocore's own clients, whose answers are checked against AWS's models, call by
-call by the scripts of tests/vectors/acceptance.toml; and the API in it.
-
-What was not told is not answered, so a probe that asks for more than a test expects fails. Time passes only by sleeping.
+"""An AWS account for the acceptance's tests: botocore's own clients, whose answers, by tests/vectors/acceptance.toml, are checked
+against AWS's models; and the API in it. What was not told is not answered. Time passes only by sleeping.
 """
 
 import functools
@@ -88,9 +86,7 @@ class Account:
 
 
 class Api:
-    """What answers over the wire, in memory: the service's API, which refuses strangers, and at its root the one of a
-    few minutes. Its attributes say what either does badly; it dies after so many requests.
-    """
+    """The service's API, in memory, and at its root the one of a few minutes; its attributes say what either does badly."""
 
     def __init__(self) -> None:
         self.lives, self.status, self.decode, self.date = 1000, 200, unquote, "Tue, 24 Nov 2026 10:00:30 GMT"

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,26 @@ from acceptance import __main__ as command
 from acceptance.rows import load
 from acceptance.run import ROWS
 from acceptance.undo import MARK
-from local.service import CREDENTIALS, Service
+from local.service import CREDENTIALS
 from play.words import DIFFERENCES
 from tests import once
 from tests.integration.client import Client, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
-type Rows = dict[str, Any]
-
 
 @dataclass
 class Acceptance:
     """The command, as it runs against the local run; what it writes, and what it leaves."""
 
-    service: Service
-    sandbox: Callable[..., Any]
+    client: Client
     out: Path
 
     @property
     def port(self) -> list[str]:
-        return ["--port", str(urlsplit(self.service.url).port)]
+        return ["--port", str(urlsplit(self.client.service.url).port)]
 
-    def run(self, *arguments: str) -> tuple[int, Rows]:
+    def run(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """run("--only", "provider-fee") -> exit code, and the rows of the report by their id."""
         code = command.main([*self.port, "--out", str(self.out), "--again", *arguments])
         return code, {row["id"]: row for row in self.written("report.json")["rows"]}
@@ -49,20 +46,17 @@ class Acceptance:
     def written(self, name: str) -> Any:
         return json.loads((self.out / name).read_text(encoding="utf-8"))
 
-    def differs(self, *names: str) -> None:
-        self.sandbox("PUT", "settings", {"differs": names})
-
     def denied(self) -> list[str]:
         """The roles of functions from which an acceptance has taken rights."""
-        iam = self.service.client("iam")
+        iam = self.client.service.client("iam")
         roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if "Functions" in role["RoleName"]]
         return [role for role in roles if MARK in iam.list_role_policies(RoleName=role)["PolicyNames"]]
 
 
 @pytest.fixture
-def acceptance(service: Service, sandbox: Callable[..., Any], tmp_path: Path) -> Iterator[Acceptance]:
-    yield Acceptance(service, sandbox, tmp_path)
-    sandbox("PUT", "settings", {"differs": []})
+def acceptance(client: Client, tmp_path: Path) -> Iterator[Acceptance]:
+    yield Acceptance(client, tmp_path)
+    client.sandbox("PUT", "settings", {"differs": []})
 
 
 # ---- what it says ----------------------------------------------------------------------------------------------------
@@ -81,7 +75,7 @@ def test_everything_is_confirmed_or_out_of_reach_here_and_nothing_is_left(
     printed = capsys.readouterr()
     files = "".join(file.read_text(encoding="utf-8") for file in acceptance.out.iterdir())
     secrets = [CREDENTIALS[name] for name in ("api_key", "api_secret", "endpoints_key")]
-    never = (*secrets, acceptance.service.secret_key, "Traceback")
+    never = (*secrets, acceptance.client.service.secret_key, "Traceback")
     assert [one for one in never if one in files + printed.out + printed.err] == []
     assert "no word about either of them" in files
 
@@ -102,7 +96,7 @@ ALONE = DIFFERENCES.keys() - {*" ".join((*TOGETHER, SLOW)).split()}
 
 @pytest.mark.parametrize("names", [*TOGETHER, *sorted(ALONE), pytest.param(SLOW, marks=pytest.mark.proof)])
 def test_a_provider_that_differs_is_noticed(acceptance: Acceptance, names: str) -> None:
-    acceptance.differs(*names.split())
+    acceptance.client.sandbox("PUT", "settings", {"differs": names.split()})
     wanted = [f"provider-{name}" for name in names.split()]
     code, rows = acceptance.run("--allow-second-void", "--only", ",".join(wanted))
     assert {name: rows[name] for name in wanted if rows[name]["verdict"] != "contradicted"} == {}
@@ -127,7 +121,7 @@ def test_a_hold_is_voided_once_however_often_it_is_examined(acceptance: Acceptan
     for _ in range(2):
         _, rows = acceptance.run("--only", "provider-fee", "--holds", order)
         assert rows["provider-fee"]["verdict"] == "confirmed"
-    assert acceptance.sandbox("GET", f"orders/{order}")["voids_received"] == 1
+    assert acceptance.client.ledger(order)["voids_received"] == 1
 
 
 def test_a_run_that_a_pipeline_stops_leaves_nothing(acceptance: Acceptance, client: Client) -> None:
@@ -150,7 +144,7 @@ def test_what_a_killed_run_left_is_seen_without_its_state_and_taken_back_with_it
     acceptance: Acceptance, capsys: pytest.CaptureFixture[str]
 ) -> None:
     acceptance.run("--only", "aws-clock")
-    iam = acceptance.service.client("iam")
+    iam = acceptance.client.service.client("iam")
     role = next(one["RoleName"] for one in iam.list_roles()["Roles"] if "Functions" in one["RoleName"])
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "sqs:SendMessage", "Resource": "*"}]}
     iam.put_role_policy(RoleName=role, PolicyName=MARK, PolicyDocument=json.dumps(policy))

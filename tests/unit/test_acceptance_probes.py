@@ -1,8 +1,5 @@
-"""What an acceptance makes of an AWS account and of its API: of good answers, and of those in which one thing is bad.
-
-By the tables of tests/vectors/acceptance.toml: what AWS answers call by call, and what is found. Each answer is checked
-by botocore against AWS's own models. What is made is taken back, also when AWS refuses midway.
-A good answer of the API is what its row expects; that AWS's own, as recorded, are good shows the local run, whose gateway plays them.
+"""What an acceptance makes of an AWS account, by the tables of tests/vectors/acceptance.toml, and of its API: of good answers,
+which are what its row expects, and of those in which one thing is bad. That AWS's own are good shows the local run.
 """
 
 import base64
@@ -38,7 +35,6 @@ VERDICTS = {"yes": CONFIRMED, "no": CONTRADICTED, "open": NOT_SEEN}
 
 @pytest.fixture
 def site(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """With all that a team may bring along: a hold, profiles and tokens."""
     profile = "[{0}]\naws_access_key_id = {0}\naws_secret_access_key = {0}\n"
     (tmp_path / "credentials").write_text(profile.format("other") + profile.format("merchant"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))

@@ -1,6 +1,4 @@
-"""The rows of an acceptance are whole: each file that depends on one exists, each assumption of a document has a row. And
-what `make smoke`, its rows that only look, decides by itself: whose credentials they are, what it checks next.
-"""
+"""The rows of an acceptance are whole, and what `make smoke` decides by itself: whose credentials they are, what is next."""
 
 import json
 import re

@@ -65,13 +65,9 @@ def test_an_output_that_is_missing_is_another_version(site: Site) -> None:
         site.output("Nothing")
 
 
-@pytest.mark.parametrize(
-    ("expected", "says"), [(None, "set test.pos_id in"), ("another", "touched: expected 'another'")]
-)
-def test_no_hold_of_another_project_is_touched(site: Site, expected: str | None, says: str) -> None:
-    object.__setattr__(site.environment, "pos_id", expected)
-    site.__dict__["credentials"] = Credentials(POS_ID, "key", "secret", "endpoints")
-    with pytest.raises(OpsError, match=says):
+def test_no_hold_of_another_project_is_touched(site: Site) -> None:
+    site.credentials = Credentials("another", "key", "secret", "endpoints")
+    with pytest.raises(OpsError, match=f"touched: expected '{POS_ID}'"):
         _ = site.line
     of_orders = next(one for one in runner.PROBES if "provider-unknown-void" in one.rows)
     assert {finding.verdict for finding in runner.findings(site, of_orders, of_orders.rows)} == {Verdict.NOT_SEEN}

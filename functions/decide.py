@@ -65,11 +65,10 @@ def read_decision(event: GatewayEvent) -> Wanted:
     """Validate a decision. Raises BadRequest with all violations at once."""
     value, by = lambda_http.json_call(event, LARGEST_BODY)
     note, revision = value.get("note"), value.get("revision")
-    words = [word.value for word in Word]
     is_revision = isinstance(revision, str) and re.fullmatch("[0-9a-f]{16}", revision)
     is_note = exact_json.is_text(note, LONGEST_NOTE) and note.strip() != ""
     rules = {
-        "decision": None if value.get("decision") in words else f"must be {', '.join(words)}",
+        "decision": None if value.get("decision") in list(Word) else f"must be {', '.join(Word)}",
         "revision": None if is_revision else "must be the `revision` of the record that was read",
         "note": None if is_note else f"must be text of 1 to {LONGEST_NOTE} characters",
         **lambda_http.unknown_fields(value, FIELDS),

@@ -6,6 +6,7 @@ unconditionally.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import replace
 from typing import Any, Literal, NamedTuple
 
@@ -219,15 +220,14 @@ class Store:
 
 
 def _read(item: Item) -> Order:
-    order = _read_if_possible(item)
-    if order is None:
-        # Written by a newer release: it must not be overwritten by what this one understands of it.
-        raise StoreError("unreadable record")
-    return order
-
-
-def _read_if_possible(item: Item) -> Order | None:
     try:
         return items.read_order(item)
     except (AttributeError, KeyError, TypeError, ValueError):
-        return None
+        # Written by a newer release: it must not be overwritten by what this one understands of it.
+        raise StoreError("unreadable record") from None
+
+
+def _read_if_possible(item: Item) -> Order | None:
+    with suppress(StoreError):
+        return _read(item)
+    return None

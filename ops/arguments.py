@@ -5,6 +5,7 @@ import os
 import tomllib
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from ops.screen import Screen
 
 TABLE: dict[str, Any] = tomllib.loads((Path(__file__).parent / "commands.toml").read_text("utf-8"))
 RUN: Mapping[str, Callable[[Place, Namespace, Screen], int | None]] = {
-    "list": commands.list_voids, "show": commands.show, "refresh": commands.refresh, "compare": commands.compare_order,
-    "decide": commands.decide, "erase": erase.erase, "export": export.export, "reconcile": reconcile.reconcile,
-    "report": report.report, "events list": events.list_events, "events resend": events.resend_events,
-    "quarantine list": quarantine.list_messages, "quarantine apply": quarantine.apply_message, "console": console.serve,
+    "list": commands.list_voids, "show": commands.show, "refresh": partial(commands.show, refresh=True),
+    "compare": commands.compare_order, "decide": commands.decide, "erase": erase.erase, "export": export.export,
+    "reconcile": reconcile.reconcile, "report": report.report, "events list": events.list_events,
+    "events resend": events.resend_events, "quarantine list": quarantine.list_messages,
+    "quarantine apply": quarantine.apply_message, "console": console.serve,
 }  # fmt: skip
 
 

@@ -46,12 +46,8 @@ def age(at: str, now: datetime) -> str:
     return f"{seconds // size:.0f} {unit}"
 
 
-def show(place: Place, chosen: Namespace, screen: Screen) -> None:
-    _print_void(api.read_void(place, chosen.order), screen)
-
-
-def refresh(place: Place, chosen: Namespace, screen: Screen) -> None:
-    _print_void(api.read_void(place, chosen.order, refresh=True), screen)
+def show(place: Place, chosen: Namespace, screen: Screen, refresh: bool = False) -> None:
+    _print_void(api.read_void(place, chosen.order, refresh), screen)
 
 
 def _print_void(void: api.Document, screen: Screen) -> None:
@@ -73,11 +69,11 @@ def _print_void(void: api.Document, screen: Screen) -> None:
 
 def timeline(void: api.Document) -> list[list[object]]:
     """The record's changes and the webhooks, in the order of our clock; of one moment the webhook is the cause."""
-    lines: list[list[object]] = [
-        [one["received_at"], "webhook", one["status"], one["method"], (one["provider"] or {}).get("operation_id")]
-        for one in void["webhooks"]
-    ]
-    lines += ([one["at"], "state", one["state"], one["evidence"], None] for one in void["history"])
+    lines = [
+        *([one["received_at"], "webhook", one["status"], one["method"], (one["provider"] or {}).get("operation_id")]
+          for one in void["webhooks"]),
+        *([one["at"], "state", one["state"], one["evidence"], None] for one in void["history"]),
+    ]  # fmt: skip
     return sorted(lines, key=lambda line: str(line[0]))
 
 

@@ -76,7 +76,8 @@ def _differences(record: Document, view: OrderView) -> Iterator[Difference]:
 
 def _contradictions(record: Document, view: OrderView, released: list[Operation]) -> Iterator[Difference]:
     said = record["provider"] or {}
-    same = next((one for one in released if _shared(said, one)), released[0])
+    known = [(name, said[name]) for name in _IDS[:2] if said.get(name)]
+    same = next((one for one in released if any(one.fields[name] == value for name, value in known)), released[0])
     for name in ("amount", "currency", *_IDS):
         ours, theirs = said.get(name), same.fields[name]
         if ours is not None and theirs is not None and ours != theirs:
@@ -87,10 +88,6 @@ def _contradictions(record: Document, view: OrderView, released: list[Operation]
     if payment is not None and others:
         names = ", ".join(sorted(map(str, others)))
         yield Difference("another-hold", f"the void released payment {payment}, and another hold may stand: {names}")
-
-
-def _shared(said: Document, operation: Operation) -> bool:
-    return any(said.get(name) and said.get(name) == operation.fields[name] for name in _IDS[:2])
 
 
 def _decided(record: Document, found: Difference) -> Difference:

@@ -6,13 +6,15 @@ this process."""
 import hmac
 import re
 import secrets
+import sys
 from argparse import Namespace
 from copy import replace
 from http import HTTPStatus
 
 from local.console.server import DOTS, HEADERS, POLICY, is_own_page, is_page, page, refused
-from local.exchange import Answer
-from local.loopback import Handler, LoopbackServer, Unframed, read_body
+from local.exchange import Answer, Request
+from local.gateway.server import FrontDoor
+from local.loopback import LoopbackServer
 from ops import api
 from ops.errors import told
 from ops.places import OpsError, Place, api_url
@@ -39,17 +41,14 @@ class Console:
 
     @property
     def url(self) -> str:
-        """The address to open."""
         return f"http://{LOOPBACK}:{self.port}/?token={self.token}"
 
-    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
-        """One request of a browser; names of headers are in lower case."""
-        path, _, query = target.partition("?")
-        host = f"{LOOPBACK}:{self.port}"
-        if headers.get("host") != host or not is_own_page(method, path, headers):
+    def answer(self, request: Request) -> Answer:
+        headers, path = {name.lower(): value for name, value in request.headers}, request.path
+        if headers.get("host") != f"{LOOPBACK}:{self.port}" or not is_own_page(request.method, path, headers):
             return refused(HTTPStatus.FORBIDDEN, "only for pages of this address")
         cookie = f"void-console-{self.port}"
-        if method == "GET" and path == "/" and self._is_token(query.removeprefix("token=")):
+        if request.method == "GET" and path == "/" and self._is_token(request.query.removeprefix("token=")):
             kept = f"{cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
             return Answer(HTTPStatus.SEE_OTHER, [("Location", "/"), ("Set-Cookie", kept), *HEADERS], b"")
         known = dict(pair.strip().partition("=")[::2] for pair in headers.get("cookie", "").split(";"))
@@ -57,19 +56,22 @@ class Console:
             return refused(HTTPStatus.FORBIDDEN, "open the address that `python -m ops console` has printed")
         if is_page(path) and path != "/reference":
             return page(path, self._config)
-        return self._pass_on(method, target, headers, body)
+        return self._pass_on(request, headers)
 
     def _is_token(self, text: str) -> bool:
         return hmac.compare_digest(text.encode(), self.token.encode())
 
-    def _pass_on(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
-        if DOTS.search(target) or not any(one.fullmatch(f"{method} {target}") for one in self._allowed):
+    def _pass_on(self, request: Request, headers: dict[str, str]) -> Answer:
+        call, is_form = f"{request.method} {request.target}", headers.get("content-type") == "application/json"
+        if DOTS.search(request.target) or not any(one.fullmatch(call) for one in self._allowed):
             return refused(HTTPStatus.NOT_FOUND, "not a call that this console passes on")
-        if method == "POST" and (headers.get("content-type") != "application/json" or "origin" not in headers):
+        if request.method == "POST" and not (is_form and "origin" in headers):
             return refused(HTTPStatus.FORBIDDEN, "only from this console's own forms")
+        if len(request.body) > LARGEST_BODY:
+            return refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
         sent = {"Idempotency-Key": headers["idempotency-key"]} if "idempotency-key" in headers else {}
         try:
-            reply = api.send(self._place, method, target.removeprefix("/v1"), body, sent)
+            reply = api.send(self._place, request.method, request.target.removeprefix("/v1"), request.body, sent)
         except Exception as error:  # noqa: BLE001 its text may hold data, and a page must be answered
             return refused(HTTPStatus.BAD_GATEWAY, told(error))
         passed = [(name, reply.headers[name]) for name in _PASSED if name in reply.headers]
@@ -78,21 +80,8 @@ class Console:
 
 def start(console: Console, port: int) -> LoopbackServer:
     """Listen; whoever calls it lets it serve. Raises OpsError for a port that is taken."""
-
-    class Door(Handler):
-        def serve(self) -> None:
-            found = refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
-            try:
-                if len(body := read_body(self)) <= LARGEST_BODY:
-                    headers = {name.lower(): value for name, value in self.headers.items()}
-                    # From the request line: the server's own `path` folds leading slashes.
-                    found = console.answer(self.command, self.requestline.split(" ")[1], headers, body)
-            except Unframed:
-                self.close_connection = True
-            self.reply(*found)
-
     try:
-        server = LoopbackServer((LOOPBACK, port), Door)
+        server = LoopbackServer((LOOPBACK, port), type("ConsoleDoor", (FrontDoor,), {"gateway": console}))
     except (OSError, OverflowError) as error:
         raise OpsError(f"port {port} cannot be used: {getattr(error, 'strerror', None) or error}") from None
     console.port = server.server_address[1]
@@ -100,7 +89,6 @@ def start(console: Console, port: int) -> LoopbackServer:
 
 
 def serve(place: Place, chosen: Namespace, screen: Screen) -> None:
-    """Until Ctrl-C."""
     found = replace(place, api_url=api_url(place))  # once, and before anybody opens a page
     console = Console(found, chosen.decide, chosen.void)
     with start(console, chosen.console_port) as server:
@@ -110,7 +98,7 @@ def serve(place: Place, chosen: Namespace, screen: Screen) -> None:
             rights = "reads" + ", takes decisions" * chosen.decide + ", SENDS VOIDS" * chosen.void
             screen.line(f"The console of {place.environment} {rights}. Ctrl-C stops it. Open:")
             screen.line(console.url)
-        screen.flush()
+        sys.stdout.flush()
         try:
             server.serve_forever(0.1)
         except KeyboardInterrupt:

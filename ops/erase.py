@@ -20,7 +20,6 @@ LONGEST_NOTE = 200
 
 
 def erase(place: Place, chosen: Namespace, screen: Screen) -> None:
-    """Ask, then erase, then show what is left."""
     if not 1 <= len(chosen.note.strip()) <= LONGEST_NOTE or not chosen.note.isprintable():
         raise OpsError(f"a note is 1 to {LONGEST_NOTE} printable characters")
     pos_id, store = api.read_void(place, chosen.order)["pos_id"], systems.store(place)

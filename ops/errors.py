@@ -21,7 +21,6 @@ EXPECTED = (
 
 
 def told(error: Exception) -> str:
-    """An error as one line."""
     match error:
         case OpsError() | SettingsError():
             says = str(error)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from ops import days, items
-from ops.files import output, scanning
+from ops.files import output, progress
 from ops.places import OpsError, Place
 from ops.screen import Screen, clean, json_text
 from payments import exact_json
@@ -22,15 +22,11 @@ _OWN = (
 )  # fmt: skip
 _FIELDS = (
     "operation_id", "payment_id", "transaction_id", "pos_id", "method", "amount", "currency", "status", "status_code",
-    "status_description", "created_at", "processing_time", "comment",
+    "status_description", "created_at", "processing_time", "comment", "fee_amount", "fee_currency",
 )  # fmt: skip
-COLUMNS = (
-    *_OWN, *(f"provider_{name}" for name in _FIELDS), "provider_fee_amount", "provider_fee_currency", "pos_id",
-)  # fmt: skip
+COLUMNS = (*_OWN, *(f"provider_{name}" for name in _FIELDS), "pos_id")
 _PARTS = re.compile(r"(?<=[;\t\r\n])")
 _SIGN_NAMES = re.compile(r"PLUS SIGN|MINUS|EQUALS SIGN|HYPHEN|COMMERCIAL AT")
-LONGEST_LITERAL = 120
-"""Excel takes 255 characters of text in a formula, and each quote twice."""
 _BOOLEANS = frozenset({"true", "false", "істина", "хибність"})
 
 
@@ -38,21 +34,18 @@ def export(place: Place, chosen: Namespace, screen: Screen) -> None:
     wanted, table = days.period(chosen.first, chosen.last), items.table(place)
     if chosen.excel and not chosen.out:
         raise OpsError("--excel is for a file: give --out")
-    with output(chosen.out, chosen.excel) as out, scanning(table, chosen.out) as passed:
+    with output(chosen.out, chosen.excel) as out, progress("items read", table.size(), chosen.out) as passed:
         rows = map(row, table.records(wanted, passed))
         count = write(out, COLUMNS, rows, screen.as_json, chosen.excel)
     print(f"{count} records", file=sys.stderr)
 
 
 def row(void: Mapping[str, Any]) -> Mapping[str, object]:
-    """One record, flat."""
     provider = void["provider"] or {}
     fee = provider.get("fee")
-    amount, currency = (fee.get("amount"), fee.get("currency")) if isinstance(fee, Mapping) else (fee, None)
-    said = {f"provider_{name}": provider.get(name) for name in _FIELDS}
-    return {name: void[name] for name in _OWN} | said | {
-        "provider_fee_amount": amount, "provider_fee_currency": currency, "pos_id": void["pos_id"],
-    }  # fmt: skip
+    parts = {f"fee_{name}": value for name, value in (fee if isinstance(fee, Mapping) else {"amount": fee}).items()}
+    said = {f"provider_{name}": (provider | parts).get(name) for name in _FIELDS}
+    return {name: void[name] for name in _OWN} | said | {"pos_id": void["pos_id"]}
 
 
 def write(
@@ -78,7 +71,8 @@ def spreadsheet(value: object) -> str:
     guessed = isinstance(value, str) and (any(map(str.isnumeric, text)) or text.casefold() in _BOOLEANS)
     if not guessed or text.startswith("'") or set(text) & set("\t\r\n"):
         return text
-    return f'="{text.replace('"', '""')}"' if len(text) <= LONGEST_LITERAL else f"'{text}"
+    # Excel takes 255 characters of text in a formula, and each quote twice.
+    return f'="{text.replace('"', '""')}"' if len(text) <= 120 else f"'{text}"
 
 
 def unwrapped(text: str) -> str:

@@ -12,10 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from botocore.exceptions import ClientError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
-from ops.items import Table
 from ops.places import OpsError
 from ops.screen import progress_console
 
@@ -45,17 +43,6 @@ def whole_file(path: str, encoding: str = "utf-8") -> Iterator[TextIO]:
             part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def scanning(table: Table, path: str | None) -> Iterator[Callable[[int], None]]:
-    """How far a scan of the table is."""
-    try:
-        total = table.size() or None
-    except ClientError:
-        total = None  # a bar without an end is no reason not to export
-    with progress("items read", total, path) as passed:
-        yield passed
 
 
 @contextmanager

@@ -3,8 +3,11 @@ only file of ops/ that names an attribute. An order's item is read by the functi
 that the API shows, so that nothing here depends on how it is stored."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
 
 from answers import void_record
 from ops import places, systems
@@ -23,9 +26,11 @@ class Table(NamedTuple):
     def _pages(self, operation: str, **arguments: Any) -> Iterator[Any]:
         yield from self.client.get_paginator(operation).paginate(TableName=self.name, **arguments)
 
-    def size(self) -> int:
-        """About how many items a scan will pass; AWS counts every six hours. 0: not known."""
-        return int(self.client.describe_table(TableName=self.name)["Table"].get("ItemCount", 0))
+    def size(self) -> int | None:
+        """About how many items a scan will pass; AWS counts every six hours. None: not known, or not to this role."""
+        with suppress(ClientError):
+            return self.client.describe_table(TableName=self.name)["Table"].get("ItemCount") or None
+        return None
 
     def records(self, wanted: Period, passed: Callable[[int], None]) -> Iterator[dict[str, Any]]:
         """The records of a period, in no order; `passed` is called with how many items each page looked at. A scan, to

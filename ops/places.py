@@ -42,17 +42,15 @@ class OpsError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """One running service, and the rights to look at it."""
+    """One running service, and the rights to look at it: `local_caller`, or the session's own role, signs. Without
+    `api_url` the stack's output says it; without `aws_endpoint` it is AWS itself."""
 
     stack: str
     region: str
     session: Any
     local_caller: ReadOnlyCredentials | None = None
-    """Who signs locally; None: the session's own role."""
     api_url: str | None = None
-    """None: the stack's output says it."""
     aws_endpoint: str | None = None
-    """None: AWS itself."""
 
     @property
     def environment(self) -> str:
@@ -78,7 +76,6 @@ class Place:
 
 
 def no_local_run(place: Place) -> OpsError:
-    """Nobody is there, as far as this machine can tell."""
     return OpsError(
         f"no local run found behind {place.api_url}: start it with `make run`, or name its PORT with --port"
         " and its AWS engine with --aws-endpoint"
@@ -86,7 +83,6 @@ def no_local_run(place: Place) -> OpsError:
 
 
 def local(port: int, aws_endpoint: str | None) -> Place:
-    """The service that `make run` started on this machine."""
     core = botocore.session.Session(session_vars=_OF_NOBODY)
     session = boto3.Session(*LOCAL_OWNER, region_name=LOCAL_REGION, botocore_session=core)
     caller, url = ReadOnlyCredentials(*LOCAL_CALLER, None), f"http://127.0.0.1:{port}"
@@ -132,7 +128,6 @@ def configuration(place: Place) -> Mapping[str, str]:
 
 
 def storage(place: Place) -> settings.StorageSettings:
-    """Table and secret of this place."""
     return settings.storage(configuration(place))
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from receive_webhook import Received
     from systems import Storage
 
-KEPT_DAYS = 90
 MASKED = "[masked]"
 _MAY_BE_MASKED = ("comment", "status_description")
 
@@ -48,7 +47,7 @@ def find(table: items.Table, digest: str, day: date | None) -> Message:
     if not re.fullmatch(r"[0-9a-f]{8,64}", digest):
         raise OpsError("a digest is at least 8 of its 64 hex digits, as `quarantine list` prints it")
     today = days.now().date()
-    wanted = [day] if day else [today - timedelta(days=ago) for ago in range(KEPT_DAYS + 1)]
+    wanted = [day] if day else [today - timedelta(days=ago) for ago in range(91)]
     found = {message["digest"]: message for one in wanted for message in table.in_quarantine(one, digest)}
     if not found:
         raise OpsError("no such message in quarantine; it is kept for 90 days")

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from answers import void_record
 from ops import compare, days, export, items, places, systems
-from ops.compare import DECIDED, Difference, Theirs, differences
+from ops.compare import DECIDED, Difference, Document, Theirs, differences
 from ops.files import output, progress
 from ops.places import OpsError, Place
 from ops.screen import Screen, shown
@@ -26,12 +26,7 @@ from payments.messages import OrderView
 
 COLUMNS = ("order_id", "kind", "difference", "state", "reason", "settled_at", "reviews", "pos_id")
 TRIES = 3
-KEPT_SECONDS = 86_400
-"""What was equal yesterday is queried again."""
-DIFFERENT = 3
-"""The exit code of a reconciliation that found something."""
 
-Document = Mapping[str, Any]
 Row = dict[str, object]
 
 
@@ -57,7 +52,7 @@ def reconcile(place: Place, chosen: Namespace, screen: Screen) -> int:
         journal.close()
     counts = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
     print(f"{looked} orders looked at: {counts or 'no differences'}", file=sys.stderr)
-    return DIFFERENT if differ(rows) else 0
+    return 3 if differ(rows) else 0
 
 
 Ours = Callable[[str, str | None], Document | None]
@@ -65,7 +60,6 @@ Ours = Callable[[str, str | None], Document | None]
 
 
 def ours(place: Place) -> Ours:
-    """The records of a deployed service."""
     storage = systems.storage(place)
 
     def record(order_id: str, pos_id: str | None) -> Document | None:
@@ -82,15 +76,14 @@ class Journal:
     def __init__(self, folder: Path, question: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"reconcile-{hashlib.sha256(question.encode()).hexdigest()[:16]}.jsonl"
-        if self.path.exists() and time.time() - self.path.stat().st_mtime > KEPT_SECONDS:
-            self.close()
+        if self.path.exists() and time.time() - self.path.stat().st_mtime > 86_400:
+            self.close()  # what was equal yesterday is queried again
         self.done: dict[str, list[Row]] = {}
         for line in self.path.read_text("utf-8").splitlines() if self.path.exists() else ():
             with suppress(ValueError):  # the kill came in the middle of it
                 self.done |= [json.loads(line)]
 
     def add(self, name: str, rows: list[Row]) -> None:
-        """Keep what one order has shown."""
         self.done[name] = rows
         with self.path.open("a", encoding="utf-8") as out:
             out.write(json.dumps([name, rows]) + "\n")

@@ -1,19 +1,19 @@
 """A month of voids as one page of HTML that can be sent on: no script, nothing loaded, nothing about a single order.
 Promises that every figure that is drawn stands beside its bar as text, to be read aloud, copied and printed."""
 
-import html
 from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from ops import days, items
 from ops.days import Period, dated
-from ops.files import output, scanning
+from ops.files import output, progress
 from ops.places import Place
 from ops.screen import Screen
 from payments.exact_json import Number
@@ -28,7 +28,7 @@ Chart = Sequence[tuple[str, Sequence[int]]]
 
 def report(place: Place, chosen: Namespace, _: Screen) -> None:
     wanted, table, found = days.month(chosen.month), items.table(place), Figures()
-    with output(chosen.out) as out, scanning(table, chosen.out) as passed:
+    with output(chosen.out) as out, progress("items read", table.size(), chosen.out) as passed:
         for void in table.records(wanted, passed):
             found.add(void)
         out.write(page(place.environment, chosen.month, wanted, found, days.now()))
@@ -44,7 +44,6 @@ class Figures:
         self.amounts = defaultdict[str, Decimal](Decimal)
 
     def add(self, void: Mapping[str, Any]) -> None:
-        """Count one record."""
         outcome = void["state"] if void["state"] in OUTCOMES else "open"
         self.days[dated(void)[:10], outcome] += 1
         self.reviews.update(one["reason"] for one in void["reviews"] if one["read_at"] is None)
@@ -61,13 +60,12 @@ class Figures:
 
 
 def page(environment: str, month: str, wanted: Period, found: Figures, now: datetime) -> str:
-    """The whole page."""
     dates = sorted({day for day, _ in found.days})
     totals = {outcome: sum(count for (_, one), count in found.days.items() if one == outcome) for outcome in OUTCOMES}
     ages = [(now - datetime.fromisoformat(since)).total_seconds() for since in found.open_since]
     title = f"Voids of {environment}, {month}"
     parts = [
-        f"<h1>{_text(title)}</h1>",
+        f"<h1>{escape(title)}</h1>",
         f'<p class="quiet">{wanted.first} to {wanted.last}, days in UTC; made {now:%Y-%m-%d %H:%M} UTC.</p>',
         f"<p>{sum(totals.values())} voids: {', '.join(f'{count} {outcome}' for outcome, count in totals.items())}.</p>",
         _chart("Voids a day by outcome", "A void counts on the day on which it was settled, or else requested.",
@@ -78,7 +76,7 @@ def page(environment: str, month: str, wanted: Period, found: Figures, now: date
         _chart("For an operator to look at", "", [(reason, [count]) for reason, count in found.reviews.most_common()]),
         _chart("Released, by currency", "", [(f"{total} {name}", []) for name, total in sorted(found.amounts.items())]),
     ]  # fmt: skip
-    return PAGE.substitute(title=_text(title), body="\n".join(parts))
+    return PAGE.substitute(title=escape(title), body="\n".join(parts))
 
 
 def _steps(seconds: Sequence[float]) -> Chart:
@@ -101,21 +99,16 @@ def _span(seconds: float) -> str:
 def _chart(title: str, caption: str, rows: Chart, names: Sequence[str] = ("count",)) -> str:
     """A table whose rows have a bar each: stacked, where a row has several counts."""
     if not rows:
-        return f'<h2>{_text(title)}</h2><p class="quiet">None.</p>'
+        return f'<h2>{escape(title)}</h2><p class="quiet">None.</p>'
     most = max(1, *(sum(counts) for _, counts in rows))
-    named = "".join(f"<th scope=col>{_text(name)}</th>" for name in names) if len(names) > 1 else ""
+    named = "".join(f"<th scope=col>{escape(name)}</th>" for name in names) if len(names) > 1 else ""
     head = f"<thead><tr><th scope=col>day</th>{named}<td></td></tr></thead>" if named else ""
-    body = "".join(
-        f"<tr><th scope=row>{_text(label)}</th>{''.join(f'<td>{count}</td>' for count in counts)}<td class=bar>"
-        + "".join(
-            f'<i class={name} style="width:{n * 100 / most:.2f}%"></i>' for name, n in zip(names, counts, strict=False)
+    body = ""
+    for label, counts in rows:
+        cells, widths = "".join(f"<td>{count}</td>" for count in counts), (count * 100 / most for count in counts)
+        bar = "".join(
+            f'<i class={name} style="width:{width:.2f}%"></i>' for name, width in zip(names, widths, strict=False)
         )
-        + "</td></tr>"
-        for label, counts in rows
-    )
-    said = f"<caption>{_text(caption)}</caption>" if caption else ""
-    return f"<h2>{_text(title)}</h2><table>{said}{head}<tbody>{body}</tbody></table>"
-
-
-def _text(text: object) -> str:
-    return html.escape(str(text))
+        body += f"<tr><th scope=row>{escape(label)}</th>{cells}<td class=bar>{bar}</td></tr>"
+    said = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<h2>{escape(title)}</h2><table>{said}{head}<tbody>{body}</tbody></table>"

@@ -14,8 +14,6 @@ from rich.text import Text
 
 from payments import exact_json
 
-PIPED_WIDTH = 220
-"""Without a terminal there is no width to keep to: lines are for grep then."""
 LONGEST_LINE = 500
 _STYLES = {"voided": "green", "failed": "red", "pending": "cyan", "unknown": "yellow", "submitting": "yellow"}
 # Control, format (bidi, zero width, tags), surrogate, line and paragraph separator.
@@ -64,15 +62,10 @@ class Screen:
         self._console = _console(self._out)
 
     def document(self, value: object) -> None:
-        """One JSON document on one line."""
         self.documents([value])
 
     def documents(self, values: Iterable[object]) -> None:
-        """Likewise, as they come."""
         self._out.writelines(json_text(value) + "\n" for value in values)
-
-    def flush(self) -> None:
-        self._out.flush()
 
     def heading(self, text: str, above: bool = False) -> None:
         """A line that names what follows; `above` sets it apart from what is above it."""
@@ -102,7 +95,6 @@ class Screen:
         self._console.print(table)
 
     def records(self, columns: Sequence[str], records: Iterable[Mapping[str, object]]) -> None:
-        """These columns of each record."""
         self.table(columns, ([record[name] for name in columns] for record in records))
 
     def listed(self, columns: Sequence[str], records: Iterable[Mapping[str, object]], what: str) -> None:
@@ -128,7 +120,8 @@ class _Console(Console):
 
 def _console(out: TextIO) -> Console:
     # No markup, no emoji codes, no highlighting: "[red]" in somebody's comment is text.
-    return _Console(file=out, markup=False, emoji=False, highlight=False, width=None if out.isatty() else PIPED_WIDTH)
+    # Without a terminal there is no width to keep to: lines are for grep then.
+    return _Console(file=out, markup=False, emoji=False, highlight=False, width=None if out.isatty() else 220)
 
 
 def _cell(value: object) -> Text:

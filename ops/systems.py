@@ -18,9 +18,6 @@ from payments.store import Store
 if TYPE_CHECKING:
     from systems import Storage
 
-SECONDS = 60.0
-"""More than any of these commands needs of its systems."""
-
 
 def _patient(client: Any) -> Any:
     """An AWS client as the functions' code calls it, with seconds that do not count here."""
@@ -59,8 +56,8 @@ def storage(place: Place) -> "Storage":
 
 
 def deadline() -> Deadline:
-    """For what begins now."""
-    return Deadline(now() + round(SECONDS * 1000), now)
+    """A minute from now: more than any of these commands needs of its systems."""
+    return Deadline(now() + 60_000, now)
 
 
 def now() -> int:

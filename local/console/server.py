@@ -127,7 +127,6 @@ def _pass_on(pool: urllib3.PoolManager, sandbox_url: str, request: Request) -> A
 
 
 def refused(status: HTTPStatus, why: str) -> Answer:
-    """An answer that says no, and why."""
     return ok(".json", json.dumps({"error": why}).encode(), status)
 
 

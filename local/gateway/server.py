@@ -27,7 +27,7 @@ class Gateway:
     """Binds its port at once, so that a busy one is known before anything else is set up; serves later."""
 
     def __init__(self, port: int) -> None:
-        handler = type("FrontDoor", (_FrontDoor,), {"gateway": self})
+        handler = type("FrontDoor", (FrontDoor,), {"gateway": self})
         self._server = LoopbackServer(("127.0.0.1", port), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._serving = False
@@ -79,7 +79,9 @@ def plain(status: int, text: str = "") -> Answer:
     return Answer(status, [("Content-Type", "text/plain")], text.encode())
 
 
-class _FrontDoor(Handler):
+class FrontDoor(Handler):
+    """Asks its `gateway`, or whatever else answers requests in its place."""
+
     gateway: Gateway
 
     def serve(self) -> None:

@@ -209,7 +209,9 @@ class Person(Story):
                 self.page.wait("all('#void .title .badge.review').length === 0", 5)
                 break
 
-    def forgive(self) -> None:
+    def forgive(self, what: str = "") -> None:
+        """What went wrong was to: all of it speaks of this."""
+        assert [each for each in self.page.problems if what in each] == self.page.problems != []
         self.page.problems.clear()
 
     def axe(self) -> None:

@@ -48,9 +48,8 @@ def run(dynamodb: Any, commands: str, words: dict[str, str]) -> None:
             dynamodb.get_waiter(xform_name(options[0].title().replace("-", ""))).wait(TableName=options[-1])
             continue
         name = operation.replace("-", "_")
-        shapes = dynamodb.meta.service_model.operation_model(
-            dynamodb.meta.method_to_api_mapping[name]
-        ).input_shape.members
+        model = dynamodb.meta.service_model.operation_model(dynamodb.meta.method_to_api_mapping[name])
+        shapes = model.input_shape.members
         flags, given, call = {f"--{xform_name(each, '-')}": each for each in shapes}, "", dict[str, Any]()
         for option in options:
             if option.startswith("--"):
@@ -73,9 +72,8 @@ def test_what_a_mistake_removed_comes_back_from_a_moment_before_it(
     service: Service, dynamodb: Any, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = {"TABLE": table, "COPY": f"{table}-copy"}
-    dynamodb.update_continuous_backups(
-        TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-    )
+    kept = {"PointInTimeRecoveryEnabled": True}
+    dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=kept)
     (restoring,) = [block for block in BLOCKS if "restore-table-to-point-in-time" in block]
     run(dynamodb, restoring, words)
     dynamodb.delete_item(TableName=table, Key={key: item("1", "1")[key] for key in ("pk", "sk")})

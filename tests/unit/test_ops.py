@@ -55,9 +55,7 @@ class Ops:
         self._set, self._capsys = monkeypatch.setattr, capsys
         self.voids: list[Any] = [shown()]
         self.answers: Callable[[], Any] = lambda: self.voids[0]
-        self.asked: list[str] = []
-        self.bodies: list[Any] = []
-        self.urls: list[str | None] = []
+        self.asked, self.bodies, self.urls = list[str](), list[Any](), list[str | None]()
         self._set(api, "send", self._send)
         self._set(compare, "theirs", lambda _: lambda *_: view(operation(status="pending")))
 
@@ -117,6 +115,7 @@ COMMANDS = {
                    asked=(*READS, "POST /voids/123/decisions")),
     "y is no yes": Row(DECIDE, (FAILED,), (QUESTION, "nothing was decided"), typed="y\n", asked=READS, code=1),
     "silence is no yes": Row(DECIDE, (FAILED,), (QUESTION, "nothing was decided"), asked=READS, code=1),
+    "backwards": Row("export --from 2026-11-02 --to 2026-11-01", prints=("ends before it begins",), asked=(), code=1),
     "nowhere": Row("--local --environment prod list", prints=("say where",), asked=(), code=1),
 }  # fmt: skip
 

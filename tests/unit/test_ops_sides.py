@@ -26,7 +26,6 @@ from tests.fakes.secret import PUBLISHED
 from tests.unit.test_ops import HOLD as UNREAD
 from tests.unit.test_ops import SAID, record
 from tests.unit.test_ops_cells import exact
-from tests.unit.test_ops_periods import pages
 
 ANOTHER = PUBLISHED | {"pos_id": "11111111-51ef-4ef1-80f7-3b44b07b5667", "api_secret": "another"}
 VOIDED, FAILED, UNKNOWN = record(State.VOIDED), record(State.FAILED), record(None)
@@ -229,15 +228,6 @@ def test_what_an_order_has_no_room_for_is_said() -> None:
     assert last.outcome is WebhookOutcome.QUARANTINED  # asks for a review
     with pytest.raises(OpsError, match=r"still cannot be stored, as when it came \(unreadable\): the record stays"):
         quarantine.apply(scene.storage, message(status_code="one more"))
-
-
-def test_a_day_in_quarantine_is_one_partition() -> None:
-    shown = {name: name for name in ("received_at", "why", "text")}
-    kept = {"pk": {"S": "QUARANTINE#2026-11-24"}, "sk": {"S": "d" * 64}} | {name: {"S": name} for name in shown}
-    client = pages([kept], [kept])
-    assert list(Table(client, "t").in_quarantine(date(2026, 11, 24), "d" * 8)) == [{"digest": "d" * 64} | shown] * 2
-    values = {":pk": {"S": "QUARANTINE#2026-11-24"}, ":digest": {"S": "d" * 8}}
-    assert client.get_paginator().paginate.call_args.kwargs["ExpressionAttributeValues"] == values
 
 
 @pytest.mark.parametrize("digest", ["", "abc", "g" * 64, "a" * 65, "../../../.."])

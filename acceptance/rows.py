@@ -103,7 +103,6 @@ def read() -> tuple[list[Row], list[Probe]]:
 
 FORMAT = 4
 HIDDEN = "[hidden]"
-LONGEST = 300
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _MASKED = (
@@ -223,7 +222,7 @@ class Redactor:
         for pattern, instead in _MASKED:
             text = pattern.sub(instead, text)
         text = _DIGITS.sub(lambda found: found[0] if _NO_CARD.match(found[0]) else HIDDEN, text)
-        return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+        return text if len(text) <= 300 else text[:299] + "…"
 
 
 def masked_account(account: str) -> str:

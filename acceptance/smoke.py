@@ -26,14 +26,14 @@ SAYS = {row.id: row.smoke for row in ROWS if row.smoke}
 CHECKS = [probe for probe in PROBES if SAYS.keys() & set(probe.rows)]
 OUTSIDE, INSIDE = CHECKS[:2], CHECKS[2:]
 WORDS = {Verdict.CONFIRMED: "ok", Verdict.CONTRADICTED: "FAIL"}
-NOBODY = ReadOnlyCredentials("", "", None)
 
 Result = tuple[str, str, str]
 """What one check found: `ok`, `FAIL` or `skip`; what it says; the reason why it failed or nobody looked."""
 
 
 def look(base: str, environment: Environment | None) -> Iterator[Result]:
-    outside = Site(Place("", "", None, NOBODY, base), environment or Environment(name="unnamed"))
+    nobody = ReadOnlyCredentials("", "", None)
+    outside = Site(Place("", "", None, nobody, base), environment or Environment(name="unnamed"))
     for probe in OUTSIDE:
         yield from check(outside, probe)
     if environment is None:

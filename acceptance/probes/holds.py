@@ -18,19 +18,13 @@ from acceptance.undo import making, play
 from acceptance.wire import Reply
 from ops.places import OpsError
 
-PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
-KEPT = ("state", "reason", "attempt", "provider", "version")
-"""Of a record: nothing that says who asked, or why."""
-CYRILLIC_COMMENT = "ї" * 2048
-
 
 def held(site: Site, order: str) -> dict[str, Any]:
     """The hold as the provider lists it. Raises OpsError if it cannot be used."""
     reply = asked(site, order)
     if wire.about_credentials(reply):
         raise OpsError("the provider refuses the credentials")
-    holds = wire.succeeded(reply, "auth")
-    if not holds:
+    if not (holds := wire.succeeded(reply, "auth")):
         known = f"the provider knows no hold of the order {order} (it answered {reply.status})"
         raise OpsError(f"{known}: make one with the test project's credentials")
     if done := [method for method in ("void", "capture") if wire.operations(reply, method)]:
@@ -71,7 +65,7 @@ def look(site: Site) -> Iterator[Finding]:
 
 
 def path(site: Site) -> Iterator[Finding]:
-    odd = next((order for order in site.allowed.holds if not PLAIN.fullmatch(order)), None)
+    odd = next((order for order in site.allowed.holds if not re.fullmatch(r"[A-Za-z0-9._~-]+", order)), None)
     if odd is None:
         raise OpsError("it needs a hold whose order id has a blank, a quote or a letter beyond ASCII")
     reply = site.line.query(odd)
@@ -118,7 +112,8 @@ def voided_by_service(site: Site, order: str, quiet: bool = True) -> dict[str, A
     reply = site.submit(order, noted["currency"], noted["key"])
     if reply.status not in (200, 202) or not reply.document:
         raise OpsError(f"the service answered {reply.status} {reply.problem or ''} to the void of {order}".rstrip())
-    answer = {name: as_text(reply.document.get(name)) for name in KEPT}
+    kept = ("state", "reason", "attempt", "provider", "version")  # nothing that says who asked, or why
+    answer = {name: as_text(reply.document.get(name)) for name in kept}
     return site.state.note(order, status=reply.status, answer=answer)
 
 
@@ -187,7 +182,7 @@ def unnamed(site: Site) -> Iterator[Finding]:
     if "status" not in noted:
         currency = str(held(site, order).get("currency"))
         site.state.note(order, sent="unnamed")
-        reply = site.line.void(order, currency, comment=CYRILLIC_COMMENT)
+        reply = site.line.void(order, currency, comment="ї" * 2048)
         accepted = bool(wire.operations(reply, "void"))
         noted = site.state.note(order, status=reply.status, accepted=accepted, shown=wire.evidence(reply))
     yield judged("provider-comment-limit", noted["accepted"], noted["shown"])

@@ -23,8 +23,6 @@ from ops.places import OpsError
 from payments.provider import ANSWER_SECONDS
 from payments.signatures import Scheme
 
-STRANGER = "127.0.0.2"
-"""Where a local stranger calls from: loopback, and not among the addresses of the local environment."""
 ODD = {"blank": "a b", "slash": "a/b", "accent": "é", "percent": "a%41", "ticket": 'b%+"🎫'}
 """`a%41` decoded twice is `aA`, `é` read as Latin-1 is two letters."""
 CURRENCY, ANOTHER = "UAH", FACTS["another"]
@@ -63,7 +61,8 @@ def send(site: Site, request: Request) -> Reply:
     headers = {name: value.format_map(known) for name, value in request.get("headers", {}).items()}
     by = _signer(site, request.get("by", "operator"))
     headers = (JSON if body else {}) | headers | ({"Authorization": f"Bearer {by}"} if isinstance(by, str) else {})
-    source, signer = STRANGER if site.local and "stranger" in request else None, by if isinstance(by, Signer) else None
+    stranger = site.local and "stranger" in request  # from loopback, but none of the local environment's addresses
+    source, signer = "127.0.0.2" if stranger else None, by if isinstance(by, Signer) else None
     how: dict[str, Any] = {"headers": headers, "body": body, "signer": signer, "source": source}
     return site.call(request.get("method", "GET"), target, unsigned=signer is None, **how)
 

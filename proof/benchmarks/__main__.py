@@ -48,7 +48,7 @@ def main() -> None:
 def run(*, quick: bool, valgrind: bool, afresh: bool) -> Any:
     from infra import bundle
     from proof.benchmarks import deployed, report, subjects
-    from proof.benchmarks.steps import steps
+    from proof.benchmarks.measure import steps
 
     made = subjects.prepare()
     instrument = b"".join(path.read_bytes() for path in sorted(subjects.HERE.rglob("*.py")))

@@ -8,8 +8,7 @@ import statistics
 from typing import Any
 
 from proof.benchmarks import cost, deployed
-from proof.benchmarks.measure import NEAR_REGION, OTHER_REGION, Samples
-from proof.benchmarks.steps import BARE
+from proof.benchmarks.measure import BARE, NEAR_REGION, OTHER_REGION, Samples
 from proof.benchmarks.subjects import HEADS, HERE, PEERS
 from proof.commit import ROOT, replaced
 

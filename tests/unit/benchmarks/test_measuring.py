@@ -1,11 +1,12 @@
 """The measuring itself: which figures there are, in which order subjects are asked, and what their driver reports."""
 
+import json
 import os
 import re
 import shutil
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,41 +14,29 @@ from typing import Any
 
 import pytest
 
-from proof.benchmarks import measure, processes, report, steps, subjects
+from proof.benchmarks import measure, processes, report, subjects
 from proof.benchmarks.__main__ import Kept
-from proof.benchmarks.measure import interleaved
 from proof.benchmarks.subjects import HEADS, LEVERS, PEERS, SHIPPABLE, Subject
 from proof.commit import ROOT
 
 HERE, FUNCTIONS = Path(__file__).parent, ROOT / "functions"
 WARM = {
-    "status": 200,
-    "spent": [1e6] * measure.BLOCK,
-    "walls": [9e6, 2e6, 3e6],
-    "rss": 2048,
-    "sizes": [5],
+    "status": 200, "spent": [1e6] * measure.BLOCK, "walls": [9e6, 2e6, 3e6], "rss": 2048, "sizes": [5],
     "calls": {"payments": 40},
-}
+}  # fmt: skip
 COUNTS = {
     "table": 40, "table bytes": 8_000, "provider": 40, "table wire": 5_000, "writes due": 80, "ours": 43_000,
 }  # fmt: skip
 
 
-class Canned:
+class Canned(nullcontext[Any]):
     """A process that answers at once, and stubs of which the counters stand."""
 
-    next = 0
-    ports = None
-    first = WARM | {"init_cpu": 1e6, "init_wall": 3e6}
+    next, ports, first = 0, None, WARM | {"init_cpu": 1e6, "init_wall": 3e6}
 
-    def __init__(self, *what: Any, log: str = os.devnull, **_: Any) -> None:
-        self.subject, self.log = what[0] if what else None, Path(log)
-
-    def __enter__(self) -> "Canned":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __init__(self, *_: Any, log: str = os.devnull, **__: Any) -> None:
+        super().__init__(self)
+        self.log = Path(log)
 
     def ask(self, _: str, **__: str) -> dict[str, Any]:
         return COUNTS
@@ -57,25 +46,26 @@ class Canned:
         return WARM
 
     def end(self) -> str:
-        return f"I refs: {1 if self.subject.name == 'ours' else 2},000,000"  # type: ignore[union-attr]
+        return "I refs: 1,000,000"
 
 
 @pytest.fixture
 def canned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for module, name, stand_in in (
-        (measure, "Driven", Canned), (steps, "Stubs", Canned), (measure, "CACHE", tmp_path), (time, "sleep", lambda _: None),
+        (measure, "Driven", Canned), (measure, "Stubs", Canned), (subjects, "CACHE", tmp_path), (time, "sleep", lambda _: None),
         (subjects, "size", lambda _: (2**20, 2**19)), (subjects, "without_bytecode", lambda subject: subject),
-        (steps, "LEVERS", dict.fromkeys(LEVERS, replace)),
+        (measure, "LEVERS", dict.fromkeys(LEVERS, replace)),
+        (report, "DOCUMENT", tmp_path / "page"), (report, "RESULTS", tmp_path / "results"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, stand_in)
 
 
 @pytest.mark.usefixtures("canned")
-def test_all_that_is_aimed_at_is_measured_and_kept_at_once(tmp_path: Path) -> None:
+def test_all_that_is_aimed_at_is_measured_and_kept_at_once_and_written_between_the_markers(tmp_path: Path) -> None:
     made = {name: Subject(name, HERE) for name in HEADS}
     kept = Kept(tmp_path / "run.json", {"asset": "one"}, afresh=False)
     with ExitStack() as stack:
-        wanted = steps.steps(made, stack, "[]", quick=False, valgrind=True)
+        wanted = measure.steps(made, stack, "[]", quick=False, valgrind=True)
         for name, take in wanted.items():
             kept.add(name, take())
     again = Kept(tmp_path / "run.json", {"asset": "one"}, afresh=False)
@@ -96,15 +86,22 @@ def test_all_that_is_aimed_at_is_measured_and_kept_at_once(tmp_path: Path) -> No
         "submit: warm, wall (8/10/200), ms": 3.0,  # the median of a block
     }.items():
         assert set(found[figure]["ours"]) == {value}, figure
-    texts = report.texts(report.results({"commit": "0"}, found, levers))
-    assert texts["results"].count("xychart") == 1
-    assert all(figure in texts["results"] for figure in found)
-    assert "a void and its webhook" in texts["cost"], "each figure of the bill is one of a run"
+    (begin, end), (bill, paid) = report.MARKERS.values()
+    report.DOCUMENT.write_text(f"before\n{begin}\nold\n{end}\nafter {end}\n{bill}\nold\n{paid}\nlast\n")
+    results = report.results({"commit": "0123456789"}, found, levers)
+    report.keep(results)
+    assert json.loads(report.RESULTS.read_text()) == results
+    text = report.DOCUMENT.read_text()
+    assert text.startswith(f"before\n{begin}\n\nTaken with commit 0123456789.")
+    assert f"{end}\nafter {end}\n{bill}\n\nPrices" in text
+    assert text.endswith(f"{paid}\nlast\n")
+    assert "old\n" not in text
+    assert all(f"| {figure} |" in text for figure in (*found, *levers, "**a void and its webhook**"))
 
 
 def test_each_round_begins_with_another_subject() -> None:
     asked = count()
-    found = interleaved([Subject(name, HERE) for name in "abc"], 3, lambda _: {"place": next(asked)})
+    found = measure.interleaved([Subject(name, HERE) for name in "abc"], 3, lambda _: {"place": next(asked)})
     assert found == {"place": {"a": [0, 5, 7], "b": [1, 3, 8], "c": [2, 4, 6]}}
 
 

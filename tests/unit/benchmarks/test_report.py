@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,7 +9,6 @@ from proof.benchmarks import cost, report
 from proof.benchmarks.cost import Bill
 from proof.benchmarks.measure import NEAR_REGION
 from proof.benchmarks.prices import PRICES, REGIONS, TABLE
-from proof.benchmarks.subjects import PEERS
 from proof.commit import replaced
 
 # What each work is unlike a submit; and prices at which a line is what it counts.
@@ -96,9 +94,6 @@ def test_the_kept_run_stays_within_its_ceilings_and_the_first_day_tells_them() -
         assert found == [*(f"{one:.1f}" for one in told), f"{bill.together('ours'):.0f}"]
 
 
-FIGURE = "submit: warm instructions, millions"
-
-
 @pytest.mark.parametrize(("ours", "peer", "found"), [
     ([1.0, 2.0, 90.0], [2.0, 2.0, 100.0], [0.9, 0.5, 1.0]),  # the median of the rounds and not of the sums
     ([1.0, 3.0], [0.0, 2.0], [1.5, 1.5, 1.5]),  # a round without a divisor is left out
@@ -119,38 +114,9 @@ def test_a_target_is_bold_where_it_is_reached_as_it_is_shown_and_a_number_has_th
     assert shown == ["1,234", "100", "0.0123", "16.6", ""]
 
 
-def test_a_whole_run_is_written_and_nothing_outside_the_markers_is_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report, "DOCUMENT", tmp_path / "performance.md")
-    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
-    monkeypatch.setattr(cost, "document", lambda _: [[["USD"], ["1"]]])
-    (begin, end), (bill, paid) = report.MARKERS.values()
-    report.DOCUMENT.write_text(f"before\n{begin}\nold\n{end}\nafter {end}\n{bill}\nold\n{paid}\nlast\n")
-    found = {
-        FIGURE: {"ours": [11.0] * 3, **{name: [10.0] * 3 for name in PEERS}},
-        "settle: CPU of a query, µs": {"ours": [4_000.0]},
-    }
-    kept = report.results({"commit": "0123456789"}, found, {FIGURE: {"ours": [10.0], "ours: no byte code": [40.0]}})
-    report.keep(kept)
-    assert json.loads(report.RESULTS.read_text()) == kept
-    text = report.DOCUMENT.read_text()
-    assert text.startswith(f"before\n{begin}\n\nTaken with commit 0123456789.")
-    assert text.endswith(f"{end}\nafter {end}\n{bill}\n\n| USD |\n|---|\n| 1 |\n\n{paid}\nlast\n")
-    assert "old" not in text
-    for line in (
-        f"| {FIGURE} | 1.10 / 1.00 |  |",
-        f"| {FIGURE} | **1.10** | **1.10** | **1.10** | 11 | 10 | 10 | 10 |",
-        "| figure | no byte code |",
-        f"| {FIGURE} | **4.00** |",
-    ):
-        assert line in text
-
+def test_the_document_shows_the_kept_run_between_its_markers() -> None:
     with pytest.raises(ValueError, match="lost"):
-        replaced(f"{end}{begin}", begin, end, "new")
-
-
-def test_the_document_shows_the_kept_run() -> None:
+        replaced("end begin", "begin", "end", "new")
     kept, document = json.loads(report.RESULTS.read_text("utf-8")), report.DOCUMENT.read_text("utf-8")
     for part, text in report.texts(kept).items():
         shown = replaced(document, *report.MARKERS[part], text)

@@ -36,11 +36,6 @@ def test_the_size_of_a_value_with_its_name(value: dict[str, Any], expected: int)
     assert size({"name": value}) == len("name") + expected
 
 
-def test_a_value_of_no_known_kind_is_no_size() -> None:
-    with pytest.raises(ValueError, match="not counted"):
-        size({"name": {"X": "?"}})
-
-
 @pytest.mark.parametrize(("before", "after", "table", "due"), [
     (None, item(), 1, 0),
     (None, item(1_100), 2, 0),
@@ -57,19 +52,12 @@ def test_a_write_and_what_the_index_adds(before: Item | None, after: Item | None
     assert write_units(DUE, before, after) == {"table": table} | ({"due": due} if due else {})
 
 
-def test_an_index_of_keys_is_not_written_for_what_it_does_not_hold() -> None:
+def test_an_index_of_keys_is_not_written_for_what_it_does_not_hold_and_a_page_is_rounded_up_as_a_whole() -> None:
     assert write_units(KEYS_ONLY, item(100, at=1), item(3_000, at=1)) == {"table": 3}
     assert write_units(KEYS_ONLY, item(3_000, at=1), item(3_000, at=2))["due"] == 2
-
-
-@pytest.mark.parametrize(("items", "consistent", "units"), [
-    ([item()], True, 1),
-    ([item()], False, 0.5),
-    ([], True, 1),
-    ([item(3_000), item(3_000)], True, 2),  # a page is rounded up as a whole
-])  # fmt: skip
-def test_a_read(items: list[Item], consistent: bool, units: float) -> None:
-    assert Table().read(items, {"ConsistentRead": consistent}) == units
+    read, consistent = Table().read, {"ConsistentRead": True}
+    assert [read([item()], consistent), read([item()], {}), read([], consistent)] == [1, 0.5, 1]
+    assert [read([item(1_000)] * 3, consistent), read([item(3_000)] * 2, consistent)] == [1, 2]
 
 
 def test_a_table_keeps_what_is_put_and_updated_with_the_indexes_of_a_template() -> None:

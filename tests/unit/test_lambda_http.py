@@ -22,10 +22,6 @@ from tests.unit.conftest import plain, said
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def of(name: str) -> dict[str, Any]:
-    return {"pathParameters": {"order_id": name}}
-
-
 def typed(value: str) -> dict[str, Any]:
     return make.gateway_event("", {"Content-Type": value})
 
@@ -71,7 +67,7 @@ NO_UTF8, NO_BODY = "must be percent-encoded UTF-8", "The body cannot be decoded.
 EMPTY_PATHS: list[dict[str, Any]] = [{}, {"pathParameters": None}, {"pathParameters": {}}]
 NO_ORDER = "must be text of 1 to 32 characters, and not '.', '..' or '0'"
 REFUSED: dict[str, tuple[Callable[[Any], object], dict[str, Any], str, str, object]] = {
-    **{f"path {sent}": (http.order_id, of(sent), "invalid-request", "The path is wrong.", [{"pointer": "/order_id", "detail": NO_UTF8}])
+    **{f"path {sent}": (http.order_id, {"pathParameters": {"order_id": sent}}, "invalid-request", "The path is wrong.", [{"pointer": "/order_id", "detail": NO_UTF8}])
        for sent in ("%ff", "%C3", "%ED%A0%80")},
     **{f"no order: {event}": (http.order_id, event, "invalid-request", "The path is wrong.", [{"pointer": "/order_id", "detail": NO_ORDER}])
        for event in EMPTY_PATHS},

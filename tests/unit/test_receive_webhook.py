@@ -36,17 +36,13 @@ def message(status: str = "success", **more: Any) -> dict[str, Any]:
     return make.webhook_event(*signed(fields(status, **more)))
 
 
-def as_said(charset: str) -> dict[str, Any]:
-    return form(message()["body"], f"{FORM}; charset={charset}")
-
-
 SUCCESS = message()
 DATA = signed(fields())[0]
 TAKEN = {
     "a success": (SUCCESS, "ORDER"),
     "in base64": (SUCCESS | {"body": base64.b64encode(SUCCESS["body"].encode()).decode(), "isBase64Encoded": True}, "ORDER"),
     "with further fields": (SUCCESS | {"body": SUCCESS["body"] + "&more=1"}, "ORDER"),
-    **{f"said to be in {each}": (as_said(each), "ORDER") for each in ("utf-16", "windows-1251", "iso-8859-1", "nonsense")},
+    **{f"said to be in {each}": (form(SUCCESS["body"], f"{FORM}; charset={each}"), "ORDER") for each in ("utf-16", "windows-1251", "iso-8859-1", "nonsense")},
     "unreadable": (make.webhook_event(*signed(b"not json")), "quarantine"),
 }  # fmt: skip
 

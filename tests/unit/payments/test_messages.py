@@ -69,10 +69,8 @@ def test_an_answer_is_understood_or_unknown_and_its_error_is_no_order(
 ) -> None:
     for status in statuses:
         for value in values:
-            answer, order = (
-                read_answer(status, raw(value), POS_ID, ORDER),
-                read_order(status, raw(value), POS_ID, ORDER),
-            )
+            answer = read_answer(status, raw(value), POS_ID, ORDER)
+            order = read_order(status, raw(value), POS_ID, ORDER)
             not_found = kind is REFUSED and status == 404
             assert (answer.kind, answer.not_found) == (kind, not_found), (status, value)
             if not 200 <= status < 300:
@@ -158,18 +156,13 @@ def test_a_field_is_read_with_its_own_digits_and_no_more_than_fits(name: str) ->
         assert repr(value) == repr(expected), changes  # 1E+2 and 100 are equal, and differ here
 
 
-NO_OPERATION = [
-    {"method": 5},
-    {"status": None},
-    {"order_id": ["1"]},
-    *({name: "x" * 65} for name in ("method", "status", "order_id")),
-]
+NO_OPERATION: list[dict[str, object]] = [
+    {"method": 5}, {"status": None}, {"order_id": ["1"]}, *(dict[str, object]({name: "x" * 65}) for name in ("method", "status", "order_id")),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", NO_OPERATION)
-def test_an_operation_without_its_three_texts_or_with_a_longer_word_than_any_of_theirs_is_none(
-    changes: dict[str, object],
-) -> None:
+def test_an_operation_without_its_three_texts_or_with_a_longer_word_is_none(changes: dict[str, object]) -> None:
     assert read_operation(changed(**changes)) is None
 
 

@@ -83,7 +83,6 @@ class Play:
         self.happen(call)
 
     def happen(self, moment: str) -> None:
-        """The step that was announced for this moment, before it goes on."""
         if moment in self.then:
             self.play(self.then.pop(moment))
 
@@ -104,7 +103,6 @@ class Play:
             assert (each.removeprefix("-") in shown) is not missing, f"{line.strip()}: {sorted(shown)}"
 
     def do(self, verb: str, *words: str) -> None:
-        """One step's action."""
         if verb.startswith("+"):
             self.scene.wait(int(verb[1:-1]) * SECONDS[verb[-1]])
         elif verb.startswith("K"):
@@ -213,14 +211,13 @@ class Play:
         items = list(self.scene.table.items.values())
         return (int(items[0]["due_at"]["N"]) - self.scene.at) // 1000 if items and "due_at" in items[0] else None
 
-    def _calls(self) -> set[str]:
+    def _calls(self) -> dict[str, object]:
         """What was done with the outside in this step, or in all (`sent`, `fetched`)."""
-        counts = ",".join(name if n == 1 else f"{name}:{n:g}" for name, n in sorted(self.counted().items()))
         provider, calls = self.scene.provider, [name for name, _ in self.scene.table.calls if name != "query"]
         return {
-            f"[{counts}]", *(f"{name}={value}" for name, value in self.run.items()), f"minutes={'+'.join(self.minutes)}",
-            f"runs={len(self.minutes)}", f"sent={len(provider.sent)}", f"asked={len(provider.asked) - self.asked}", f"events={self.events}",
-            f"fetched={len(self.scene.secrets.calls)}", f"calls={'+'.join(calls)}", f"by={self.author}", f"due={self._due()}",
+            "sent": len(provider.sent), "asked": len(provider.asked) - self.asked, "events": self.events, "by": self.author,
+            "fetched": len(self.scene.secrets.calls), "calls": "+".join(calls), "due": self._due(), **self.run,
+            "minutes": "+".join(self.minutes), "runs": len(self.minutes),
         }  # fmt: skip
 
     def shows(self) -> set[str]:
@@ -228,24 +225,30 @@ class Play:
         answer, document, record = (self.answer[each] for each in ("answer", "document", "record"))
         state, reason, decisions = record.get("state"), record.get("reason"), record.get("decisions", ())
         headers, provider, detail = answer["headers"], record.get("provider") or {}, str(document.get("detail"))
-        newest = (
-            "/".join(str(decisions[-1][each]) for each in ("decision", "state", "reason", "by")) if decisions else ""
-        )
-        return self._calls() | {
-            str(answer["statusCode"]), str(state), f"{state}/{reason}", f"reason={document.get('reason', reason)}",
-            str(document.get("type", "")).removeprefix("urn:void-service:problem:"), f"wait={headers.get('Retry-After')}",
-            f"version={record.get('version')}", *(f"{name}={provider.get(field)}" for name, field in
-              (("operation", "operation_id"), ("payment", "payment_id"), ("comment", "comment"))),
-            *(f"{name}={len(record.get(name, ()))}" for name in ("webhooks", "decisions", "attempts")),
-            f"code={record.get('provider_code')}", f"attempt={record.get('attempt')}", f"decision={newest.replace('arn:aws:sts::1:assumed-role/', '')}",
-            *(f"{name}={(record.get(name) or 'T').partition('T')[2][:8]}" for name in ("settled_at", "requested_at")),
-            f"said={(record.get('provider_message') or '').partition(' ')[0]}", f"lines={len(record.get('history', ()))}",
-            *(name for name, text in DETAILS.items() if text in detail),
-            *(each for each, true in (
-                ("corrected", record.get("corrected")), ("truncated", document.get("webhooks_truncated")), ("resend", record.get("resend_allowed")), ("seen", record.get("revision") == self.seen),
-                ("replayed", headers.get("Idempotency-Replayed") == "true"), ("located", headers.get("Location") == f"/v1/voids/{make.ORDER}")) if true),
-            *(f"{'!' if each['read_at'] else '?'}{each['reason']}" for each in record.get("reviews", ())),
+        newest = [str(decisions[-1][each]) for each in ("decision", "state", "reason", "by")] if decisions else []
+        named = self._calls() | {
+            "reason": document.get("reason", reason), "wait": headers.get("Retry-After"), "code": record.get("provider_code"),
+            "said": (record.get("provider_message") or "").partition(" ")[0], "lines": len(record.get("history", ())),
+            "decision": "/".join(newest).replace("arn:aws:sts::1:assumed-role/", ""),
+            **{name: record.get(name) for name in ("version", "attempt")},
+            **{name.removesuffix("_id"): provider.get(name) for name in ("operation_id", "payment_id", "comment")},
+            **{name: len(record.get(name, ())) for name in ("webhooks", "decisions", "attempts")},
+            **{name: (record.get(name) or "T").partition("T")[2][:8] for name in ("settled_at", "requested_at")},
         }  # fmt: skip
+        true = {name: text in detail for name, text in DETAILS.items()} | {
+            "corrected": record.get("corrected"), "resend": record.get("resend_allowed"), "seen": record.get("revision") == self.seen,
+            "replayed": headers.get("Idempotency-Replayed") == "true", "truncated": document.get("webhooks_truncated"),
+            "located": headers.get("Location") == f"/v1/voids/{make.ORDER}",
+        }  # fmt: skip
+        counts = ",".join(name if n == 1 else f"{name}:{n:g}" for name, n in sorted(self.counted().items()))
+        reviews = {f"{'!' if each['read_at'] else '?'}{each['reason']}" for each in record.get("reviews", ())}
+        told = {str(answer["statusCode"]), str(state), f"{state}/{reason}", f"[{counts}]"}
+        return (
+            told
+            | reviews
+            | {f"{name}={value}" for name, value in named.items()}
+            | {each for each in true if true[each]}
+        )
 
 
 def _pairs(words: Iterable[str]) -> dict[str, Any]:

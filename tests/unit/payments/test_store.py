@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -181,11 +182,8 @@ def test_a_record_of_tomorrow_is_left_out_of_lists_and_not_written_over(scene: S
 # ---- errors ------------------------------------------------------------------------------------------------------------
 
 
-def raising(make: Callable[[str], Exception]) -> Callable[[Scene], None]:
-    def fail(name: str, _: object) -> None:
-        raise make(name)
-
-    return lambda scene: setattr(scene.table, "before", fail)
+def failing(reason: Exception) -> Callable[[Scene], None]:
+    return lambda scene: setattr(scene.table, "before", Mock(side_effect=reason))
 
 
 def load(scene: Scene) -> object:
@@ -203,26 +201,16 @@ def keep_changing(scene: Scene) -> None:
     scene.table.before = change
 
 
-def merge(scene: Scene) -> object:
-    return scene.store.merge(submitting(), reviewed, scene.new_id, scene.deadline())
-
-
-def write_late(scene: Scene) -> object:
-    deadline = scene.deadline(1)
-    scene.wait(1)
-    return scene.store.write(submitting(), "w1", deadline)
-
-
 THROUGHPUT = "ProvisionedThroughputExceededException"
 ERRORS: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], object], str]] = {
-    "a code": (raising(lambda name: error(THROUGHPUT, name)), load, THROUGHPUT),
-    "an empty code": (raising(lambda name: error("", name)), load, "ClientError"),
-    "no code": (raising(lambda name: ClientError({}, name)), load, "ClientError"),
-    "no answer": (raising(lambda _: ReadTimeoutError(endpoint_url="x")), load, "ReadTimeoutError"),
+    "a code": (failing(error(THROUGHPUT, "GetItem")), load, THROUGHPUT),
+    "an empty code": (failing(error("", "GetItem")), load, "ClientError"),
+    "no code": (failing(ClientError({}, "GetItem")), load, "ClientError"),
+    "no answer": (failing(ReadTimeoutError(endpoint_url="x")), load, "ReadTimeoutError"),
     "an answer lost for good": (lambda s: s.table.lose_next_answer("put_item", repeated=False), lambda s: write(s, submitting()), "ReadTimeoutError"),
-    "a record that keeps changing": (keep_changing, merge, "record kept changing"),
+    "a record that keeps changing": (keep_changing, lambda s: s.store.merge(submitting(), reviewed, s.new_id, s.deadline()), "record kept changing"),
     "a condition without a record": (lambda _: None, lambda s: write(s, replace(submitting(), version=3)), "condition failed without a record"),
-    "after the deadline": (lambda _: None, write_late, "deadline"),
+    "after the deadline": (lambda _: None, lambda s: s.store.write(submitting(), "w1", s.deadline(0)), "deadline"),
 }  # fmt: skip
 
 
@@ -233,7 +221,7 @@ def test_an_error_is_named_by_its_code_only(
     given(scene)
     with pytest.raises(StoreError, match=f"^{named}$"):
         act(scene)
-    assert (scene.table.calls == []) is (act is write_late)
+    assert (scene.table.calls == []) is (named == "deadline")
     assert (scene.table.items == {}) is (named not in ("record kept changing", "ReadTimeoutError") or act is load)
 
 

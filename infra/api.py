@@ -191,15 +191,7 @@ class Tokens(Construct):
 
 
 def configuration(issuers: tuple[TokenIssuer, ...]) -> Mapping[str, Any]:
-    return {
-        "DefaultAlgorithms": list(issuers[0].algorithms),  # the same of each issuer
-        "Issuers": [
-            {
-                "Issuer": issuer.url,
-                "Audiences": list(issuer.audiences),
-                # Without it nobody could say whose token it is.
-                "AdditionalClaims": [{"ClaimName": issuer.caller_claim, "Format": "SINGLE_STRING", "Required": True}],
-            }
-            for issuer in issuers
-        ],
-    }
+    # Without the claim nobody could say whose token it is; it and the algorithms are the same of each issuer.
+    claim = {"ClaimName": issuers[0].caller_claim, "Format": "SINGLE_STRING", "Required": True}
+    every = [{"Issuer": each.url, "Audiences": [*each.audiences], "AdditionalClaims": [claim]} for each in issuers]
+    return {"DefaultAlgorithms": [*issuers[0].algorithms], "Issuers": every}

@@ -87,14 +87,9 @@ def is_one_of(callers: Iterable[str], operator: str) -> bool:
 
 
 def statement(sid: str, effect: str, who: Policy, routes: Iterable[str], condition: Policy | None = None) -> Policy:
-    return {
-        "Sid": sid,
-        "Effect": effect,
-        "Principal": who,
-        "Action": "execute-api:Invoke",
-        "Resource": [f"execute-api:/{STAGE}/{route}" for route in routes],
-        **({"Condition": condition} if condition else {}),
-    }
+    which = [f"execute-api:/{STAGE}/{route}" for route in routes]
+    said = {"Sid": sid, "Effect": effect, "Principal": who, "Action": "execute-api:Invoke", "Resource": which}
+    return said | ({"Condition": condition} if condition else {})
 
 
 def identity_policy(api: str, routes: Iterable[str]) -> Policy:

@@ -75,10 +75,8 @@ def save_queries(scope: Construct, functions: Functions) -> None:
     groups: list[aws_logs.ILogGroup] = [function.log_group for function in functions.all]
     for name, (filtered, fields) in QUERIES.items():
         shown = ["@timestamp", *fields.split(", ")]
+        query = aws_logs.QueryString(fields=shown, filter_statements=[filtered], sort="@timestamp desc")
+        whole = f"{cdk.Stack.of(scope).stack_name}/{name}"
         aws_logs.QueryDefinition(
-            scope,
-            f"Query{name}",
-            query_definition_name=f"{cdk.Stack.of(scope).stack_name}/{name}",
-            query_string=aws_logs.QueryString(fields=shown, filter_statements=[filtered], sort="@timestamp desc"),
-            log_groups=groups,
+            scope, f"Query{name}", query_definition_name=whole, query_string=query, log_groups=groups
         )

@@ -44,22 +44,14 @@ class SettledEvents(Construct):
             "maximumRetryAttempts": -1,
             "deadLetterConfig": {"arn": self.dead_letters.queue_arn},
         }
+        filters = {"filters": [{"pattern": json.dumps(FILTER)}]}
+        writing = {"source": SOURCE, "detailType": DETAIL_TYPE}
         pipe = aws_pipes.CfnPipe(
-            self,
-            "Pipe",
-            description="Settled voids, from the table to the bus",
-            role_arn=role.role_arn,
-            source=stream,
-            source_parameters={
-                "dynamoDbStreamParameters": reading,
-                "filterCriteria": {"filters": [{"pattern": json.dumps(FILTER)}]},
-            },
+            self, "Pipe", description="Settled voids, from the table to the bus", role_arn=role.role_arn,
+            source=stream, source_parameters={"dynamoDbStreamParameters": reading, "filterCriteria": filters},
             target=self.bus.event_bus_arn,
-            target_parameters={
-                "inputTemplate": TEMPLATE,
-                "eventBridgeEventBusParameters": {"source": SOURCE, "detailType": DETAIL_TYPE},
-            },
-        )
+            target_parameters={"inputTemplate": TEMPLATE, "eventBridgeEventBusParameters": writing},
+        )  # fmt: skip
         after_the_rights_of(role, pipe)
 
     def role_of_pipe(self, storage: Storage, stream: str) -> aws_iam.Role:
@@ -82,13 +74,11 @@ class SettledEvents(Construct):
         authorization = aws_events.Authorization.api_key("Authorization", header)
         connection = aws_events.Connection(self, "Connection", authorization=authorization)
         destination = aws_events.ApiDestination(self, "Endpoint", connection=connection, endpoint=url)
+        role = aws_iam.Role(self, "EndpointRole", assumed_by=aws_iam.ServicePrincipal("events.amazonaws.com"))
         target = aws_events_targets.ApiDestination(
-            destination,
-            event_role=aws_iam.Role(self, "EndpointRole", assumed_by=aws_iam.ServicePrincipal("events.amazonaws.com")),
-            retry_attempts=185,
-            max_event_age=cdk.Duration.hours(24),
+            destination, event_role=role, retry_attempts=185, max_event_age=cdk.Duration.hours(24),
             dead_letter_queue=self.dead_letters,
-        )
+        )  # fmt: skip
         what, settled = "Settled voids, to the merchant's endpoint", {"source": [SOURCE], "detail_type": [SETTLED]}
         aws_events.Rule(
             self, "ToEndpoint", event_bus=self.bus, description=what, event_pattern=settled, targets=[target]

@@ -76,16 +76,10 @@ class Functions(Construct):
         log_group = forgotten_in_the_end(self, f"{name}Logs", self.environment, self.storage.key)
         role = self.role(name, log_group, needs)
         function = aws_lambda.Function(
-            self,
-            name,
-            code=self.code,
-            handler=f"{module}.handler",
+            self, name, code=self.code, handler=f"{module}.handler",
             runtime=aws_lambda.Runtime.PYTHON_3_13,
             architecture=aws_lambda.Architecture.ARM_64,
-            role=role,
-            log_group=log_group,
-            timeout=cdk.Duration.seconds(needs.seconds),
-            memory_size=needs.memory,
+            role=role, log_group=log_group, timeout=cdk.Duration.seconds(needs.seconds), memory_size=needs.memory,
             reserved_concurrent_executions=getattr(self.environment.reserved_concurrency, module),
             # Kept, so that a release can go back. One that a failed deployment made goes with it: it would stand in the
             # way of the same release tried again.
@@ -94,7 +88,7 @@ class Functions(Construct):
             # The one `*` resource of a function comes with this: X-Ray's two actions know no narrower one.
             tracing=aws_lambda.Tracing.ACTIVE if self.environment.tracing else aws_lambda.Tracing.DISABLED,
             environment=self.variables(needs),
-        )
+        )  # fmt: skip
         accept(function, "not the newest runtime")
         after_the_rights_of(role, function)
         return function
@@ -133,12 +127,10 @@ class Functions(Construct):
         minute, failed = cdk.Duration.minutes(1), aws_lambda_destinations.SqsDestination(dead_letters)
         function.configure_async_invoke(retry_attempts=0, max_event_age=minute, on_failure=failed)
         aws_scheduler.Schedule(
-            self,
-            "EveryMinute",
-            schedule=aws_scheduler.ScheduleExpression.rate(minute),
+            self, "EveryMinute", schedule=aws_scheduler.ScheduleExpression.rate(minute),
             target=aws_scheduler_targets.LambdaInvoke(function, retry_attempts=0, dead_letter_queue=dead_letters),
             description="Asks the provider about the voids that are not settled.",
-        )
+        )  # fmt: skip
         return dead_letters
 
 
@@ -156,12 +148,7 @@ def release_step_by_step(scope: Construct, functions: Functions, alarms: Sequenc
     for function, alias in functions.live.items():
         if function not in AT_ONCE:
             aws_codedeploy.LambdaDeploymentGroup(
-                releases,
-                function,
-                application=application,
-                alias=alias,
-                role=role,
+                releases, function, application=application, alias=alias, role=role, alarms=[*alarms],
                 # Long enough for an alarm over minutes to see a tenth of the requests fail.
                 deployment_config=aws_codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_15_MINUTES,
-                alarms=[*alarms],
-            )
+            )  # fmt: skip

@@ -67,12 +67,10 @@ def add_to(rest: aws_apigateway.RestApi, *, by_token: bool) -> None:
         if retry_after is not None:
             headers["Retry-After"] = f"'{retry_after}'"
         rest.add_gateway_response(
-            "".join(word.capitalize() for word in cause.split("_")),
-            type=aws_apigateway.ResponseType.of(cause),
-            status_code=None if status is None else str(status),
-            response_headers=headers,
+            "".join(word.capitalize() for word in cause.split("_")), type=aws_apigateway.ResponseType.of(cause),
+            status_code=None if status is None else str(status), response_headers=headers,
             templates={"application/json": json.dumps(problem(status, detail))},
-        )
+        )  # fmt: skip
 
 
 def problem(status: int | None, detail: str) -> dict[str, object]:

@@ -160,17 +160,9 @@ class Monitoring(Construct):
             self.alarm("Functions throttled", throttled, about=name, datapoints=3, of=10)
 
     def alarm(
-        self,
-        heading: str,
-        metric: aws_cloudwatch.IMetric,
-        *,
-        about: str = "",
-        at_least: float = 1,
-        datapoints: int = 1,
-        of: int = 1,
-        silent_after: int | None = None,
-        against_release: bool = False,
-    ) -> None:
+        self, heading: str, metric: aws_cloudwatch.IMetric, *, about: str = "", at_least: float = 1,
+        datapoints: int = 1, of: int = 1, silent_after: int | None = None, against_release: bool = False,
+    ) -> None:  # fmt: skip
         """Ring when `datapoints` of the newest `of` are at least `at_least`; with `silent_after` when they are less or
         missing, but so many minutes after a new stack was made, which has not run yet. `about`: which of several.
         """
@@ -180,12 +172,9 @@ class Monitoring(Construct):
             # The one physical name that is not generated: it is what a woken person reads.
             alarm_name=f"{cdk.Stack.of(self).stack_name} {heading}" + (f" ({about})" if about else ""),
             alarm_description=f"docs/runbook.md#{heading.lower().replace(' ', '-')}",
-            metric=metric,
-            threshold=at_least,
-            datapoints_to_alarm=datapoints,
-            evaluation_periods=of,
+            metric=metric, threshold=at_least, datapoints_to_alarm=datapoints, evaluation_periods=of,
             **(OVER if silent_after is None else SILENT),
-        )
+        )  # fmt: skip
         if silent_after is not None:
             wait = {"OnlyStartEvaluatingAfterWarmUpPeriodEnds": True, "WarmUpPeriodDurationInMinutes": silent_after}
             resource_of(alarm, cdk.CfnResource).add_property_override("WarmUpConfiguration", wait)
@@ -207,14 +196,9 @@ class Monitoring(Construct):
         It has no zeros, which would be billed for each hour with a request.
         """
         counted = aws_logs.MetricFilter(
-            self,
-            f"Count{name}",
-            log_group=log,
-            filter_pattern=aws_logs.FilterPattern.literal(pattern),
-            metric_namespace=self.namespace,
-            metric_name=name,
-            metric_value="1",
-        )
+            self, f"Count{name}", log_group=log, filter_pattern=aws_logs.FilterPattern.literal(pattern),
+            metric_namespace=self.namespace, metric_name=name, metric_value="1",
+        )  # fmt: skip
         return counted.metric(period=cdk.Duration.minutes(minutes), statistic="Sum")
 
 
@@ -224,15 +208,11 @@ def alarm_topic(scope: Construct, environment: Environment, key: aws_kms.IKey | 
     topic = aws_sns.Topic(scope, "Alarms", enforce_ssl=True, master_key=key)
     alarms = f"arn:{stack.partition}:cloudwatch:{stack.region}:{stack.account}:alarm:*"
     only = {"StringEquals": {"aws:SourceAccount": stack.account}, "ArnLike": {"aws:SourceArn": alarms}}
-    topic.add_to_resource_policy(
-        aws_iam.PolicyStatement(
-            sid="AlarmsOfThisAccountPublish",
-            principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-            actions=["sns:Publish"],
-            resources=[topic.topic_arn],
-            conditions=only,
-        )
-    )
+    publish = aws_iam.PolicyStatement(
+        sid="AlarmsOfThisAccountPublish", principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+        actions=["sns:Publish"], resources=[topic.topic_arn], conditions=only,
+    )  # fmt: skip
+    topic.add_to_resource_policy(publish)
     if environment.alarm_email is not None:
         told: dict[str, Any] = {"filter_policy": NO_FIRST_OKS, "filter_policy_scope": "MessageBody"}
         to, at = topic.topic_arn, environment.alarm_email

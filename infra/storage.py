@@ -4,6 +4,8 @@ Both outlive the stack, and their names within it never change: another name wou
 is created without a value and filled by an operator; none is ever generated.
 """
 
+from functools import partial
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb, aws_iam, aws_kms, aws_logs, aws_secretsmanager
 from constructs import Construct, IConstruct
@@ -20,10 +22,8 @@ TABLE, SECRET, KEY = "OrdersTable", "ProviderCredentials", "DataKey"
 BACKUP = ("backup", "orders")
 
 # What a user of the data needs of the key, through the services that hold the data; nothing else may be decrypted.
-KEY_ACTIONS = [
-    f"kms:{action}"
-    for action in ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo")
-]
+USES = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo")
+KEY_ACTIONS = [f"kms:{use}" for use in USES]
 
 
 class Storage(Construct):
@@ -35,20 +35,15 @@ class Storage(Construct):
 
     def orders(self) -> aws_dynamodb.Table:
         table = aws_dynamodb.Table(
-            self,
-            "Orders",
-            partition_key=text("pk"),
-            sort_key=text("sk"),
+            self, "Orders", partition_key=text("pk"), sort_key=text("sk"),
             billing_mode=aws_dynamodb.BillingMode.PAY_PER_REQUEST,
             point_in_time_recovery_specification={"point_in_time_recovery_enabled": True},
-            encryption=aws_dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None,
-            encryption_key=self.key,
+            encryption=aws_dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else None, encryption_key=self.key,
             stream=aws_dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,  # settled voids leave by it: infra/events.py
-            time_to_live_attribute="expires_at",
-            deletion_protection=True,
+            time_to_live_attribute="expires_at", deletion_protection=True,
             # Not RetainExceptOnCreate: a failed first deployment would get stuck on a table that it may not delete.
             removal_policy=cdk.RemovalPolicy.RETAIN,
-        )
+        )  # fmt: skip
         keep_the_name(table, TABLE)
         add = table.add_global_secondary_index
         add(index_name="due", partition_key=text("due_pk"), sort_key=number("due_at"))
@@ -111,9 +106,8 @@ def keep_the_name(construct: IConstruct, name: str) -> None:
     resource_of(construct, cdk.CfnResource).override_logical_id(name)
 
 
-def text(name: str) -> aws_dynamodb.Attribute:
-    return aws_dynamodb.Attribute(name=name, type=aws_dynamodb.AttributeType.STRING)
+def text(name: str, kind: aws_dynamodb.AttributeType = aws_dynamodb.AttributeType.STRING) -> aws_dynamodb.Attribute:
+    return aws_dynamodb.Attribute(name=name, type=kind)
 
 
-def number(name: str) -> aws_dynamodb.Attribute:
-    return aws_dynamodb.Attribute(name=name, type=aws_dynamodb.AttributeType.NUMBER)
+number = partial(text, kind=aws_dynamodb.AttributeType.NUMBER)

@@ -19,13 +19,9 @@ from infra.storage import Storage
 
 class VoidService(cdk.Stack):
     def __init__(self, scope: Construct, name: str, environment: Environment) -> None:
-        super().__init__(
-            scope,
-            name,
-            env=cdk.Environment(account=environment.account, region=environment.region),
-            termination_protection=environment.termination_protection,
-            description=f"Voids of Financial Line holds ({environment.name})",
-        )
+        place = cdk.Environment(account=environment.account, region=environment.region)
+        what, protected = f"Voids of Financial Line holds ({environment.name})", environment.termination_protection
+        super().__init__(scope, name, env=place, termination_protection=protected, description=what)
         provider = self.provider(environment)
         storage = Storage(self, "Storage", environment)
         api = Api(self, "Api", environment, self.public_url(environment), storage.key)

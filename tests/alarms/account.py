@@ -21,8 +21,6 @@ OURS = resolved({"Ref": "AWS::AccountId"})
 
 
 class Account:
-    """One account with one stack in it."""
-
     def __init__(self, template: Mapping[str, Any], now: Callable[[], int] = lambda: 0) -> None:
         self.now = now
         """The moment in ms at which something happens."""
@@ -58,13 +56,11 @@ class Account:
         """Or `unnamed`: AWS does not say whether the access log has the account of a request that was refused."""
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The properties of the resources of a type, by their logical ids."""
         return {name: each.get("Properties", {}) for name, each in self.resources.items() if each["Type"] == kind}
 
     def publish(
         self, namespace: str, name: str, dimensions: Mapping[str, str], at: int, value: float, unit: str = "Count"
     ) -> None:
-        """One value of one metric."""
         self.metrics.add(Datapoint(namespace, name, frozenset(dimensions.items()), at, value, unit))
 
     def ran(self, function: str, began: int, finished: Finished) -> None:
@@ -77,7 +73,6 @@ class Account:
             self.metrics.add(metric)
 
     def throttled(self, function: str) -> None:
-        """An invocation for which Lambda had no concurrency left."""
         self.publish("AWS/Lambda", "Throttles", {"FunctionName": self.functions[function]}, self.now(), 1)
 
     def lost(self, what: str) -> None:

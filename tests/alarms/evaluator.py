@@ -63,8 +63,6 @@ Change = tuple[int, State]
 
 
 class MetricStat(NamedTuple):
-    """One metric as an alarm reads it."""
-
     namespace: str
     name: str
     dimensions: frozenset[tuple[str, str]]
@@ -146,19 +144,14 @@ class Metrics:
     """All datapoints, in buckets of one minute."""
 
     def __init__(self, datapoints: Iterable[Datapoint] = ()) -> None:
-        self._minutes: dict[_Key, dict[int, list[Datapoint]]] = {}
+        self.minutes: dict[_Key, dict[int, list[Datapoint]]] = {}
         self._windows: dict[tuple[MetricStat, int, int], dict[int, float]] = {}
         for datapoint in datapoints:
             self.add(datapoint)
 
     def add(self, datapoint: Datapoint) -> None:
-        """Publish one value."""
-        self._minutes.setdefault(datapoint[:3], defaultdict(list))[datapoint.at // MINUTE_MS].append(datapoint)
+        self.minutes.setdefault(datapoint[:3], defaultdict(list))[datapoint.at // MINUTE_MS].append(datapoint)
         self._windows.clear()
-
-    def published(self) -> Mapping[_Key, Mapping[int, list[Datapoint]]]:
-        """All datapoints of each metric, by minute."""
-        return self._minutes
 
     def windows(self, stat: MetricStat, period: int, unseen: int) -> dict[int, float]:
         """The statistic of each window of `period` minutes by the minute at which it ends, where it has a value.
@@ -167,7 +160,7 @@ class Metrics:
         """
         asked = stat, period, unseen
         if asked not in self._windows:
-            minutes = self._minutes.get(stat[:3], {})
+            minutes = self.minutes.get(stat[:3], {})
             values: dict[int, list[float]] = defaultdict(list)
             for minute, points in minutes.items():
                 seen = [point.value for point in points if stat.unit in (None, point.unit)]
@@ -196,7 +189,7 @@ def changes(alarm: Alarm, metrics: Metrics, begin: int, end: int, reading: Readi
         missing = "ignore"
     first = begin // MINUTE_MS + max(alarm.waits, 1)
     # Of what was never published, one evaluation says all.
-    last = end // MINUTE_MS if any(stat[:3] in metrics.published() for stat in alarm.metrics.values()) else first
+    last = end // MINUTE_MS if any(stat[:3] in metrics.minutes for stat in alarm.metrics.values()) else first
     # How long ago each window of the evaluation range ends, the oldest first; the newest ends now, and of it as much is
     # unseen as comes late.
     ago = [place * alarm.period for place in reversed(range(alarm.evaluation_periods + reading.extra))]
@@ -266,7 +259,6 @@ def judge(retrieved: tuple[bool | None, ...], n: int, m: int, missing: str, stat
 
 
 def ringing(found: list[Change]) -> list[int]:
-    """The moments at which the alarm rings."""
     return [at for at, state in found if state is State.ALARM]
 
 

@@ -77,7 +77,6 @@ class FinancialLine(said.Provider):
         return Answer(kind, void_of(order_id, status, currency))
 
     def get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> OrderView | None:
-        """One query."""
         if self.queries == "strange":
             raise ZeroDivisionError
         if self.queries == "down" or deadline.over:
@@ -88,7 +87,6 @@ class FinancialLine(said.Provider):
 
 
 def void_of(order_id: str, status: str, currency: str = "UAH") -> Operation:
-    """The void of an order as the provider shows it."""
     return scene.operation(status, operation_id=f"void-{order_id}", order_id=order_id, currency=currency)
 
 
@@ -170,7 +168,6 @@ class Functions(scene.Scene):
 
 
 def read_emf(text: str, at: int) -> Iterator[Datapoint]:
-    """The metrics among the lines that a function wrote."""
     for document in (json.loads(line) for line in text.splitlines() if '"_aws"' in line):
         for directive in document["_aws"]["CloudWatchMetrics"]:
             for names, metric in itertools.product(directive["Dimensions"], directive["Metrics"]):
@@ -178,25 +175,3 @@ def read_emf(text: str, at: int) -> Iterator[Datapoint]:
                 of, values = (directive["Namespace"], metric["Name"], dimensions), document[metric["Name"]]
                 for value in values if isinstance(values, list) else [values]:
                     yield Datapoint(*of, at, float(value), metric["Unit"])
-
-
-# ---- events ----------------------------------------------------------------------------------------------------------
-
-
-def a_void(order_id: str, *, key: str | None = None, body: str | None = None) -> dict[str, Any]:
-    """The gateway's event of POST /voids."""
-    headers = {"Content-Type": "application/json", **({"Idempotency-Key": key} if key else {})}
-    return scene.gateway_event(body or json.dumps({"order_id": order_id, "order_currency": "UAH"}), headers)
-
-
-def a_read(order_id: str | None = None, **query: str) -> dict[str, Any]:
-    """The gateway's event of GET /voids/{order_id}, or of GET /voids."""
-    path = {"pathParameters": {"order_id": order_id}} if order_id else {}
-    return scene.gateway_event(None, {}, queryStringParameters=query or None, **path)
-
-
-def a_webhook(order_id: str, *, forged: bool = False, unreadable: bool = False, **fields: Any) -> dict[str, Any]:
-    """The gateway's event of a webhook about an order's void."""
-    message: object = scene.fields(**{"operation_id": f"void-{order_id}", "order_id": order_id, **fields})
-    data, signature = scene.signed(b"no JSON" if unreadable else message)
-    return scene.webhook_event(data, b"forged" if forged else signature)

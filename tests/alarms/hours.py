@@ -23,7 +23,7 @@ def metric_months(template: Mapping[str, Any], script: str) -> float:
     service.run()
     sent = {
         (name, (minute - START // MINUTE_MS) // 60)
-        for (namespace, name, _), minutes in service.account.metrics.published().items()
+        for (namespace, name, _), minutes in service.account.metrics.minutes.items()
         if namespace == service.account.namespace
         for minute in minutes
     }

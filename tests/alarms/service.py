@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 from payments.settings import SettingsError
-from tests.alarms import functions_on_a_clock as functions
 from tests.alarms.account import OURS, Account
 from tests.alarms.evaluator import MINUTE_MS
-from tests.alarms.functions_on_a_clock import READ, SETTLE, SUBMIT, WEBHOOK, Functions, Release
+from tests.alarms.functions_on_a_clock import READ, SETTLE, SUBMIT, WEBHOOK, Finished, Functions, Release
+from tests.fakes import scene
 
 START = 1_795_000_020_000
 """The beginning of a minute: then the stack is deployed."""
@@ -75,7 +75,6 @@ class Service:
         heapq.heappush(self._timeline, (self.functions.at + milliseconds, next(self._numbers), act))
 
     def run(self) -> None:
-        """Let everything happen."""
         for minute in range(self.minutes):
             self._during(minute + SETTLE_SECOND / 60, minute + 0.5, 60, self.settle)
             self._during(minute + 59 / 60, minute + 1, 60, self.account.each_minute)
@@ -111,7 +110,9 @@ class Service:
         """A merchant releases a hold; the provider reports what it did. The status of the answer."""
         order_id = order_id or f"order-{next(self._orders)}"
         key = f"key {next(self._numbers)}" if key == "fresh" else key
-        status = self.call(SUBMIT, functions.a_void(order_id, key=key, body=body))
+        headers = {"Content-Type": "application/json", **({"Idempotency-Key": key} if key else {})}
+        body = body or json.dumps({"order_id": order_id, "order_currency": "UAH"})
+        status = self.call(SUBMIT, scene.gateway_event(body, headers))
         if status in (200, 202) and self.webhooks == "come" and order_id in self.functions.provider.executed:
             state = self.functions.provider.executed[order_id]
             self._after(2_000, lambda: self.webhook(order_id, status=state))
@@ -130,12 +131,14 @@ class Service:
         self.void("order-1", "one key", '{"order_id": "order-1", "order_currency": "EUR"}')
 
     def read(self, order_id: str | None = None, **query: str) -> None:
-        """A merchant reads a void, or lists what is open."""
-        self.call(READ, functions.a_read(order_id, **query))
+        path = {"pathParameters": {"order_id": order_id}} if order_id else {}
+        self.call(READ, scene.gateway_event(None, {}, queryStringParameters=query or None, **path))
 
-    def webhook(self, order_id: str = "order-1", **more: Any) -> None:
+    def webhook(self, order_id: str = "order-1", forged: bool = False, unreadable: bool = False, **fields: Any) -> None:
         """The provider, or somebody who pretends to be it, reports a void."""
-        self.call(WEBHOOK, functions.a_webhook(order_id, **more))
+        message: object = scene.fields(**{"operation_id": f"void-{order_id}", "order_id": order_id, **fields})
+        data, signature = scene.signed(b"no JSON" if unreadable else message)
+        self.call(WEBHOOK, scene.webhook_event(data, b"forged" if forged else signature))
 
     def stranger(self, method: str, route: str, why: str, account: str | None = None) -> None:
         """A request that the gateway refuses; no function sees it. Who signed it has an account."""
@@ -159,7 +162,7 @@ class Service:
         self.account.answered(*ROUTES[function], response["statusCode"], refused_as)
         return int(response["statusCode"])
 
-    def _start(self, function: str, event: dict[str, Any]) -> functions.Finished:
+    def _start(self, function: str, event: dict[str, Any]) -> Finished:
         began, bad = self.functions.at, None
         release, share, counter = self._releases.get(function, (None, 1, itertools.count(1)))
         if next(counter) % share == 0 and function in self._releases:
@@ -191,5 +194,4 @@ class Service:
         }
 
     def take_back(self, function: str) -> None:
-        """The release before it serves everything again."""
         del self._releases[function]

@@ -44,7 +44,6 @@ def templates() -> dict[str, Template]:
 
 @pytest.fixture(scope="module")
 def alarms(templates: dict[str, Template]) -> dict[str, Alarm]:
-    """Every alarm by its name without the stack's."""
     return alarms_of(templates["prod"])
 
 
@@ -94,7 +93,7 @@ def test_a_story_rings_its_alarms_in_time_and_no_other(
         assert service.released is not None
         back = min(max(first[name]) for name in story.rings.keys() & against_release)
         assert back - service.released <= (CANARY_MINUTES - 1) * MINUTE_MS
-    sent = {name for namespace, name, _ in metrics.published() if namespace == service.account.namespace}
+    sent = {name for namespace, name, _ in metrics.minutes if namespace == service.account.namespace}
     assert sent <= seen, "a metric is billed for each hour in which it is sent"
 
 
@@ -148,7 +147,7 @@ def test_what_the_access_log_counts(
 ) -> None:  # fmt: skip
     service = Account(templates["prod" if client is None else "local"])
     service.answered(*route, *[status, refused_as, account, client or None])
-    assert next((name for _, name, _ in service.metrics.published()), None) == counted
+    assert next((name for _, name, _ in service.metrics.minutes), None) == counted
 
 
 # ---- what the documents say ------------------------------------------------------------------------------------------

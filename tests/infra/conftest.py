@@ -75,5 +75,4 @@ def stacks(synthesised: Callable[[Environment], Stack]) -> dict[str, Stack]:
 
 @pytest.fixture(params=[*ENVIRONMENTS, "every option"])
 def stack(request: pytest.FixtureRequest, stacks: dict[str, Stack]) -> Stack:
-    """Each of them."""
     return stacks[request.param]

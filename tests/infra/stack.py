@@ -79,7 +79,6 @@ class Stack:
         return {f"{each['HttpMethod']} {path(each['ResourceId'])}": each for each in self.all("ApiGateway::Method")}
 
     def access_log(self) -> dict[str, str]:
-        """Its fields."""
         return dict(json.loads(self.one("ApiGateway::Stage")["AccessLogSetting"]["Format"]))
 
     def rights(self, role: str) -> dict[str, Any]:

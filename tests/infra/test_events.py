@@ -43,9 +43,7 @@ def test_the_heartbeat_takes_the_same_way() -> None:
 
 
 def test_what_is_removed_never_leaves() -> None:
-    expired = pipe.record(State.FAILED, State.VOIDED) | {"eventName": "REMOVE"}
-    del expired["dynamodb"]["NewImage"]
-    assert not pipe.matches(settled_event.FILTER, expired)
+    assert not pipe.matches(settled_event.FILTER, {"eventName": "REMOVE", "dynamodb": {}})
 
 
 # ---- what it says ----------------------------------------------------------------------------------------------------
@@ -114,11 +112,6 @@ def test_an_order_without_a_currency_is_an_event_too() -> None:
 
 
 def test_nothing_personal_leaves() -> None:
-    paths = set(re.findall(r"<\$\.dynamodb\.NewImage\.(\w+)\.", settled_event.TEMPLATE))
-    allowed = (
-        "event_id order_id_quoted state reason attempt version settled_at review corrected order_currency settled_by"
-    )
-    assert paths == {*allowed.split()}
     everything_known = pipe.record(State.UNKNOWN, State.VOIDED)
     told = json.dumps(pipe.filled(settled_event.TEMPLATE, everything_known))
     for private in ("role/shop", scene.POS_ID, "10101", "Reverse successful."):

@@ -7,26 +7,20 @@ from typing import Any
 
 import pytest
 
-from infra.monitoring import LONGEST_PATTERN, NO_FIRST_OKS
+from infra.monitoring import NO_FIRST_OKS
 from infra.synth import ROOT
 from receive_webhook import WebhookOutcome
 from tests.alarms.service import Service
-from tests.infra.conftest import EVERY_OPTION
 from tests.infra.stack import Stack
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 FROM_LOG = {"AnswersLost", "CallersRefused"}
 """Counted by metric filters on the access log, which have no dimensions."""
-BREACHES_WHEN_MISSING = {"Settling has stopped": "SettleRun", "Outcomes have stopped": "Invocations"}
 
 
 @pytest.fixture
 def prod(stacks: dict[str, Stack]) -> Stack:
     return stacks["prod"]
-
-
-def metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", ()) if "MetricStat" in each] or [alarm]
 
 
 def heading(name: str) -> str:
@@ -91,43 +85,19 @@ def test_with_a_key_of_its_own_the_key_too_lets_alarms_publish(stacks: dict[str,
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
-def test_only_silence_of_the_heartbeats_is_an_alarm(prod: Stack) -> None:
-    for name, alarm in prod.alarms.items():
-        assert (alarm["TreatMissingData"] == "breaching") is (name in BREACHES_WHEN_MISSING), name
-    for name, metric in BREACHES_WHEN_MISSING.items():
-        assert [each["MetricName"] for each in metrics(prod.alarms[name])] == [metric]
-        assert prod.alarms[name]["ComparisonOperator"] == "LessThanThreshold"
-
-
-def test_every_business_metric_that_is_watched_or_shown_is_emitted(prod: Stack) -> None:
+def test_every_business_metric_that_is_shown_is_emitted(prod: Stack) -> None:
+    # What an alarm watches a story in tests/alarms makes the functions emit.
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "functions").rglob("*.py"))
     dashboard = json.dumps(prod.one("CloudWatch::Dashboard")).replace("\\", "")
     shown = set(re.findall(r'"VoidService/prod","(\w+)"', dashboard))
-    every = [each for alarm in prod.alarms.values() for each in metrics(alarm)]
-    watched = [each for each in every if each["Namespace"] == "VoidService/prod"]
     assert shown
-    assert len(watched) >= 20
-    known = {each["MetricName"] for each in watched} | shown
     by_outcome = {f"Webhook{outcome.value.capitalize()}" for outcome in WebhookOutcome}
-    assert sorted(known - set(re.findall(r"\b[A-Z]\w+\b", source)) - FROM_LOG - by_outcome) == []
-    for metric in watched:
-        of_a_function = metric["MetricName"] not in FROM_LOG
-        assert metric.get("Dimensions", []) == ([{"Name": "service", "Value": "void-service"}] if of_a_function else [])
-
-
-def test_the_access_log_has_what_its_metric_filters_read(prod: Stack) -> None:
-    log = prod.one("ApiGateway::Stage")["AccessLogSetting"]["DestinationArn"]
-    assert {*filters(prod)} == FROM_LOG
-    for each in filters(prod).values():
-        assert log == {"Fn::GetAtt": [each["LogGroupName"]["Ref"], "Arn"]}
-        assert set(re.findall(r"\$\.(\w+)", json.dumps(each["FilterPattern"]))) <= {*prod.access_log()}
+    assert sorted(shown - set(re.findall(r"\b[A-Z]\w+\b", source)) - FROM_LOG - by_outcome) == []
 
 
 def test_only_accounts_of_callers_count_when_a_request_is_refused(stacks: dict[str, Stack]) -> None:
     pattern = filters(stacks["every option"])["CallersRefused"]["FilterPattern"]
-    named = re.findall(r'\$\.account = "(\d+)"', pattern)
-    assert named == sorted({caller.split(":")[4] if ":" in caller else caller for caller in EVERY_OPTION.callers})
-    assert len(pattern) <= LONGEST_PATTERN
+    assert re.findall(r'\$\.account = "(\d+)"', pattern) == ["123456789012"]
 
 
 @pytest.mark.parametrize("name", ["test", "prod", "local"])

@@ -31,16 +31,10 @@ def test_what_is_kept_blocks_neither_a_first_deployment_that_fails_nor_the_next_
 
 
 def test_cloudformation_may_change_what_holds_data_and_never_replace_or_delete_it(stacks: dict[str, Stack]) -> None:
-    only = {"StringEquals": {"ResourceType": [*KEPT]}}
+    every, only = {"Principal": "*", "Resource": "*"}, {"StringEquals": {"ResourceType": [*KEPT]}}
     assert STACK_POLICY["Statement"] == [
-        {"Principal": "*", "Resource": "*", "Effect": "Allow", "Action": "Update:*"},
-        {
-            "Principal": "*",
-            "Resource": "*",
-            "Effect": "Deny",
-            "Action": ["Update:Replace", "Update:Delete"],
-            "Condition": only,
-        },
+        every | {"Effect": "Allow", "Action": "Update:*"},
+        every | {"Effect": "Deny", "Action": ["Update:Replace", "Update:Delete"], "Condition": only},
     ]
     assert set(KEPT) == {"AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::KMS::Key"}
     assert {*KEPT} <= {each["Type"] for each in stacks["every option"].resources.values()}

@@ -7,7 +7,6 @@ bootstrapped bucket insists on. Never sees the credentials or the profiles of wh
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -181,7 +180,6 @@ class Cdk:
     directory: Path
 
     def does(self, assembly: Path, *words: str, fails: bool = False) -> str:
-        """What it printed."""
         command = [str(NODE), str(self.cli), *words, "--app", str(assembly), "--no-notices"]
         done = run(command, self.account.environment, self.directory)
         assert (done.returncode != 0) is fails, done.stdout
@@ -207,9 +205,12 @@ def test_the_test_environment_from_bootstrap_to_destroy(cdk: Cdk, account: Accou
     assert f"{TEST} (no changes)" in again
     assert all(f"{TEST}.{name} = {value}" in again for name, value in outputs.items())
 
-    (tmp_path / "financial-line.json").write_text(json.dumps(CREDENTIALS))
-    as_the_aws_command_does(account, outputs["FillSecretCommand"], tmp_path)
-    assert filled(account, outputs["SecretName"]) == CREDENTIALS
+    secrets, secret = account.client("secretsmanager"), outputs["SecretName"]
+    assert (
+        f"aws secretsmanager put-secret-value --region {aws.REGION} --secret-id {secret} "
+        in outputs["FillSecretCommand"]
+    )
+    secrets.put_secret_value(SecretId=secret, SecretString=json.dumps(CREDENTIALS))
     (name,) = account.client("dynamodb").list_tables()["TableNames"]
     record = {"pk": {"S": "ORDER#1"}, "sk": {"S": "VOID"}}
     account.client("dynamodb").put_item(TableName=name, Item=record)
@@ -222,7 +223,7 @@ def test_the_test_environment_from_bootstrap_to_destroy(cdk: Cdk, account: Accou
     # What outlives every stack: the records, protected as before, and the credentials.
     assert account.client("dynamodb").describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"]
     assert account.client("dynamodb").get_item(TableName=name, Key=record)["Item"] == record
-    assert filled(account, outputs["SecretName"]) == CREDENTIALS
+    assert json.loads(secrets.get_secret_value(SecretId=secret)["SecretString"]) == CREDENTIALS
 
 
 @pytest.mark.proof
@@ -306,20 +307,3 @@ def assert_told(account: Account, outputs: Mapping[str, str]) -> None:
     assert outputs["SecretName"] == secret["ARN"]
     (statement,) = json.loads(outputs["CallerPolicy"])["Statement"]
     assert all(f":{api}/v1/" in resource and "/voids" in resource for resource in statement["Resource"])
-
-
-def as_the_aws_command_does(account: Account, command: str, directory: Path) -> None:
-    """`aws SERVICE OPERATION --some-option VALUE …`, where file://NAME stands for the file's content."""
-    program, service, operation, *options = shlex.split(command)
-    assert program == "aws"
-    values = dict(zip(options[::2], options[1::2], strict=True))
-    assert values.pop("--region") == aws.REGION
-    call = {}
-    for option, value in values.items():
-        name = "".join(word.title() for word in option.removeprefix("--").split("-"))
-        call[name] = (directory / value[7:]).read_text() if value.startswith("file://") else value
-    getattr(account.client(service), operation.replace("-", "_"))(**call)
-
-
-def filled(account: Account, secret: str) -> Any:
-    return json.loads(account.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])

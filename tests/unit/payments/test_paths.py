@@ -242,13 +242,9 @@ class Play:
         }  # fmt: skip
         counts = ",".join(name if n == 1 else f"{name}:{n:g}" for name, n in sorted(self.counted().items()))
         reviews = {f"{'!' if each['read_at'] else '?'}{each['reason']}" for each in record.get("reviews", ())}
-        told = {str(answer["statusCode"]), str(state), f"{state}/{reason}", f"[{counts}]"}
-        return (
-            told
-            | reviews
-            | {f"{name}={value}" for name, value in named.items()}
-            | {each for each in true if true[each]}
-        )
+        problem = str(document.get("type", "")).rpartition(":")[2]
+        told = {str(answer["statusCode"]), str(state), f"{state}/{reason}", problem, f"[{counts}]"} | reviews
+        return told | {f"{name}={value}" for name, value in named.items()} | {each for each in true if true[each]}
 
 
 def _pairs(words: Iterable[str]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Ops:
         cursor = str(page + 1) if page + 1 < len(self.voids) else None
         listed = {"voids": self.voids[page : page + 1], "cursor": cursor}
         found = listed if target.startswith("/voids?") else self.answers()
-        return Reply(200, HTTPHeaderDict(), exact_json.write(found).encode())
+        return found if isinstance(found, Reply) else Reply(200, HTTPHeaderDict(), exact_json.write(found).encode())
 
     def __call__(self, *called: str, typed: str = "") -> tuple[int, str, str]:
         self._set("sys.stdin", StringIO(typed))
@@ -78,9 +78,6 @@ class Ops:
 @pytest.fixture
 def ops(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ops:
     return Ops(monkeypatch, capsys)
-
-
-# Commands
 
 
 class Row(NamedTuple):
@@ -131,6 +128,13 @@ def test_a_command_prints_and_asks(ops: Ops, row: Row) -> None:
     assert ops.bodies == ([decision] if row.typed == "yes\n" else [])
 
 
+def test_a_record_that_has_changed_meanwhile_is_shown_and_asked_about_once_more(ops: Ops) -> None:
+    read, changed = shown(), Reply(409, HTTPHeaderDict(), b'{"type": "urn:void-service:problem:changed-meanwhile"}')
+    ops.answers = Mock(side_effect=[read, changed, read, read])
+    code, _, err = ops("--local", *shlex.split(DECIDE), typed="yes\nyes\n")
+    assert (code, err.count(QUESTION), "changed meanwhile" in err) == (0, 2, True)
+
+
 @pytest.mark.parametrize(("seconds", "says"), [(1, "1 s"), (150, "2 min"), (7_300, "2 h"), (200_000, "2 d")])
 def test_an_age_is_rounded_down(seconds: int, says: str) -> None:
     now = datetime(2026, 11, 24, tzinfo=UTC)
@@ -142,9 +146,6 @@ def test_a_timeline_is_in_order_and_the_webhook_comes_before_what_it_caused() ->
     webhook = {"received_at": "3", "method": "void", "status": "success", "provider": {"operation_id": "x"}}
     lines = [line[:3] for line in commands.timeline({"history": history, "webhooks": [webhook]})]
     assert lines == [["1", "state", "submitting"], ["3", "webhook", "success"], ["3", "state", "voided"]]
-
-
-# Errors
 
 
 ERRORS = [

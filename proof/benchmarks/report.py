@@ -44,13 +44,11 @@ ASKING = 35 / 60
 
 def results(head: dict[str, str], found: Samples, without: Samples) -> Results:
     """What is kept of a run: medians, and of each pair the median of the rounds' ratios with its quartiles."""
-    rows = {
-        figure: {
-            "medians": {name: float(f"{statistics.median(each):.4g}") for name, each in values.items()},
-            "ratios": {peer: pair for peer in PEERS if (pair := compare(values, "ours", peer))},
-        }
-        for figure, values in found.items()
-    }
+    rows: dict[str, Any] = {}
+    for figure, values in found.items():
+        medians = {name: float(f"{statistics.median(each):.4g}") for name, each in values.items()}
+        ratios = {peer: pair for peer in PEERS if (pair := compare(values, "ours", peer))}
+        rows[figure] = {"medians": medians, "ratios": ratios}
     levers = {
         figure: {name: pair for name in values if name != "ours" and (pair := compare(values, name, "ours"))}
         for figure, values in without.items()

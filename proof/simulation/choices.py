@@ -64,10 +64,8 @@ def options(sim: "Simulation") -> list[Choice]:
 def _next(sim: "Simulation") -> list[Choice]:
     """What begins when nobody runs."""
     late = [Choice("a late POST lands", partial(sim.land, post, "success")) for post in sim.posts]
-    hooks = [
-        Choice(f"webhook {each.operation.operation_id} {each.status}", partial(sim.deliver, each))
-        for each in sim.deliveries
-    ]
+    come = [(f"webhook {each.operation.operation_id} {each.status}", each) for each in sim.deliveries]
+    hooks = [Choice(says, partial(sim.deliver, each)) for says, each in come]
     asks, runs, due = sim.place < len(sim.config.asks), sim.injected["runs"], sim.next_due()
     if sim.quiet:
         return late + hooks

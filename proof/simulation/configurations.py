@@ -8,11 +8,6 @@ from play.ledger import Channel
 from play.views import HARMLESS
 from play.webhooks import FORMS
 
-FAULTS = frozenset({
-    "answer", "late", "view", "table", "secret", "net", "die", "overlap", "order", "again", "form", "forged",
-    "portal", "rows", "rotate", "live", "freeze", "refresh", "silence",
-})  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Ask:

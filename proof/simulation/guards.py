@@ -34,12 +34,8 @@ type Change = tuple[Any, str, Any]
 _write, _call, _at_most, _ask = Store.write, Store._call, Secret._at_most, Secret._ask
 _send, _read_order, _read_operation = Provider.send_void, messages.read_order, messages.read_operation
 _receive, _verify, _query = receive_webhook.receive, receive_webhook.verify, queries.query
-_read_request, _record, _judge, _seen = (
-    submit_void.read_request,
-    submit_void.record_outcome,
-    claims.judge,
-    evidence.seen,
-)
+_read_request, _record = submit_void.read_request, submit_void.record_outcome
+_judge, _seen = claims.judge, evidence.seen
 
 
 def _no_intent(systems: Any, pos_id: str, request: Any, _: Deadline) -> Any:

@@ -64,9 +64,8 @@ class AtRest:
                     self._compare_one(order, item, voids)
                     continue
                 done = [each for each in voids if each.status == "success"]
-                ours = any(each.attempt_id for each in voids) or (
-                    done and any(each.told_at is not None for each in voids)
-                )
+                told = done and any(each.told_at is not None for each in voids)
+                ours = told or any(each.attempt_id for each in voids)
                 self.never(ours, "lost", f"{order} was voided, and there is no record")
 
     def _compare_one(self, order: str, item: dict[str, Any], voids: list[Any]) -> None:
@@ -118,9 +117,8 @@ class AtRest:
             if sim.config.errs and not self.watch.violations:  # the provider's success is above every word
                 self._succeed()
                 wrong = self.watch.released(order) and self._read(order).get("state") != "voided"
-                self.never(
-                    wrong, "lost", f"an operator erred about {order}, and the provider's success did not correct it"
-                )
+                text = f"an operator erred about {order}, and the provider's success did not correct it"
+                self.never(wrong, "lost", text)
 
     def _lockout(self) -> None:
         """Where a hold stands, a merchant with a new key gets it released."""

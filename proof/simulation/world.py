@@ -62,12 +62,9 @@ class Simulation:
         self._ids = 0
         self.orders = tuple(dict.fromkeys(ask.order for ask in config.asks))
         self.bank = Ledger(
-            lambda: self.runtime.now,
-            lambda kind, number: f"{kind}-{number}",
-            self._changed,
-            executes_twice=config.executes_twice,
-            ids={**EVERY_NAME, **config.ids},
-        )
+            lambda: self.runtime.now, lambda kind, number: f"{kind}-{number}", self._changed,
+            executes_twice=config.executes_twice, ids={**EVERY_NAME, **config.ids},
+        )  # fmt: skip
         for project in self.projects:
             for order in self.orders if not config.without_hold else ():
                 self.bank.hold(project, order)
@@ -157,9 +154,8 @@ class Simulation:
         return {(pk.partition("#")[0], pk.partition("#")[2]): item for pk, item in found}
 
     def under_way(self) -> list[Operation]:
-        return [
-            each for each in self.bank.operations if each.method == "void" and each.status not in ("success", "failure")
-        ]
+        voids = [each for each in self.bank.operations if each.method == "void"]
+        return [each for each in voids if each.status not in ("success", "failure")]
 
     # ---- the provider ------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from local.service import Service, running
 from tests import once
 from tests.integration.browser import Page, chromium
 from tests.integration.client import Client
-from tests.integration.clients.packages import PACKAGES, Merchant, drivers
+from tests.integration.clients.packages import drivers
 from tests.integration.clients.raw_server import RawServer, serving
 
 
@@ -72,8 +72,3 @@ def drivers_that_stop() -> Iterator[None]:
     yield
     for process in drivers.values():
         process.communicate(timeout=20)
-
-
-@pytest.fixture(params=PACKAGES)
-def package(request: pytest.FixtureRequest, service: Service) -> Merchant:
-    return Merchant(request.param, f"{service.url}/v1")

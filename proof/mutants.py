@@ -45,7 +45,7 @@ def main() -> None:
 def link() -> None:
     """The linked copy of this folder. What mutmut copied of the tests is made anew: it never takes anything away."""
     PLACE.mkdir(parents=True, exist_ok=True)
-    for name in ("src", "functions", "local", "play", "proof", "tests", "pyproject.toml"):
+    for name in ("src", "docs", "functions", "local", "play", "proof", "tests", "pyproject.toml"):
         target = "functions" if name == "src" else name
         if not (PLACE / name).is_symlink():
             (PLACE / name).symlink_to(ROOT / target)

@@ -99,6 +99,8 @@ def test_what_an_environment_sets_the_functions_know(stacks: dict[str, Stack]) -
     for function in ("submit_void", "read_voids"):
         assert (known[function]["TOKEN_CALLERS"], known[function]["TOKEN_CALLER_CLAIM"]) == ("shop", "client_id")
     assert known["settle_voids"]["SETTLE_WORKERS"] == "32"
+    same = {(each["AWS_CA_BUNDLE"], *(each[name] for name in sorted(each) if "POWERTOOLS" in name)) for each in known.values()}  # fmt: skip
+    assert same == {("/var/task/trust/aws.pem", "INFO", "VoidService/prod", "void-service")}
     for workers in (1, MOST_SETTLE_WORKERS):
         given = str(Environment(name="prod", settle_workers=workers).settle_workers)
         assert settings.settle_workers({"SETTLE_WORKERS": given}) == workers
@@ -118,7 +120,7 @@ def test_settling_runs_each_minute_and_is_never_retried(stack: Stack) -> None:
     assert schedule["Target"]["DeadLetterConfig"] == {"Arn": queue}
     assert "SettleVoidsAliaslive" in schedule["Target"]["Arn"]["Ref"]
     # The schedule invokes asynchronously, and Lambda's own default is two retries.
-    assert asynchronous["MaximumRetryAttempts"] == 0
+    assert (asynchronous["MaximumRetryAttempts"], asynchronous["MaximumEventAgeInSeconds"]) == (0, 60)
     assert asynchronous["DestinationConfig"]["OnFailure"] == {"Destination": queue}
 
 

@@ -1,7 +1,7 @@
 """What others recorded of AWS (tests/vectors/aws-recorded.json), by id.
 
 A test that holds the project against a recording names its id in a call of `vector` or `vectors`;
-test_recorded_complete.py finds the ids that nobody names.
+test_recorded_gateway.py finds the ids that nobody names.
 """
 
 import json

@@ -3,10 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from openapi_schema_validator import OAS30Validator
 
 if TYPE_CHECKING:
     from tests.fakes.account import Account, Api
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 Counted = Callable[[], dict[str, float]]
 Logged = Callable[[], list[dict[str, Any]]]
+CONTRACT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text("utf-8"))
+FITS = {name: OAS30Validator(CONTRACT | {"$ref": f"#/components/schemas/{name}"}) for name in ("Void", "Problem")}
 
 
 class Said(NamedTuple):
@@ -26,10 +30,17 @@ class Said(NamedTuple):
     """The problem's name; "" for a record, a list or an empty answer."""
 
 
+def breaches(document: dict[str, Any]) -> list[str]:
+    """How a problem, a record or those of a list break the contract."""
+    schema, documents = FITS["Problem" if "type" in document else "Void"], document.get("voids", [document])
+    return [error.message for each in documents if each for error in schema.iter_errors(each)]
+
+
 def said(answer: dict[str, Any]) -> Said:
     """Read an answer, and see that a problem is one by its type, its status and its request."""
     assert answer["headers"]["Cache-Control"] == "no-store"
     document: dict[str, Any] = json.loads(answer["body"] or "{}")
+    assert breaches(document) == []
     is_problem = answer["headers"].get("Content-Type") == "application/problem+json"
     assert is_problem is (answer["statusCode"] >= 400)
     if is_problem:

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+import decide
 import read_voids
+import submit_void
 from payments.facts import State
 from payments.reviews import Reason, Review
 from receive_webhook import receive
 from tests.fakes import pipe
 from tests.fakes import scene as make
 from tests.fakes.scene import POS_ID, Scene, fields, signed
-from tests.unit.conftest import Logged, Said, said
+from tests.unit.conftest import CONTRACT, Logged, Said, said
 
 DAY = {"state": "settled", "day": "2026-11-18"}
 
@@ -59,6 +61,14 @@ def test_all_violations_are_said_at_once(scene: Scene) -> None:
         "/state": "must be unsettled or review or settled", "/limit": "must be a whole number from 1 to 100",
         "/day": "must be a UTC date, and is for `settled` only",
     }  # fmt: skip
+
+
+def test_the_limits_are_those_of_the_contract() -> None:
+    limits = {each["name"]: each["schema"] for each in CONTRACT["paths"]["/voids"]["get"]["parameters"]}
+    assert (limits["limit"]["default"], limits["limit"]["maximum"]) == (read_voids.DEFAULT_LIMIT, read_voids.MOST)
+    schemas = (CONTRACT["components"]["schemas"][f"{name}Request"]["properties"] for name in ("Void", "Decision"))
+    longest = [each[name]["maxLength"] for each, name in zip(schemas, ("comment", "note"), strict=True)]
+    assert longest == [submit_void.LONGEST_COMMENT, decide.LONGEST_NOTE]
 
 
 # ---- one order -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import jmespath
 import pytest
 
 import decide
@@ -29,7 +30,7 @@ from tests.fakes import provider as say
 from tests.fakes import scene as make
 from tests.fakes.scene import Scene
 from tests.fakes.table import error
-from tests.unit.conftest import Counted
+from tests.unit.conftest import Counted, breaches
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 PATHS = {
@@ -98,6 +99,9 @@ class Play:
         for _ in range(int(times)):
             self.do(*words)
         shown = self.shows() if wanted else set()
+        assert not wanted or breaches(self.answer["document"]) == [], line
+        told = ((each, *each[1:].split("=", 1)) for each in wanted.split() if each[0] == ".")
+        shown |= {each for each, at, text in told if jmespath.search(at, self.answer["record"]) == json.loads(text)}
         for each in wanted.split():
             missing = each.startswith("-")
             assert (each.removeprefix("-") in shown) is not missing, f"{line.strip()}: {sorted(shown)}"
@@ -218,6 +222,7 @@ class Play:
             "sent": len(provider.sent), "asked": len(provider.asked) - self.asked, "events": self.events, "by": self.author,
             "fetched": len(self.scene.secrets.calls), "calls": "+".join(calls), "due": self._due(), **self.run,
             "minutes": "+".join(self.minutes), "runs": len(self.minutes),
+            "given": "".join(f"{seconds:g}" for *_, seconds in provider.asked[-1:]),
         }  # fmt: skip
 
     def shows(self) -> set[str]:

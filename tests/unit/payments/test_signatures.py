@@ -47,6 +47,11 @@ def test_a_strange_signature_is_a_no_and_no_crash(signature: bytes) -> None:
     assert is_genuine("changeme", b"eyJuYW1lIjoiSm9lIiwiYWdlIjoyMH0=", signature) is False
 
 
+def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hmac.compare_digest", lambda *compared: compared == (sign_webhook("changeme", b"x"), b"y"))
+    assert is_genuine("changeme", b"x", b"y")
+
+
 def test_the_signature_in_hex_is_not_accepted() -> None:
     data = b"eyJuYW1lIjoiSm9lIiwiYWdlIjoyMH0="
     digest = hashlib.sha1(b"changeme" + data + b"changeme").hexdigest()

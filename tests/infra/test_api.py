@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.environment import CustomDomain, Environment, TokenIssuer
+from infra.environment import CustomDomain, Environment, Throttle, TokenIssuer
 from tests.infra.stack import CONTRACT, OPERATIONS, Stack
 
 SIGNED = {
@@ -106,6 +106,13 @@ def test_a_custom_domain_opens_beside_the_old_door_and_closes_it_in_a_second_ste
     assert stack.one("ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is closed
     # While its DNS record is not there yet, the provider could not reach the domain.
     assert (stack.outputs["WebhookUrl"] == "https://voids.example.com/v1/webhooks/financial-line") is closed
+
+
+def test_a_flood_of_webhooks_stops_no_merchant() -> None:
+    merchant, webhook = (Throttle(requests_per_second=number, burst=number + 1) for number in (5, 7))
+    stage = api_of(replace(PLAIN, merchant_throttle=merchant, webhook_throttle=webhook)).one("ApiGateway::Stage")
+    limits = {each["ResourcePath"]: (each["ThrottlingRateLimit"], each["ThrottlingBurstLimit"]) for each in stage["MethodSettings"]}  # fmt: skip
+    assert limits == {"/*": (5, 6), "/~1webhooks~1financial-line": (7, 8)}
 
 
 def test_a_web_acl_stands_before_the_stage_where_one_is_configured(stacks: dict[str, Stack]) -> None:

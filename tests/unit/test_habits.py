@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import SECOND_SERVICE
 from tests.unit.test_project import ROOT, TOOLS, files, pins
 
 TEXTS = ("README.md", "README.uk.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
@@ -95,6 +96,10 @@ def test_the_workflow_runs_the_test_command_on_both_systems_with_no_rights_by_pi
     used = re.findall(r"uses: (.+)", read(".github/workflows/ci.yml"))
     assert len(used) >= 2
     assert [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
+
+
+def test_the_tests_with_a_service_of_their_own_are_files_that_exist() -> None:
+    assert set(SECOND_SERVICE) <= {path.stem for path in PATHS if path.parent.as_posix() == "tests/integration"}
 
 
 ECOSYSTEMS = {"package.json": "npm", "composer.json": "composer", "pyproject.toml": "pip"}

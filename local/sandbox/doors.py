@@ -43,9 +43,12 @@ class Exchange(Handler):
             super().finish()
 
     def serve(self) -> None:
+        if self.server.closed:
+            return self.reset()  # it came over an idle connection, which has no time to end by itself
         self.body = read_body(self)
         self.server.answer(self)
         self.close_connection |= self.server.closed
+        return None
 
     @property
     def received(self) -> Request:

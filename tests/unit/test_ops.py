@@ -268,6 +268,8 @@ def test_only_a_run_that_is_up_is_found_by_its_note(monkeypatch: pytest.MonkeyPa
             (runs.enter_context(scratch_folder(tmp_path)) / "service.json").write_text(text)
         (tmp_path / "run-killed").mkdir()
         (tmp_path / "run-killed" / "service.json").write_text(NOTE.replace("//e", "//killed"))
+        (tmp_path / "run-gone").mkdir()
+        (tmp_path / "run-gone" / "service.json").symlink_to("nowhere")
         assert places.local(8080, None).aws_endpoint == "http://e"
         with pytest.raises(OpsError, match=r"no local run found behind http://127\.0\.0\.1:8081/v1: .*make run"):
             places.configuration(places.local(8081, None))

@@ -14,6 +14,7 @@ from proof.closure import checks, world
 from proof.closure.explore import explore
 from proof.closure.world import Options
 
+pytestmark = pytest.mark.slow
 SPACES = {
     "one attempt": (Options(), 17_967),
     "names that answers use and lists do not": (Options(names=("ot", "t", "-")), 23_105),

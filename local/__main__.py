@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from urllib.parse import urlsplit
 
 CLEANED_UP = 5.0  # seconds
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PORTS = {str(number) for number in range(65_536)}
 KEPT_NOWHERE = "Its records, holds and webhooks are in memory only: they are gone when it stops (KEEP=1 keeps them)."
 KEPT = "Its records, holds and webhooks are kept in .cache: the next run with KEEP=1 has them again."
 READY = """
@@ -75,16 +75,16 @@ def main(arguments: list[str]) -> int:
 def up() -> int:
     from local.service import running
 
-    is_port, no_port = PORTS.__contains__, "is not a port: give a number from 1 to 65535, or 0 for a free one"
+    no_port = "is not a port: give a number from 1 to 65535, or 0 for a free one"
     no_url = "is no address: give http://127.0.0.1:PORT/path, or https://…"
     auth = _given("AUTH", ("", "iam", "token").__contains__, "is not known: give token, or nothing")
     chosen = {
-        "port": int(_given("PORT", is_port, no_port, "8080")),
-        "sandbox_port": int(_given("SANDBOX_PORT", is_port, no_port, "8081")),
+        "port": int(_given("PORT", _is_port, no_port, "8080")),
+        "sandbox_port": int(_given("SANDBOX_PORT", _is_port, no_port, "8081")),
         "keep": os.environ.get("KEEP", "") not in ("", "0"),
         "show_events": os.environ.get("EVENTS", "") not in ("", "0"),
         "tokens": auth == "token",
-        "outcome_url": _given("OUTCOME_URL", re.compile(r"(https?://[^/?#\s]+.*)?").fullmatch, no_url),
+        "outcome_url": _given("OUTCOME_URL", _is_url, no_url),
     }
     with running(quiet=False, **chosen) as service:
         ready = READY.format(service=service, kept=KEPT if chosen["keep"] else KEPT_NOWHERE)
@@ -124,6 +124,14 @@ def _given(variable: str, fits: Callable[[str], object], wrong: str, default: st
     if not fits(text):
         raise SystemExit(f"{variable}={text} {wrong}")
     return text
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,5}", text) is not None and int(text) <= 65_535
+
+
+def _is_url(text: str) -> bool:
+    return not text or (urlsplit(text).scheme in ("http", "https") and bool(urlsplit(text).hostname))
 
 
 class Interrupt:

@@ -162,11 +162,8 @@ def refused_by_the_engine(template: dict[str, Any]) -> list[str]:
         return "Metrics" in alarm["Properties"] or any(f'"{pipe}"' in json.dumps(alarm) for pipe in pipes)
 
     queries = _of_kind(resources, "AWS::Logs::QueryDefinition")  # `local` has none
-    return (
-        pipes
-        + queries
-        + [name for name in _of_kind(resources, "AWS::CloudWatch::Alarm") if is_refused(resources[name])]
-    )
+    alarms = [name for name in _of_kind(resources, "AWS::CloudWatch::Alarm") if is_refused(resources[name])]
+    return pipes + queries + alarms
 
 
 def _of_kind(resources: Mapping[str, Any], kind: str) -> list[str]:
@@ -211,8 +208,7 @@ def _wait_for_stack(cloudformation: Any) -> dict[str, Any]:
 
 def _read_deployment(endpoint: str, assembly: Path, cloudformation: Any, stack: dict[str, Any]) -> Deployment:
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
-    names: dict[str, dict[str, str]] = {}
-    """Kind, logical id -> the name that the engine gave."""
+    names: dict[str, dict[str, str]] = {}  # kind, logical id -> the name that the engine gave
     for each in (each for page in pages for each in page["StackResourceSummaries"]):
         names.setdefault(each["ResourceType"], {})[each["LogicalResourceId"]] = each["PhysicalResourceId"]
     kinds = ("AWS::ApiGateway::RestApi", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret")

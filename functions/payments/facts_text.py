@@ -11,7 +11,6 @@ from payments.operations import names_of
 from payments.orders import NOTHING, Change, Order, StoredWebhook
 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_LOOKED, _ASKED = type(NOTHING.looked), type(NOTHING.asked)
 _PLAIN = ("known_since", "listed", "clear", "held", "captured")
 
 
@@ -22,8 +21,8 @@ def write_facts(order: Order) -> str:
     values: dict[str, object] = {
         "attempts": [_attempt(each) for each in facts.attempts],
         "operations": [_operation(each, shown) for each in facts.operations],
-        "looked": _known(facts.looked._asdict(), _LOOKED._field_defaults),
-        "asked": _known(facts.asked._asdict(), _ASKED._field_defaults),
+        "looked": _known(facts.looked._asdict(), NOTHING.looked._field_defaults),
+        "asked": _known(facts.asked._asdict(), NOTHING.asked._field_defaults),
         "decisions": [list(each) for each in facts.decisions],
         "payments": sorted(facts.payments),
         "history": [_without_end(change) for change in order.history],
@@ -79,8 +78,8 @@ def read_facts(values: dict[str, Any], text: str, provider: str | None) -> Facts
     return Facts(
         attempts=tuple(_read_attempt(each) for each in values.get("attempts", ())),
         operations=tuple(_read_operation(each, known) for each, known in zip(operations, fields, strict=True)),
-        looked=_LOOKED(**values.get("looked", {})),
-        asked=_ASKED(**values.get("asked", {})),
+        looked=NOTHING.looked._replace(**values.get("looked", {})),
+        asked=NOTHING.asked._replace(**values.get("asked", {})),
         decisions=tuple(_read_decision(*each) for each in values.get("decisions", ())),
         payments=frozenset(values.get("payments", ())),
         **{name: values[name] for name in _PLAIN if name in values},
@@ -132,8 +131,9 @@ def _text(webhook: StoredWebhook, what: str) -> str:
 def read_webhook(digest: str, text: str, facts: Facts) -> StoredWebhook:
     parsed: Any = exact_json.parse(text)
     (received_at, verified_with, method, status), what = parsed
-    known = next(each.fields for each in facts.operations if what in each.names) if isinstance(what, str) else what
-    fields = _complete(known)
+    if isinstance(what, str):
+        what = next((each.fields for each in facts.operations if what in each.names), None)
+    fields = _complete(what)
     operation = Operation(method, status, str(fields["order_id"]), fields)
     return StoredWebhook(digest, int(received_at.digits), verified_with, operation)
 

@@ -29,18 +29,17 @@ def explore(options: Options, most: int = 30_000_000, seconds: float = 600, unti
     for name in options.first:
         start = dict(steps(start, options))[name]
     came: dict[int, tuple[str, int]] = {hash(start): ("", 0)}
-    waiting, broken = deque([start]), dict[str, str]()
+    waiting, broken = deque([(hash(start), start)]), dict[str, str]()
     while waiting and len(came) < most and time.process_time() - began < seconds:
         if any(until in each for each in broken):
             break
-        world = waiting.popleft()
-        before = hash(world)
+        before, world = waiting.popleft()
         for name, after in steps(world, options):
             if (key := hash(after)) in came:
                 continue
             came[key] = (name, before)
             if not after.double:
-                waiting.append(after)
+                waiting.append((key, after))
             for promise in checks.broken(after, options.names[1]):
                 broken.setdefault(promise + (" (after a wrong decision)" if after.wrong else ""), way(came, key))
     return Found(len(came), not waiting, time.process_time() - began, broken)

@@ -26,7 +26,7 @@ class Exchange(Handler):
     server: "_Listener"
 
     def setup(self) -> None:
-        self.server.connections.add(self.request)
+        self.server.idle.add(self.request)
         if isinstance(self.request, ssl.SSLSocket):
             self.request.settimeout(self.timeout)
             self.request.do_handshake()  # here, in the thread of the connection: a slow client must not block the door
@@ -38,17 +38,17 @@ class Exchange(Handler):
             super().handle()
 
     def finish(self) -> None:
-        self.server.connections.discard(self.connection)
+        self.server.idle.discard(self.connection)
         with contextlib.suppress(OSError):
             super().finish()
 
     def serve(self) -> None:
-        if self.server.closed:
-            return self.reset()  # it came over an idle connection, which has no time to end by itself
+        self.server.idle.discard(self.connection)
         self.body = read_body(self)
         self.server.answer(self)
+        self.wfile.flush()
+        self.server.idle.add(self.connection)
         self.close_connection |= self.server.closed
-        return None
 
     @property
     def received(self) -> Request:
@@ -78,7 +78,7 @@ class Exchange(Handler):
 class _Listener(LoopbackServer):
     def __init__(self, port: int, answer: Handle, tls: ssl.SSLContext | None) -> None:
         self.answer, self.tls, self.closed = answer, tls, False
-        self.connections: set[socket.socket] = set()
+        self.idle: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Exchange)
 
     def get_request(self) -> tuple[Any, Any]:
@@ -113,10 +113,10 @@ class Door:
         listener.closed = True
         listener.shutdown()
         listener.socket.close()
-        for connection in list(listener.connections):
-            # A pooled connection must not outlive the door; one whose request is being answered still gets its answer.
+        for connection in list(listener.idle):
+            # A pooled connection ends before anybody hears that the door is closed; what is being answered is answered.
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(connection, socket.SHUT_RD)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def _bind_again(self) -> _Listener:
         deadline = time.monotonic() + 5

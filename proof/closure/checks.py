@@ -7,13 +7,13 @@ from payments import claims, evidence
 from payments.facts import REACHED_NOTHING, REFUSALS, Facts, FailureReason, State, Status, Word
 from payments.orders import NOTHING_SENT
 from payments.verdict import unknown_rows
+from proof.closure.canonical import canonical
 from proof.closure.world import (
     LATE,
     LIVE,
     REST,
     Done,
     World,
-    canonical,
     decided,
     may_claim,
     moment,

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from payments import claims, evidence, verdict
 from payments.facts import (
     DAY_MS,
-    Asked,
     Decision,
     Evidence,
     Facts,
@@ -19,6 +18,7 @@ from payments.facts import (
 )
 from payments.messages import PROVIDER_FIELDS, Answer, AnswerKind, Operation, OrderView
 from payments.orders import Change, Order, Void
+from proof.closure.canonical import canonical
 
 AT = (1_000, 30_000, 146_000, DAY_MS + 1_000, 3 * DAY_MS, 5 * DAY_MS)
 """The phases of the newest attempt: within its lease, in its window, late, a day after; the last two only at rest."""
@@ -161,34 +161,6 @@ def request(key: str | None) -> Request:
     return Request("123", "UAH", None, key, None)
 
 
-def canonical(facts: Facts) -> Facts:
-    """The facts without what no state follows from."""
-    attempts = [
-        each._replace(
-            ended_at=0, code=None, message=None, id="", currency="UAH", body_hash="",
-            told=each.told and Told(each.told.reason, None),
-        )
-        for each in facts.attempts
-    ]  # fmt: skip
-    operations = [
-        each._replace(
-            fields=None, undocumented_at=0, first=0, contradicted=False, by=_channels(each.listed, each.announced)
-        )
-        for each in facts.operations
-    ]  # fmt: skip
-    decisions = [
-        each._replace(at=0, note="", revision="", state=State.UNKNOWN, reason=None) for each in facts.decisions[-1:]
-    ]
-    return facts._replace(
-        attempts=tuple(attempts), operations=tuple(operations), decisions=tuple(decisions), asked=Asked()
-    )
-
-
-def _channels(listed: bool, announced: bool) -> frozenset[Evidence]:
-    channels = ((listed, Evidence.QUERY), (announced, Evidence.ANSWER))
-    return frozenset(channel for shown, channel in channels if shown)
-
-
 @lru_cache(None)
 def void_of(facts: Facts) -> Void | None:
     """What follows."""
@@ -198,9 +170,7 @@ def void_of(facts: Facts) -> Void | None:
 @lru_cache(None)
 def may_claim(facts: Facts, key: str | None, now: int) -> bool:
     """May a request with this key send?"""
-    asking = request(key)
-    hashed = facts._replace(attempts=tuple(each._replace(body_hash=asking.body_hash) for each in facts.attempts))
-    return claims.judge(void_of(hashed), asking, now).result is None
+    return claims.judge(void_of(facts), request(key), now).result is None
 
 
 def look(world: World, facts: Facts, view: OrderView, now: int, leased: Facts) -> World:

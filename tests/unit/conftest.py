@@ -1,6 +1,8 @@
 """What every unit test stands on: clean telemetry, and the functions on systems in memory."""
 
 import json
+import os
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -52,6 +54,14 @@ def said(answer: dict[str, Any]) -> Said:
 def plain(names: Iterable[str]) -> list[str]:
     """The names of rows so that a second run in one process, as of mutmut, finds each again: pytest escapes escapes."""
     return ["".join(each if " " <= each <= "~" and each != "\\" else "?" for each in name) for name in names]
+
+
+@pytest.fixture
+def draw() -> random.Random:
+    """Chance, whose seed a test that fails prints; SEED=… replays it."""
+    seed = os.environ.get("SEED") or str(random.SystemRandom().randint(0, 10**9))
+    print(f"SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture(autouse=True)

@@ -102,18 +102,14 @@ def test_the_tests_with_a_service_of_their_own_are_files_that_exist() -> None:
     assert set(SECOND_SERVICE) <= {path.stem for path in PATHS if path.parent.as_posix() == "tests/integration"}
 
 
-ECOSYSTEMS = {"package.json": "npm", "composer.json": "composer", "pyproject.toml": "pip"}
+ECOSYSTEMS = {"package.json": "npm", "composer.json": "composer"}
 
 
 def test_updates_are_proposed_for_every_place_that_names_a_version() -> None:
-    watched = {
-        (update["package-ecosystem"], folder.strip("/") or ".")
-        for update in parsed(".github/dependabot.yml")["updates"]
-        for folder in [*update.get("directories", []), *([update["directory"]] if "directory" in update else [])]
-    }
-    needed = {
-        (ECOSYSTEMS.get(path.name, "pip"), path.parent.as_posix())
-        for path in PATHS
-        if path.name in ECOSYSTEMS or re.fullmatch(r"requirements.*\.(in|txt)", path.name)
-    }
+    updates = parsed(".github/dependabot.yml")["updates"]
+    places = [(each["package-ecosystem"], each.get("directories") or [each["directory"]]) for each in updates]
+    watched = {(ecosystem, folder.strip("/") or ".") for ecosystem, folders in places for folder in folders}
+    named = re.compile(r"package\.json|composer\.json|pyproject\.toml|requirements.*\.(in|txt)")
+    pinned = [path for path in PATHS if named.fullmatch(path.name)]
+    needed = {(ECOSYSTEMS.get(path.name, "pip"), path.parent.as_posix()) for path in pinned}
     assert needed | {("github-actions", ".")} <= watched

@@ -109,7 +109,7 @@ def result_of(void: Void) -> Result:
 
 def waits_for_operator(void: Void) -> bool:
     """Has an operator been notified of what keeps the order open, or its requests refused?"""
-    return bool(unknown_rows(void.facts)) or any(each.reason in CAUSES for each in void.reviews)
+    return any(each.reason in CAUSES for each in void.reviews)
 
 
 def retry_after(void: Void, now: int) -> int:

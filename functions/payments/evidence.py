@@ -72,7 +72,7 @@ def _kept(attempts: tuple[Attempt, ...], next_key: str | None) -> tuple[Attempt,
 
 
 def _silent(attempt: Attempt) -> Attempt:
-    told = attempt.told._replace(code=None, message=None) if attempt.told is not None else None
+    told = attempt.told and attempt.told._replace(code=None, message=None)
     return attempt._replace(code=None, message=None, told=told)
 
 

@@ -94,14 +94,11 @@ def _bounded(operations: list[Shown]) -> tuple[Shown, ...]:
         finished.sort(key=lambda each: (each.status, each.own, each.since, _place(each)))
         gone = finished[: len(operations) - MOST_OPERATIONS]
         operations = [each for each in operations if each not in gone]
-    sizes = [_size(each.fields) for each in operations]
-    if len(operations) <= MOST_DESCRIBED and sum(sizes) <= MOST_TEXT:
-        return tuple(operations)
     important = sorted(range(len(operations)), key=lambda at: _importance(operations[at]), reverse=True)
     described: set[int] = set()
     left = MOST_TEXT
     for at in important[:MOST_DESCRIBED]:
-        left -= sizes[at]
+        left -= _size(operations[at].fields or {})
         if left < 0 and described:
             break
         described.add(at)
@@ -112,8 +109,8 @@ def _importance(shown: Shown) -> tuple[bool, int, int, tuple[str, str]]:
     return shown.status is Status.SUCCESS, shown.own, shown.since, _place(shown)
 
 
-def _size(fields: Fields | None) -> int:
-    return sum(len(value.encode()) for value in fields.values() if isinstance(value, str)) if fields is not None else 0
+def _size(fields: Fields) -> int:
+    return sum(len(value.encode()) for value in fields.values() if isinstance(value, str))
 
 
 def currency_of(fields: Fields | None) -> str | None:

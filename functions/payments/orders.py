@@ -171,18 +171,16 @@ class Order:
         history = self.history
         if changed:
             history = _with_line(history, Change(source.at, shown, source.evidence, found.reason, found.by_operator))
-            facts = facts._replace(asked=facts.asked._replace(times=0)) if facts.asked.times else facts
+            facts = facts._replace(asked=facts.asked._replace(times=0))
         followed = list(reviews.follow(facts, found, opened_by(facts, history, found), source.at))
         followed += [extra] if extra is not None else []
-        known = reviews.remembered(self.reviews, followed, found, facts, source.at)
-        order = replace(self, facts=facts, history=history, reviews=known)
-        return order._announced(found, changed)
+        known, settles = reviews.remembered(self.reviews, followed, source.at), self.settles and found.state in SETTLED
+        order = replace(self, facts=facts, history=history, reviews=known, settles=settles)
+        return order._announced(found.state) if changed else order
 
-    def _announced(self, found: Verdict, changed: bool) -> "Order":
+    def _announced(self, state: State) -> "Order":
         """Each change into a settled state, or of its reason, is an event; without a request of ours only a success."""
-        if found.state not in SETTLED:
-            return replace(self, settles=False) if self.settles else self
-        if not changed or (not self.facts.attempts and found.state is not State.VOIDED):
+        if state is not State.VOIDED and not (state is State.FAILED and self.facts.attempts):
             return self
         digest = hashlib.sha256(f"{self.pos_id}#{self.order_id}".encode()).hexdigest()[:16]
         return replace(self, event_id=f"{digest}-{self.next_version}", settles=True)
@@ -190,7 +188,7 @@ class Order:
     def claimed(self, request: Request, attempt_id: str, now: int) -> "Order":
         """The order with the intent of its next attempt."""
         facts = evidence.claimed(self.facts, request, attempt_id, now, self._told())
-        order = replace(self, history=self._kept_history(), reviews=reviews.read(self.reviews, now, news_only=True))
+        order = replace(self, history=self._kept_history(), reviews=reviews.read(self.reviews, now))
         return order.learnt(facts, Source(Evidence.REQUEST, now))
 
     def _told(self) -> Told | None:
@@ -239,8 +237,8 @@ def _same(line: Change, found: Verdict, shown: State) -> bool:
 
 
 def _with_line(history: tuple[Change, ...], line: Change) -> tuple[Change, ...]:
-    history = (*history, line)
-    return (history[0], *history[-(LONGEST_HISTORY - 1) :]) if len(history) > LONGEST_HISTORY else history
+    first, *later = (*history, line)
+    return (first, *later[-(LONGEST_HISTORY - 1) :])
 
 
 def opened_by(facts: Facts, history: tuple[Change, ...], found: Verdict) -> Opened:

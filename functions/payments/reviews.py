@@ -133,16 +133,9 @@ def _contradicted(facts: Facts, word: Decision, found: Verdict) -> bool:
 # ---- what is remembered ----------------------------------------------------------------------------------------------
 
 
-def remembered(
-    known: tuple[Review, ...], followed: list[Followed], found: Verdict, facts: Facts, now: int
-) -> tuple[Review, ...]:
+def remembered(known: tuple[Review, ...], followed: list[Followed], now: int) -> tuple[Review, ...]:
     """The reviews of the order now: new ones begin, causes that are over end, what is read stays read."""
-    blocks = found.state not in SETTLED or bool(unknown_rows(facts))
-    kept = [
-        _again(each, now) if blocks else each
-        for each in known
-        if each.reason not in CAUSES or (each.reason, each.subject) in followed
-    ]
+    kept = [_again(each, now) for each in known if each.reason not in CAUSES or (each.reason, each.subject) in followed]
     have = {(each.reason, each.subject) for each in kept}
     return (*kept, *(Review(reason, subject, now) for reason, subject in followed if (reason, subject) not in have))
 
@@ -153,12 +146,9 @@ def _again(review: Review, now: int) -> Review:
     return review._replace(read_at=None) if over else review
 
 
-def read(known: tuple[Review, ...], now: int, *, news_only: bool = False) -> tuple[Review, ...]:
-    """All of them, or the news, are read: by an operator, or because the next attempt is made."""
-    return tuple(
-        each._replace(read_at=now) if each.read_at is None and not (news_only and each.reason in CAUSES) else each
-        for each in known
-    )
+def read(known: tuple[Review, ...], now: int) -> tuple[Review, ...]:
+    """All of them are read: by an operator, or because the next attempt is made, with which every cause ends."""
+    return tuple(each._replace(read_at=now) if each.read_at is None else each for each in known)
 
 
 def unread(known: tuple[Review, ...]) -> frozenset[Followed]:

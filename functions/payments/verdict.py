@@ -105,7 +105,7 @@ def _by_operation(failed: Shown) -> Verdict:
     code, text = fields.get("status_code"), fields.get("status_description")
     return Verdict(
         State.FAILED, FailureReason.REFUSED, failed,
-        code if isinstance(code, str) else None, text if isinstance(text, str) else None,
+        str(code) if code is not None else None, str(text) if text is not None else None,
     )  # fmt: skip
 
 

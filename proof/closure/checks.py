@@ -89,7 +89,7 @@ def _at_rest(world: World, end: str, fields: str) -> Iterator[str]:
         yield f"at rest {void.state.value} for ever"
     if any(each.lives for each in done) or hold == "captured" or may_claim(facts, "K9", now):
         return
-    reviewed = void.by_operator or claims.waits_for_operator(void)
+    reviewed = void.by_operator or bool(unknown_rows(facts))
     allowed = reviewed and claims.may_decide(void, Word.NOT_VOIDED, now) is None
     if allowed and may_claim(decided(facts, Word.NOT_VOIDED), "K9", now):
         yield "needs a decision"

@@ -21,7 +21,7 @@ import submit_void
 from payments import reviews
 from payments.connection import NotConnected
 from payments.facts import DAY_MS
-from payments.items import read_order, write_order
+from payments.items import SETTLES, read_order, write_order
 from payments.messages import OrderView
 from payments.orders import opened_by
 from payments.reviews import Reason
@@ -60,13 +60,12 @@ class Play:
         self.scene, self.counted, self.answer, self.seen = scene, counted, dict[str, Any](), ""
         self.shown: OrderView | Exception | None = make.HELD
         scene.provider.views = [self._view]
-        self.author, self.events, self.asked, self.slow, self.losing = "", 0, 0, 0, 0
+        self.events, self.asked, self.slow, self.losing = 0, 0, 0, 0
         self.then, self.broken, self.run, self.minutes = dict[str, str](), set[str](), dict[str, int](), list[str]()
         scene.table.on_write, scene.table.before = self._written, self._before
 
     def _written(self, _: object, new: dict[str, Any]) -> None:
-        if "settles" in new and "settled_by" in new:  # a heartbeat is nobody's
-            self.author, self.events = new["settled_by"]["S"], self.events + 1
+        self.events += new.get("settles") == {"S": SETTLES}
 
     def _view(self) -> OrderView | Exception | None:
         """What each query shows: the provider's list as it is then."""
@@ -129,11 +128,11 @@ class Play:
 
     def list(self, *rows: str) -> None:
         pairs = _pairs(each for each in rows if "=" in each)
-        shown = [make.operation(**_fields(*row.split("/")), **pairs) for row in rows if "/" in row]
+        shown = [make.operation(**_fields(*row.split("/")) | pairs) for row in rows if "/" in row]
         self.shown = LISTS.get(" ".join(rows), make.view(*shown, hold="bare" not in rows))
 
     def hook(self, row: str, *more: str) -> None:
-        event = make.webhook_event(*make.signed(make.fields(**_fields(*row.split("/")), **_pairs(more))))
+        event = make.webhook_event(*make.signed(make.fields(**_fields(*row.split("/")) | _pairs(more))))
         self._say(receive_webhook.handler(event, None))
 
     def flood(self, number: str) -> None:
@@ -166,9 +165,8 @@ class Play:
     def decide(self, word: str, by: str = "operator", note: str = "seen in the portal") -> None:
         wanted = {"decision": word, "revision": self.seen, "note": note}
         arn = f"arn:aws:sts::1:assumed-role/{by}/session"
-        self._call(
-            decide, json.dumps(wanted), {}, requestContext={"requestId": "request-1", "identity": {"userArn": arn}}
-        )
+        context = {"requestId": "request-1", "identity": {"userArn": arn}}
+        self._call(decide, json.dumps(wanted), {}, requestContext=context)
 
     def say(self, word: str) -> None:
         self.refresh()
@@ -201,9 +199,8 @@ class Play:
 
     def _call(self, function: Any, body: str | None, headers: dict[str, str], **more: Any) -> None:
         kind = {"Content-Type": "application/json", **headers}
-        self._say(
-            function.handler(make.gateway_event(body, kind, pathParameters={"order_id": make.ORDER}, **more), None)
-        )
+        event = make.gateway_event(body, kind, pathParameters={"order_id": make.ORDER}, **more)
+        self._say(function.handler(event, None))
 
     def _say(self, answer: dict[str, Any]) -> None:
         document = json.loads(answer["body"] or "{}")
@@ -212,17 +209,21 @@ class Play:
 
     def _due(self) -> int | None:
         """The seconds until the next query."""
-        items = list(self.scene.table.items.values())
-        return (int(items[0]["due_at"]["N"]) - self.scene.at) // 1000 if items and "due_at" in items[0] else None
+        due = self._stored("due_at", "N")
+        return (int(due) - self.scene.at) // 1000 if due is not None else None
+
+    def _stored(self, name: str, kind: str = "S") -> Any:
+        """What stands in the item."""
+        return next((each[name][kind] for each in self.scene.table.items.values() if name in each), None)
 
     def _calls(self) -> dict[str, object]:
         """What was done with the outside in this step, or in all (`sent`, `fetched`)."""
         provider, calls = self.scene.provider, [name for name, _ in self.scene.table.calls if name != "query"]
         return {
-            "sent": len(provider.sent), "asked": len(provider.asked) - self.asked, "events": self.events, "by": self.author,
+            "sent": len(provider.sent), "asked": len(provider.asked) - self.asked, "events": self.events,
             "fetched": len(self.scene.secrets.calls), "calls": "+".join(calls), "due": self._due(), **self.run,
-            "minutes": "+".join(self.minutes), "runs": len(self.minutes),
-            "given": "".join(f"{seconds:g}" for *_, seconds in provider.asked[-1:]),
+            "minutes": "+".join(self.minutes), "runs": len(self.minutes), "event": self._stored("event_id"),
+            "given": "".join(f"{seconds:g}" for *_, seconds in provider.asked[-1:]), "by": self._stored("settled_by"),
         }  # fmt: skip
 
     def shows(self) -> set[str]:
@@ -254,8 +255,7 @@ class Play:
 
 def _pairs(words: Iterable[str]) -> dict[str, Any]:
     """`currency=EUR amount=null`"""
-    pairs = (each.partition("=") for each in words)
-    return {name: None if value == "null" else value for name, _, value in pairs}
+    return {name: None if value == "null" else value for name, _, value in (each.partition("=") for each in words)}
 
 
 def _fields(method: str, names: str, status: str) -> dict[str, Any]:

@@ -88,20 +88,21 @@ def _refused(facts: Facts, newest: Attempt) -> Verdict | None:
     if mine is not None and mine.status is Status.FAILED and mine.listed:
         return _by_operation(mine)
     if looked.alone >= newest.window_until:
-        # The hold stands, so what is new since has failed: ours, whatever it is called here.
+        # The hold stands, so what is new since has failed: ours, whatever it is called here. Not what was ruled out.
         new = [each for each in facts.voids if each.listed and each.since >= newest.number and not each.own]
+        new = [each for each in new if each.status is Status.FAILED] or [each for each in new if not each.ruled_out]
         return _by_operation(_first(new)) if new else None
     return None
 
 
 def _refusal(facts: Facts, attempt: Attempt) -> FailureReason:
-    looked = facts.looked
-    unknown = attempt.end is End.NOT_FOUND and looked.not_found == looked.explained
+    unknown = attempt.end is End.NOT_FOUND and facts.looked.not_found == facts.looked.explained
     return FailureReason.ORDER_NOT_FOUND if unknown else FailureReason.REFUSED
 
 
 def _by_operation(failed: Shown) -> Verdict:
-    fields = failed.fields or {}
+    # Of one without a name only the words of its way are known.
+    fields = (failed.fields if failed.status is not Status.UNDER_WAY else None) or {}
     code, text = fields.get("status_code"), fields.get("status_description")
     return Verdict(
         State.FAILED, FailureReason.REFUSED, failed,

@@ -70,10 +70,13 @@ FORGOTTEN = {
 }  # fmt: skip
 
 
+def test_what_a_release_with_another_window_wrote_keeps_its_own() -> None:
+    assert Facts((ONE.attempts[0]._replace(window_until=5),)).window_until == 5
+
+
 @pytest.mark.parametrize(("before", "after", "lost"), FORGOTTEN.values(), ids=FORGOTTEN)
 def test_what_a_write_would_forget_is_named(before: Facts, after: Facts, lost: str | None) -> None:
-    found = evidence.forgets(before, after)
-    assert (found.what if found is not None else None) == lost
+    assert getattr(evidence.forgets(before, after), "what", None) == lost
 
 
 USED_UP = {
@@ -88,9 +91,9 @@ USED_UP = {
 def test_attempts_are_used_up(attempts: int, decided: int, operations: int, result: Result | None) -> None:
     facts = Facts()
     for number in range(1, attempts + 1):
-        request, told = make.request(f"key-{number}"), Told(FailureReason.REFUSED, 1)
-        facts = evidence.claimed(facts, request, "a", make.START + number, told)
-        facts = evidence.answered(facts, number, say.REFUSED, make.START + number)
+        key, at = make.request(f"key-{number}"), make.START + number
+        facts = evidence.claimed(facts, key, "a", at, Told(FailureReason.REFUSED, 1))
+        facts = evidence.answered(facts, number, say.REFUSED, at)
     facts = evidence.seen(facts, make.HELD, make.START + 1_000, facts)
     rows = tuple(Shown(frozenset({f"{number}"}), Status.FAILED, 0) for number in range(operations))
     word = Decision(2, None, Word.NOT_VOIDED, "", "", State.FAILED, None, decided)
@@ -109,6 +112,5 @@ def test_beyond_the_bound_failures_go_first_and_nothing_that_is_under_way() -> N
     kept = tuple(Shown(frozenset({f"{at:03}"}), Status.UNDER_WAY, 0) for at in range(MOST_OPERATIONS - 2))
     kept += (Shown(frozenset({"a success"}), Status.SUCCESS, 0), Shown(frozenset({"z failed"}), Status.FAILED, 9))
     facts = evidence.reported(Facts(operations=kept), make.operation("pending", "void", "new"), make.START)
-    names = {each.name for each in facts.operations}
-    assert (len(names), names - {each.name for each in kept}) == (MOST_OPERATIONS, {"new"})
-    assert {each.name for each in kept} - names == {"z failed"}
+    names, before = ({each.name for each in found} for found in (facts.operations, kept))
+    assert (len(names), names - before, before - names) == (MOST_OPERATIONS, {"new"}, {"z failed"})

@@ -59,9 +59,9 @@ def answer(status: str = "success", operation_id: str | None = MINE, **more: Any
 HOLD = operation(method="auth", operation_id="hold")
 
 
-def view(*operations: Operation, hold: bool = True) -> OrderView:
+def view(*operations: Operation, hold: bool = True, partial: bool = False) -> OrderView:
     """What an order query shows: our hold, and these."""
-    return OrderView((HOLD, *operations) if hold else operations)
+    return OrderView((HOLD, *operations) if hold else operations, partial=partial)
 
 
 HELD = view()

@@ -129,7 +129,7 @@ class Play:
     def list(self, *rows: str) -> None:
         pairs = _pairs(each for each in rows if "=" in each)
         shown = [make.operation(**_fields(*row.split("/")) | pairs) for row in rows if "/" in row]
-        self.shown = LISTS.get(" ".join(rows), make.view(*shown, hold="bare" not in rows))
+        self.shown = LISTS.get(" ".join(rows), make.view(*shown, hold="bare" not in rows, partial="one" in rows))
 
     def hook(self, row: str, *more: str) -> None:
         event = make.webhook_event(*make.signed(make.fields(**_fields(*row.split("/")) | _pairs(more))))

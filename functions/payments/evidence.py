@@ -145,8 +145,8 @@ def seen(facts: Facts, view: OrderView, began: int, leased: Facts) -> Facts:
     if view.partial:
         return facts
     if not view.not_found:
-        clear = began if view.shows_hold_alone or view.captured else 0
-        facts = facts._replace(listed=max(facts.listed, began), clear=max(facts.clear, clear))
+        clear = max(facts.clear, began) if view.shows_hold_alone or view.captured else facts.clear
+        facts = facts._replace(listed=max(facts.listed, began), clear=clear)
     return facts if leased.number != facts.number else facts._replace(looked=_looked(facts.looked, view, began, leased))
 
 
@@ -167,8 +167,8 @@ def _looked(looked: Looked, view: OrderView, began: int, leased: Facts) -> Looke
             looked = looked._replace(concluded=_first(looked.concluded, began))
     if view.not_found:
         return looked
-    alone = began if view.shows_hold_alone else 0
-    return looked._replace(listed=max(looked.listed, began), alone=max(looked.alone, alone))
+    alone = max(looked.alone, began) if view.shows_hold_alone else looked.alone
+    return looked._replace(listed=max(looked.listed, began), alone=alone)
 
 
 def _first(known: int, moment: int) -> int:

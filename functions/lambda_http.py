@@ -131,9 +131,8 @@ def obey(detail: str, rules: Mapping[str, str | None]) -> None:
 def headers(event: GatewayEvent, name: str) -> list[str]:
     several = (event.get("multiValueHeaders") or {}).items()
     found = [value for key, values in several if key.lower() == name for value in values or ()]
-    return found or [
-        one for key, one in (event.get("headers") or {}).items() if key.lower() == name and one is not None
-    ]
+    single = (event.get("headers") or {}).items()
+    return found or [value for key, value in single if key.lower() == name and value is not None]
 
 
 def content_type(event: GatewayEvent) -> tuple[str, bool]:

@@ -33,14 +33,16 @@ PLACEHOLDERS = {
 }
 STAYS = ("botocore/docs/utils.py", "urllib3/http2/probe.py")
 """What botocore's event handlers are made of, and what urllib3 asks of HTTP/2 that is never turned on."""
+DOCUMENT = {"type": "structure", "members": {}, "document": True}
+"""An item's attributes as botocore sees them: we write them as they travel, so it need not look into each of them."""
 
 
 def cut(out: Path) -> None:
     """Cut botocore's data and Powertools, drop what nothing here imports."""
-    data = out / "botocore" / "data"
-    for service in [path for path in data.iterdir() if path.is_dir()]:
-        if service.name not in OPERATIONS:
-            shutil.rmtree(service)
+    data, stays = out / "botocore" / "data", {out / name for name in STAYS}
+    unused = [out / name for name in NEVER_IMPORTED]
+    unused += [path for path in data.iterdir() if path.is_dir() and path.name not in OPERATIONS]
+    unused += [path for package in PLACEHOLDERS for path in (out / package).iterdir() if path not in stays]
     for service_name, operations in OPERATIONS.items():
         *older, _ = sorted((data / service_name).iterdir())
         for version in older:
@@ -53,13 +55,9 @@ def cut(out: Path) -> None:
                 path.unlink()
     cut_endpoints(data / "endpoints.json")
     cut_powertools(out / "aws_lambda_powertools")
-    for unused in NEVER_IMPORTED:
-        path = out / unused
+    for path in unused:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     for package, files in PLACEHOLDERS.items():
-        for path in (out / package).iterdir():
-            if path.relative_to(out).as_posix() not in STAYS:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
         for name, text in files.items():
             (out / package / name).write_text(text)
 
@@ -76,14 +74,13 @@ def cut_model(path: Path, operations: set[str]) -> None:
     """Keep these operations and every shape that they reach."""
     model = json.loads(gzip.decompress(path.read_bytes()))
     model["operations"] = {name: model["operations"][name] for name in sorted(operations)}
-    reached: set[str] = set()
-    waiting = list(references(model["operations"]))
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting += references(model["shapes"][name])
-    model["shapes"] = {name: without_text(shape) for name, shape in model["shapes"].items() if name in reached}
+    shapes: dict[str, dict[str, Any]] = model["shapes"]
+    maps = [name for name, shape in shapes.items() if shape.get("value", {}).get("shape") == "AttributeValue"]
+    shapes |= dict.fromkeys(maps, DOCUMENT)
+    reached = list(references(model["operations"]))
+    for name in reached:  # which grows meanwhile
+        reached += set(references(shapes[name])) - set(reached)
+    model["shapes"] = {name: without_text(shape) for name, shape in shapes.items() if name in reached}
     model["operations"] = without_text(model["operations"])
     # The same bytes each time: no time of day in the archive.
     put(path, gzip.compress(json.dumps(model, separators=(",", ":")).encode(), mtime=0))

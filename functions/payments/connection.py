@@ -3,18 +3,15 @@
 Promises that nobody waits longer than they said, whatever the peer does, and that an error never quotes what was sent.
 """
 
-import http.client
 import socket
 import ssl
 import time
 from collections.abc import Buffer, Callable
 from concurrent.futures import Future
+from http.client import HTTPException, HTTPResponse, HTTPSConnection, parse_headers
 from pathlib import Path
 from threading import Thread
 from typing import Any
-
-import urllib3
-from urllib3.connection import HTTPSConnection
 
 from payments.deadline import Deadline
 
@@ -23,8 +20,8 @@ CONNECT_SECONDS = 2.0
 LARGEST_ANSWER = 1_048_576
 ROOTS = Path(__file__).resolve().parent.parent / "trust" / "roots"
 
-# What urllib3 and the socket below it raise when the network misbehaves.
-_FAILURES = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+# What http.client and the socket below it raise when the network misbehaves.
+_FAILURES = (HTTPException, OSError, ValueError)
 
 
 class NotConnected(Exception):
@@ -83,6 +80,7 @@ class Trust(ssl.SSLContext):
 def trust(ca_file: str | None) -> Trust:
     context = Trust(ssl.PROTOCOL_TLS_CLIENT)  # which verifies the certificate and the host's name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     context.sslsocket_class = _DeadlineSocket
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)
@@ -94,14 +92,14 @@ def trust(ca_file: str | None) -> Trust:
     return context
 
 
-class _FinalResponse(http.client.HTTPResponse):
+class _FinalResponse(HTTPResponse):
     """A response behind those that only announce it (102, 103), which http.client takes for the answer itself."""
 
     def _read_status(self) -> tuple[str, int, str]:
         read: Callable[[], tuple[str, int, str]] = super()._read_status  # type: ignore[misc]
         version, status, reason = read()
         while status in (102, 103):
-            http.client.parse_headers(self.fp)
+            parse_headers(self.fp)
             version, status, reason = read()
         return version, status, reason
 
@@ -110,6 +108,10 @@ class Connection(HTTPSConnection):
     """A connection that opens within one time, however many addresses the host has."""
 
     response_class = _FinalResponse
+
+    def open(self, trusted: Trust) -> None:
+        """Raises OSError and whatever else a network does."""
+        self.sock = trusted.wrap_socket(self._new_conn(), server_hostname=self.host)
 
     def _new_conn(self) -> socket.socket:
         ends = time.monotonic() + CONNECT_SECONDS
@@ -172,14 +174,13 @@ def _close(opened: Future[HTTPSConnection]) -> None:
 def connected(host: str, port: int, trusted: Trust) -> HTTPSConnection:
     """A fresh connection. Raises OSError and whatever else a network does."""
     resumes = trusted.session is not None
-    connection = Connection(host, port, timeout=CONNECT_SECONDS, ssl_context=trusted)
+    connection = Connection(host, port, context=trusted)
     try:
-        connection.connect()
+        connection.open(trusted)
     except ssl.SSLError:
         if not resumes:
             raise
-        connection.close()
-        connection.connect()  # the peer has answered a resumption with an alert: once more from the beginning
+        connection.open(trusted)  # the peer has answered a resumption with an alert: once more from the beginning
     return connection
 
 
@@ -192,14 +193,14 @@ def exchange(
         return "time-out"
     sock.ends = time.monotonic() + deadline.left()
     try:
-        connection.request(method, path, body=body, headers=headers, preload_content=False)
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         sock.keep_session()
-        whole = response.read(LARGEST_ANSWER + 1, decode_content=False)
+        whole = response.read(LARGEST_ANSWER + 1)  # cut short, it says so by the `length` that is left
+        ended = len(whole) <= LARGEST_ANSWER and not response.length
         # We asked for none that is encoded: not to be unpacked, it might be a bomb.
-        if len(whole) <= LARGEST_ANSWER and response.headers.get("Content-Encoding", "identity").lower() == "identity":
-            return response.status, whole
-        return "no whole answer"
+        plain = response.getheader("Content-Encoding", "identity").lower() == "identity"
+        return (response.status, whole) if ended and plain else "no whole answer"
     except _FAILURES as error:
         return kind_of(error)
 
@@ -207,8 +208,7 @@ def exchange(
 def kind_of(error: BaseException) -> str:
     """The kind of a failed connection or answer, for the log: the text of an error may quote what was sent."""
     kinds: tuple[tuple[type[BaseException], str], ...] = (
-        (socket.gaierror, "resolver"), (TimeoutError, "time-out"), (urllib3.exceptions.TimeoutError, "time-out"),
-        (ssl.SSLError, "TLS"), (urllib3.exceptions.SSLError, "TLS"), (ConnectionRefusedError, "refused"),
-        (ConnectionError, "reset"), (OSError, "network"),
+        (socket.gaierror, "resolver"), (TimeoutError, "time-out"), (ssl.SSLError, "TLS"),
+        (ConnectionRefusedError, "refused"), (ConnectionError, "reset"), (OSError, "network"),
     )  # fmt: skip
     return next((name for kind, name in kinds if isinstance(error, kind)), "no whole answer")

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from copy import replace
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
 from typing import NamedTuple
@@ -95,16 +94,13 @@ class Void(NamedTuple):
         return self[1:]
 
 
-@dataclass(frozen=True)
-class Order:
-    """Everything about one order: one item of the table."""
-
+class _Known(NamedTuple):
     pos_id: str
     order_id: str
     facts: Facts = NOTHING
     history: tuple[Change, ...] = ()
     reviews: tuple[Review, ...] = ()
-    webhooks: Mapping[str, StoredWebhook] = field(default_factory=dict)
+    webhooks: Mapping[str, StoredWebhook] = {}
     """By the SHA-256 of their data."""
     webhook_bytes: int = 0
     more_webhooks: bool = False
@@ -116,6 +112,10 @@ class Order:
     """Of the newest `void.settled`: made of order and version, so that the same event can be sent again."""
     settles: bool = False
     """The next write makes that event."""
+
+
+class Order(_Known):
+    """Everything about one order: one item of the table."""
 
     @cached_property
     def void(self) -> Void | None:
@@ -150,9 +150,11 @@ class Order:
         born = self.facts.known_since or min((each.received_at for each in self.webhooks.values()), default=0)
         return max(1, born // 1000)
 
-    def stored(self, write_id: str) -> "Order":
-        """The same as it stands in the table after a write."""
-        return replace(self, version=self.next_version, write_id=write_id, settles=False)
+    def stored(self, write_id: str, *, settles: bool = False) -> "Order":
+        """The same as it stands in the table after a write, or as it is written, with what follows: that stays."""
+        order = replace(self, version=self.next_version, write_id=write_id, settles=settles)
+        vars(order)["void"] = self.void
+        return order
 
     # ---- what changes an order ---------------------------------------------------------------------------------------
 

@@ -41,8 +41,7 @@ class Provider:
         Whatever happens after the first byte is an Answer. Source: docs.finline.io, transactions-2-step/void/api.
         """
         fields = {"pos_id": credentials.pos_id, "order_id": order_id, "order_currency": currency}
-        if comment is not None:
-            fields["comment"] = comment
+        fields |= {"comment": comment} if comment is not None else {}
         # Serialised once: these bytes are signed, and these bytes are sent.
         body = exact_json.write({**fields, "server_url": self._server_url}).encode()
         headers = _headers(self._scheme, credentials, body)

@@ -7,7 +7,6 @@ unconditionally.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from copy import replace
 from typing import Any, Literal, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -76,7 +75,7 @@ class Store:
 
         Returns what then stands in the table: ours by its `write_id`, or the newer truth of somebody who wrote first.
         """
-        written = replace(order, version=order.next_version, write_id=write_id)
+        written = order.stored(write_id, settles=order.settles)
         item, condition = items.write_order(written, self._keep_days), NEW
         if order.version:
             seen = {":seen": items.number(order.version)}

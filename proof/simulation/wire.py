@@ -1,7 +1,7 @@
 """The network below `payments.provider`: resolver, addresses, handshake and a socket that speaks bytes.
 
 All that the file does above them is the shipped code: the thread that connects, the share of each address, the moment
-at which a conversation ends, and how http.client and urllib3 read what came.
+at which a conversation ends, and how http.client reads what came.
 """
 
 import socket
@@ -138,7 +138,7 @@ def _getaddrinfo(host: str, port: int, **_: object) -> list[tuple[int, int, int,
 class _Connection(connection.Connection):
     """The shipped connection up to the handshake."""
 
-    def connect(self) -> None:
+    def open(self, trusted: ssl.SSLContext) -> None:
         plain: Any = self._new_conn()
         _await("the handshake", plain.seconds)
         self.sock = WireSocket(simulation())

@@ -89,7 +89,7 @@ def _refused(facts: Facts, newest: Attempt) -> Verdict | None:
         return _by_operation(mine)
     if looked.alone >= newest.window_until:
         # The hold stands, so what is new since has failed: ours, whatever it is called here. Not what was ruled out.
-        new = [each for each in facts.voids if each.listed and each.since >= newest.number and not each.own]
+        new = [each for each in facts.voids if each.listed and each.since >= newest.number]
         new = [each for each in new if each.status is Status.FAILED] or [each for each in new if not each.ruled_out]
         return _by_operation(_first(new)) if new else None
     return None

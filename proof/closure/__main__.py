@@ -6,7 +6,7 @@ What it prints is a row for docs/closure.md, written by whole runs only.
 import argparse
 from pathlib import Path
 
-from proof.closure.explore import Found, explore
+from proof.closure.explore import explore
 from proof.closure.world import WRONG, Options
 from proof.commit import commit
 
@@ -29,13 +29,6 @@ SPACES: dict[str, Options] = {
 BEGIN, END = "<!-- python -m proof.closure writes from here -->", "<!-- to here -->"
 
 
-def row(name: str, found: Found) -> str:
-    """One line of the table."""
-    whole = "all" if found.closed else "cut"
-    said = "; ".join(sorted(found.broken)) or "nothing"
-    return f"| {name} | {found.states:,} | {whole} | {found.seconds:.0f} | {said} |"
-
-
 def main() -> None:
     """Explore each space; write the page if none was left out."""
     parser = argparse.ArgumentParser(prog="python -m proof.closure", description=__doc__)
@@ -47,7 +40,8 @@ def main() -> None:
     for name, options in SPACES.items():
         if given.only is None or given.only in name:
             found = explore(options, seconds=given.seconds)
-            rows.append(row(name, found))
+            whole, said = "all" if found.closed else "cut", "; ".join(sorted(found.broken)) or "nothing"
+            rows.append(f"| {name} | {found.states:,} | {whole} | {found.seconds:.0f} | {said} |")
             print(rows[-1], flush=True)
             for promise, path in found.broken.items():
                 print(f"    {promise}: {path}", flush=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from payments import claims, evidence
-from payments.facts import REACHED_NOTHING, REFUSALS, Facts, FailureReason, State, Status, Word
+from payments.facts import REACHED_NOTHING, REFUSALS, SETTLED, Facts, FailureReason, State, Status, Word
 from payments.orders import NOTHING_SENT
 from payments.verdict import unknown_rows
 from proof.closure.canonical import canonical
@@ -20,8 +20,6 @@ from proof.closure.world import (
     view_of,
     void_of,
 )
-
-SETTLED = (State.FAILED, State.VOIDED)
 
 
 def broken(world: World, fields: str) -> Iterator[str]:

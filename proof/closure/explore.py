@@ -30,9 +30,8 @@ def explore(options: Options, most: int = 30_000_000, seconds: float = 600, unti
         start = dict(steps(start, options))[name]
     came: dict[int, tuple[str, int]] = {hash(start): ("", 0)}
     waiting, broken = deque([(hash(start), start)]), dict[str, str]()
-    while waiting and len(came) < most and time.process_time() - began < seconds:
-        if any(until in each for each in broken):
-            break
+    ends = began + seconds
+    while waiting and len(came) < most and time.process_time() < ends and not any(until in each for each in broken):
         before, world = waiting.popleft()
         for name, after in steps(world, options):
             if (key := hash(after)) in came:

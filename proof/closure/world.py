@@ -4,16 +4,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from payments import claims, evidence, verdict
+from payments import claims, evidence
 from payments.facts import (
     DAY_MS,
     Decision,
     Evidence,
     Facts,
-    FailureReason,
     Request,
     State,
-    Told,
     Word,
 )
 from payments.messages import PROVIDER_FIELDS, Answer, AnswerKind, Operation, OrderView
@@ -209,10 +207,7 @@ def _claims(world: World, options: Options) -> Iterator[tuple[str, World]]:
         return
     for key in ("K1",) if not number else ("K1", "K2"):
         if may_claim(facts, key, world.now):
-            void, newest = void_of(facts), facts.newest
-            told = None
-            if newest is not None and void is not None:
-                told = verdict.told_of(facts, newest) or Told(void.reason or FailureReason.NOT_EXECUTED, None)
+            told = Order("pos", "123", facts, HISTORY)._told()
             claimed = evidence.claimed(facts, request(key), "", moment(number + 1, 0) - AT[0], told)
             yield (
                 f"claim {key}",

@@ -79,16 +79,16 @@ def _silent(attempt: Attempt) -> Attempt:
 def answered(facts: Facts, number: int, answer: Answer | None, now: int) -> Facts:
     """The answer to the POST of attempt `number`, whichever is the newest by now; None: no byte of it left."""
     if answer is None:
-        return _ended(facts, number, End.NOT_SENT, now, Answer(AnswerKind.UNKNOWN))
+        return _ended(facts, number, End.NOT_SENT, now)
     if answer.operation is not None:
         facts = joined(facts, answer.operation, Showing(Evidence.ANSWER, now, number, own=number))
     end = End.NOT_FOUND if answer.not_found and answer.kind is AnswerKind.REFUSED else ENDS[answer.kind]
-    return _ended(facts, number, end, now, answer)
+    return _ended(facts, number, end, now, answer.code, answer.message)
 
 
-def _ended(facts: Facts, number: int, end: End, now: int, answer: Answer) -> Facts:
+def _ended(facts: Facts, number: int, end: End, now: int, code: str | None = None, text: str | None = None) -> Facts:
     attempts = [
-        each._replace(end=end, ended_at=now, code=answer.code, message=answer.message)
+        each._replace(end=end, ended_at=now, code=code, message=text)
         if each.number == number and each.end is None
         else each
         for each in facts.attempts

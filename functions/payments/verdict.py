@@ -65,7 +65,7 @@ def _open(facts: Facts, newest: Attempt) -> Verdict:
     if newest.end is End.ACCEPTED:
         return Verdict(State.PENDING, operation=mine)
     if facts.looked.alone >= newest.requested_at + DAY_MS:
-        return Verdict(State.FAILED, FailureReason.NOT_EXECUTED, mine)
+        return Verdict(State.FAILED, FailureReason.NOT_EXECUTED)
     in_flight = newest.end is None and not facts.looked.listed
     return Verdict(State.SUBMITTING if in_flight else State.UNKNOWN, None, mine, newest.code, newest.message)
 

@@ -83,8 +83,8 @@ class Play:
         self.happen(call)
 
     def happen(self, moment: str) -> None:
-        if moment in self.then:
-            self.play(self.then.pop(moment))
+        for step in filter(None, self.then.pop(moment, "").split("; ")):
+            self.play(step)
 
     def play(self, line: str) -> None:
         """One step, and what it must show; `on send …` and `on put_item …`: once, at that moment of a later one."""

@@ -124,9 +124,9 @@ def _respond(event: GatewayEvent, decided: Decided, now: int) -> Response:
     if decided.result is Result.DECIDED:
         replayed = "true" if decided.replayed else None
         return lambda_http.respond(200, with_webhooks(decided.order, now), {"Idempotency-Replayed": replayed})
-    (name, detail, *_), newest, wait = ANSWERS[decided.result], decided.order.facts.newest, None
-    if decided.result is Result.IN_PROGRESS and newest is not None:
-        wait = max(1, -(-(newest.window_until - now) // 1000))
+    (name, detail, *_), until, wait = ANSWERS[decided.result], decided.order.facts.window_until, None
+    if decided.result is Result.IN_PROGRESS:
+        wait = max(1, -(-(until - now) // 1000))
         detail = "The void that was requested may still arrive at the provider. Decide when its window is over."
     shown = in_problem(void_record(decided.order, now))
     return lambda_http.problem(event, name, detail, {"Retry-After": wait}, **shown)

@@ -18,7 +18,7 @@ from lambda_http import BadRequest, GatewayEvent, Response
 from payments import exact_json, messages, signatures
 from payments.deadline import Deadline
 from payments.messages import Operation, project_of, wrong_order_id
-from payments.orders import Order, StoredWebhook, Void, size_of
+from payments.orders import Order, StoredWebhook, Void
 from payments.secret import Credentials, Secret
 from systems import Storage, storage
 from telemetry import count, count_changes, logger, named, report
@@ -90,7 +90,7 @@ def receive(storage: Storage, data: bytes, signature: bytes) -> Received:
     operation = decode(data)
     why = "unreadable" if operation is None else _unusable(operation, credentials)
     if operation is not None and why is None:
-        return _store(storage, credentials.project, StoredWebhook(digest, now, stage, operation), deadline)
+        return _store(storage, credentials.project, StoredWebhook(digest[:32], now, stage, operation), digest, deadline)
     storage.store.put_quarantine(digest, _kept_text(data, operation), str(why), now, deadline)
     return Received(WebhookOutcome.QUARANTINED, operation, why=why)
 
@@ -140,8 +140,8 @@ def mask(text: str) -> str:
     return _MAIL_LIKE.sub("[masked]", _CARD_LIKE.sub("[masked]", text))
 
 
-def _store(storage: Storage, pos_id: str, webhook: StoredWebhook, deadline: Deadline) -> Received:
-    """The webhook and what it proves, in one write."""
+def _store(storage: Storage, pos_id: str, webhook: StoredWebhook, digest: str, deadline: Deadline) -> Received:
+    """The webhook and what it proves, in one write. `digest`: the whole one, for quarantine."""
     operation, order = webhook.operation, Order(pos_id, webhook.operation.order_id)
     if operation.method == "void" and operation.succeeded:
         # Usually the answer has said all of it before: then one trip stores the webhook.
@@ -151,14 +151,13 @@ def _store(storage: Storage, pos_id: str, webhook: StoredWebhook, deadline: Dead
         order = found or order
     else:
         order = storage.store.load(pos_id, operation.order_id, deadline) or order
-    size = size_of(operation.fields)
-    merged = storage.store.merge(order, lambda current: current.with_webhook(webhook, size), storage.new_id, deadline)
+    merged = storage.store.merge(order, lambda current: current.with_webhook(webhook), storage.new_id, deadline)
     before, after = merged.before.void, merged.after.void
     if webhook.digest in merged.before.webhooks:
         outcome = WebhookOutcome.DUPLICATE
     elif webhook.digest not in merged.after.webhooks:
         text = exact_json.write(dict(operation.fields))
-        storage.store.put_quarantine(webhook.digest, text, "too-many", webhook.received_at, deadline)
+        storage.store.put_quarantine(digest, text, "too-many", webhook.received_at, deadline)
         outcome = WebhookOutcome.QUARANTINED
     else:
         # To a reader, who does not see the schedule.

@@ -125,7 +125,7 @@ def now() -> int:
 
 
 def new_id() -> str:
-    return os.urandom(16).hex()
+    return os.urandom(8).hex()
 
 
 @functools.cache

@@ -44,8 +44,7 @@ TOKENS = ("TOKEN_CALLERS", "TOKEN_CALLER_CLAIM")
 
 FUNCTIONS = {
     # 20 s: connect and answer of the provider, a query after a refusal, and the durable outcome, all within.
-    # 1024 MB: the share of CPU is the latency of the TLS handshake.
-    "submit_void": Needs(seconds=20, memory=1024, variables=(*PROVIDER, *TOKENS, "WEBHOOK_URL")),
+    "submit_void": Needs(seconds=20, memory=512, variables=(*PROVIDER, *TOKENS, "WEBHOOK_URL")),
     "read_voids": Needs(seconds=20, memory=512, variables=(*PROVIDER, *TOKENS), indexes=("due", "review", "settled")),
     "receive_webhook": Needs(seconds=10, memory=512, table=("GetItem", "PutItem", "UpdateItem")),
     # 55 s: the next run begins at 60 s.

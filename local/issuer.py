@@ -18,13 +18,11 @@ from jwt.algorithms import RSAAlgorithm
 
 URL = "https://tokens.invalid"  # stands in tokens and template, which ask for https; served at the sandbox
 AUDIENCE = "void-service"
-CLIENTS = {"shop": ("shop-secret", ("submit", "read")), "reader": ("reader-secret", ("read",))}
-"""Client id -> secret, scopes."""
+CLIENTS = {"shop": ("shop-secret", ("submit", "read")), "reader": ("reader-secret", ("read",))}  # id -> secret, scopes
 LIFETIME = 3600  # seconds of a token, and of a key: so the newest two keys verify every token that still lives
 UNAUTHENTICATED = {"WWW-Authenticate": 'Basic realm="token"'}
 
-type Reply = tuple[int, dict[str, Any], dict[str, str]]
-"""Status, JSON document, headers besides Content-Type."""
+type Reply = tuple[int, dict[str, Any], dict[str, str]]  # status, JSON document, headers besides Content-Type
 
 
 class Denied(Exception):

@@ -5,6 +5,7 @@ Promises that the file is whole at each moment, that one run has it, and that wh
 
 import fcntl
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ class Kept:
         except (ValueError, KeyError, TypeError) as problem:
             raise SystemExit(f"{self._file} cannot be read ({type(problem).__name__}): remove it") from None
         for item in self._items.values():
-            table.put_item(TableName=name, Item=item)
+            facts = {"facts": {"B": b64decode(item["facts"]["B"])}} if "facts" in item else {}
+            table.put_item(TableName=name, Item=item | facts)
 
     def take(self, records: Sequence[Record]) -> None:
         """Changes of the table; those of the desk are seen here too."""
@@ -48,7 +50,8 @@ class Kept:
                 self._items[_key(change["NewImage"])] = change["NewImage"]
             else:
                 self._items.pop(_key(change["Keys"]), None)
-        text = json.dumps({"items": list(self._items.values()), **self._desk.kept()}, ensure_ascii=False)
+        kept = {"items": list(self._items.values()), **self._desk.kept()}
+        text = json.dumps(kept, ensure_ascii=False, default=lambda data: b64encode(data).decode())
         if text != self._written:
             partial = self._file.with_suffix(".new")
             partial.write_text(text, encoding="utf-8")

@@ -93,10 +93,10 @@ def clock(site: Site) -> Iterator[Finding]:
 def quotas(site: Site) -> Iterator[Finding]:
     voids = site.environment.merchant_throttle.requests_per_second
     webhooks = site.environment.webhook_throttle.requests_per_second
-    wanted = {  # 300 ms for a void, 30 ms for a webhook, one settle run; 7 write units for both together
+    wanted = {  # 300 ms for a void, 30 ms for a webhook, one settle run; the write units of both together
         "lambda_concurrency": round(voids * 0.3 + webhooks * 0.03 + 1),
         "api_requests_a_second": voids + webhooks,
-        "table_write_units_a_second": max(voids, webhooks) * 7,
+        "table_write_units_a_second": max(voids, webhooks) * PAPER_UNITS,
     }
     found = play(site, "quotas")
     with suppress(ClientError):  # not everybody may read it

@@ -6,18 +6,7 @@ Promises that the key of an attempt is answered by that attempt, and that what m
 from enum import StrEnum
 from typing import NamedTuple
 
-from payments.facts import (
-    REACHED_NOTHING,
-    SETTLED,
-    Attempt,
-    Facts,
-    FailureReason,
-    Request,
-    State,
-    Status,
-    Told,
-    Word,
-)
+from payments.facts import REACHED_NOTHING, SETTLED, Attempt, Facts, FailureReason, Request, State, Status, Told, Word
 from payments.operations import MOST_OPERATIONS
 from payments.orders import NOTHING_SENT, Void
 from payments.reviews import CAUSES
@@ -135,4 +124,4 @@ def may_decide(void: Void, word: Word, now: int) -> Result | None:
     if word is Word.NOT_VOIDED and void.state is State.FAILED and not blocked:
         return Result.NOTHING_TO_DECIDE
     # Not the lease, the window: its POST may still arrive.
-    return Result.IN_PROGRESS if facts.newest is not None and now < facts.newest.window_until else None
+    return Result.IN_PROGRESS if facts.newest is not None and now < facts.window_until else None

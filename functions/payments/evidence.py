@@ -8,10 +8,8 @@ from collections import Counter
 from typing import NamedTuple
 
 from payments.facts import (
-    LEASE_MS,
     REACHED_NOTHING,
     REFUSALS,
-    WINDOW_MS,
     Asked,
     Attempt,
     Decision,
@@ -48,10 +46,8 @@ ENDS = {
 
 def claimed(facts: Facts, request: Request, attempt_id: str, now: int, told: Told | None) -> Facts:
     """The durable intent of the next attempt, written before a request byte leaves. `told`: what the newest came to."""
-    attempt = Attempt(
-        facts.number + 1, request.key, request.body_hash, now, request.requested_by, now + LEASE_MS, now + WINDOW_MS,
-        attempt_id, request.order_currency, request.comment,
-    )  # fmt: skip
+    _, currency, comment, key, by = request
+    attempt = Attempt(facts.number + 1, key, request.body_hash, now, by, attempt_id, currency, comment)
     before = facts.attempts
     if before:
         before = (*before[:-1], before[-1]._replace(id="", currency="", comment=None, told=told))

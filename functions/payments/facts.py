@@ -41,7 +41,7 @@ from payments.messages import Fields
 LEASE_MS = 25_000
 """Longer than submit_void's 20 s timeout: when the lease ends, the submitter cannot still be running."""
 WINDOW_MS = LEASE_MS + 120_000
-"""How long after the request our POST may still arrive."""
+"""How long after the request our POST may still arrive. Neither is stored: shorten them when nothing is in flight."""
 LAG_MS = 3_600_000
 """How far lists may lag behind messages: an assumption about the provider (docs/provider.md)."""
 DAY_MS = 86_400_000
@@ -113,7 +113,7 @@ class Request(NamedTuple):
     def body_hash(self) -> str:
         """The same for the same body: one idempotency key stands for one body."""
         text = exact_json.write([self.order_id, self.order_currency, self.comment])
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Told(NamedTuple):
@@ -133,10 +133,6 @@ class Attempt(NamedTuple):
     body_hash: str
     requested_at: int
     requested_by: str | None
-    lease_until: int
-    """Until then the function that made this attempt may still be running."""
-    window_until: int
-    """Only a list that begins from now on can show that the POST never arrived."""
     id: str = ""
     currency: str = ""
     comment: str | None = None
@@ -148,6 +144,10 @@ class Attempt(NamedTuple):
     message: str | None = None
     told: Told | None = None
     """Written when the next attempt is made."""
+
+    @property
+    def lease_until(self) -> int:  # until then the function that made this attempt may still be running
+        return self.requested_at + LEASE_MS
 
 
 class Status(IntEnum):
@@ -293,8 +293,8 @@ class Facts(NamedTuple):
 
     @property
     def window_until(self) -> int:
-        """A list that begins from now on is late: it can prove an absence."""
-        return self.attempts[-1].window_until if self.attempts else self.known_since + WINDOW_MS
+        """A list that begins from now on is late: it can show that the newest POST never arrived."""
+        return self.since + WINDOW_MS
 
     @property
     def word(self) -> Decision | None:

@@ -1,5 +1,9 @@
-"""Facts as one JSON text, and back: nothing that is as it was at first, exact numbers, no field written twice. Pure."""
+"""Facts as one text, and back: nothing that is as it was at first, exact numbers, no field written twice. Pure.
 
+A line of JSON for what is known and, where an operation of the provider is shown, one for its fields.
+"""
+
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,15 +16,21 @@ from payments.orders import NOTHING, Change, Order, StoredWebhook
 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _PLAIN = ("known_since", "listed", "clear", "held", "captured")
+CURRENT = "AWSCURRENT"
+_UNSAID = {"number": 1, "key": None, "requested_by": None}
 
 
-def write_facts(order: Order) -> str:
-    """All that is known, as JSON. The fields of the operation that is shown stand in `provider` alone."""
-    facts, void = order.facts, order.void
-    shown = void.provider if void is not None else None
+def own(pos_id: str, order_id: str) -> Fields:
+    # What the provider's fields usually repeat of an order.
+    return {"order_id": order_id, "pos_id": pos_id}
+
+
+def write_facts(order: Order, shown: Fields | None, own: Fields) -> str:
+    """All that is known. The fields of the operation that is `shown` stand in their own line alone."""
+    facts = order.facts
     values: dict[str, object] = {
         "attempts": [_attempt(each) for each in facts.attempts],
-        "operations": [_operation(each, shown) for each in facts.operations],
+        "operations": [_operation(each, shown, own) for each in facts.operations],
         "looked": _known(facts.looked._asdict(), NOTHING.looked._field_defaults),
         "asked": _known(facts.asked._asdict(), NOTHING.asked._field_defaults),
         "decisions": [list(each) for each in facts.decisions],
@@ -29,10 +39,13 @@ def write_facts(order: Order) -> str:
         "reviews": [list(each) for each in order.reviews],
         **{name: getattr(facts, name) for name in _PLAIN},
     }
+    if facts.attempts and facts.known_since == facts.attempts[0].requested_at:
+        del values["known_since"]
     known = {name: value for name, value in values.items() if value}
     # Only fields hold exact numbers, and of the usual order they stand elsewhere: then the C encoder writes it all.
     exact = any(each.fields is not None and each.fields is not shown for each in facts.operations)
-    return exact_json.write(known) if exact else _dump(known)
+    line = exact_json.write(known) if exact else _dump(known)
+    return line if shown is None else f"{line}\n{write_fields(shown, own)}"
 
 
 def _known(values: dict[str, object], unknown: Mapping[str, object]) -> dict[str, object]:
@@ -41,16 +54,15 @@ def _known(values: dict[str, object], unknown: Mapping[str, object]) -> dict[str
 
 def _without_end(change: Change) -> list[object]:
     """The usual line has three values."""
-    line: list[object] = list(change)
-    return line if change.by_operator else line[:4] if change.reason is not None else line[:3]
+    return list(change[: 5 if change.by_operator else 4 if change.reason is not None else 3])
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:
-    values = _known(attempt._asdict(), Attempt._field_defaults | {"key": None, "requested_by": None})
+    values = _known(attempt._asdict(), Attempt._field_defaults | _UNSAID)
     return values if attempt.told is None else values | {"told": list(attempt.told)}
 
 
-def _operation(operation: Shown, shown: Fields | None) -> dict[str, object]:
+def _operation(operation: Shown, shown: Fields | None, own: Fields) -> dict[str, object]:
     values = _known(operation._asdict(), Shown._field_defaults | {"since": 1, "at": operation.first})
     values |= {"status": operation.status.value, "by": sorted(operation.by), "names": sorted(operation.names)}
     if operation.fields is None:
@@ -59,35 +71,39 @@ def _operation(operation: Shown, shown: Fields | None) -> dict[str, object]:
         del values["names"]
     if operation.fields is shown:
         return values | {"fields": True}
-    return values | {"fields": {name: value for name, value in operation.fields.items() if value is not None}}
+    return values | {"fields": _saying(operation.fields, own)}
 
 
 def read_change(at: int, state: str, by: str, reason: str | None = None, by_operator: bool = False) -> Change:
     return Change(at, State(state), Evidence(by), FailureReason(reason) if reason else None, by_operator)
 
 
-def read_facts(values: dict[str, Any], text: str, provider: str | None) -> Facts:
-    """The facts of a text, and of the text of the operation that is shown."""
-    shown = _complete(exact_json.parse(provider)) if provider is not None else None
-    operations: list[dict[str, Any]] = values.get("operations", [])
-    kept = [each.get("fields") for each in operations]
+def read_facts(text: str, own: Fields) -> tuple[dict[str, Any], Facts, Fields | None]:
+    """What is known, as JSON has it and as facts, and the fields that are shown."""
+    line, _, said = text.partition("\n")
+    values, shown = json.loads(line), _complete(exact_json.parse(said), own) if said else None
+    kept = [each.get("fields") for each in values.get("operations", ())]
     if any(isinstance(each, dict) for each in kept):
-        exact: Any = exact_json.parse(text)  # amounts keep their digits
+        exact: Any = exact_json.parse(line)  # amounts keep their digits
         kept = [each.get("fields") for each in exact["operations"]]
-    fields = [shown if each is True else _complete(each) if each is not None else None for each in kept]
-    return Facts(
-        attempts=tuple(_read_attempt(each) for each in values.get("attempts", ())),
-        operations=tuple(_read_operation(each, known) for each, known in zip(operations, fields, strict=True)),
+    fields = [shown if each is True else _complete(each, own) if each is not None else None for each in kept]
+    operations = zip(values.get("operations", ()), fields, strict=True)
+    attempts = tuple(_read_attempt(each) for each in values.get("attempts", ()))
+    since = {"known_since": attempts[0].requested_at} if attempts else {}
+    facts = Facts(
+        attempts=attempts,
+        operations=tuple(_read_operation(*each) for each in operations),
         looked=NOTHING.looked._replace(**values.get("looked", {})),
         asked=NOTHING.asked._replace(**values.get("asked", {})),
-        decisions=tuple(_read_decision(*each) for each in values.get("decisions", ())),
+        decisions=tuple(_read_decision(Decision(*each)) for each in values.get("decisions", ())),
         payments=frozenset(values.get("payments", ())),
-        **{name: values[name] for name in _PLAIN if name in values},
+        **since | {name: values[name] for name in _PLAIN if name in values},
     )
+    return values, facts, shown
 
 
 def _read_attempt(values: dict[str, Any]) -> Attempt:
-    known = {"key": None, "requested_by": None, **values}
+    known = _UNSAID | values
     if "end" in known:
         known["end"] = End(known["end"])
     if "told" in known:
@@ -103,49 +119,49 @@ def _read_operation(values: dict[str, Any], fields: Fields | None) -> Shown:
     return Shown(**{"since": 1, "at": values["first"], **values, **more})
 
 
-def _read_decision(
-    at: int, by: str | None, word: str, note: str, revision: str, state: str, reason: str | None, attempt: int
-) -> Decision:
-    why = FailureReason(reason) if reason else None
-    return Decision(at, by, Word(word), note, revision, State(state), why, attempt)
+def _read_decision(made: Decision) -> Decision:
+    why = FailureReason(made.reason) if made.reason else None
+    return made._replace(word=Word(made.word), state=State(made.state), reason=why)
 
 
-def write_webhook(webhook: StoredWebhook, facts: Facts) -> str:
-    """One webhook as one text; of one that says what its operation says only that operation's name."""
-    names, method, fields = webhook.operation.ids, webhook.operation.method.lower(), webhook.operation.fields
-    known = next((each.fields for each in facts.operations if names & each.names and each.method == method), None)
-    return repeating(webhook) if known == fields else _text(webhook, write_fields(fields))
+def write_webhook(webhook: StoredWebhook, shown: Fields | None, own: Fields) -> str:
+    """One webhook as one text; of one that says what is shown, only when it came and which secret proved it."""
+    fields, text = webhook.operation.fields, repeating(webhook)
+    return text if fields == shown else f"{text[:-1]},{write_fields(fields, own)}]"
 
 
 def repeating(webhook: StoredWebhook) -> str:
-    """The text of a webhook whose operation is known to say the same."""
-    names, fields = webhook.operation.ids, webhook.operation.fields
-    return _text(webhook, _dump(min(names)) if names else write_fields(fields))
+    """The text of a webhook that says what is shown. Usually the current secret has proved it."""
+    at, stage = webhook.received_at, webhook.verified_with
+    return _dump([at] if stage == CURRENT else [at, stage])
 
 
-def _text(webhook: StoredWebhook, what: str) -> str:
-    operation = webhook.operation
-    return f"[{_dump([webhook.received_at, webhook.verified_with, operation.method, operation.status])},{what}]"
-
-
-def read_webhook(digest: str, text: str, facts: Facts) -> StoredWebhook:
+def read_webhook(digest: str, text: str, shown: Fields | None, own: Fields) -> StoredWebhook:
     parsed: Any = exact_json.parse(text)
-    (received_at, verified_with, method, status), what = parsed
-    if isinstance(what, str):
-        what = next((each.fields for each in facts.operations if what in each.names), None)
-    fields = _complete(what)
-    operation = Operation(method, status, str(fields["order_id"]), fields)
-    return StoredWebhook(digest, int(received_at.digits), verified_with, operation)
+    received_at, *more = parsed
+    fields: Any = _complete(more.pop(), own) if more and isinstance(more[-1], dict) else shown
+    operation = Operation(fields["method"], fields["status"], fields["order_id"], fields)
+    return StoredWebhook(digest, int(received_at.digits), more[0] if more else CURRENT, operation)
 
 
-def write_fields(fields: Fields) -> str:
+def write_fields(fields: Fields, own: Fields) -> str:
     """The provider's fields as JSON with their own digits: the table's own numbers would turn 100.00 into 100."""
-    return exact_json.write({name: fields[name] for name in PROVIDER_FIELDS if fields.get(name) is not None})
+    return exact_json.write(_saying(fields, own))
 
 
-def _complete(stored: Any) -> Fields:
+def digest_of(text: str) -> str:
+    # A webhook is compared by it with what is shown: of what the provider itself says, one in 2^64 would be mistaken.
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _saying(fields: Fields, own: Fields) -> dict[str, object]:
+    # What is not known is left out, and so is what is the order's own; if that is not known, it is null.
+    return {name: fields[name] for name in PROVIDER_FIELDS if fields[name] != own.get(name)}
+
+
+def _complete(stored: Any, own: Fields) -> Fields:
     """The sixteen fields; unknown ones are None."""
     # Another form is not read as "nothing known": the next write would lose what the provider said.
     if not isinstance(stored, dict):
         raise ValueError("provider")
-    return {name: stored.get(name) for name in PROVIDER_FIELDS}
+    return {name: stored.get(name, own.get(name)) for name in PROVIDER_FIELDS}

@@ -1,12 +1,12 @@
 """An order as an item of the table, and back; where a list of them goes on. Pure.
 
-The facts are one JSON text, because the SDK's work grows with each attribute. Flat attributes are what follows from
-them, for indexes, conditions and the stream: written with every write, and never read back (of `provider` alone the
-fields are read, which are not written twice). What is not known is not written.
+The facts are one zipped text, because the SDK's work grows with each attribute, and what is written costs by the
+kilobyte. Anybody reads it with `base64 -d | gunzip`. Flat attributes are what follows from the facts, for indexes,
+conditions and the stream: written with every write, and never read back. What is not known is not written.
 """
 
-import json
 import zlib
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from payments.facts import Facts, State
-from payments.facts_text import read_change, read_facts, read_webhook, write_facts, write_fields, write_webhook
+from payments.facts_text import digest_of, own, read_change, read_facts, read_webhook, write_facts, write_webhook
 from payments.orders import Order, Void
 from payments.reviews import Reason, Review
 
@@ -63,20 +63,22 @@ def timestamp(at: int) -> str:
 
 def write_order(order: Order, keep_days: int | None = None) -> Item:
     """The item of an order. `keep_days`: how long what is settled is kept; None: for ever."""
+    void, mine = order.void, own(order.pos_id, order.order_id)
+    shown = void.provider if void is not None else None
     item: Item = {
         **key(order.pos_id, order.order_id),
-        "pos_id": {"S": order.pos_id},
-        "order_id": {"S": order.order_id},
         "version": number(order.version),
         "write_id": {"S": order.write_id},
-        "webhooks": {"M": {digest: {"S": write_webhook(each, order.facts)} for digest, each in order.webhooks.items()}},
-        "webhook_bytes": number(order.webhook_bytes),
+        "webhooks": {"M": {digest: {"S": write_webhook(each, shown, mine)} for digest, each in order.webhooks.items()}},
     }
     if order.more_webhooks:
         item["more_webhooks"] = {"BOOL": True}
     if order.facts != Facts():
-        item["facts"] = {"S": write_facts(order)}
-    return item if order.void is None else item | _projected(order, order.void, item["pk"]["S"], keep_days)
+        text = write_facts(order, shown, mine)
+        item["facts"] = {"B": _zipped(text)}
+        if shown is not None:
+            item["said"] = {"S": digest_of(text.partition("\n")[2])}
+    return item if void is None else item | _projected(order, void, item["pk"]["S"], keep_days)
 
 
 def _projected(order: Order, void: Void, pk: str, keep_days: int | None) -> Item:
@@ -88,7 +90,6 @@ def _projected(order: Order, void: Void, pk: str, keep_days: int | None) -> Item
         "settled_by": ("operator" if void.by_operator else "provider") if settled_at else None,
         "event_id": order.event_id or None,
         "settles": SETTLES if order.settles else None,
-        "provider": write_fields(void.provider) if void.provider is not None else None,
     }
     item: Item = {
         # For what leaves by the stream: safe in JSON without any escaping.
@@ -113,25 +114,23 @@ def _projected(order: Order, void: Void, pk: str, keep_days: int | None) -> Item
 
 
 def read_order(item: Mapping[str, Any]) -> Order:
-    """The order of an item. Raises AttributeError, KeyError, TypeError or ValueError for what is none of ours."""
-    text, shown = _text(item, "facts"), _text(item, "provider")
-    if text is None and ("state" in item or "facts" in item):
+    """The order of an item. Raises AttributeError, KeyError, TypeError, ValueError, zlib.error for none of ours."""
+    if "facts" not in item and "state" in item:
         raise ValueError("facts")  # not "nothing known": a void would be sent beside what it says
-    values: dict[str, Any] = json.loads(text) if text is not None else {}
-    facts = read_facts(values, text or "", shown)
-    webhooks = item["webhooks"]["M"].items()
+    pos_id, _, order_id = item["pk"]["S"].partition("#")
+    mine, webhooks = own(pos_id, order_id), item["webhooks"]["M"].items()
+    values, facts, shown = read_facts(_unzipped(item["facts"]["B"]) if "facts" in item else "{}", mine)
     return Order(
-        pos_id=item["pos_id"]["S"],
-        order_id=item["order_id"]["S"],
+        pos_id=pos_id,
+        order_id=order_id,
         facts=facts,
         history=tuple(read_change(*line) for line in values.get("history", ())),
         reviews=tuple(Review(Reason(reason), *more) for reason, *more in values.get("reviews", ())),
-        webhooks={digest: read_webhook(digest, value["S"], facts) for digest, value in webhooks},
-        webhook_bytes=int(item["webhook_bytes"]["N"]),
+        webhooks={digest: read_webhook(digest, value["S"], shown, mine) for digest, value in webhooks},
         more_webhooks="more_webhooks" in item,
         version=int(item["version"]["N"]),
         write_id=item["write_id"]["S"],
-        event_id=_text(item, "event_id") or "",
+        event_id=item.get("event_id", {"S": ""})["S"],
     )
 
 
@@ -164,6 +163,23 @@ def number(value: int) -> Item:
     return {"N": str(value)}
 
 
-def _text(item: Mapping[str, Any], name: str) -> str | None:
-    value = item.get(name, {}).get("S")
-    return value if isinstance(value, str) else None
+class Zipped(str):
+    """Binary as it travels: base64. An SDK that knows the types of attributes asks for the bytes, and answers bytes."""
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:  # noqa: ARG002 it is no text
+        return a2b_base64(self)
+
+
+def _zipped(text: str) -> Zipped:
+    # As gzip, without a time. Its usual window and tables are for long files: to set them up takes five times as long.
+    zipping = zlib.compressobj(6, zlib.DEFLATED, 16 + 12, 5)
+    return Zipped(b2a_base64(zipping.compress(text.encode()) + zipping.flush(), newline=False).decode())
+
+
+def _unzipped(data: bytes | str) -> str:
+    unzipping = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    data = a2b_base64(data) if isinstance(data, str) else data
+    text = unzipping.decompress(data, 2**20)  # more than any facts take
+    if not unzipping.eof:
+        raise ValueError("facts")  # cut, or no facts of ours
+    return text.decode()

@@ -101,8 +101,7 @@ class _Known(NamedTuple):
     history: tuple[Change, ...] = ()
     reviews: tuple[Review, ...] = ()
     webhooks: Mapping[str, StoredWebhook] = {}
-    """By the SHA-256 of their data."""
-    webhook_bytes: int = 0
+    """By half of the SHA-256 of their data: only genuine messages have one."""
     more_webhooks: bool = False
     """Some did not fit and are in quarantine."""
     version: int = 0
@@ -219,17 +218,16 @@ class Order(_Known):
         # What the word itself brings about was seen by whoever said it.
         return replace(order, reviews=reviews.read(order.reviews, decision.at))
 
-    def with_webhook(self, webhook: StoredWebhook, size: int) -> "Order":
-        """The order with one more webhook, of `size` bytes, and what it proves; a repetition changes nothing."""
+    def with_webhook(self, webhook: StoredWebhook) -> "Order":
+        """The order with one more webhook and what it proves; a repetition changes nothing."""
         if webhook.digest in self.webhooks:
             return self
         facts = evidence.reported(self.facts, webhook.operation, webhook.received_at)
-        total, source = self.webhook_bytes + size, Source(Evidence.WEBHOOK, webhook.received_at)
-        if len(self.webhooks) >= MOST_WEBHOOKS or total > MOST_WEBHOOK_BYTES:
+        webhooks, source = {**self.webhooks, webhook.digest: webhook}, Source(Evidence.WEBHOOK, webhook.received_at)
+        if len(webhooks) > MOST_WEBHOOKS or sum(map(size_of, webhooks.values())) > MOST_WEBHOOK_BYTES:
             # The message itself goes to quarantine; what it proves counts all the same.
             return replace(self.learnt(facts, source, (Reason.TOO_MANY_WEBHOOKS, "order")), more_webhooks=True)
-        webhooks = {**self.webhooks, webhook.digest: webhook}
-        return replace(self, webhooks=webhooks, webhook_bytes=total).learnt(facts, source)
+        return replace(self, webhooks=webhooks).learnt(facts, source)
 
 
 def _same(line: Change, found: Verdict, shown: State) -> bool:
@@ -266,6 +264,6 @@ def _was_shown_failed(facts: Facts, history: tuple[Change, ...], found: Verdict)
     return not reasons <= NOTHING_SENT
 
 
-def size_of(fields: Fields) -> int:
-    """About what a webhook with these fields adds to its item, in bytes."""
-    return 150 + len(exact_json.write(dict(fields)).encode())
+def size_of(webhook: StoredWebhook) -> int:
+    """About what a webhook may add to its item, in bytes; less if it says what is shown."""
+    return 150 + len(exact_json.write(dict(webhook.operation.fields)).encode())

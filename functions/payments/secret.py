@@ -167,7 +167,8 @@ def _read(text: str | None) -> Credentials:
         raise SecretError(MALFORMED) from None  # the parser's message quotes the text
     if not isinstance(value, dict):
         raise SecretError(MALFORMED)
-    wrong = [name for name in FIELDS if not _usable(value.get(name))]
+    # In a key of the table `#` ends the project's id.
+    wrong = [name for name in FIELDS if not _usable(value.get(name)) or (name == "pos_id" and "#" in value[name])]
     if wrong:
         raise SecretError(MALFORMED, wrong[0])
     return Credentials(*(value[name] for name in FIELDS))

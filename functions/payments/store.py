@@ -5,6 +5,7 @@ recognised by its `write_id`, and that no write forgets a fact. Never scans, nev
 unconditionally.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
@@ -13,19 +14,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from payments import cursors, evidence, items
 from payments.deadline import AWS_CALL_SECONDS, AwsClient, Deadline
-from payments.facts_text import repeating, write_fields
+from payments.facts_text import digest_of, own, repeating, write_fields
 from payments.items import Item
-from payments.orders import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook, size_of
+from payments.orders import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook
 
 MOST_MERGES = 5
 
-APPEND = (
-    "SET webhooks.#digest = :webhook, webhook_bytes = webhook_bytes + :size, "
-    "version = version + :one, write_id = :write REMOVE settles"
-)
+APPEND = "SET webhooks.#digest = :webhook, version = version + :one, write_id = :write REMOVE settles"
 ADDS_NOTHING_ELSE = (
-    "#state = :voided AND provider = :provider AND attribute_not_exists(webhooks.#digest) "
-    "AND size(webhooks) < :most AND webhook_bytes < :room"
+    "#state = :voided AND said = :said AND attribute_not_exists(webhooks.#digest) AND size(webhooks) < :most"
 )
 """Equal fields, because then no fact would change. Whatever is not exactly so is merged."""
 
@@ -114,7 +111,9 @@ class Store:
 
         True: added. Otherwise nothing was written: the order as it stands, None if there is none. Raises StoreError.
         """
-        fields, size = webhook.operation.fields, size_of(webhook.operation.fields)
+        said = write_fields(webhook.operation.fields, own(pos_id, webhook.operation.order_id))
+        # Should later news change what is shown, each of them is written with its fields: then they must fit, too.
+        most = min(MOST_WEBHOOKS, MOST_WEBHOOK_BYTES // 2 // len(said.encode()))
         answer = self._call(
             "update_item",
             deadline,
@@ -124,11 +123,9 @@ class Store:
             ExpressionAttributeNames={"#state": "state", "#digest": webhook.digest},
             ExpressionAttributeValues={
                 ":voided": {"S": "voided"},
-                ":provider": {"S": write_fields(fields)},
+                ":said": {"S": digest_of(said)},
                 ":webhook": {"S": repeating(webhook)},
-                ":size": items.number(size),
-                ":most": items.number(MOST_WEBHOOKS),
-                ":room": items.number(MOST_WEBHOOK_BYTES - size),
+                ":most": items.number(most),
                 ":one": items.number(1),
                 ":write": {"S": write_id},
             },
@@ -221,7 +218,7 @@ class Store:
 def _read(item: Item) -> Order:
     try:
         return items.read_order(item)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, zlib.error):
         # Written by a newer release: it must not be overwritten by what this one understands of it.
         raise StoreError("unreadable record") from None
 

@@ -87,7 +87,7 @@ def _refused(facts: Facts, newest: Attempt) -> Verdict | None:
     mine = _own(facts, newest)
     if mine is not None and mine.status is Status.FAILED and mine.listed:
         return _by_operation(mine)
-    if looked.alone >= newest.window_until:
+    if looked.alone >= facts.window_until:
         # The hold stands, so what is new since has failed: ours, whatever it is called here. Not what was ruled out.
         new = [each for each in facts.voids if each.listed and each.since >= newest.number]
         new = [each for each in new if each.status is Status.FAILED] or [each for each in new if not each.ruled_out]

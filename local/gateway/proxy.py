@@ -19,8 +19,8 @@ NEVER_PASSED_ON = frozenset({
     "connection", "content-length", "content-md5", "expect", "max-forwards", "proxy-authenticate", "server", "te",
     "trailer", "transfer-encoding", "upgrade", "www-authenticate",
 })  # fmt: skip
+# Other headers reach the function in the case in which they were sent.
 WRITTEN_AS = {name.lower(): name for name in ("Authorization", "Host", "User-Agent")}
-"""Other headers reach the function in the case in which they were sent."""
 _INTERNAL = "InternalServerErrorException"
 USUAL = {
     "ACCESS_DENIED": (403, "AccessDeniedException"), "AUTHORIZER_CONFIGURATION_ERROR": (500, _INTERNAL),

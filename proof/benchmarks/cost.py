@@ -14,15 +14,11 @@ SIDES = ("ours", *SHIPPABLE)
 TRACED = ("ours", "powertools")
 
 # Assumptions that no measurement on a laptop can replace. docs/performance.md names them.
-WHOLE_PROCESSOR_MB = 1769
-"""Lambda gives a processor by memory; below this size a share of one."""
+WHOLE_PROCESSOR_MB = 1769  # Lambda gives a processor by memory; below this size a share of one
 COLD_SHARE = 0.01
-TRACED_SHARE = 0.05
-"""X-Ray's default rule, without its one trace a second."""
-GATEWAY_HEADERS = 400
-"""Bytes that API Gateway adds to an answer."""
-MINUTES = 43_800
-"""In a month, and so many settle runs."""
+TRACED_SHARE = 0.05  # X-Ray's default rule, without its one trace a second
+GATEWAY_HEADERS = 400  # bytes that API Gateway adds to an answer
+MINUTES = 43_800  # in a month, and so many settle runs
 GZIP_BYTES_AN_EVENT = 26
 """That CloudWatch adds to each line of a log which it keeps."""
 BEAT_EVERY_MINUTES = 15

@@ -286,6 +286,5 @@ def due() -> str:
 
     requested = Order(PROJECT.pos_id, "order-0").claimed(Request("order-0", "UAH", "benchmark", "key", None), "id", 1)
     item = write_order(replace(requested, version=1)) | {"due_at": number(1)}
-    orders = [f"order-{count}" for count in range(DUE)]
-    moved = [{"pk": {"S": f"{PROJECT.pos_id}#{name}"}, "order_id": {"S": name}} for name in orders]
-    return json.dumps({"Items": [{**item, **each} for each in moved]})
+    moved = [{**item, "pk": {"S": f"{PROJECT.pos_id}#order-{count}"}} for count in range(DUE)]
+    return json.dumps({"Items": moved})

@@ -97,6 +97,8 @@ def _size(value: Mapping[str, Any]) -> int:
     match kind:
         case "S":
             return len(content.encode())
+        case "B":
+            return len(content.rstrip("=")) * 3 // 4  # in base64
         case "N":
             digits = content.lstrip("-").replace(".", "").strip("0")
             return 1 + math.ceil(len(digits) / 2) + int(content.startswith("-"))

@@ -8,18 +8,7 @@ from payments.facts import REACHED_NOTHING, REFUSALS, SETTLED, Facts, FailureRea
 from payments.orders import NOTHING_SENT
 from payments.verdict import unknown_rows
 from proof.closure.canonical import canonical
-from proof.closure.world import (
-    LATE,
-    LIVE,
-    REST,
-    Done,
-    World,
-    decided,
-    may_claim,
-    moment,
-    view_of,
-    void_of,
-)
+from proof.closure.world import LATE, LIVE, REST, Done, World, decided, may_claim, moment, view_of, void_of
 
 
 def broken(world: World, fields: str) -> Iterator[str]:

@@ -144,7 +144,7 @@ GUARDS = (
     _guard("an absence counts after the window only", "lands late",
            (evidence, "seen", lambda known, view, began, leased: _seen(known, view, max(began, leased.window_until), leased))),
     _guard("what may be under way is not claimed", "twice, plain", (claims, "judge", _judge_any)),
-    _guard("the window outlives the POST", "lands late", (facts, "LEASE_MS", 1_000), (evidence, "LEASE_MS", 1_000), (evidence, "WINDOW_MS", 1_000)),
+    _guard("the window outlives the POST", "lands late", (facts, "LEASE_MS", 1_000), (facts, "WINDOW_MS", 1_000)),
     _guard("no hidden retries", "plain, silent answers", (Provider, "send_void", _sends_twice)),
     _guard("proved before stored", "webhooks",
            (receive_webhook, "verify", lambda secrets, _data, _signature, deadline: ("AWSCURRENT", secrets.current(deadline)))),

@@ -33,8 +33,8 @@ def record(old: Was, new: State | str, order_id: str = scene.ORDER) -> dict[str,
 def change(before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, Any]:
     """A record of the stream."""
     keys = {"Keys": {"pk": after["pk"], "sk": after["sk"]}, "NewImage": after}
-    images = keys | ({"OldImage": before} if before else {})
-    return {"eventID": "1", "eventName": "MODIFY" if before else "INSERT", "dynamodb": json.loads(json.dumps(images))}
+    images = json.loads(json.dumps(keys | ({"OldImage": before} if before else {}), default=str))
+    return {"eventID": "1", "eventName": "MODIFY" if before else "INSERT", "dynamodb": images}
 
 
 def heartbeat() -> dict[str, Any]:

@@ -32,7 +32,7 @@ QUEUE = {"SQS::Queue": {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQue
 
 # Seconds, memory, reserved with every option; variables of its own; what it may do with the table; the indexes it reads.
 FUNCTIONS: dict[str, tuple[tuple[int, int, int | None], set[str], str, str]] = {
-    "submit_void": ((20, 1024, 50), PROVIDER | TOKENS | {"WEBHOOK_URL"}, "GetItem PutItem", ""),
+    "submit_void": ((20, 512, 50), PROVIDER | TOKENS | {"WEBHOOK_URL"}, "GetItem PutItem", ""),
     "read_voids": ((20, 512, 20), PROVIDER | TOKENS, "GetItem PutItem", "due review settled"),
     "receive_webhook": ((10, 512, 30), set(), "GetItem PutItem UpdateItem", ""),
     "settle_voids": ((55, 1769, 5), PROVIDER | {"SETTLE_WORKERS"}, "GetItem PutItem", "due"),

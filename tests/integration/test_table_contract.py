@@ -16,7 +16,7 @@ from payments import evidence
 from payments.deadline import Deadline
 from payments.facts import Evidence, State
 from payments.items import DUE, shards, timestamp
-from payments.orders import Order, Source, StoredWebhook, size_of
+from payments.orders import Order, Source, StoredWebhook
 from payments.reviews import Reason, Review
 from payments.store import Store
 from systems import TimedClient
@@ -78,7 +78,7 @@ def there(store: Store, order: Order) -> Order:
 
 def test_an_order_comes_back_as_it_was_written(store: Store, intent: Order) -> None:
     webhook = success(intent, amount="100.00")
-    written = store.write(intent.with_webhook(webhook, 400), "w1", soon())
+    written = store.write(intent.with_webhook(webhook), "w1", soon())
     assert there(store, intent) == written
     assert (written.write_id, written.webhooks) == ("w1", {webhook.digest: webhook})
 
@@ -99,7 +99,7 @@ def test_a_webhook_that_adds_nothing_is_appended_once_without_a_read(store: Stor
     order, webhook = voided(intent)
     before = store.write(order, "w1", soon())
     assert store.append_webhook(intent.pos_id, webhook, "w2", soon()) is True
-    merged = before.with_webhook(webhook, size_of(webhook.operation.fields))
+    merged = before.with_webhook(webhook)
     after = replace(merged, facts=before.facts, version=before.version + 1, write_id="w2")
     assert there(store, intent) == after
     assert store.append_webhook(intent.pos_id, webhook, "w3", soon()) == after

@@ -17,6 +17,7 @@ import pytest
 
 from local.merchant import send
 from local.service import CREDENTIALS, Service
+from tests.fakes.table import unzipped
 from tests.integration.client import FORM, JSON, POS_ID, Client, TokenClient, eventually, problem, token_of
 
 MOVING = {"version", "revision", "webhooks", "webhooks_truncated"}
@@ -158,12 +159,11 @@ def test_what_a_webhook_does_to_a_record(client: Client) -> None:
     assert client.items(order_id) == []
     record = delivered(order_id, amount=100.5, cc_number="4242424242424242", payload={"email": "joe@example.com"})
     assert [record[name] for name in ("state", "attempt", "requested_at", "requested_by")] == ["voided", 0, None, None]
-    stored = json.dumps(client.items(order_id))
+    stored = json.dumps(client.items(order_id), default=unzipped)
     assert ("100.5" in stored, "4242424242424242" in stored, "joe@" in stored) == (True, False, False)
     assert client.submit(order_id).headers["Idempotency-Replayed"] == "true"
     client.submit(pending)
-    ledger = eventually(lambda: client.ledger(pending), lambda ledger: len(ledger["webhooks"]) == 1)
-    assert ledger["webhooks"][0]["status"] == 200
+    ledger = eventually(lambda: client.ledger(pending), lambda it: [hook["status"] for hook in it["webhooks"]] == [200])
     assert delivered(pending, pos_id=str(uuid4()))["webhooks"] == []
     assert delivered(pending, **ledger["operations"][1] | {"status": "success"})["state"] == "voided"
 

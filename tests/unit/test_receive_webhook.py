@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable
-from copy import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from receive_webhook import WebhookOutcome, decode, mask, receive
 from tests.fakes import pipe
 from tests.fakes import scene as make
 from tests.fakes.scene import API_SECRET, OTHER, POS_ID, START, Scene, fields, signed
+from tests.fakes.table import unzipped
 from tests.unit.conftest import Counted, Logged, Said, plain, said
 
 FORM = "application/x-www-form-urlencoded"
@@ -208,7 +208,7 @@ def test_a_message(
     kept = [item for (pk, _), item in scene.table.items.items() if pk.startswith("QUARANTINE#")]
     assert len(kept) == (became is QUARANTINED)
     assert (became is FORGED) is (scene.table.calls == [])
-    stored = json.dumps(list(scene.table.items.values()))
+    stored = json.dumps(list(scene.table.items.values()), default=unzipped)
     seen: dict[str, object] = {"private": any(text in stored for text in ("4444", "1111", "ann", "example.com"))}
     if kept:
         assert len(kept[0]["text"]["S"]) <= 16_384
@@ -260,7 +260,8 @@ def test_what_looks_personal_is_masked_and_no_more() -> None:
 @pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
 def test_the_last_byte_is_used(more: int, fits: bool) -> None:
     webhook = StoredWebhook("digest", START, "AWSCURRENT", make.operation("pending"))
-    size = size_of(webhook.operation.fields)
-    order = replace(Order(POS_ID, make.ORDER), webhook_bytes=MOST_WEBHOOK_BYTES - size + more)
-    order = order.with_webhook(webhook, size)
-    assert (bool(order.webhooks), order.more_webhooks) == (fits, not fits)
+    room = MOST_WEBHOOK_BYTES - 2 * size_of(webhook) + len("10101") + more
+    said = webhook.operation._replace(fields={**webhook.operation.fields, "comment": "x" * room})
+    first = StoredWebhook("first", START, "AWSCURRENT", said)
+    order = Order(POS_ID, make.ORDER).with_webhook(first).with_webhook(webhook)
+    assert (len(order.webhooks), order.more_webhooks) == (1 + fits, not fits)

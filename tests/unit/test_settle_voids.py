@@ -36,7 +36,7 @@ def shown(*views: Any) -> Callable[[Scene], object]:
 
 
 def writes_of(order_id: str) -> Callable[[str, Any], bool]:
-    return lambda name, arguments: name == "put_item" and arguments["Item"]["order_id"]["S"] == order_id
+    return lambda name, arguments: name == "put_item" and arguments["Item"]["pk"]["S"].endswith(f"#{order_id}")
 
 
 def beside_another(scene: Scene) -> None:

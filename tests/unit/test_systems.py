@@ -54,7 +54,7 @@ def test_the_clock_counts_milliseconds_and_an_id_is_drawn_at_each_call(monkeypat
     assert systems.now() == 1_795_000_000_123
     drawn = {systems.new_id() for _ in range(10)}
     assert len(drawn) == 10
-    assert all(len(each) == 32 and int(each, 16) >= 0 for each in drawn)
+    assert all(len(each) == 16 and int(each, 16) >= 0 for each in drawn)
 
 
 def test_the_table_and_the_secret_are_those_of_the_settings(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,9 @@ from proof.benchmarks.subjects import HEADS, LEVERS, PEERS, SHIPPABLE, Subject
 from proof.commit import ROOT
 
 HERE, FUNCTIONS = Path(__file__).parent, ROOT / "functions"
-WARM = {
-    "status": 200, "spent": [1e6] * measure.BLOCK, "walls": [9e6, 2e6, 3e6], "rss": 2048, "sizes": [5],
-    "calls": {"payments": 40},
-}  # fmt: skip
-COUNTS = {
-    "table": 40, "table bytes": 8_000, "provider": 40, "table wire": 5_000, "writes due": 80, "ours": 43_000,
-}  # fmt: skip
+WALLS, CALLS = {"walls": [9e6, 2e6, 3e6]}, {"calls": {"payments": 40}}
+WARM = {"status": 200, "spent": [1e6] * measure.BLOCK, "rss": 2048, "sizes": [5], **WALLS, **CALLS}
+COUNTS = {"table": 40, "table bytes": 8_000, "provider": 40, "table wire": 5_000, "writes due": 80, "ours": 43_000}
 
 
 class Canned(nullcontext[Any]):
@@ -77,14 +73,10 @@ def test_all_that_is_aimed_at_is_measured_and_kept_at_once_and_written_between_t
         assert set(values) in ({"ours", *PEERS}, {"ours", *SHIPPABLE}, {"ours"}), figure
     assert all(set(values) == {"ours", *(f"ours: {what}" for what in LEVERS)} for values in levers.values())
     for figure, value in {
-        "submit: warm bytes sent": 200.0,  # not what TLS adds on the wire
-        "submit: write units of due": 2.0,
-        "item with its index entries, bytes": 1_000.0,
-        "submit: calls within the handlers and payments": 1.0,
-        "submit: cold CPU, ms": 2.0,
-        "settle: CPU of a query, µs": 25.0,
-        "submit: warm, wall (8/10/200), ms": 3.0,  # the median of a block
-    }.items():
+        "submit: warm bytes sent": 200.0, "submit: write units of due": 2.0, "item with its index entries, bytes": 1_000.0,
+        "submit: calls within the handlers and payments": 1.0, "submit: cold CPU, ms": 2.0,
+        "settle: CPU of a query, µs": 25.0, "submit: warm, wall (8/10/200), ms": 3.0,  # not of TLS; the median of a block
+    }.items():  # fmt: skip
         assert set(found[figure]["ours"]) == {value}, figure
     (begin, end), (bill, paid) = report.MARKERS.values()
     report.DOCUMENT.write_text(f"before\n{begin}\nold\n{end}\nafter {end}\n{bill}\nold\n{paid}\nlast\n")

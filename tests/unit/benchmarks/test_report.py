@@ -19,21 +19,16 @@ SUBMIT = {
     "log, bytes zipped": 250, "answer, bytes": 600, "to the provider with TLS, bytes": 1_000,
 }  # fmt: skip
 WORKS = {
-    "submit": {},
-    "webhook": {"memory, MB": 512, "write units": 2, "to the provider with TLS, bytes": 0},
-    "read": {"memory, MB": 512, "write units": 0, "read units": 1},
-    "settle": {"memory, MB": 512, "read units": 1},
-}
+    "submit": {}, "webhook": {"memory, MB": 512, "write units": 2, "to the provider with TLS, bytes": 0},
+    "read": {"memory, MB": 512, "write units": 0, "read units": 1}, "settle": {"memory, MB": 512, "read units": 1},
+}  # fmt: skip
 DEPLOYED = {
     "bytes of the gateway's log line": 400, "metrics that alarms read": 28, "custom metrics": 22, "secrets": 1,
     "custom metrics of a quiet month, by hours": 1.5, "custom metrics of a thousand voids, by hours": 4,
     "dashboards in test": 0, "dashboards in prod": 1,
 }  # fmt: skip
-FIGURES = {
-    f"{work}: {figure}": dict.fromkeys(cost.SIDES, float(value))
-    for work, unlike in WORKS.items()
-    for figure, value in {**SUBMIT, **unlike}.items()
-}
+OF_WORKS = [(f"{work}: {figure}", value) for work in WORKS for figure, value in {**SUBMIT, **WORKS[work]}.items()]
+FIGURES = {figure: dict.fromkeys(cost.SIDES, float(value)) for figure, value in OF_WORKS}
 FIGURES |= {f"deployed: {what}": {"ours": float(count)} for what, count in DEPLOYED.items()}
 FIGURES["item with its index entries, bytes"] = dict.fromkeys(cost.SIDES, 2_000.0)
 UNIT = Bill(FIGURES, dict.fromkeys(TABLE, 1.0))

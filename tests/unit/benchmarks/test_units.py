@@ -1,11 +1,24 @@
 """Request units and sizes as DynamoDB's documentation gives them, and what the stub of the table keeps."""
 
 import json
+import random
+from base64 import b64encode
+from collections import Counter
+from copy import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from proof.benchmarks.units import Index, Item, Table, size, updated, write_units
+import receive_webhook
+import submit_void
+from payments.claims import Result
+from payments.facts import Request
+from payments.store import Store
+from proof.benchmarks.units import Index, Item, Table, size, write_units
+from systems import new_id
+from tests.fakes import scene as make
+from tests.fakes.scene import Scene
 
 DUE = (Index("due", ("due_pk", "due_at")),)
 KEYS_ONLY = (Index("due", ("due_pk", "due_at"), frozenset()),)
@@ -19,14 +32,8 @@ def item(length: int = 100, at: int | None = None) -> Item:
 
 
 @pytest.mark.parametrize(("value", "expected"), [
-    ({"S": "abc"}, 3),
-    ({"S": "é"}, 2),
-    ({"BOOL": True}, 1),
-    ({"NULL": True}, 1),
-    ({"N": "0"}, 1),
-    ({"N": "7"}, 2),
-    ({"N": "-7"}, 3),
-    ({"N": "1798456210123"}, 8),
+    ({"S": "abc"}, 3), ({"S": "é"}, 2), ({"B": "YWI="}, 2), ({"B": "YWJj"}, 3), ({"BOOL": True}, 1), ({"NULL": True}, 1),
+    ({"N": "0"}, 1), ({"N": "7"}, 2), ({"N": "-7"}, 3), ({"N": "1798456210123"}, 8),
     ({"N": "100.50"}, 3),  # zeros at the ends are no digits that count
     ({"L": []}, 3),
     ({"L": [{"S": "ab"}, {"BOOL": False}]}, 3 + 3 + 2),
@@ -60,26 +67,39 @@ def test_an_index_of_keys_is_not_written_for_what_it_does_not_hold_and_a_page_is
     assert [read([item(1_000)] * 3, consistent), read([item(3_000)] * 2, consistent)] == [1, 2]
 
 
-def test_a_table_keeps_what_is_put_and_updated_with_the_indexes_of_a_template() -> None:
-    keys = [{"AttributeName": name} for name in ("due_pk", "due_at")]
-    table = Table.of(
-        json.dumps([{"IndexName": "due", "KeySchema": keys, "Projection": {"ProjectionType": "KEYS_ONLY"}}])
-    )
-    assert table.indexes == KEYS_ONLY
-    assert table.write({"Item": item(1_500, at=1)}) == {"table": 2, "due": 1}
-    assert table.stored() == size(item(1_500, at=1)) + size(item(at=1)) - size({"text": {"S": "x" * 100}}) + 200
-    update = {"UpdateExpression": "SET a = :a REMOVE due_at", "ExpressionAttributeValues": {":a": {"S": "b"}}}
-    assert table.write({"Key": KEY, **update}) == {"table": 2, "due": 1}
-    assert table.items[table.place(KEY)] == {**item(1_500), "due_pk": {"S": "DUE#0"}, "a": {"S": "b"}}
+ROLE = "arn:aws:sts::123456789012:assumed-role/"
+VOIDS = {
+    "of the benchmark": Request("order-1", "UAH", "benchmark", "release-order-1", f"{ROLE}shop"),
+    "of a long role, with UUIDs": Request("5dc6df4ebe254d29b28a1df443094856", "UAH", "Cancelled by the shop",
+                                          "f724c825-c7da-4f0a-a90d-c64ae02d29e4", f"{ROLE}checkout-production-TaskRole-1AB2CD3EF"),
+}  # fmt: skip
 
 
-def test_an_update_sets_adds_reaches_into_maps_and_removes() -> None:
-    asked = {
-        "UpdateExpression": "SET webhooks.#digest = :text, count = count + :one, #state = :text REMOVE settles",
-        "ExpressionAttributeNames": {"#digest": "ab", "#state": "state"},
-        "ExpressionAttributeValues": {":text": {"S": "x"}, ":one": {"N": "1"}},
-    }
-    before: Item = {**KEY, "webhooks": {"M": {}}, "count": {"N": "2"}, "settles": {"S": "now"}}
-    text = {"S": "x"}
-    assert updated(before, asked) == {**KEY, "webhooks": {"M": {"ab": text}}, "count": {"N": "3"}, "state": text}
-    assert before["webhooks"] == {"M": {}}
+def index(name: str, at: str, held: str) -> dict[str, Any]:
+    keys = [{"AttributeName": f"{name}_pk"}, {"AttributeName": at}]
+    return {"IndexName": name, "KeySchema": keys, "Projection": {"ProjectionType": held}}
+
+
+@pytest.mark.parametrize("asked", VOIDS.values(), ids=VOIDS)
+def test_a_void_and_its_webhook_take_six_write_units(scene: Scene, asked: Request) -> None:
+    """One for each of three writes, and three for the entries of indexes: while the item stays below 1,024 bytes."""
+    ids = ("operation_id", "transaction_id", "payment_id")
+    said: dict[str, Any] = {name: str(UUID(int=random.Random(name).getrandbits(128), version=4)) for name in ids}
+    said |= {"order_id": asked.order_id, "comment": asked.comment}
+    systems = replace(scene.systems, new_id=new_id, store=Store(scene.table, "voids", keep_days=400))
+    scene.table.on_write = lambda *_: scene.wait(0.3)
+    scene.provider.answers = [make.answer(**said)]
+    assert submit_void.submit(systems, asked).result is Result.VOIDED
+    assert receive_webhook.receive(systems, *make.signed(make.fields(**said))).outcome == "stored"
+    indexes = [index("due", "due_at", "ALL"), index("settled", "settled_at", "KEYS_ONLY")]
+    table, units = Table.of(json.dumps(indexes)), Counter[str]()
+    seen = [scene.table.calls, list(scene.table.items.values())]
+    calls, (stored,) = json.loads(json.dumps(seen, default=lambda data: b64encode(data).decode()))
+    for name, call in calls:
+        if name != "get_item":
+            units += table.write(call)
+            assert size(*table.items.values()) < 1_024
+    assert [*table.items.values()] == [stored]
+    assert units == {"table": 3, "due": 2, "settled": 1}
+    settled = {name: stored[name] for name in ("pk", "sk", "settled_pk", "settled_at")}
+    assert table.stored() == size(stored) + size(settled) + 200

@@ -140,7 +140,7 @@ def test_webhooks_of_an_order_commute(draw: random.Random) -> None:
         for arrived in itertools.permutations(webhooks):
             order = claimed()
             for webhook in (*arrived, arrived[0]):
-                order = order.with_webhook(webhook, 100)
+                order = order.with_webhook(webhook)
             ends.append(order)
         assert all(end.facts == ends[0].facts and end.webhooks == ends[0].webhooks for end in ends)
         shown = [void.shown for end in ends if (void := replace(end, history=HISTORY, reviews=()).void) is not None]

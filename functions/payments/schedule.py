@@ -4,7 +4,7 @@ Promises that what is open stays due until it is settled, that every failure whi
 re-checked twice, and that nothing is asked each minute for ever. Pure.
 """
 
-from payments.facts import DAY_MS, REACHED_NOTHING, SETTLED, Facts, State
+from payments.facts import DAY_MS, REACHED_NOTHING, Facts, State
 from payments.verdict import Verdict
 
 QUERY_AFTER_MS = tuple(minutes * 60_000 for minutes in (1, 2, 5, 15, 60, 360))
@@ -18,7 +18,7 @@ def due_at(facts: Facts, found: Verdict, opened_at: int, settled_at: int | None)
     if found.state is State.VOIDED and not found.by_operator:
         return None
     wanted = [asked.wanted] if asked.wanted > asked.at else []
-    regular = _while_open(facts, opened_at) if found.state not in SETTLED else _recheck(facts, found, settled_at or 0)
+    regular = _while_open(facts, opened_at) if settled_at is None else _recheck(facts, found, settled_at)
     return min([*wanted, *regular], default=None)
 
 

@@ -128,7 +128,7 @@ def _of_nobody(facts: Facts) -> Verdict | None:
 def _executed(facts: Facts) -> list[Shown]:
     """The voids that succeeded, the first one first."""
     executed = [each for each in facts.voids if each.status is Status.SUCCESS]
-    return sorted(executed, key=lambda each: (each.first, each.name)) if len(executed) > 1 else executed
+    return sorted(executed, key=lambda each: (each.first, each.name))
 
 
 def under_way(facts: Facts) -> list[Shown]:
@@ -175,7 +175,7 @@ def fields_of(facts: Facts, found: Verdict) -> Fields | None:
     if found.operation is None or found.operation.fields is None:
         return None
     fields = found.operation.fields
-    for other in _executed(facts)[1:] if found.state is State.VOIDED else ():
+    for other in _executed(facts)[1:]:
         if other.fields is not None and not _disagree(fields, other.fields):
             fields = {name: other.fields[name] if value is None else value for name, value in fields.items()}
     return fields

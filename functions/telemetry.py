@@ -13,7 +13,7 @@ from payments.secret import NO_VALUE, OUT_OF_REACH, SecretError
 from payments.settings import SettingsError
 from payments.store import FORGETS, StoreError
 
-logger = Logger(json_deserializer=str)  # no message of ours is JSON to be unpacked
+logger = Logger(json_deserializer=str, location=None)  # no message of ours is JSON to be unpacked
 metrics = Metrics()
 
 _COUNTING_ONCE = Lock()

@@ -21,7 +21,6 @@ from infra.storage import forgotten_in_the_end
 
 ACCESS_LOG = {
     "request_id": "$context.extendedRequestId",  # the gateway's own; a client may set requestId
-    "time": "$context.requestTime",
     "method": "$context.httpMethod",
     "route": "$context.resourcePath",  # the template of the path: the path itself names an order
     "status": "$context.status",
@@ -45,6 +44,15 @@ class Api(Construct):
         policy = aws_iam.PolicyDocument.from_json(callers.resource_policy(environment, stack.partition, stack.account))
         self.rest = self.rest_api(environment, policy, key)
         self.tokens = Tokens(self, "Tokens", self.rest, environment) if environment.token_issuers else None
+        if environment.tracing and not environment.local:  # X-Ray's own rule takes 5%, and one of each second besides
+            rule: dict[str, Any] = dict.fromkeys(("HTTPMethod", "Host", "ResourceARN", "URLPath"), "*")
+            rule |= {
+                "ServiceName": f"{stack.stack_name}/{STAGE}",
+                "ServiceType": "AWS::ApiGateway::Stage",
+                "Version": 1,
+            }
+            rule |= {"RuleName": stack.stack_name[:32], "FixedRate": 0.01, "ReservoirSize": 0, "Priority": 1000}
+            cdk.CfnResource(self, "Traces", type="AWS::XRay::SamplingRule", properties={"SamplingRule": rule})
         # These count only once they are deployed: another policy, address or authorizer is another deployment.
         for counts in (policy.to_json(), environment.close_default_address, self.tokens and self.tokens.configuration):
             if counts and self.rest.latest_deployment is not None:
@@ -68,15 +76,11 @@ class Api(Construct):
         self, environment: Environment, policy: aws_iam.PolicyDocument, key: aws_kms.IKey | None
     ) -> aws_apigateway.RestApi:
         rest = aws_apigateway.RestApi(
-            self,
-            "Rest",
-            rest_api_name=cdk.Stack.of(self).stack_name,
-            endpoint_types=[aws_apigateway.EndpointType.REGIONAL],
-            policy=policy,
+            self, "Rest", rest_api_name=cdk.Stack.of(self).stack_name, policy=policy,
+            endpoint_types=[aws_apigateway.EndpointType.REGIONAL], deploy_options=self.stage(environment, key),
             disable_execute_api_endpoint=environment.close_default_address,  # one door, one certificate
             cloud_watch_role=False,  # one per account and region, a prerequisite: not each stack's to overwrite
-            deploy_options=self.stage(environment, key),
-        )
+        )  # fmt: skip
         rest.node.try_remove_child("Endpoint")  # the stack has an output for it, with the custom domain in it
         # Without a policy of its own a regional API still speaks TLS 1.0.
         resource_of(rest, aws_apigateway.CfnRestApi).security_policy = "TLS_1_2"

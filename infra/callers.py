@@ -23,8 +23,7 @@ EVERY_VOID = "*voids*"
 EVERY_SUBMIT = ("POST/*voids", "POST/*voids/")
 EVERY_DECISION = "POST/*voids*/?*"
 
-LONGEST = 8_192
-"""Characters that API Gateway takes as a policy."""
+LONGEST = 8_192  # characters that API Gateway takes as a policy
 
 EVERYBODY = {"AWS": "*"}
 

@@ -19,8 +19,7 @@ PROBLEMS = {
     429: ("throttled", "Too many requests"),
     500: LOST,
     504: LOST,
-}
-"""Type and title by status: those of functions/, which infra/ does not import."""
+}  # type and title by status: those of functions/, which infra/ does not import
 
 UNSIGNED = "The request is not signed, or there is no such route."
 NOT_HERE = "This caller may not use this route."
@@ -46,8 +45,7 @@ RESPONSES: dict[str, tuple[int | None, str, int | None]] = {
     "INTEGRATION_TIMEOUT": (504, REPEAT, 5),
     "INTEGRATION_FAILURE": (504, REPEAT, 5),
     "DEFAULT_5XX": (500, REPEAT, 5),
-}  # fmt: skip
-"""The cause as AWS names it -> status, what is wrong, and in how many seconds to repeat."""
+}  # fmt: skip  # the cause as AWS names it -> status, what is wrong, and in how many seconds to repeat
 
 # Where tokens are taken their refusals keep AWS's own status, 401, as whoever sends a token expects it. A missing scope
 # is ACCESS_DENIED, and so is a signer without a right: AWS puts the same headers into both, so no challenge is true.

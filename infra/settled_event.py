@@ -17,8 +17,7 @@ FILTER: dict[str, object] = {
     "dynamodb": {"NewImage": {"settles": {"S": [SETTLED, HEARTBEAT]}}},
 }
 
-DETAIL_TYPE = "$.dynamodb.NewImage.settles.S"
-"""A path: a pipe has one target, and puts in what the item says."""
+DETAIL_TYPE = "$.dynamodb.NewImage.settles.S"  # a path: a pipe has one target, and puts in what the item says
 
 # AWS documents that a pipe puts values in without escaping them. So each one has an alphabet that JSON need not escape:
 # `order_id_quoted` is percent-encoded, the others are ours or checked. Inside quotes, a value that the item does not

@@ -11,12 +11,11 @@ from proof.benchmarks.subjects import HEADS, SHIPPABLE, WORKS
 Figures = Mapping[str, Mapping[str, float]]
 """The median of each figure, by subject."""
 SIDES = ("ours", *SHIPPABLE)
-TRACED = ("ours", "powertools")
 
 # Assumptions that no measurement on a laptop can replace. docs/performance.md names them.
 WHOLE_PROCESSOR_MB = 1769  # Lambda gives a processor by memory; below this size a share of one
 COLD_SHARE = 0.01
-TRACED_SHARE = 0.05  # X-Ray's default rule, without its one trace a second
+TRACED_SHARE = {"ours": 0.01, "powertools": 0.05}  # our rule's; X-Ray's own, without its one trace a second
 GATEWAY_HEADERS = 400  # bytes that API Gateway adds to an answer
 MINUTES = 43_800  # in a month, and so many settle runs
 GZIP_BYTES_AN_EVENT = 26
@@ -78,7 +77,7 @@ class Bill:
             "Lambda, time": self.lambda_time(side, work) * MILLION,
             "CloudWatch Logs": self.log_bytes(side, work) * MILLION / GB * price["log GB"],
             "bytes out of AWS": sent * MILLION / GB * price["transfer GB"],
-            "X-Ray": TRACED_SHARE * (side in TRACED) * price["trace, million"],
+            "X-Ray": TRACED_SHARE.get(side, 0) * price["trace, million"],
         }
 
     def requests(self, side: str, works: tuple[str, ...] = WORKS) -> dict[str, float]:

@@ -13,7 +13,7 @@ from proof.benchmarks.subjects import CACHE, HERE, OUR_MODULES
 from tests.alarms import hours
 from tests.alarms.evaluator import read_alarm
 
-LENGTHS = {"requestTime": 26, "error.responseType": 1, "xrayTraceId": 35, "httpMethod": 4, "resourcePath": 24}
+LENGTHS = {"error.responseType": 1, "xrayTraceId": 35, "httpMethod": 4, "resourcePath": 24}
 """Of what the gateway fills into its log's line; what is not named here is an id or a number."""
 
 KEPT = HERE / "deployed.json"

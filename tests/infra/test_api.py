@@ -156,15 +156,15 @@ def test_the_access_log_names_no_order_no_person_and_nothing_that_a_caller_may_c
     # An account is no person; `caller`, `user` and `userArn` may hold a session's name, which may be one.
     assert [each for each in logged.values() if "identity" in each] == ["$context.identity.accountId"]
     assert not {"$context.path", "$context.requestId"} & {*logged.values()}  # a client can set requestId
-    assert logged["request_id"] == "$context.extendedRequestId"
-    assert "$context.tlsVersion" in logged.values()
+    assert (logged["request_id"], logged["tls"]) == ("$context.extendedRequestId", "$context.tlsVersion")
 
 
 def test_the_api_is_regional_text_only_throttled_by_route_over_new_tls_and_never_logs_bodies(stack: Stack) -> None:
     api, stage = stack.one("ApiGateway::RestApi"), stack.one("ApiGateway::Stage")
     assert api["SecurityPolicy"] == "TLS_1_2", "AWS's default for a regional API is TLS_1_0"
-    assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
-    assert "BinaryMediaTypes" not in api
+    assert (api["EndpointConfiguration"], "BinaryMediaTypes" in api) == ({"Types": ["REGIONAL"]}, False)
+    for traced in [each["SamplingRule"] for each in stack.of("XRay::SamplingRule").values()]:
+        assert (traced["FixedRate"], traced["ReservoirSize"], traced["ServiceName"]) == (0.01, 0, f"{api['Name']}/v1")
     assert not stack.of("ApiGateway::Account"), "the account's log role is not each stack's to overwrite"
     settings = {(each["HttpMethod"], each["ResourcePath"]): each for each in stage["MethodSettings"]}
     assert {*settings} == {("*", "/*"), ("POST", "/~1webhooks~1financial-line")}

@@ -16,6 +16,7 @@ from infra.synth import ROOT
 from local import outcomes
 from payments.facts import FailureReason, State
 from tests.fakes import pipe, scene
+from tests.fakes.table import unzipped
 from tests.infra.stack import Stack
 
 SETTLED = (State.VOIDED, State.FAILED)
@@ -79,8 +80,7 @@ def test_every_order_becomes_an_event_that_is_json_although_a_pipe_escapes_nothi
     detail = pipe.filled(settled_event.TEMPLATE, record)
     Draft202012Validator(SCHEMA).validate(detail)
     assert unquote(detail["order_id"], errors="strict") == order_id
-    assert detail["state"] == settled
-    assert detail["reason"] == ("refused" if settled is State.FAILED else "")
+    assert (detail["state"], detail["reason"]) == (settled, "refused" if settled is State.FAILED else "")
     # By its alphabet and not by luck: nothing in it means anything to JSON or to the pipe.
     assert re.fullmatch(r"[A-Za-z0-9._~%-]+", detail["order_id"])
     assert (detail["order_id"] == order_id) is bool(re.fullmatch(r"[A-Za-z0-9._~-]+", order_id)), "plain ids stay"
@@ -88,11 +88,11 @@ def test_every_order_becomes_an_event_that_is_json_although_a_pipe_escapes_nothi
 
 def test_the_fake_pipe_breaks_on_what_a_real_one_would_break_on() -> None:
     # The order id itself instead of the quoted one: an order could then hold up the shard, or forge a field.
-    careless = settled_event.TEMPLATE.replace("order_id_quoted", "order_id")
+    careless = settled_event.TEMPLATE.replace("order_id_quoted", "pk")
     with pytest.raises(ValueError, match="Expecting|delimiter|escape"):
         pipe.filled(careless, pipe.record(State.UNKNOWN, State.VOIDED, order_id='a"b'))
     forged = outcomes.filled(careless, pipe.record(State.UNKNOWN, State.FAILED, order_id='1","state":"voided'))
-    assert '"order_id": "1","state":"voided"' in forged
+    assert '#1","state":"voided"' in forged
 
 
 def test_every_other_value_that_leaves_as_text_has_a_plain_alphabet_too() -> None:
@@ -114,9 +114,9 @@ def test_an_order_without_a_currency_is_an_event_too() -> None:
 def test_nothing_personal_leaves() -> None:
     everything_known = pipe.record(State.UNKNOWN, State.VOIDED)
     told = json.dumps(pipe.filled(settled_event.TEMPLATE, everything_known))
+    known = json.dumps(everything_known) + unzipped(pipe.image(pipe.order_in(State.VOIDED))["facts"]["B"])
     for private in ("role/shop", scene.POS_ID, "10101", "Reverse successful."):
-        assert private in json.dumps(everything_known)
-        assert private not in told
+        assert (private in known, private in told) == (True, False)
 
 
 # ---- what is deployed ------------------------------------------------------------------------------------------------

@@ -48,14 +48,14 @@ def test_each_line_is_its_count_for_a_million_and_a_share_of_the_starts_is_cold(
     assert UNIT.requests("ours", ("submit",)) == pytest.approx({
         "API Gateway": 1, "DynamoDB, writes": 4, "DynamoDB, reads": 0.5, "Lambda, requests": 1,
         "Lambda, time": 1e6 * 0.306 * 1769 / 1024, "CloudWatch Logs": (LOGGED + 400) * 1e6 / 1e9,
-        "bytes out of AWS": (600 + 400 + 1_000) * 1e6 / 1e9, "X-Ray": 0.05,
+        "bytes out of AWS": (600 + 400 + 1_000) * 1e6 / 1e9, "X-Ray": 0.01,
     })  # fmt: skip
 
 
 def test_two_requests_cost_both_and_ours_pays_for_the_read_and_the_event_besides() -> None:
     submit, webhook = (sum(UNIT.requests("ours", (work,)).values()) for work in ("submit", "webhook"))
     assert sum(UNIT.requests("ours").values()) == pytest.approx(submit + webhook)
-    assert [UNIT.requests(side)["X-Ray"] for side in cost.SIDES] == pytest.approx([0.1, 0, 0.1])
+    assert [UNIT.requests(side)["X-Ray"] for side in cost.SIDES] == pytest.approx([0.02, 0, 0.1])
     assert UNIT.together("ours") - UNIT.together("powertools") == pytest.approx(UNIT.read + 2)
     table, logs = UNIT.kept("by_hand")
     assert table == pytest.approx(2_000 * 2 * 1e6 / 1e9), "table and backup"

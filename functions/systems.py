@@ -7,9 +7,9 @@ import functools
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
 from payments import settings
-from payments.deadline import AWS_CALL_SECONDS, Deadline
+from payments.deadline import AWS_CALL_SECONDS, Deadline, in_a_thread
 from payments.secret import Secret
 from payments.store import Store, StoreError
 from telemetry import count_once
@@ -52,38 +52,14 @@ class TimedClient:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._idle: SimpleQueue[SimpleQueue[Callable[[], None]]] = SimpleQueue()
-        """The jobs of each thread that waits for one; a thread that is stuck is not given any more."""
 
     def call(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
         """Call one operation. Raises ClientError and BotoCoreError; ReadTimeoutError when `seconds` are over."""
+        answer: Future[dict[str, Any]] = in_a_thread(lambda: getattr(self._client, operation)(**arguments))
         try:
-            jobs = self._idle.get_nowait()
-        except Empty:
-            jobs = SimpleQueue()
-            Thread(target=_work_off, args=(jobs,), name="aws call", daemon=True).start()
-        answer: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
-
-        def work() -> None:
-            try:
-                answer.put(getattr(self._client, operation)(**arguments))
-            except Exception as error:  # noqa: BLE001 raised where the caller waits
-                answer.put(error)
-            self._idle.put(jobs)
-
-        jobs.put(work)
-        try:
-            found = answer.get(timeout=seconds)
-        except Empty:
+            return answer.result(seconds)
+        except TimeoutError:
             raise ReadTimeoutError(endpoint_url=operation) from None
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-
-def _work_off(jobs: SimpleQueue[Callable[[], None]]) -> None:
-    while True:
-        jobs.get()()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,9 @@ from collections.abc import Buffer, Callable
 from concurrent.futures import Future
 from http.client import HTTPException, HTTPResponse, HTTPSConnection, parse_headers
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from payments.deadline import Deadline
+from payments.deadline import Deadline, in_a_thread
 
 CONNECT_SECONDS = 2.0
 """For the resolver, all addresses and the handshake together."""
@@ -141,22 +140,14 @@ class OpeningConnection:
     """A connection that is being opened in a thread while the intent is written."""
 
     def __init__(self, connect: Callable[[], HTTPSConnection]) -> None:
-        self._connect = connect
-        self._opened: Future[HTTPSConnection] = Future()
-        Thread(target=self._open, name="opening connection", daemon=True).start()
-
-    def _open(self) -> None:
-        try:
-            self._opened.set_result(self._connect())
-        except _FAILURES as error:
-            self._opened.set_exception(NotConnected(kind_of(error)))
+        self._opened = in_a_thread(connect)
 
     def wait(self, deadline: Deadline) -> HTTPSConnection:
         """The open connection. Raises NotConnected, also when the deadline is over before it is open."""
         try:
             connection = self._opened.result(deadline.left())
-        except TimeoutError:
-            raise NotConnected("time-out") from None
+        except Exception as error:  # noqa: BLE001 whatever it was, nothing was sent
+            raise NotConnected(kind_of(error)) from None
         if deadline.over:
             raise NotConnected("time-out")
         return connection

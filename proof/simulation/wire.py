@@ -165,19 +165,19 @@ class _Future(Future[Any]):
         return super().result(0)
 
 
-class _Thread:
-    """A thread of the invocation that started it."""
+def _in_a_thread(work: Callable[[], Any]) -> _Future:
+    """A thread of the invocation that wants it: at once, unless something may happen to it on the way."""
+    sim, found = simulation(), _Future()
 
-    def __init__(self, target: Callable[[], None], **_: object) -> None:
-        self._target = target
+    def do() -> None:
+        try:
+            found.set_result(work())
+        except Exception as error:  # noqa: BLE001 raised where its result is asked for
+            found.set_exception(error)
 
-    def start(self) -> None:
-        """At once, unless something may happen to it on the way."""
-        sim = simulation()
-        if sim.config.opening:
-            sim.start_thread("connects", self._target)
-        else:
-            self._target()
+    begin = partial(sim.start_thread, "connects", do) if sim.config.opening else do
+    begin()
+    return found
 
 
 class Workers:
@@ -206,8 +206,7 @@ def replacements() -> list[tuple[Any, str, Any]]:
     sockets = SimpleNamespace(socket=_Plain, getaddrinfo=_getaddrinfo, SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1,
         gaierror=socket.gaierror)  # fmt: skip
     return [
-        (connection, "Thread", _Thread),
-        (connection, "Future", _Future),
+        (connection, "in_a_thread", _in_a_thread),
         (connection, "socket", sockets),
         (connection, "time", SimpleNamespace(monotonic=lambda: simulation().monotonic())),
         (connection, "Connection", _Connection),

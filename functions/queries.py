@@ -13,7 +13,7 @@ from payments.orders import Order, Source
 from payments.secret import Credentials
 from payments.store import Merged
 from systems import Storage, Systems
-from telemetry import TROUBLE, count_changes, report_crash
+from telemetry import TROUBLE, count_changes, logger, report_crash
 
 MERGE_SECONDS = 3.0
 """Kept free for merging what a query showed."""
@@ -71,7 +71,8 @@ def query(systems: Systems, order: Order, deadline: Deadline, *, scheduled: bool
 def _look_up(systems: Systems, credentials: Credentials, leased: Order, deadline: Deadline) -> Merged:
     began = systems.now()
     view = systems.provider.get_order(credentials, leased.order_id, deadline.earlier_by(MERGE_SECONDS))
-    if view is None:
+    if isinstance(view, str):
+        logger.info("query without an answer", order_id=leased.order_id, cause=view)
         return Merged(leased, leased)
 
     def apply(current: Order) -> Order:

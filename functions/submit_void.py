@@ -60,7 +60,7 @@ class _Sent(NamedTuple):
     """What the provider said. An answer of None: nothing was sent, for this cause."""
 
     answer: Answer | None
-    view: OrderView | None
+    view: OrderView | str | None
     cause: str | None
 
 
@@ -159,8 +159,8 @@ def _send(
         return _Sent(None, None, str(error))
     if answer.kind not in (AnswerKind.REFUSED, AnswerKind.FAILURE):
         return _Sent(answer, None, answer.cause)
-    query_by = deadline.earlier_by(OUTCOME_SECONDS)
-    return _Sent(answer, systems.provider.get_order(credentials, order_id, query_by), answer.cause)
+    view = systems.provider.get_order(credentials, order_id, deadline.earlier_by(OUTCOME_SECONDS))
+    return _Sent(answer, view, f"{answer.cause}, query: {view}" if isinstance(view, str) else answer.cause)
 
 
 def record_outcome(systems: Storage, order: Order, attempt: Attempt, sent: _Sent, deadline: Deadline) -> Submitted:
@@ -170,7 +170,7 @@ def record_outcome(systems: Storage, order: Order, attempt: Attempt, sent: _Sent
         now = systems.now()
         facts = evidence.answered(current.facts, attempt.number, sent.answer, now)
         learnt = current.learnt(facts, Source(Evidence.ANSWER, now))
-        if sent.view is None:
+        if not isinstance(sent.view, OrderView):
             return learnt
         return learnt.learnt(evidence.seen(facts, sent.view, now, facts), Source(Evidence.QUERY, now))
 

@@ -38,7 +38,7 @@ def ask(secret: Secret, provider: Provider, order_id: str, pos_id: str | None) -
     """The provider's list, asked for once with the credentials of that project. Raises OpsError, SecretError."""
     deadline = systems.deadline()
     view = provider.get_order(systems.credentials(secret, pos_id, deadline), order_id, deadline)
-    if view is None or view.partial:
+    if isinstance(view, str) or view.partial:
         raise OpsError("the provider gave no answer that may be trusted: nothing can be said; try again later")
     return view
 

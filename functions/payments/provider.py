@@ -4,12 +4,13 @@ Promises one request per connection, over a fresh and verified TLS connection, w
 a hidden retry is a second void. Never logs or repeats a header, a body or a credential.
 """
 
+from contextlib import closing
 from urllib.parse import quote, urlsplit
 
 from payments import exact_json, messages
 from payments.connection import CONNECT_SECONDS, NotConnected, OpeningConnection, connected, exchange, trust
 from payments.deadline import Deadline
-from payments.messages import Answer, AnswerKind, OrderView
+from payments.messages import Answer, AnswerKind, OrderView, read_order
 from payments.secret import Credentials
 from payments.settings import ProviderSettings
 from payments.signatures import Scheme, authorise
@@ -25,8 +26,7 @@ class Provider:
         """`server_url`: where the provider reports voids; only a function that sends them needs it."""
         parts = urlsplit(settings.url)
         self._host, self._port = parts.hostname or "", parts.port or 443
-        self._scheme, self._server_url = settings.scheme, server_url
-        self._trust = trust(settings.ca_file)
+        self._scheme, self._server_url, self._trust = settings.scheme, server_url, trust(settings.ca_file)
 
     def open(self) -> OpeningConnection:
         """Start opening a fresh connection; not a byte of a request is sent on it yet."""
@@ -50,13 +50,13 @@ class Provider:
             return Answer(AnswerKind.UNKNOWN, cause=raw)
         return messages.read_answer(*raw, credentials.pos_id, order_id)
 
-    def get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> OrderView | None:
-        """Ask once for the whole order; None: no answer that may be trusted.
+    def get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> OrderView | str:
+        """Ask once for the whole order; a text says why there is no answer that may be trusted, for the log.
 
         GET carries plain CPAY: what a GET signs is not documented. Source: docs.finline.io, after-payments.
         """
         raw = self._get_order(credentials, order_id, deadline)
-        return None if isinstance(raw, str) else messages.read_order(*raw, credentials.pos_id, order_id)
+        return raw if isinstance(raw, str) else read_order(*raw, credentials.pos_id, order_id) or f"HTTP {raw[0]}"
 
     def accepts(self, credentials: Credentials, deadline: Deadline) -> bool | None:
         """Does the provider take these credentials? None: no answer that says so. For operators; no function asks it.
@@ -71,14 +71,12 @@ class Provider:
             return "time-out"
         path = f"/api/v1/pos/{quote(credentials.pos_id, safe='')}/orders/{quote(order_id, safe='')}"
         deadline = deadline.within(ANSWER_SECONDS)
-        opening = self.open()
-        try:
-            connection = opening.wait(deadline.within(CONNECT_SECONDS))
-            return exchange(connection, "GET", path, None, _headers(Scheme.PLAIN, credentials, b""), deadline)
-        except NotConnected as error:
-            return str(error)
-        finally:
-            opening.close()
+        with closing(self.open()) as opening:
+            try:
+                connection = opening.wait(deadline.within(CONNECT_SECONDS))
+                return exchange(connection, "GET", path, None, _headers(Scheme.PLAIN, credentials, b""), deadline)
+            except NotConnected as error:
+                return str(error)
 
 
 def _headers(scheme: Scheme, credentials: Credentials, body: bytes) -> dict[str, str]:

@@ -76,11 +76,11 @@ class FinancialLine(said.Provider):
         kind = AnswerKind.SUCCESS if status == "success" else AnswerKind.PENDING
         return Answer(kind, void_of(order_id, status, currency))
 
-    def get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> OrderView | None:
+    def get_order(self, credentials: Credentials, order_id: str, deadline: Deadline) -> OrderView | str:
         if self.queries == "strange":
             raise ZeroDivisionError
         if self.queries == "down" or deadline.over:
-            return None
+            return "time-out"
         hold = scene.operation(method="auth", operation_id="hold", order_id=order_id)
         status = self.executed.get(order_id)
         return OrderView((hold, void_of(order_id, status)) if status else (hold,))

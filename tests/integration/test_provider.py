@@ -23,7 +23,7 @@ from payments import connection as module
 from payments import provider as asking
 from payments.connection import LARGEST_ANSWER, NotConnected
 from payments.deadline import Deadline
-from payments.messages import AnswerKind
+from payments.messages import AnswerKind, OrderView
 from payments.provider import Provider
 from payments.secret import Credentials
 from payments.settings import ProviderSettings
@@ -97,7 +97,7 @@ def test_a_query_names_project_and_order_encoded_by_the_plain_scheme_and_has_no_
     order_id, project = "INV/2024 №7?#%", replace(CREDENTIALS, pos_id="a/b c")
     line.answers(http(json.dumps([make.fields(method="auth", order_id=order_id, pos_id="a/b c")]).encode()))
     view = line.provider.get_order(project, order_id, within(10))
-    assert view is not None
+    assert isinstance(view, OrderView)
     assert view.shows_hold_alone
     head = line.requests[0].decode()
     path = "/api/v1/pos/a%2Fb%20c/orders/INV%2F2024%20%E2%84%967%3F%23%25"
@@ -145,19 +145,19 @@ def test_what_cannot_be_trusted_is_unknown_and_is_not_asked_for_again(
     assert len(line.requests) == 1
 
 
-QUERIED: dict[str, tuple[bytes, int | None]] = {
-    "nothing": (b"", None),
-    "cut short": (http(b"["), None),
+QUERIED: dict[str, tuple[bytes, int | str]] = {
+    "nothing": (b"", "reset"),
+    "cut short": (http(b"["), "HTTP 200"),
     "announced": (b"".join(ANNOUNCED) + http(b"[" + VOID + b"]"), 1),
 }
 
 
 @pytest.mark.parametrize(("answer", "operations"), QUERIED.values(), ids=QUERIED)
-def test_a_query_without_a_readable_answer_is_none(line: Line, answer: bytes, operations: int | None) -> None:
+def test_a_query_without_an_answer_says_why(line: Line, answer: bytes, operations: int | str) -> None:
     line.answers(answer)
     view = line.provider.get_order(CREDENTIALS, "123", within(10))
-    assert (None if view is None else len(view.operations)) == operations
-    assert line.provider.get_order(CREDENTIALS, "123", within(0)) is None
+    assert (view if isinstance(view, str) else len(view.operations)) == operations
+    assert line.provider.get_order(CREDENTIALS, "123", within(0)) == "time-out"
     assert len(line.requests) == 1
 
 
@@ -238,7 +238,7 @@ def test_a_resolver_that_takes_for_ever_delays_nobody(line: Line, slow_resolver:
         with pytest.raises(NotConnected):
             line.send(seconds)
     line.provider.open().close()
-    assert line.provider.get_order(CREDENTIALS, "123", within(0.3)) is None
+    assert line.provider.get_order(CREDENTIALS, "123", within(0.3)) == "time-out"
     slow_resolver.set()
     time.sleep(0.2)
     assert all(request == b"" for request in line.requests), "what resolves later sends nothing"
@@ -381,7 +381,7 @@ def test_a_peer_that_answers_a_resumption_with_an_alert_is_reached_again(line: L
         line.alerts = True
         assert line.send() is SUCCESS
     line.alerts = True
-    assert line.provider.get_order(CREDENTIALS, "123", within(5)) is not None
+    assert not isinstance(line.provider.get_order(CREDENTIALS, "123", within(5)), str)
     assert line.resumed == [False] * 4, "from the beginning each time"
     assert len(line.requests) == 4, "each was sent once"
 

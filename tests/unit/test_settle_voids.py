@@ -92,11 +92,11 @@ def test_a_run_without_time_asks_nothing(due: Scene) -> None:
     assert (run(20_000), due.provider.asked) == (NOTHING, [])
 
 
-def test_only_what_was_learnt_is_logged(due: Scene, logged: Logged) -> None:
+def test_what_was_learnt_is_logged_or_why_nothing_was(due: Scene, logged: Logged) -> None:
     leased_by_another_run(due)
-    run()
-    said = [(line["order_id"], line["state"]) for line in logged() if line["message"] == "void queried"]
-    assert said == [("after", "voided")]
+    assert (run(), shown(None)(due), run()) == ((2, 1, 0), None, (1, 0, 0))
+    said = [(line["order_id"], line.get("state") or line["cause"]) for line in logged() if "order_id" in line]
+    assert said == [("after", "voided"), ("123", "time-out")]
 
 
 @pytest.mark.parametrize("broken", ["table", "setting"])

@@ -90,7 +90,7 @@ def test_a_call_gets_the_seconds_that_are_left_and_no_more_than_any_call(scene: 
 
 BROKEN = {
     **{repr(text): (text, None) for text in ("", "text", "[]", '"x"', "null", json.dumps(PUBLISHED)[:-1])},
-    "empty": ("{}", "pos_id"),
+    "empty": ("{}", "pos_id"), "the mark in a key": (json.dumps({**PUBLISHED, "pos_id": "a#b"}), "pos_id"),
     "a member is missing": (json.dumps({name: value for name, value in PUBLISHED.items() if name != "endpoints_key"}), "endpoints_key"),
     **{f"api_key {bad!r}": (json.dumps({**PUBLISHED, "api_key": bad}), "api_key") for bad in ("", None, 5, "a\r\nX: y", "ключ")},
     **{f"{member} pasted as {pasted!r}": (json.dumps({**PUBLISHED, member: pasted.format(PUBLISHED[member])}), member)

@@ -6,6 +6,7 @@ Promises that a deadline covers everything that is done under it, however many c
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol
@@ -46,8 +47,8 @@ class AwsClient(Protocol):
         """Call one operation. Raises ClientError and BotoCoreError, the latter also when `seconds` are over."""
 
 
+# The jobs of each thread that waits for one; a thread that is stuck is not given any more.
 _IDLE: deque[SimpleQueue[Callable[[], None]]] = deque()
-"""The jobs of each thread that waits for one; a thread that is stuck is not given any more."""
 
 
 def in_a_thread[T](work: Callable[[], T]) -> Future[T]:
@@ -56,9 +57,11 @@ def in_a_thread[T](work: Callable[[], T]) -> Future[T]:
 
     def do() -> None:
         try:
-            found.set_result(work())
+            tell = partial(found.set_result, work())
         except Exception as error:  # noqa: BLE001 raised where its result is asked for
-            found.set_exception(error)
+            tell = partial(found.set_exception, error)
+        _IDLE.append(jobs)  # before anybody hears of it, and wants a thread again
+        tell()
 
     try:
         jobs = _IDLE.pop()
@@ -72,4 +75,3 @@ def in_a_thread[T](work: Callable[[], T]) -> Future[T]:
 def _work_off(jobs: SimpleQueue[Callable[[], None]]) -> None:
     while True:
         jobs.get()()
-        _IDLE.append(jobs)

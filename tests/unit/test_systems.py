@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 import systems
 import telemetry
+from payments import deadline
 from payments.secret import SecretError
 from payments.settings import MOST_WORKERS
 from tests.fakes.scene import ORDER, POS_ID, Scene
@@ -187,21 +188,18 @@ def test_an_answer_that_drips_ends_at_its_time_and_each_void_that_is_queried_at_
     assert meta.config.user_agent.split()[0] == "void-service"
 
 
-def test_one_thread_gives_the_answers_and_errors_of_the_sdk_and_one_that_is_stuck_holds_up_nobody() -> None:
-    threads, stuck = set[int](), threading.Event()
-
-    def get_item(**arguments: Any) -> dict[str, Any]:
-        threads.add(threading.get_ident())
-        return arguments
-
+def test_one_idle_thread_makes_all_calls_and_a_stuck_one_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = threading.Event()
     refused = ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
-    sdk = SimpleNamespace(get_item=get_item, put_item=Mock(side_effect=refused), query=lambda: stuck.wait(20))
+    sdk = SimpleNamespace(get_item=dict, put_item=Mock(side_effect=refused), query=lambda: stuck.wait(20))
     client = systems.TimedClient(sdk)
+    client.call("get_item", 5)
+    monkeypatch.setattr(deadline, "Thread", None)
     for _ in range(10):
         assert (client.call("get_item", 5, a=1), client.call("get_item", 5)) == ({"a": 1}, {})
         with pytest.raises(ClientError):
             client.call("put_item", 5)
-    assert len(threads) == 1
+    monkeypatch.undo()
     with pytest.raises(BotoCoreError):
         client.call("query", 0.05)
     assert client.call("get_item", 5, a=1) == {"a": 1}

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Buffer, Callable
 from concurrent.futures import Future
-from http.client import HTTPException, HTTPResponse, HTTPSConnection, parse_headers
+from http.client import HTTPResponse, HTTPSConnection, parse_headers
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,6 @@ CONNECT_SECONDS = 2.0
 """For the resolver, all addresses and the handshake together."""
 LARGEST_ANSWER = 1_048_576
 ROOTS = Path(__file__).resolve().parent.parent / "trust" / "roots"
-
-# What http.client and the socket below it raise when the network misbehaves.
-_FAILURES = (HTTPException, OSError, ValueError)
 
 
 class NotConnected(Exception):
@@ -96,11 +93,13 @@ class _FinalResponse(HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         read: Callable[[], tuple[str, int, str]] = super()._read_status  # type: ignore[misc]
-        version, status, reason = read()
-        while status in (102, 103):
+        while (line := read())[1] in (102, 103):
             parse_headers(self.fp)
-            version, status, reason = read()
-        return version, status, reason
+        return line
+
+    def _safe_read(self, amt: int) -> bytes:
+        # A chunk of -1 bytes would be read until the peer ends it, however much that is; -2 is a ValueError.
+        return super()._safe_read(amt if amt >= 0 else -2)  # type: ignore[misc, no-any-return]
 
 
 class Connection(HTTPSConnection):
@@ -189,10 +188,11 @@ def exchange(
         sock.keep_session()
         whole = response.read(LARGEST_ANSWER + 1)  # cut short, it says so by the `length` that is left
         ended = len(whole) <= LARGEST_ANSWER and not response.length
+        one_length = len({each.strip() for each in response.getheader("Content-Length", "").split(",")}) == 1
         # We asked for none that is encoded: not to be unpacked, it might be a bomb.
         plain = response.getheader("Content-Encoding", "identity").lower() == "identity"
-        return (response.status, whole) if ended and plain else "no whole answer"
-    except _FAILURES as error:
+        return (response.status, whole) if ended and one_length and plain else "no whole answer"
+    except Exception as error:  # noqa: BLE001 whatever it was, a request may have left; some headers are TypeErrors
         return kind_of(error)
 
 

@@ -119,6 +119,9 @@ POSTED: dict[str, tuple[bytes, AnswerKind]] = {
     "a long header": (OK + b"X: " + b"y" * 70_000 + b"\r\n\r\n", UNKNOWN),
     "cut short": (http(VOID[:-20], length=len(VOID)), UNKNOWN),
     "not gzip": (http(VOID, "200 OK", "Content-Encoding: gzip"), UNKNOWN),
+    "two lengths": (http(VOID, "200 OK", "Content-Length: 7"), UNKNOWN),
+    "one length twice": (http(VOID, "200 OK", f"Content-Length: {len(VOID)}"), SUCCESS),
+    "a header that fails": (http(VOID, "200 OK", "Content-Type: multipart/x; a*=b; a*0=c; boundary=d"), UNKNOWN),
     "found elsewhere": (http(VOID, "302 Found", ELSEWHERE), UNKNOWN),
     "to be repeated elsewhere": (http(VOID, "307 Temporary Redirect", ELSEWHERE), UNKNOWN),
     "a byte order mark": (http("\ufeff".encode() + VOID), UNKNOWN),
@@ -131,7 +134,6 @@ POSTED: dict[str, tuple[bytes, AnswerKind]] = {
     "a chunk cut short": (OK + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a"', UNKNOWN),
     "to be continued": (b"HTTP/1.1 100 Continue\r\n\r\n", UNKNOWN),
     "announced": (ANNOUNCED[0] + http(VOID), SUCCESS),
-    "announced another way": (ANNOUNCED[1] + http(VOID), SUCCESS),
     "announced often": (b"".join(ANNOUNCED * 3) + http(VOID), SUCCESS),
 }
 
@@ -198,13 +200,13 @@ def test_an_answer_that_drips_ends_when_its_time_is_over(
     assert 0.5 <= time.monotonic() - began < 20
 
 
-def test_an_answer_without_an_end_is_read_no_further_than_the_largest(line: Line) -> None:
-    sent, over = [0], threading.Event()
-    piece = b" " * 65_536
+@pytest.mark.parametrize("framing", [b"Connection: close\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n-1\r\n"])
+def test_an_answer_without_an_end_is_read_no_further_than_the_largest(line: Line, framing: bytes) -> None:
+    sent, over, piece = [0], threading.Event(), b" " * 65_536
 
     def pour(connection: ssl.SSLSocket) -> None:
         try:
-            connection.sendall(OK + b"Connection: close\r\n\r\n")
+            connection.sendall(OK + framing)
             for _ in range(1_000):
                 connection.sendall(piece)
                 sent[0] += len(piece)
@@ -290,16 +292,14 @@ def test_an_answer_may_take_longer_than_a_connection_and_no_body_waits_for_an_ac
         sock = opening.wait(within(20)).sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         line.provider.send_void(opening, CREDENTIALS, "123", "UAH", None, send_by=within(20), answer_by=within(15))
-        left = sock.gettimeout()
-    assert left is not None
+        left = sock.gettimeout() or 0
     assert module.CONNECT_SECONDS < left <= asking.ANSWER_SECONDS
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What the provider's sockets were given to send."""
-    pieces: list[bytes] = []
-    send = ssl.SSLSocket.send
+    pieces, send = list[bytes](), ssl.SSLSocket.send
 
     def note(sock: ssl.SSLSocket, data: bytes, flags: int = 0) -> int:
         if isinstance(sock, module._DeadlineSocket):
@@ -420,8 +420,7 @@ def test_without_a_file_the_authorities_of_the_asset_are_trusted_or_else_the_sys
         issuer.cert_pem.write_to_path(str(folder / "authority.pem"))
         (folder / f"{subject_hash(issuer.cert_pem.bytes().decode())}.0").symlink_to("authority.pem")
     monkeypatch.setattr(module, "ROOTS", chosen if where == "the asset" else tmp_path / "missing")
-    system = chosen if where == "the system" else other
-    monkeypatch.setenv("SSL_CERT_FILE", str(system / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str((chosen if where == "the system" else other) / "authority.pem"))
     line.provider = Provider(ProviderSettings(f"https://127.0.0.1:{line.port}", Scheme.PLAIN, None), URL)
     line.answers(http(VOID))
     with contextlib.nullcontext() if trusted else pytest.raises(NotConnected):

@@ -81,8 +81,9 @@ def read_change(at: int, state: str, by: str, reason: str | None = None, by_oper
 def read_facts(text: str, own: Fields) -> tuple[dict[str, Any], Facts, Fields | None]:
     """What is known, as JSON has it and as facts, and the fields that are shown."""
     line, _, said = text.partition("\n")
-    values, shown = json.loads(line), _complete(exact_json.parse(said), own) if said else None
+    values = json.loads(line)
     kept = [each.get("fields") for each in values.get("operations", ())]
+    shown = _complete(exact_json.parse(said), own) if said or True in kept else None
     if any(isinstance(each, dict) for each in kept):
         exact: Any = exact_json.parse(line)  # amounts keep their digits
         kept = [each.get("fields") for each in exact["operations"]]
@@ -124,10 +125,10 @@ def _read_decision(made: Decision) -> Decision:
     return made._replace(word=Word(made.word), state=State(made.state), reason=why)
 
 
-def write_webhook(webhook: StoredWebhook, shown: Fields | None, own: Fields) -> str:
-    """One webhook as one text; of one that says what is shown, only when it came and which secret proved it."""
-    fields, text = webhook.operation.fields, repeating(webhook)
-    return text if fields == shown else f"{text[:-1]},{write_fields(fields, own)}]"
+def write_webhook(webhook: StoredWebhook, shown: str, own: Fields) -> str:
+    """One webhook as one text; of one that says what is shown, in the same digits, only when it came and its proof."""
+    fields, text = write_fields(webhook.operation.fields, own), repeating(webhook)
+    return text if fields == shown else f"{text[:-1]},{fields}]"
 
 
 def repeating(webhook: StoredWebhook) -> str:

@@ -64,20 +64,20 @@ def timestamp(at: int) -> str:
 def write_order(order: Order, keep_days: int | None = None) -> Item:
     """The item of an order. `keep_days`: how long what is settled is kept; None: for ever."""
     void, mine = order.void, own(order.pos_id, order.order_id)
-    shown = void.provider if void is not None else None
+    text = write_facts(order, void.provider if void is not None else None, mine)
+    _, _, said = text.partition("\n")
     item: Item = {
         **key(order.pos_id, order.order_id),
         "version": number(order.version),
         "write_id": {"S": order.write_id},
-        "webhooks": {"M": {digest: {"S": write_webhook(each, shown, mine)} for digest, each in order.webhooks.items()}},
+        "webhooks": {"M": {digest: {"S": write_webhook(each, said, mine)} for digest, each in order.webhooks.items()}},
     }
     if order.more_webhooks:
         item["more_webhooks"] = {"BOOL": True}
     if order.facts != Facts():
-        text = write_facts(order, shown, mine)
         item["facts"] = {"B": _zipped(text)}
-        if shown is not None:
-            item["said"] = {"S": digest_of(text.partition("\n")[2])}
+    if said:
+        item["said"] = {"S": digest_of(said)}
     return item if void is None else item | _projected(order, void, item["pk"]["S"], keep_days)
 
 
@@ -114,12 +114,12 @@ def _projected(order: Order, void: Void, pk: str, keep_days: int | None) -> Item
 
 
 def read_order(item: Mapping[str, Any]) -> Order:
-    """The order of an item. Raises AttributeError, KeyError, TypeError, ValueError, zlib.error for none of ours."""
-    if "facts" not in item and "state" in item:
-        raise ValueError("facts")  # not "nothing known": a void would be sent beside what it says
+    """The order of an item. For none of ours it raises what `store` calls an unreadable record."""
     pos_id, _, order_id = item["pk"]["S"].partition("#")
     mine, webhooks = own(pos_id, order_id), item["webhooks"]["M"].items()
     values, facts, shown = read_facts(_unzipped(item["facts"]["B"]) if "facts" in item else "{}", mine)
+    if facts == Facts() and "state" in item:
+        raise ValueError("facts")  # not "nothing known": a void would be sent beside what it says
     return Order(
         pos_id=pos_id,
         order_id=order_id,
@@ -178,8 +178,7 @@ def _zipped(text: str) -> Zipped:
 
 def _unzipped(data: bytes | str) -> str:
     unzipping = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    data = a2b_base64(data) if isinstance(data, str) else data
-    text = unzipping.decompress(data, 2**20)  # more than any facts take
+    text = unzipping.decompress(a2b_base64(data) if isinstance(data, str) else data, 2**22)  # more than any facts take
     if not unzipping.eof:
         raise ValueError("facts")  # cut, or no facts of ours
     return text.decode()

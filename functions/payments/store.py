@@ -218,7 +218,7 @@ class Store:
 def _read(item: Item) -> Order:
     try:
         return items.read_order(item)
-    except (AttributeError, KeyError, TypeError, ValueError, zlib.error):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError, zlib.error):
         # Written by a newer release: it must not be overwritten by what this one understands of it.
         raise StoreError("unreadable record") from None
 

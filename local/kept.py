@@ -35,12 +35,12 @@ class Kept:
         try:
             kept = json.loads(self._file.read_text(encoding="utf-8"))
             self._items = {_key(item): item for item in kept["items"]}
+            facts = {key: b64decode(item["facts"]["B"]) for key, item in self._items.items() if "facts" in item}
             self._desk.restore(kept["operations"], kept["orders"])
         except (ValueError, KeyError, TypeError) as problem:
             raise SystemExit(f"{self._file} cannot be read ({type(problem).__name__}): remove it") from None
-        for item in self._items.values():
-            facts = {"facts": {"B": b64decode(item["facts"]["B"])}} if "facts" in item else {}
-            table.put_item(TableName=name, Item=item | facts)
+        for key, item in self._items.items():
+            table.put_item(TableName=name, Item=item | ({"facts": {"B": facts[key]}} if key in facts else {}))
 
     def take(self, records: Sequence[Record]) -> None:
         """Changes of the table; those of the desk are seen here too."""

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from answers import void_record
 from ops import places, systems
 from ops.days import Period
-from payments.items import read_order
+from payments.store import read_item
 
 Item = Mapping[str, Any]
 
@@ -63,5 +63,5 @@ def table(place: places.Place) -> Table:
 
 
 def record(item: Item) -> dict[str, Any]:
-    """The record of an order, as `GET /voids` lists it now."""
-    return void_record(read_order(dict(item)), systems.now())
+    """The record of an order, as `GET /voids` lists it now. Raises StoreError."""
+    return void_record(read_item(dict(item)), systems.now())

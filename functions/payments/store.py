@@ -65,7 +65,7 @@ class Store:
     def load(self, pos_id: str, order_id: str, deadline: Deadline) -> Order | None:
         """Read an order, as of now. Raises StoreError."""
         item = self._call("get_item", deadline, Key=items.key(pos_id, order_id), ConsistentRead=True).get("Item")
-        return _read(item) if item else None
+        return read_item(item) if item else None
 
     def write(self, order: Order, write_id: str, deadline: Deadline) -> Order:
         """Write an order that rests on the version it carries; version 0 must not exist yet. Raises StoreError.
@@ -82,7 +82,7 @@ class Store:
             return order.stored(write_id)
         # The SDK repeats a request whose answer was lost: then the condition fails against our own write.
         found = answer[NOT_WRITTEN]
-        current = _read(found) if found else self.load(order.pos_id, order.order_id, deadline)
+        current = read_item(found) if found else self.load(order.pos_id, order.order_id, deadline)
         if current is None:
             raise StoreError("condition failed without a record")
         return current
@@ -133,7 +133,7 @@ class Store:
         )
         if NOT_WRITTEN not in answer:
             return True
-        return _read(answer[NOT_WRITTEN]) if answer[NOT_WRITTEN] else None
+        return read_item(answer[NOT_WRITTEN]) if answer[NOT_WRITTEN] else None
 
     def put_quarantine(self, digest: str, text: str, why: str, received_at: int, deadline: Deadline) -> None:
         """Keep a genuine message that we cannot use, for 90 days. Raises StoreError."""
@@ -215,7 +215,7 @@ class Store:
             raise StoreError(type(error).__name__) from None
 
 
-def _read(item: Item) -> Order:
+def read_item(item: Item) -> Order:
     try:
         return items.read_order(item)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError, zlib.error):
@@ -225,5 +225,5 @@ def _read(item: Item) -> Order:
 
 def _read_if_possible(item: Item) -> Order | None:
     with suppress(StoreError):
-        return _read(item)
+        return read_item(item)
     return None

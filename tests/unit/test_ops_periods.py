@@ -75,9 +75,8 @@ def test_a_void_belongs_to_the_day_of_its_end_or_of_its_request_or_when_it_was_f
 
 def test_an_export_reads_page_by_page_and_leaves_out_no_record() -> None:
     announced = order_of(Order(POS_ID, ORDER).facts).with_webhook(webhook(operation(status="pending")))
-    orders = [pipe.order_in(State.VOIDED), pipe.order_in(State.FAILED), submitting(), announced]
-    passed, images = list[int](), [pipe.image(order) for order in orders]
-    client = pages(images[:2], images[2:])
+    images = list(map(pipe.image, (pipe.order_in(State.VOIDED), pipe.order_in(State.FAILED), submitting(), announced)))
+    passed, client = list[int](), pages(images[:2], images[2:])
     found = list(Table(client, "t").records(days.month("2026-11"), passed.append))
     assert [void["state"] for void in found] == ["voided", "failed", "unknown", "pending"]
     assert (found[-1]["settled_at"], found[-1]["requested_at"], passed) == (None, None, [4, 4])

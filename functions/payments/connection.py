@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Buffer, Callable
 from concurrent.futures import Future
-from http.client import HTTPResponse, HTTPSConnection, parse_headers
+from http.client import HTTPMessage, HTTPResponse, HTTPSConnection, parse_headers
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ CONNECT_SECONDS = 2.0
 """For the resolver, all addresses and the handshake together."""
 LARGEST_ANSWER = 1_048_576
 ROOTS = Path(__file__).resolve().parent.parent / "trust" / "roots"
+
+# http.client parses a head as an e-mail: a media type of many parts, which nobody asks for, takes it minutes or fails.
+HTTPMessage.get_content_maintype = lambda *_: "text"  # type: ignore[method-assign]
 
 
 class NotConnected(Exception):
@@ -117,8 +120,7 @@ class Connection(HTTPSConnection):
         error: OSError = OSError("no address")
         for place, (family, kind, protocol, _, address) in enumerate(addresses):
             # Each address gets its share of what is left, so that one that swallows everything does not use it up.
-            left = ends - time.monotonic()
-            if left <= 0:
+            if (left := ends - time.monotonic()) <= 0:
                 raise TimeoutError
             opening = socket.socket(family, kind, protocol)
             try:
@@ -192,7 +194,7 @@ def exchange(
         # We asked for none that is encoded: not to be unpacked, it might be a bomb.
         plain = response.getheader("Content-Encoding", "identity").lower() == "identity"
         return (response.status, whole) if ended and one_length and plain else "no whole answer"
-    except Exception as error:  # noqa: BLE001 whatever it was, a request may have left; some headers are TypeErrors
+    except Exception as error:  # noqa: BLE001 whatever it was, a request may have left
         return kind_of(error)
 
 

@@ -152,8 +152,8 @@ class Play:
 
     def watch(self, days: str) -> None:
         """A run whenever the order is due, for so many days; the minutes of each since the beginning."""
-        self.minutes.clear()
-        while (due := self._due()) is not None and self.scene.at + due * 1000 < make.START + int(days) * DAY_MS:
+        self.minutes, ends = list[str](), make.START + int(days) * DAY_MS
+        while len(self.minutes) < 500 and (due := self._due()) is not None and self.scene.at + due * 1000 < ends:
             self.scene.wait(max(due, 0))
             self.minutes.append(str((self.scene.at - make.START) // 60_000))
             self.settle()

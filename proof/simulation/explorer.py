@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import decide
 import lambda_http
+import queries
 import read_voids
 import receive_webhook
 import settle_voids
@@ -57,7 +58,7 @@ def installed() -> Iterator[None]:
     def systems() -> Any:
         return wire.simulation().runtime.actor.instance.systems
 
-    handlers = (lambda_http, submit_void, read_voids, receive_webhook, settle_voids, decide, telemetry)
+    handlers = (lambda_http, queries, submit_void, read_voids, receive_webhook, settle_voids, decide, telemetry)
     replaced = [
         *((module, "logger", _Log()) for module in handlers), (telemetry, "metrics", _Metrics()),
         (submit_void, "systems_that_send", systems), (read_voids, "systems", systems), (decide, "systems", systems),

@@ -16,12 +16,11 @@ import receive_webhook
 import settle_voids
 import submit_void
 import telemetry
-from payments import claims, connection, evidence, exact_json, facts, items, messages, secret, store
+from payments import claims, connection, evidence, exact_json, facts, items, messages, provider, secret, store
 from payments.connection import NotConnected, OpeningConnection
 from payments.deadline import Deadline
 from payments.messages import AnswerKind
 from payments.orders import Order
-from payments.provider import Provider
 from payments.secret import Secret
 from payments.store import Store, StoreError
 from proof.simulation import explorer, wire
@@ -32,7 +31,7 @@ type Change = tuple[Any, str, Any]
 
 # The functions that are replaced, as they are.
 _write, _call, _at_most, _ask = Store.write, Store._call, Secret._at_most, Secret._ask
-_send, _read_order, _read_operation = Provider.send_void, messages.read_order, messages.read_operation
+_send, _read_order, _read_operation = provider.Provider.send_void, messages.read_order, messages.read_operation
 _receive, _verify, _query = receive_webhook.receive, receive_webhook.verify, queries.query
 _read_request, _record = submit_void.read_request, submit_void.record_outcome
 _judge, _seen = claims.judge, evidence.seen
@@ -51,7 +50,7 @@ def _unconditional(self: Store, order: Order, write_id: str, deadline: Deadline)
     return order.stored(write_id)
 
 
-def _sends_twice(self: Provider, opening: Any, *arguments: Any, **more: Any) -> messages.Answer:
+def _sends_twice(self: provider.Provider, opening: Any, *arguments: Any, **more: Any) -> messages.Answer:
     answer = _send(self, opening, *arguments, **more)
     return answer if answer.kind is not AnswerKind.UNKNOWN else _send(self, self.open(), *arguments, **more)
 
@@ -145,7 +144,7 @@ GUARDS = (
            (evidence, "seen", lambda known, view, began, leased: _seen(known, view, max(began, leased.window_until), leased))),
     _guard("what may be under way is not claimed", "twice, plain", (claims, "judge", _judge_any)),
     _guard("the window outlives the POST", "lands late", (facts, "LEASE_MS", 1_000), (facts, "WINDOW_MS", 1_000)),
-    _guard("no hidden retries", "plain, silent answers", (Provider, "send_void", _sends_twice)),
+    _guard("no hidden retries", "plain, silent answers", (provider.Provider, "send_void", _sends_twice)),
     _guard("proved before stored", "webhooks",
            (receive_webhook, "verify", lambda secrets, _data, _signature, deadline: ("AWSCURRENT", secrets.current(deadline)))),
     _guard("the previous secret proves, too", "previous secret",
@@ -171,7 +170,7 @@ GUARDS = (
     _guard("half a surrogate pair is replaced", "odd answers, webhooks",
            (messages, "without_surrogates", lambda text: text), (exact_json, "without_surrogates", lambda text: text)),
     _guard("one object proves no absence", "one object",
-           (messages, "read_order", lambda *given: (view := _read_order(*given)) and replace(view, partial=False))),
+           (provider, "read_order", lambda *given: (view := _read_order(*given)) and replace(view, partial=False))),
     _guard("only the documented error shape refuses", "silent twice", (messages, "_has_error_shape", lambda _: True)),
     _guard("only the documented statuses refuse", "silent twice", (messages, "REFUSING", (400, 403, 404, 405, 406, 408, 409, 422, 423, 425))),
     _guard("an answer is about its own order", "odd answers", (messages, "belongs", lambda *_: True)),

@@ -192,7 +192,7 @@ def _respond(event: GatewayEvent, submitted: Submitted, now: int) -> Response:
     void = order.void
     record = void_record(order, now, made, told) if void is not None else {}
     wait, detail = answer.retry_after, answer.detail
-    if void is not None and not void.settled and wait is not None and waits_for_operator(void):
+    if submitted.result in (Result.ACCEPTED, Result.IN_PROGRESS) and void is not None and waits_for_operator(void):
         wait, detail = retry_after(void, now), f"{detail} An operator has been notified."
     extra = {"Retry-After": wait, "Idempotency-Replayed": "true" if submitted.replayed else None}
     if not answer.problem:

@@ -241,7 +241,7 @@ class Play:
             **{name: len(record.get(name, ())) for name in ("webhooks", "decisions", "attempts")},
             **{name: (record.get(name) or "T").partition("T")[2][:8] for name in ("settled_at", "requested_at")},
         }  # fmt: skip
-        true = {name: text in detail for name, text in DETAILS.items()} | {
+        true = {name: detail.count(text) == 1 for name, text in DETAILS.items()} | {
             "corrected": record.get("corrected"), "resend": record.get("resend_allowed"), "seen": record.get("revision") == self.seen,
             "replayed": headers.get("Idempotency-Replayed") == "true", "truncated": document.get("webhooks_truncated"),
             "located": headers.get("Location") == f"/v1/voids/{make.ORDER}",

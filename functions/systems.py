@@ -45,9 +45,9 @@ _SESSION.events.unregister("before-call", handlers.add_recursion_detection_heade
 
 
 class TimedClient:
-    """A client whose calls are left in their thread when their time is over.
+    """A client whose calls are left in their thread when their time is over."""
 
-    The SDK's own timeout restarts at each byte: a peer that drips its answer could hold a function for ever."""
+    # The SDK's own timeout restarts at each byte: a peer that drips its answer could hold a function for ever.
 
     def __init__(self, client: Any) -> None:
         self._client = client

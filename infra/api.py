@@ -45,13 +45,11 @@ class Api(Construct):
         self.rest = self.rest_api(environment, policy, key)
         self.tokens = Tokens(self, "Tokens", self.rest, environment) if environment.token_issuers else None
         if environment.tracing and not environment.local:  # X-Ray's own rule takes 5%, and one of each second besides
-            rule: dict[str, Any] = dict.fromkeys(("HTTPMethod", "Host", "ResourceARN", "URLPath"), "*")
-            rule |= {
-                "ServiceName": f"{stack.stack_name}/{STAGE}",
-                "ServiceType": "AWS::ApiGateway::Stage",
-                "Version": 1,
-            }
-            rule |= {"RuleName": stack.stack_name[:32], "FixedRate": 0.01, "ReservoirSize": 0, "Priority": 1000}
+            rule: dict[str, Any] = {
+                "RuleName": stack.stack_name[:32], "Version": 1, "Priority": 1000, "FixedRate": 0.01,
+                "ServiceName": f"{stack.stack_name}/{STAGE}", "ServiceType": "AWS::ApiGateway::Stage",
+                "ReservoirSize": 0, "HTTPMethod": "*", "Host": "*", "ResourceARN": "*", "URLPath": "*",
+            }  # fmt: skip
             cdk.CfnResource(self, "Traces", type="AWS::XRay::SamplingRule", properties={"SamplingRule": rule})
         # These count only once they are deployed: another policy, address or authorizer is another deployment.
         for counts in (policy.to_json(), environment.close_default_address, self.tokens and self.tokens.configuration):

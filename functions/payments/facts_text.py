@@ -20,8 +20,8 @@ CURRENT = "AWSCURRENT"
 _UNSAID = {"number": 1, "key": None, "requested_by": None}
 
 
-def own(pos_id: str, order_id: str) -> Fields:
-    # What the provider's fields usually repeat of an order.
+def own_fields(pos_id: str, order_id: str) -> Fields:
+    """What the provider's fields usually repeat of an order."""
     return {"order_id": order_id, "pos_id": pos_id}
 
 
@@ -151,7 +151,7 @@ def write_fields(fields: Fields, own: Fields) -> str:
 
 
 def digest_of(text: str) -> str:
-    # A webhook is compared by it with what is shown: of what the provider itself says, one in 2^64 would be mistaken.
+    """By it a webhook is compared with what is shown: of what the provider says, one in 2^64 would be mistaken."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from payments.facts import Facts, State
-from payments.facts_text import digest_of, own, read_change, read_facts, read_webhook, write_facts, write_webhook
+from payments.facts_text import digest_of, own_fields, read_change, read_facts, read_webhook, write_facts, write_webhook
 from payments.orders import Order, Void
 from payments.reviews import Reason, Review
 
@@ -63,7 +63,7 @@ def timestamp(at: int) -> str:
 
 def write_order(order: Order, keep_days: int | None = None) -> Item:
     """The item of an order. `keep_days`: how long what is settled is kept; None: for ever."""
-    void, mine = order.void, own(order.pos_id, order.order_id)
+    void, mine = order.void, own_fields(order.pos_id, order.order_id)
     text = write_facts(order, void.provider if void is not None else None, mine)
     _, _, said = text.partition("\n")
     item: Item = {
@@ -116,7 +116,7 @@ def _projected(order: Order, void: Void, pk: str, keep_days: int | None) -> Item
 def read_order(item: Mapping[str, Any]) -> Order:
     """The order of an item. For none of ours it raises what `store` calls an unreadable record."""
     pos_id, _, order_id = item["pk"]["S"].partition("#")
-    mine, webhooks = own(pos_id, order_id), item["webhooks"]["M"].items()
+    mine, webhooks = own_fields(pos_id, order_id), item["webhooks"]["M"].items()
     values, facts, shown = read_facts(_unzipped(item["facts"]["B"]) if "facts" in item else "{}", mine)
     if facts == Facts() and "state" in item:
         raise ValueError("facts")  # not "nothing known": a void would be sent beside what it says

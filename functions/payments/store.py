@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from payments import cursors, evidence, items
 from payments.deadline import AWS_CALL_SECONDS, AwsClient, Deadline
-from payments.facts_text import digest_of, own, repeating, write_fields
+from payments.facts_text import digest_of, own_fields, repeating, write_fields
 from payments.items import Item
 from payments.orders import MOST_WEBHOOK_BYTES, MOST_WEBHOOKS, Order, StoredWebhook
 
@@ -111,7 +111,7 @@ class Store:
 
         True: added. Otherwise nothing was written: the order as it stands, None if there is none. Raises StoreError.
         """
-        said = write_fields(webhook.operation.fields, own(pos_id, webhook.operation.order_id))
+        said = write_fields(webhook.operation.fields, own_fields(pos_id, webhook.operation.order_id))
         # Should later news change what is shown, each of them is written with its fields: then they must fit, too.
         most = min(MOST_WEBHOOKS, MOST_WEBHOOK_BYTES // 2 // len(said.encode()))
         answer = self._call(

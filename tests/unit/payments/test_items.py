@@ -10,7 +10,7 @@ import pytest
 from payments import evidence, items
 from payments.cursors import BadCursor, read_cursor, write_cursor
 from payments.facts import Decision, Evidence, State, Word
-from payments.facts_text import own, read_webhook, write_webhook
+from payments.facts_text import own_fields, read_webhook, write_webhook
 from payments.items import read_order, timestamp, write_order, write_quarantine
 from payments.orders import Order, Source, StoredWebhook, size_of
 from payments.reviews import Reason, Review
@@ -115,7 +115,7 @@ def test_a_review_is_listed_by_when_it_is_due_or_was_settled(order: Order, at: i
 
 
 def test_a_webhook_that_says_what_is_shown_is_kept_by_its_time() -> None:
-    mine, said, shown = own(POS_ID, ORDER), TEXT.partition("\n")[2], VOIDED.void and VOIDED.void.provider
+    mine, said, shown = own_fields(POS_ID, ORDER), TEXT.partition("\n")[2], VOIDED.void and VOIDED.void.provider
     same, other = webhook(), webhook(operation(comment="їжак", pos_id=None, order_id="124"))
     written = [write_webhook(each, said, mine) for each in (same, same._replace(verified_with="AWSPREVIOUS"), other)]
     assert written[:2] == [f"[{START}]", f'[{START},"AWSPREVIOUS"]']
